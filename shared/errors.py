@@ -1,0 +1,94 @@
+"""Every error that Warren raises on purpose.
+
+    WarrenError
+    ├── ConfigError            a setting is missing, unknown or out of range
+    ├── DecodeError            bytes or text that are not what they should be
+    ├── ValidationError        a transaction or block that breaks a rule (reason + detail)
+    │   └── ScriptError        … a script that does not succeed
+    ├── BrokerError
+    │   ├── BrokerUnavailable  the broker cannot be reached; try again later
+    │   ├── Unroutable         no queue takes messages of that topic
+    │   └── RequestTimeout     nobody answered in time; the request may still take effect
+    └── StoreError
+        ├── StoreUnavailable   Redis cannot be reached; the outcome of a write is unknown
+        ├── StaleWriter        another writer has taken over (fencing)
+        ├── CommitConflict     the chain state is not the one that the commit was computed on
+        └── UnsafeStore        this Redis may evict keys or is not the expected chain's
+
+A broken rule (`ValidationError`) and a broken machine (everything else) never mix: the first is a verdict to
+publish, the second a reason to stop and retry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.reasons import Reason
+
+
+class WarrenError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(WarrenError):
+    """A setting is missing, unknown or out of range."""
+
+
+class DecodeError(WarrenError):
+    """Bytes or text that cannot be decoded; the message says what was being read."""
+
+
+class ValidationError(WarrenError):
+    """A transaction or block breaks a rule.
+
+    `reason` is Bitcoin Core's exact string, stable enough to test against; `detail` is for people.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}, {self.detail}" if self.detail else str(self.reason)
+
+
+class ScriptError(ValidationError):
+    """A script does not succeed, or is of a kind that is refused."""
+
+
+class BrokerError(WarrenError):
+    """Something went wrong between a service and the broker."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be reached, or went away before it confirmed."""
+
+
+class Unroutable(BrokerError):
+    """No queue takes messages of this topic."""
+
+
+class RequestTimeout(BrokerError):
+    """Nobody answered in time. The request may still take effect."""
+
+
+class StoreError(WarrenError):
+    """Something went wrong between a service and Redis."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis cannot be reached. The outcome of a write under way is unknown."""
+
+
+class StaleWriter(StoreError):
+    """Another writer has taken the lease: this one must not write any more."""
+
+
+class CommitConflict(StoreError):
+    """The chain state is not the one that the commit was computed on."""
+
+
+class UnsafeStore(StoreError):
+    """This Redis must not hold a chain: it may evict keys, or holds another chain."""
