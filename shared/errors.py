@@ -8,7 +8,8 @@
     ├── BrokerError
     │   ├── BrokerUnavailable  the broker cannot be reached; try again later
     │   ├── Unroutable         no queue takes messages of that topic
-    │   └── RequestTimeout     nobody answered in time; the request may still take effect
+    │   ├── RequestTimeout     nobody answered in time; the request may still take effect
+    │   └── RequestFailed      the answer says that the request could not be handled
     └── StoreError
         ├── StoreUnavailable   Redis cannot be reached; the outcome of a write is unknown
         ├── StaleWriter        another writer has taken over (fencing)
@@ -72,6 +73,10 @@ class Unroutable(BrokerError):
 
 class RequestTimeout(BrokerError):
     """Nobody answered in time. The request may still take effect."""
+
+
+class RequestFailed(BrokerError):
+    """The request reached its service, which could not decode it or failed while handling it."""
 
 
 class StoreError(WarrenError):

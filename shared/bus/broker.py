@@ -1,0 +1,111 @@
+"""What a service may ask of a broker. Two backends implement it: `rabbit` (deployed) and `redis_streams` (embedded).
+
+Publishing is durable and confirmed: when `publish_many` returns, every message is safe with the broker. A queue's
+messages stay with the broker until they are acked; a consumer that goes away gives them back. All methods may be
+called from any thread.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared.bus.events import Message
+from shared.bus.topics import Queue
+
+
+class ReplyAddress(msgspec.Struct, frozen=True):
+    """Where the answer to a request goes; plain data, so that it can be stored with a long-running job."""
+
+    reply_to: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message handed to a consumer, not yet acked."""
+
+    queue: str
+    type: str
+    """The message's type property: its topic."""
+    body: bytes
+    message_id: str
+    delivery_count: int
+    """How often it was handed out before without an ack: 0 at first."""
+    reply_address: ReplyAddress | None
+    tag: object = field(repr=False, compare=False)
+    """The backend's own handle."""
+
+
+class Consumer(ABC):
+    """Takes messages from one or more queues, an earlier queue always before a later one."""
+
+    @abstractmethod
+    def receive(self, max_messages: int, wait: float) -> list[Delivery]:
+        """Return up to `max_messages`, all from the first queue that has any.
+
+        Waits up to `wait` seconds for the first message, and returns an empty list if none came. While the broker is
+        away it waits too: the backend reconnects with jittered backoff on its own.
+        """
+
+    @abstractmethod
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these are done. A delivery from before a reconnect is ignored: it comes again."""
+
+    @abstractmethod
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """Give these back for another try; each one's delivery count goes up by one."""
+
+    @abstractmethod
+    def dead_letter(self, deliveries: Sequence[Delivery], reason: str) -> None:
+        """Move these to the dead-letter queue."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop taking messages and give back the unacked ones."""
+
+
+class Broker(ABC):
+    """A connection to the broker, shared by all threads of a process."""
+
+    @abstractmethod
+    def publish_many(self, messages: Sequence[Message]) -> None:
+        """Publish in order and return when all are confirmed.
+
+        Raises `BrokerUnavailable` (some may have been published) or `Unroutable` (a claim that no queue takes).
+        """
+
+    def publish(self, message: Message) -> None:
+        """Publish one message: see `publish_many`."""
+        self.publish_many([message])
+
+    @abstractmethod
+    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+        """Publish all and return one reply for each, in order.
+
+        Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, or `RequestFailed` if an answer is a
+        `Failure`.
+        """
+
+    def request(self, message: Message, timeout: float) -> Message:
+        """Publish one message and return its reply: see `request_many`."""
+        return self.request_many([message], timeout)[0]
+
+    @abstractmethod
+    def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
+        """Send replies and return when confirmed; one whose requester has gone is dropped in silence."""
+
+    @abstractmethod
+    def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> Consumer:
+        """Start taking messages from these queues, in falling priority; declares what does not exist yet."""
+
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether the broker answers now (for /readyz)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close in order: consumers first, then the connection. Later calls raise `BrokerUnavailable`."""

@@ -1,0 +1,60 @@
+"""The topics of Warren and who listens to them: read this page top to bottom to see the flow.
+
+    wallet, explorer, RPC ── tx.submitted ──▶ mempool           claims: "please check this"
+    miner, RPC ───────────── block.mined ───▶ mempool
+    RPC, CLI, wallet ─────── mine.requested ▶ mempool
+    mempool ── block.template ──────────────▶ every miner       work
+    mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
+    mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
+
+A durable queue is shared by all instances of a service: each message is handled once. A transient queue belongs to
+one running process and goes away with it: every process gets every message (fan-out).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """Routing keys of the topic exchange."""
+
+    TX_SUBMITTED = "tx.submitted"
+    BLOCK_MINED = "block.mined"
+    MINE_REQUESTED = "mine.requested"
+    BLOCK_TEMPLATE = "block.template"
+    TX_ACCEPTED = "tx.accepted"
+    TX_REMOVED = "tx.removed"
+    TX_REJECTED = "tx.rejected"
+    BLOCK_CONNECTED = "block.connected"
+    BLOCK_DISCONNECTED = "block.disconnected"
+
+
+FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue and the topics bound to it."""
+
+    name: str
+    topics: tuple[Topic, ...]
+    durable: bool = True
+
+
+MEMPOOL_BLOCKS = Queue("mempool.blocks", (Topic.BLOCK_MINED, Topic.MINE_REQUESTED))
+MEMPOOL_TXS = Queue("mempool.txs", (Topic.TX_SUBMITTED,))
+WALLET_INBOX = Queue("wallet.inbox", FACTS)
+
+DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX)
+
+EXCHANGE = "warren.events"
+DEAD_LETTER_EXCHANGE = "warren.dead"
+DEAD_LETTER_QUEUE = "warren.dead"
+
+
+def transient_queue(service: str, *topics: Topic) -> Queue:
+    """Return a queue of this process's own, named after the service that listens."""
+    return Queue(f"{service}.{uuid.uuid4().hex}", topics, durable=False)

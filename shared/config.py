@@ -1,0 +1,119 @@
+"""Settings, from `WARREN_*` environment variables, parsed once at start.
+
+Every service reads the same names; an unknown or malformed one stops the service with a message that names it. A
+secret may come from a file instead (`WARREN_REDIS_URL_FILE=/run/secrets/redis_url`), and none is ever shown by `repr`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of all services; each service uses what it needs."""
+
+    chain: str = "regtest"
+    """A built-in network's name, or the path of a chain file (TOML)."""
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    broker: str = "embedded"
+    """`embedded` (Redis Streams on `redis_url`) or `rabbitmq`."""
+    amqp_url: str = field(default="amqp://guest:guest@127.0.0.1:5672/%2F", repr=False)
+    host: str = "127.0.0.1"
+    """Address that HTTP services bind to."""
+    wallet_port: int = 8080
+    explorer_port: int = 3000
+    rpc_port: int = 18443
+    wallet_url: str = "http://127.0.0.1:8080"
+    """Where a browser finds the wallet (for links between pages); likewise the next two."""
+    explorer_url: str = "http://127.0.0.1:3000"
+    rpc_url: str = "http://127.0.0.1:18443"
+    data_dir: Path = Path("data")
+    """Files of a service's own: the RPC cookie, the creator's password."""
+    rpc_user: str = ""
+    """With `rpc_password`: HTTP basic auth for JSON-RPC. Without: a random cookie in `data_dir`/<chain>/.cookie."""
+    rpc_password: str = field(default="", repr=False)
+    miner_name: str = field(default_factory=lambda: socket.gethostname()[:12])
+    """At most 12 letters, digits, `.`, `_`, `-`: shown in the coinbase of the blocks that it finds."""
+    mine_timeout: float = 60.0
+    """Seconds that a mining request may take before it is answered with what was found."""
+    creator_blocks: int = 110
+    """Blocks that the wallet `creator` asks for at the first start; 0 for none and no such wallet."""
+    http_threads: int = 8
+    trusted_hosts: str = ""
+    """Comma-separated host names, beside loopback ones, that pages answer to (stops DNS rebinding); `*` for any."""
+    log_level: str = "INFO"
+    log_format: str = "text"
+    """`text` or `json`."""
+
+
+SECRETS = ("redis_url", "amqp_url", "rpc_password")
+
+_CHOICES = {
+    "broker": ("embedded", "rabbitmq"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_format": ("text", "json"),
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "wallet_port": (0, 65535),
+    "explorer_port": (0, 65535),
+    "rpc_port": (0, 65535),
+    "mine_timeout": (1, 86_400),
+    "creator_blocks": (0, 10_000),
+    "http_threads": (1, 1_000),
+}
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+_PREFIX = "WARREN_"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that the environment gives; `ConfigError` names the variable that is wrong."""
+    environ = os.environ if environ is None else environ
+    parsers: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "Path": Path, "str": str}
+    known = {f.name: parsers[str(f.type)] for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(_PREFIX):
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        if name.endswith("_file") and name.removesuffix("_file") in SECRETS:
+            name, text = name.removesuffix("_file"), _read_secret(variable, text)
+        if name not in known:
+            raise ConfigError(f"unknown setting {variable}")
+        if name in values:
+            raise ConfigError(f"{_PREFIX}{name.upper()} is set twice, directly and by file")
+        try:
+            values[name] = known[name](text)
+        except ValueError:
+            raise ConfigError(f"{variable}: not a number") from None
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{variable}: cannot read {path}: {error.strerror}") from None
+
+
+def _check(settings: Settings) -> None:
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            raise ConfigError(f"{_PREFIX}{name.upper()} must be one of {', '.join(choices)}")
+    for name, (low, high) in _RANGES.items():
+        if not low <= getattr(settings, name) <= high:
+            raise ConfigError(f"{_PREFIX}{name.upper()} must be from {low:g} to {high:g}")
+    if not 1 <= len(settings.miner_name) <= 12 or not _NAME_CHARACTERS.issuperset(settings.miner_name):
+        raise ConfigError(f"{_PREFIX}MINER_NAME must be 1 to 12 letters, digits, '.', '_' or '-'")
+    if bool(settings.rpc_user) != bool(settings.rpc_password):
+        raise ConfigError(f"{_PREFIX}RPC_USER and {_PREFIX}RPC_PASSWORD go together")
