@@ -1,0 +1,58 @@
+"""The name of every key of a chain, in one place.
+
+All keys of a chain share one hash tag, `{warren:<chain>}`, so that a commit touches one cluster slot and several chains can
+share a server. Hashes in key names are hex: block hashes in display order, script hashes (SHA-256 of the scriptPubKey) as
+they are. docs/redis-schema.md describes the values.
+"""
+
+from __future__ import annotations
+
+from shared.primitives.hexes import display_hash
+
+
+class Keys:
+    """Key names of one chain."""
+
+    def __init__(self, chain: str) -> None:
+        self.prefix = prefix = f"{{warren:{chain}}}:"
+        self.tip = prefix + "tip"
+        self.heights = prefix + "heights"
+        self.blocks = prefix + "blocks"
+        self.coins = prefix + "coins"
+        self.txs = prefix + "txs"
+        self.spends = prefix + "spends"
+        self.pool_txs = prefix + "pool:txs"
+        self.pool_entries = prefix + "pool:entries"
+        self.pool_order = prefix + "pool:order"
+        self.pool_spends = prefix + "pool:spends"
+        self.pool_stats = prefix + "pool:stats"
+        self.jobs = prefix + "jobs"
+        self.events = prefix + "events"
+        self.relayed = prefix + "relayed"
+        self.writer = prefix + "writer"
+        self.writer_epoch = prefix + "writer:epoch"
+        self.wallet = prefix + "wallet:"
+
+    def block(self, block_hash: bytes) -> str:
+        """Key of a raw block."""
+        return f"{self.prefix}block:{display_hash(block_hash)}"
+
+    def undo(self, block_hash: bytes) -> str:
+        """Key of the coins that a block spent."""
+        return f"{self.prefix}undo:{display_hash(block_hash)}"
+
+    def script_coins(self, script_hash: bytes) -> str:
+        """Key of the set of unspent outpoints of a script."""
+        return f"{self.prefix}script:{script_hash.hex()}:coins"
+
+    def script_history(self, script_hash: bytes) -> str:
+        """Key of the txids that touch a script, by height and position."""
+        return f"{self.prefix}script:{script_hash.hex()}:history"
+
+    def script_stats(self, script_hash: bytes) -> str:
+        """Key of a script's counters."""
+        return f"{self.prefix}script:{script_hash.hex()}:stats"
+
+    def pool_script(self, script_hash: bytes) -> str:
+        """Key of the unconfirmed txids that touch a script, by order of arrival."""
+        return f"{self.prefix}pool:script:{script_hash.hex()}"

@@ -1,0 +1,358 @@
+"""Committed chain state, read-only: the one way in which wallet, explorer and RPC see the chain.
+
+Every method is one or two round trips and reads what it returns, never the whole chain. Each single read is consistent,
+because a commit is atomic; use `consistent` when an answer needs several reads. All raise `StoreUnavailable` when Redis
+is away or holds no chain yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import redis
+
+from shared.chain import codec
+from shared.chain.codec import BlockEntry, PoolEntry, Spend, TxLocation
+from shared.chain.redis_keys import Keys
+from shared.chain.store import store_errors
+from shared.crypto.hashes import sha256
+from shared.errors import StoreUnavailable
+from shared.primitives.block import Block
+from shared.primitives.coin import Coin
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+T = TypeVar("T")
+
+_CONSISTENT_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The last block of the best chain."""
+
+    hash: bytes
+    height: int
+    chain_work: int
+    seq: int
+    """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxRecord:
+    """A transaction, and where it is."""
+
+    tx: Transaction
+    block: BlockEntry | None = None
+    """The block on the best chain that holds it; None while it is in the pool."""
+    pool: PoolEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """A confirmed transaction that touches a script."""
+
+    txid: bytes
+    height: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStats:
+    """Esplora's counters of a script; sums in satoshis."""
+
+    tx_count: int = 0
+    funded_count: int = 0
+    funded_sum: int = 0
+    spent_count: int = 0
+    spent_sum: int = 0
+
+    @property
+    def balance(self) -> int:
+        """Satoshis received and not spent."""
+        return self.funded_sum - self.spent_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """An output that no known transaction spends; without a height while unconfirmed."""
+
+    outpoint: OutPoint
+    output: TxOut
+    height: int | None
+    is_coinbase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """Totals of the pool: transactions, virtual bytes, satoshis, bytes."""
+
+    count: int
+    vsize: int
+    fees: int
+    size: int
+
+
+def script_hash(script_pubkey: bytes) -> bytes:
+    """Return SHA-256 of a scriptPubKey, the key of its index."""
+    return sha256(script_pubkey)
+
+
+class ChainView:
+    """Reads one chain of one Redis server."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._redis: Any = client
+        self._keys = keys
+
+    # ── the best chain ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def tip(self) -> Tip:
+        """Return the tip."""
+        with store_errors():
+            block_hash, height, work, seq = self._redis.hmget(self._keys.tip, "hash", "height", "work", "seq")
+        if block_hash is None:
+            raise StoreUnavailable("there is no chain here yet")
+        return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq))
+
+    def consistent(self, read: Callable[[], T]) -> T:
+        """Run several reads and return their result once no commit came in between."""
+        for _ in range(_CONSISTENT_TRIES):
+            before = self.tip().seq
+            result = read()
+            if self.tip().seq == before:
+                return result
+        raise StoreUnavailable("the chain moves faster than it can be read")
+
+    def block_hash(self, height: int) -> bytes | None:
+        """Return the hash of the best chain's block at this height."""
+        hashes = self.block_hashes(height, 1)
+        return hashes[0] if hashes else None
+
+    def block_hashes(self, start: int, count: int) -> list[bytes]:
+        """Return up to `count` hashes of the best chain from height `start` upwards."""
+        if start < 0 or count <= 0:
+            return []
+        with store_errors():
+            data = self._redis.getrange(self._keys.heights, start * 32, (start + count) * 32 - 1)
+        return [data[i : i + 32] for i in range(0, len(data), 32)]
+
+    def is_in_best_chain(self, entry: BlockEntry) -> bool:
+        """Whether this block is on the best chain."""
+        return self.block_hash(entry.height) == entry.hash
+
+    # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def block_entries(self, hashes: Sequence[bytes]) -> list[BlockEntry | None]:
+        """Return the index entry of each block, on the best chain or off it."""
+        return self._many(self._keys.blocks, hashes, codec.decode_block_entry)
+
+    def block_entry(self, block_hash: bytes) -> BlockEntry | None:
+        """Return a block's index entry."""
+        return self.block_entries([block_hash])[0]
+
+    def all_block_entries(self) -> list[BlockEntry]:
+        """Return the whole block index, in no order (the writer loads it at start)."""
+        with store_errors():
+            return [codec.decode_block_entry(value) for value in self._redis.hvals(self._keys.blocks)]
+
+    def raw_block(self, block_hash: bytes) -> bytes | None:
+        """Return a block's bytes."""
+        with store_errors():
+            data: bytes | None = self._redis.get(self._keys.block(block_hash))
+        return data
+
+    def block(self, block_hash: bytes) -> Block | None:
+        """Return a block."""
+        raw = self.raw_block(block_hash)
+        return None if raw is None else Block.parse(raw)
+
+    def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
+        """Return the coins that each transaction but the coinbase spent, for a block that was once connected."""
+        with store_errors():
+            data = self._redis.get(self._keys.undo(block_hash))
+        return None if data is None else codec.decode_undo(data)
+
+    # ── coins and spends ────────────────────────────────────────────────────────────────────────────────────────
+
+    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
+        """Return the confirmed, unspent coin at each outpoint."""
+        return self._many(self._keys.coins, [outpoint.serialize() for outpoint in outpoints], codec.decode_coin)
+
+    def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
+        """Return the confirmed input that spends each outpoint."""
+        return self._many(self._keys.spends, [outpoint.serialize() for outpoint in outpoints], codec.decode_spend)
+
+    def pool_spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
+        """Return the unconfirmed input that spends each outpoint."""
+        return self._many(self._keys.pool_spends, [outpoint.serialize() for outpoint in outpoints], codec.decode_spend)
+
+    # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def transactions(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        """Return each transaction of the best chain or the pool."""
+        locations = self.tx_locations(txids)
+        confirmed = self._read_located([location for location in locations if location])
+        missing = [txid for txid, location in zip(txids, locations, strict=True) if location is None]
+        pooled = dict(zip(missing, self._pool_records(missing), strict=True))
+        found = iter(confirmed)
+        return [next(found) if location else pooled[txid] for txid, location in zip(txids, locations, strict=True)]
+
+    def transaction(self, txid: bytes) -> TxRecord | None:
+        """Return a transaction of the best chain or the pool."""
+        return self.transactions([txid])[0]
+
+    def tx_locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
+        """Return where each confirmed transaction's bytes are."""
+        return self._many(self._keys.txs, txids, codec.decode_location)
+
+    def prevouts(self, txs: Iterable[Transaction]) -> dict[OutPoint, TxOut]:
+        """Return the outputs that these transactions spend, those of coinbases apart."""
+        outpoints = [txin.prevout for tx in txs if not tx.is_coinbase for txin in tx.inputs]
+        parents = list({outpoint.txid: None for outpoint in outpoints})
+        records = dict(zip(parents, self.transactions(parents), strict=True))
+        found = {}
+        for outpoint in outpoints:
+            record = records[outpoint.txid]
+            if record is not None and outpoint.vout < len(record.tx.outputs):
+                found[outpoint] = record.tx.outputs[outpoint.vout]
+        return found
+
+    def _read_located(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
+        if not locations:
+            return []
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for where in locations:
+                pipe.getrange(self._keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
+            raw = pipe.execute()
+        entries = self.block_entries([where.block_hash for where in locations])
+        return [TxRecord(Transaction.parse(data), entry) for data, entry in zip(raw, entries, strict=True)]
+
+    def _pool_records(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        if not txids:
+            return []
+        with store_errors():
+            pipe = self._redis.pipeline()
+            pipe.hmget(self._keys.pool_txs, txids)
+            pipe.hmget(self._keys.pool_entries, txids)
+            raw, entries = pipe.execute()
+        return [
+            None
+            if data is None or entry is None
+            else TxRecord(Transaction.parse(data), None, codec.decode_pool_entry(entry))
+            for data, entry in zip(raw, entries, strict=True)
+        ]
+
+    # ── scripts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def script_stats(self, scripts: Sequence[bytes]) -> list[ScriptStats]:
+        """Return the confirmed counters of each script hash."""
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for script in scripts:
+                pipe.hmget(
+                    self._keys.script_stats(script),
+                    "tx_count",
+                    "funded_count",
+                    "funded_sum",
+                    "spent_count",
+                    "spent_sum",
+                )
+            return [ScriptStats(*(int(value or 0) for value in values)) for values in pipe.execute()]
+
+    def script_history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions of a script hash, newest first.
+
+        `after` is the txid that the previous page ended with; one that is not in this history gives an empty page.
+        """
+        key = self._keys.script_history(script)
+        with store_errors():
+            start = 0
+            if after is not None:
+                rank = self._redis.zrevrank(key, after)
+                if rank is None:
+                    return []
+                start = rank + 1
+            members = self._redis.zrevrange(key, start, start + limit - 1, withscores=True)
+        return [HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members]
+
+    def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
+        """Return the unconfirmed transactions of a script hash, newest first."""
+        with store_errors():
+            txids: list[bytes] = self._redis.zrevrange(
+                self._keys.pool_script(script), 0, -1 if limit is None else limit - 1
+            )
+        return txids
+
+    def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
+        """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
+        hashes = [script_hash(script) for script in script_pubkeys]
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for key in hashes:
+                pipe.smembers(self._keys.script_coins(key))
+            for key in hashes:
+                pipe.zrange(self._keys.pool_script(key), 0, -1)
+            replies = pipe.execute()
+        outpoints = [codec.decode_outpoint(data) for members in replies[: len(hashes)] for data in sorted(members)]
+        unspent = [
+            Unspent(outpoint, coin.output, coin.height, coin.is_coinbase)
+            for outpoint, coin in zip(outpoints, self.coins(outpoints), strict=True)
+            if coin is not None
+        ]
+        wanted = set(script_pubkeys)
+        pool_txids = list({txid: None for members in replies[len(hashes) :] for txid in members})
+        for record in self._pool_records(pool_txids):
+            if record is not None:
+                unspent += [
+                    Unspent(OutPoint(record.tx.txid, vout), output, None, False)
+                    for vout, output in enumerate(record.tx.outputs)
+                    if output.script_pubkey in wanted
+                ]
+        spent = self.pool_spends([item.outpoint for item in unspent])
+        return [item for item, spend in zip(unspent, spent, strict=True) if spend is None]
+
+    def script_pool_stats(self, script_pubkey: bytes) -> ScriptStats:
+        """Return the counters of a scriptPubKey over its unconfirmed transactions alone."""
+        records = self._pool_records(self.script_pool_txids(script_hash(script_pubkey)))
+        txs = [record.tx for record in records if record is not None]
+        prevouts = self.prevouts(txs)
+        funded = [out.value for tx in txs for out in tx.outputs if out.script_pubkey == script_pubkey]
+        spent = [
+            prevouts[txin.prevout].value
+            for tx in txs
+            for txin in tx.inputs
+            if txin.prevout in prevouts and prevouts[txin.prevout].script_pubkey == script_pubkey
+        ]
+        return ScriptStats(len(txs), len(funded), sum(funded), len(spent), sum(spent))
+
+    # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pool_stats(self) -> PoolStats:
+        """Return the pool's totals."""
+        with store_errors():
+            count, vsize, fees, size = self._redis.hmget(self._keys.pool_stats, "count", "vsize", "fees", "size")
+        return PoolStats(int(count or 0), int(vsize or 0), int(fees or 0), int(size or 0))
+
+    def pool_txids(self, limit: int | None = None) -> list[bytes]:
+        """Return unconfirmed txids, newest first."""
+        with store_errors():
+            txids: list[bytes] = self._redis.zrevrange(self._keys.pool_order, 0, -1 if limit is None else limit - 1)
+        return txids
+
+    def pool_entries(self) -> dict[bytes, PoolEntry]:
+        """Return the entry of every unconfirmed transaction by its txid."""
+        with store_errors():
+            return {
+                txid: codec.decode_pool_entry(data)
+                for txid, data in self._redis.hgetall(self._keys.pool_entries).items()
+            }
+
+    def _many(self, key: str, fields: Sequence[bytes], decode: Callable[[bytes], T]) -> list[T | None]:
+        if not fields:
+            return []
+        with store_errors():
+            values = self._redis.hmget(key, fields)
+        return [None if value is None else decode(value) for value in values]
