@@ -132,7 +132,7 @@ def decode_spend(data: bytes) -> Spend:
 
 
 def encode_block_entry(entry: BlockEntry) -> bytes:
-    """Header (80 bytes), height (4), chain work (32), status (1), counts and sizes (4 + 4 + 4), total (8), arrival (8)."""
+    """Header (80 bytes), height (4), chain work (32), status (1), counts (4 + 4 + 4), total (8), arrival (8)."""
     return _ENTRY.pack(
         entry.header.serialize(),
         entry.height,
@@ -198,7 +198,7 @@ def decode_undo(data: bytes) -> list[list[Coin]]:
 
 
 def history_score(height: int, position: int) -> int:
-    """Score of a transaction in its scripts' histories: orders by height, then position in the block; exact as a double."""
+    """Score of a transaction in its scripts' histories: by height, then position in the block; exact as a double."""
     if position >> _POSITION_BITS:
         raise DecodeError(f"position {position} in a block is out of range")
     return height << _POSITION_BITS | position

@@ -1,8 +1,8 @@
 """The name of every key of a chain, in one place.
 
-All keys of a chain share one hash tag, `{warren:<chain>}`, so that a commit touches one cluster slot and several chains can
-share a server. Hashes in key names are hex: block hashes in display order, script hashes (SHA-256 of the scriptPubKey) as
-they are. docs/redis-schema.md describes the values.
+All keys of a chain share one hash tag, `{warren:<chain>}`, so that a commit touches one cluster slot and several chains
+can share a server. Hashes in key names are hex: block hashes in display order, script hashes (SHA-256 of the
+scriptPubKey) as they are. docs/redis-schema.md describes the values.
 """
 
 from __future__ import annotations

@@ -1,0 +1,155 @@
+"""What the three HTTP services have in common: health, metrics, security headers, host check, errors as problems or pages.
+
+`create_app` makes the Flask application that a service adds its blueprints to. Errors are JSON problem details
+(RFC 9457) for programs and a readable page for browsers; a broken machine is a 503 with `Retry-After`, never a stack trace.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from jinja2 import ChoiceLoader, FileSystemLoader
+from werkzeug.exceptions import HTTPException
+
+from shared.config import Settings
+from shared.errors import BrokerError, StoreError, WarrenError
+
+log = logging.getLogger(__name__)
+
+ReadyChecks = Mapping[str, Callable[[], bool]]
+
+_HERE = Path(__file__).parent
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_body: int) -> Flask:
+    """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
+
+    `ready` names what must answer before the service is ready; `max_body` is the largest request body in bytes.
+    """
+    app = Flask(import_name)
+    app.config["MAX_CONTENT_LENGTH"] = max_body
+    loaders = [app.jinja_loader, FileSystemLoader(_HERE / "templates")]
+    app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])  # type: ignore[assignment]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.add_url_rule(
+        "/shared/<path:filename>",
+        "shared_static",
+        lambda filename: _shared_file(app, filename),
+    )
+    trusted = {name.strip().lower() for name in settings.trusted_hosts.split(",") if name.strip()}
+
+    @app.before_request
+    def check_host() -> Response | None:
+        if "*" in trusted or _is_loopback(request.host) or _host_name(request.host) in trusted:
+            return None
+        return problem(421, "Unknown host", f"{_host_name(request.host)!r} is not in WARREN_TRUSTED_HOSTS")
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return text("ok\n")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        states = {name: _answers(check) for name, check in ready.items()}
+        response = jsonify(states)
+        response.status_code = 200 if all(states.values()) else 503
+        return response
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    app.register_error_handler(Exception, _handle)
+    return app
+
+
+def problem(status: int, title: str, detail: str = "", **extra: Any) -> Response:
+    """Return a problem details response (RFC 9457), or a page where a browser asked for one."""
+    if wants_html():
+        page = render_template("problem.html", status=status, title=title, detail=detail)
+        response = make_response(page, status)
+    else:
+        response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **extra})
+        response.status_code = status
+        response.content_type = "application/problem+json"
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def text(body: str, status: int = 200) -> Response:
+    """Return a plain text response."""
+    return Response(body, status, content_type="text/plain; charset=utf-8")
+
+
+def wants_html() -> bool:
+    """Whether the client is a browser that prefers a page to data."""
+    accept = request.accept_mimetypes
+    return accept.quality("text/html") > accept.quality("application/json") and "text/html" in accept.values()
+
+
+def _handle(error: Exception) -> Response:
+    match error:
+        case HTTPException(code=int(code)) if code < 400 and error.response is None:
+            return make_response(error.get_response())  # a redirect
+        case HTTPException():
+            if error.response is not None:
+                return make_response(error.response)
+            return problem(error.code or 500, error.name, error.description or "")
+        case StoreError() | BrokerError():
+            log.warning("request refused: %s", error)
+            return problem(503, "Temporarily unavailable", str(error))
+        case WarrenError():
+            return problem(400, "Bad request", str(error))
+    log.error("request failed: %s %s", request.method, request.path, exc_info=error)
+    return problem(500, "Internal error", "the service's log has the details")
+
+
+def _answers(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except WarrenError:
+        return False
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].split("]")[0].lower()
+    return host.rsplit(":", 1)[0].lower()
+
+
+def _is_loopback(host: str) -> bool:
+    name = _host_name(host)
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _shared_file(app: Flask, filename: str) -> Response:
+    from flask import send_from_directory
+
+    response = send_from_directory(_HERE / "static", filename)
+    response.cache_control.max_age = 3600
+    return response
