@@ -7,6 +7,7 @@ is away or holds no chain yet.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -241,7 +242,7 @@ class ChainView:
         return [
             None
             if data is None or entry is None
-            else TxRecord(Transaction.parse(data), None, codec.decode_pool_entry(entry))
+            else TxRecord(Transaction.parse(data), pool=codec.decode_pool_entry(entry))
             for data, entry in zip(raw, entries, strict=True)
         ]
 
@@ -249,17 +250,11 @@ class ChainView:
 
     def script_stats(self, scripts: Sequence[bytes]) -> list[ScriptStats]:
         """Return the confirmed counters of each script hash."""
+        fields = [field.name for field in dataclasses.fields(ScriptStats)]
         with store_errors():
             pipe = self._redis.pipeline(transaction=False)
             for script in scripts:
-                pipe.hmget(
-                    self._keys.script_stats(script),
-                    "tx_count",
-                    "funded_count",
-                    "funded_sum",
-                    "spent_count",
-                    "spent_sum",
-                )
+                pipe.hmget(self._keys.script_stats(script), fields)
             return [ScriptStats(*(int(value or 0) for value in values)) for values in pipe.execute()]
 
     def script_history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
@@ -280,11 +275,7 @@ class ChainView:
 
     def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
         """Return the unconfirmed transactions of a script hash, newest first."""
-        with store_errors():
-            txids: list[bytes] = self._redis.zrevrange(
-                self._keys.pool_script(script), 0, -1 if limit is None else limit - 1
-            )
-        return txids
+        return self._newest(self._keys.pool_script(script), limit)
 
     def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
         """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
@@ -338,17 +329,18 @@ class ChainView:
 
     def pool_txids(self, limit: int | None = None) -> list[bytes]:
         """Return unconfirmed txids, newest first."""
-        with store_errors():
-            txids: list[bytes] = self._redis.zrevrange(self._keys.pool_order, 0, -1 if limit is None else limit - 1)
-        return txids
+        return self._newest(self._keys.pool_order, limit)
 
     def pool_entries(self) -> dict[bytes, PoolEntry]:
         """Return the entry of every unconfirmed transaction by its txid."""
         with store_errors():
-            return {
-                txid: codec.decode_pool_entry(data)
-                for txid, data in self._redis.hgetall(self._keys.pool_entries).items()
-            }
+            entries = self._redis.hgetall(self._keys.pool_entries)
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}
+
+    def _newest(self, key: str, limit: int | None) -> list[bytes]:
+        with store_errors():
+            txids: list[bytes] = self._redis.zrevrange(key, 0, -1 if limit is None else limit - 1)
+        return txids
 
     def _many(self, key: str, fields: Sequence[bytes], decode: Callable[[bytes], T]) -> list[T | None]:
         if not fields:

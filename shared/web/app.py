@@ -1,7 +1,8 @@
-"""What the three HTTP services have in common: health, metrics, security headers, host check, errors as problems or pages.
+"""What the HTTP services have in common: health, metrics, security headers, host check, errors as problems or pages.
 
 `create_app` makes the Flask application that a service adds its blueprints to. Errors are JSON problem details
-(RFC 9457) for programs and a readable page for browsers; a broken machine is a 503 with `Retry-After`, never a stack trace.
+(RFC 9457) for programs and a readable page for browsers; a broken machine is a 503 with `Retry-After`, never a stack
+trace.
 """
 
 from __future__ import annotations
