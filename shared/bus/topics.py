@@ -32,6 +32,8 @@ class Topic(StrEnum):
     BLOCK_DISCONNECTED = "block.disconnected"
 
 
+CLAIMS = (Topic.TX_SUBMITTED, Topic.BLOCK_MINED, Topic.MINE_REQUESTED)
+"""Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
 FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
 
 
@@ -56,5 +58,7 @@ DEAD_LETTER_QUEUE = "warren.dead"
 
 
 def transient_queue(service: str, *topics: Topic) -> Queue:
-    """Return a queue of this process's own, named after the service that listens."""
+    """Return a queue of this process's own, named after the service that listens. `ValueError` for a claim."""
+    if claims := set(topics) & set(CLAIMS):
+        raise ValueError(f"{', '.join(sorted(claims))}: a claim goes to its durable queue only")
     return Queue(f"{service}.{uuid.uuid4().hex}", topics, durable=False)
