@@ -1,0 +1,119 @@
+"""Bech32 (BIP173) and Bech32m (BIP350): the text form of segwit addresses."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from shared.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_VALUES = {character: value for value, character in enumerate(_CHARSET)}
+_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_CHECKSUM = 6
+_MAX_TEXT = 90
+
+
+class Encoding(IntEnum):
+    """Which checksum a text has; the value is the checksum's constant."""
+
+    BECH32 = 1
+    BECH32M = 0x2BC830A3
+
+
+def _polymod(values: Iterable[int]) -> int:
+    checksum = 1
+    for value in values:
+        top = checksum >> 25
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
+        for i, generator in enumerate(_GENERATOR):
+            if top >> i & 1:
+                checksum ^= generator
+    return checksum
+
+
+def _expand(hrp: str) -> list[int]:
+    return [ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp]
+
+
+def encode(encoding: Encoding, hrp: str, values: Sequence[int]) -> str:
+    """Return the text of 5-bit `values` under the human-readable part `hrp` (lower case)."""
+    polymod = _polymod([*_expand(hrp), *values, *[0] * _CHECKSUM]) ^ encoding
+    checksum = [polymod >> 5 * (_CHECKSUM - 1 - i) & 31 for i in range(_CHECKSUM)]
+    return hrp + "1" + "".join(_CHARSET[value] for value in [*values, *checksum])
+
+
+def decode(text: str) -> tuple[Encoding, str, list[int]]:
+    """Return encoding, human-readable part (lower case) and 5-bit values, without the checksum.
+
+    DecodeError for mixed case, foreign characters, a wrong length or a checksum of neither kind.
+    """
+    if any(not 33 <= ord(c) <= 126 for c in text):
+        raise DecodeError("Bech32 text has a character that is not printable ASCII")
+    if text.lower() != text and text.upper() != text:
+        raise DecodeError("Bech32 text mixes upper and lower case")
+    if len(text) > _MAX_TEXT:
+        raise DecodeError(f"Bech32 text of {len(text)} characters is longer than {_MAX_TEXT}")
+    text = text.lower()
+    hrp, separator, data = text.rpartition("1")
+    if not separator or not hrp:
+        raise DecodeError("Bech32 text has no prefix before its separator 1")
+    if len(data) < _CHECKSUM:
+        raise DecodeError("Bech32 text is too short for its checksum")
+    values = []
+    for character in data:
+        value = _VALUES.get(character)
+        if value is None:
+            raise DecodeError(f"{character!r} is not a Bech32 character")
+        values.append(value)
+    try:
+        encoding = Encoding(_polymod([*_expand(hrp), *values]))
+    except ValueError:
+        raise DecodeError("Bech32 checksum does not match: the text was mistyped or cut") from None
+    return encoding, hrp, values[:-_CHECKSUM]
+
+
+def _regroup(values: Iterable[int], width_from: int, width_to: int) -> tuple[list[int], int, int]:
+    """Regroup bits; returns the full groups, the bits left over and how many they are."""
+    accumulator = bits = 0
+    groups = []
+    for value in values:
+        accumulator = accumulator << width_from | value
+        bits += width_from
+        while bits >= width_to:
+            bits -= width_to
+            groups.append(accumulator >> bits & ((1 << width_to) - 1))
+        accumulator &= (1 << bits) - 1
+    return groups, accumulator, bits
+
+
+def encode_segwit(hrp: str, version: int, program: bytes) -> str:
+    """Return the address of a witness program: Bech32 for version 0, Bech32m for 1 to 16 (BIP350)."""
+    groups, rest, bits = _regroup(program, 8, 5)
+    if bits:
+        groups.append(rest << (5 - bits))
+    return encode(Encoding.BECH32 if version == 0 else Encoding.BECH32M, hrp, [version, *groups])
+
+
+def decode_segwit(text: str) -> tuple[str, int, bytes]:
+    """Return human-readable part, witness version and program of a segwit address; DecodeError if it is none."""
+    encoding, hrp, values = decode(text)
+    if not values:
+        raise DecodeError("Bech32 address is empty")
+    version = values[0]
+    if version > 16:
+        raise DecodeError(f"witness version {version} does not exist")
+    if (version == 0) != (encoding is Encoding.BECH32):
+        needed = "Bech32" if version == 0 else "Bech32m"
+        raise DecodeError(f"an address of witness version {version} must have a {needed} checksum")
+    program, rest, bits = _regroup(values[1:], 5, 8)
+    if bits >= 5 or rest:
+        raise DecodeError("Bech32 address has wrong padding")
+    if not 2 <= len(program) <= 40:
+        raise DecodeError(f"a witness program has 2 to 40 bytes, not {len(program)}")
+    if version == 0 and len(program) not in (20, 32):
+        raise DecodeError(f"a witness program of version 0 has 20 or 32 bytes, not {len(program)}")
+    return hrp, version, bytes(program)

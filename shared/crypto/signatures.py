@@ -1,0 +1,129 @@
+"""Checking signatures: ECDSA as Bitcoin does it, with its lax and strict encodings, and BIP340 Schnorr.
+
+The script interpreter calls these for every input, so they go to libsecp256k1 without the objects in between.
+None of them raises for bad data: a signature or key that makes no sense is simply not valid.
+"""
+
+from __future__ import annotations
+
+from coincurve._libsecp256k1 import ffi, lib
+
+_CONTEXT = lib.secp256k1_context_static
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+# The length that a public key must have, by its first byte (Core's CPubKey::GetLen); 6 and 7 are hybrid keys.
+_KEY_LENGTHS = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}
+
+
+def verify_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
+    """Tell whether `signature` (DER, without hash type byte) signs the 32-byte `digest`.
+
+    As lax as Core's CPubKey::Verify: any S, any encoding that OpenSSL once took. Which encodings are allowed is
+    for `is_strict_der` and `is_low_s`, under the script flags. `public_key` has 33 or 65 bytes.
+    """
+    if not public_key or _KEY_LENGTHS.get(public_key[0]) != len(public_key):
+        return False
+    key = ffi.new("secp256k1_pubkey *")
+    if not lib.secp256k1_ec_pubkey_parse(_CONTEXT, key, public_key, len(public_key)):
+        return False
+    parsed = ffi.new("secp256k1_ecdsa_signature *")
+    if not lib.secp256k1_ecdsa_signature_parse_der(_CONTEXT, parsed, signature, len(signature)):
+        compact = _parse_der_lax(signature)
+        if compact is None or not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed, compact):
+            return False
+    lib.secp256k1_ecdsa_signature_normalize(_CONTEXT, parsed, parsed)
+    return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, parsed, digest, key))
+
+
+def verify_schnorr(x_only_key: bytes, signature: bytes, digest: bytes) -> bool:
+    """Tell whether the 64-byte `signature` signs the 32-byte `digest` under BIP340 and a 32-byte x-only key."""
+    if len(x_only_key) != 32 or len(signature) != 64:
+        return False
+    key = ffi.new("secp256k1_xonly_pubkey *")
+    if not lib.secp256k1_xonly_pubkey_parse(_CONTEXT, key, x_only_key):
+        return False
+    return bool(lib.secp256k1_schnorrsig_verify(_CONTEXT, signature, digest, len(digest), key))
+
+
+def check_taproot_tweak(output_key: bytes, internal_key: bytes, tweak: bytes, parity: int) -> bool:
+    """Tell whether a 32-byte output key is the internal key tweaked by `tweak`, with that parity of Y (BIP341)."""
+    internal = ffi.new("secp256k1_xonly_pubkey *")
+    if not lib.secp256k1_xonly_pubkey_parse(_CONTEXT, internal, internal_key):
+        return False
+    return bool(lib.secp256k1_xonly_pubkey_tweak_add_check(_CONTEXT, output_key, parity, internal, tweak))
+
+
+def is_strict_der(signature: bytes) -> bool:
+    """Tell whether a signature *with* its hash type byte is strict DER (BIP66, IsValidSignatureEncoding)."""
+    size = len(signature)
+    if not 9 <= size <= 73 or signature[0] != 0x30 or signature[1] != size - 3:
+        return False
+    r_size = signature[3]
+    if 5 + r_size >= size:
+        return False
+    s_size = signature[5 + r_size]
+    if r_size + s_size + 7 != size:
+        return False
+    return _is_strict_integer(signature, 2, r_size) and _is_strict_integer(signature, 4 + r_size, s_size)
+
+
+def _is_strict_integer(signature: bytes, at: int, size: int) -> bool:
+    """Tell whether the DER integer at `at` is positive and not padded; its size is known to fit."""
+    if signature[at] != 0x02 or size == 0:
+        return False
+    first = signature[at + 2]
+    if first & 0x80:
+        return False
+    return not (size > 1 and first == 0 and not signature[at + 3] & 0x80)
+
+
+def is_low_s(signature: bytes) -> bool:
+    """Tell whether the S of a signature with hash type byte is at most half the order (BIP146, IsLowDERSignature)."""
+    if not is_strict_der(signature):
+        return False
+    r_size = signature[3]
+    s_at = 6 + r_size
+    return int.from_bytes(signature[s_at : s_at + signature[5 + r_size]], "big") <= _HALF_ORDER
+
+
+def _parse_der_lax(signature: bytes) -> bytes | None:
+    """Return R and S, 32 bytes each, of loosely DER-encoded `signature` (Core's ecdsa_signature_parse_der_lax).
+
+    Takes what OpenSSL once took: negative or padded integers, long lengths, garbage at the end. A number that does
+    not fit becomes zero, which never verifies.
+    """
+    if len(signature) < 2 or signature[0] != 0x30:
+        return None
+    at = 2
+    if signature[1] & 0x80:
+        at += signature[1] & 0x7F
+    numbers = []
+    for _ in range(2):
+        found = _lax_integer(signature, at)
+        if found is None:
+            return None
+        number, at = found
+        numbers.append(number)
+    if any(len(number) > 32 for number in numbers):
+        return bytes(64)
+    return b"".join(number.rjust(32, b"\x00") for number in numbers)
+
+
+def _lax_integer(signature: bytes, at: int) -> tuple[bytes, int] | None:
+    """Return the digits of the integer at `at`, without leading zeros, and where it ends."""
+    end = len(signature)
+    if at + 2 > end or signature[at] != 0x02:
+        return None
+    size = signature[at + 1]
+    at += 2
+    if size & 0x80:
+        length_end = at + (size & 0x7F)
+        if length_end > end:
+            return None
+        length = signature[at:length_end].lstrip(b"\x00")
+        if len(length) >= 4:
+            return None
+        size = int.from_bytes(length, "big")
+        at = length_end
+    if at + size > end:
+        return None
+    return signature[at : at + size].lstrip(b"\x00"), at + size
