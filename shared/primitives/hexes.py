@@ -1,0 +1,28 @@
+"""Hashes as users see them: reversed hex, made and read at the edges only."""
+
+from __future__ import annotations
+
+from shared.errors import DecodeError
+
+
+def display_hash(hash_bytes: bytes) -> str:
+    """Return the reversed hex by which RPC, explorers and logs name a txid or block hash."""
+    return hash_bytes[::-1].hex()
+
+
+def parse_display_hash(text: str) -> bytes:
+    """Return the wire-order 32 bytes of a reversed hex hash; DecodeError if it is not 64 hex digits."""
+    if len(text) != 64:
+        raise DecodeError(f"a hash has 64 hex digits, not {len(text)}")
+    return parse_hex(text, "hash")[::-1]
+
+
+def parse_hex(text: str, what: str) -> bytes:
+    """Return the bytes of plain hex without spaces; DecodeError names `what` it should have been."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise DecodeError(f"{what} is not hex") from None
+    if len(data) * 2 != len(text):  # fromhex skips spaces
+        raise DecodeError(f"{what} is not hex")
+    return data

@@ -1,0 +1,69 @@
+"""Merkle trees over transaction ids: the roots in headers and witness commitments, and branches for miners.
+
+A level with an odd number of nodes repeats its last one, so that some different lists have the same root
+(CVE-2012-2459). `merkle_root` says when a list has such a repetition. Source: Core's consensus/merkle.cpp.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.crypto.hashes import sha256d
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.primitives.block import Block
+
+_ZERO = bytes(32)
+
+
+def merkle_root(leaves: Sequence[bytes]) -> tuple[bytes, bool]:
+    """Return the root of 32-byte leaves (zeros for none) and whether two equal nodes stand side by side."""
+    if not leaves:
+        return _ZERO, False
+    level = list(leaves)
+    mutated = False
+    while len(level) > 1:
+        mutated = mutated or any(level[i] == level[i + 1] for i in range(0, len(level) - 1, 2))
+        level = _next_level(level)
+    return level[0], mutated
+
+
+def _next_level(level: list[bytes]) -> list[bytes]:
+    if len(level) % 2:
+        level.append(level[-1])
+    return [sha256d(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
+
+
+def merkle_branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the siblings on the way from leaf `index` to the root, lowest first."""
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"no leaf {index} among {len(leaves)}")
+    branch = []
+    level = list(leaves)
+    while len(level) > 1:
+        sibling = index ^ 1
+        branch.append(level[sibling] if sibling < len(level) else level[index])
+        level = _next_level(level)
+        index //= 2
+    return branch
+
+
+def root_from_branch(leaf: bytes, branch: Sequence[bytes], index: int) -> bytes:
+    """Return the root that `leaf` at `index` has with these siblings."""
+    node = leaf
+    for sibling in branch:
+        node = sha256d(sibling + node) if index & 1 else sha256d(node + sibling)
+        index >>= 1
+    return node
+
+
+def block_merkle_root(block: Block) -> tuple[bytes, bool]:
+    """Return the merkle root of a block's txids and whether they are a mutation (Core's BlockMerkleRoot)."""
+    return merkle_root([tx.txid for tx in block.transactions])
+
+
+def witness_merkle_root(block: Block) -> bytes:
+    """Return the merkle root of a block's wtxids, zeros standing for the coinbase's (BIP141)."""
+    return merkle_root([_ZERO, *(tx.wtxid for tx in block.transactions[1:])])[0]

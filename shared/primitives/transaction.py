@@ -1,0 +1,271 @@
+"""Transactions: what the wallet builds, the mempool checks and blocks carry (BIP144 serialization).
+
+All are immutable. A transaction keeps the bytes it was parsed from, so that its ids and sizes cost a hash and
+a subtraction; those of a built one are made when first asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import NamedTuple, Self
+
+from shared.crypto.hashes import sha256d
+from shared.errors import DecodeError
+from shared.primitives.hexes import display_hash
+from shared.primitives.serialize import Reader, pack_compact_size, pack_i64, pack_u32, pack_var_bytes
+
+_OUTPOINT = Struct("<32sI")
+_NULL_TXID = bytes(32)
+_NULL_VOUT = 0xFFFFFFFF
+_LEAST_INPUT = 41
+_LEAST_OUTPUT = 9
+SEQUENCE_FINAL = 0xFFFFFFFF
+
+
+class OutPoint(NamedTuple):
+    """Which output of which transaction: the name of a coin."""
+
+    txid: bytes
+    vout: int
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read 36 bytes."""
+        return cls(*_OUTPOINT.unpack(reader.take(36, "outpoint")))
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Return the outpoint of exactly 36 bytes; DecodeError otherwise."""
+        if len(data) != 36:
+            raise DecodeError(f"an outpoint has 36 bytes, not {len(data)}")
+        return cls(*_OUTPOINT.unpack(data))
+
+    def serialize(self) -> bytes:
+        """Return the 36 bytes."""
+        return _OUTPOINT.pack(self.txid, self.vout)
+
+    @property
+    def is_null(self) -> bool:
+        """Whether this is the outpoint of a coinbase's input."""
+        return self.vout == _NULL_VOUT and self.txid == _NULL_TXID
+
+    def __str__(self) -> str:
+        return f"{display_hash(self.txid)}:{self.vout}"
+
+
+NULL_OUTPOINT = OutPoint(_NULL_TXID, _NULL_VOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class TxIn:
+    """An input: the coin that it spends, and what unlocks it."""
+
+    prevout: OutPoint
+    script_sig: bytes
+    sequence: int = SEQUENCE_FINAL
+    witness: tuple[bytes, ...] = ()
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read an input without its witness, which comes after the outputs."""
+        prevout = OutPoint(*_OUTPOINT.unpack(reader.take(36, "outpoint")))
+        return cls(prevout, reader.var_bytes("scriptSig"), reader.u32("sequence"))
+
+    def serialize(self) -> bytes:
+        """Return the input without its witness."""
+        prevout = self.prevout
+        return _OUTPOINT.pack(prevout.txid, prevout.vout) + pack_var_bytes(self.script_sig) + pack_u32(self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class TxOut:
+    """An output: an amount in satoshis and the script that locks it."""
+
+    value: int
+    script_pubkey: bytes
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read an output; the value is signed, and its range is for CheckTransaction."""
+        return cls(reader.i64("output value"), reader.var_bytes("scriptPubKey"))
+
+    def serialize(self) -> bytes:
+        """Return value and script."""
+        return pack_i64(self.value) + pack_var_bytes(self.script_pubkey)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transaction:
+    """A transaction; `version` and `lock_time` are unsigned 32-bit integers. Equal if every byte is."""
+
+    version: int
+    inputs: tuple[TxIn, ...]
+    outputs: tuple[TxOut, ...]
+    lock_time: int = 0
+    _raw: bytes | None = field(default=None, init=False, repr=False)
+    _base: bytes | None = field(default=None, init=False, repr=False)
+    _txid: bytes | None = field(default=None, init=False, repr=False)
+    _wtxid: bytes | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Return the transaction of exactly these bytes; DecodeError says what does not fit."""
+        reader = Reader(data)
+        transaction = cls.read(reader)
+        reader.finish("transaction")
+        return transaction
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read one transaction, with or without witness (Core's UnserializeTransaction).
+
+        DecodeError for truncation, a witness that is empty throughout, or unknown optional data.
+        """
+        data = reader.data
+        start = reader.position
+        version = reader.u32("transaction version")
+        count = reader.count("inputs", _LEAST_INPUT)
+        flags = 0
+        outputs_follow = True
+        if count == 0:
+            # Either the marker of a witness transaction, or one without inputs and (only then) without outputs.
+            flags = reader.u8("transaction flags")
+            outputs_follow = flags != 0
+            if outputs_follow:
+                count = reader.count("inputs", _LEAST_INPUT)
+        inputs = tuple([TxIn.read(reader) for _ in range(count)])
+        outputs: tuple[TxOut, ...] = ()
+        if outputs_follow:
+            outputs = tuple([TxOut.read(reader) for _ in range(reader.count("outputs", _LEAST_OUTPUT))])
+        base: bytes | None = None
+        if flags:
+            witness_start = reader.position
+            inputs = _read_witnesses(reader, flags, inputs)
+            lock_time = reader.u32("lock time")
+            end = reader.position
+            base = data[start : start + 4] + data[start + 6 : witness_start] + data[end - 4 : end]
+        else:
+            lock_time = reader.u32("lock time")
+            end = reader.position
+        transaction = cls(version, inputs, outputs, lock_time)
+        raw = data[start:end]
+        object.__setattr__(transaction, "_raw", raw)
+        object.__setattr__(transaction, "_base", raw if base is None else base)
+        return transaction
+
+    def serialize(self, include_witness: bool = True) -> bytes:
+        """Return the bytes; without witness they are what the txid is of."""
+        if not include_witness:
+            return self._base_bytes()
+        raw = self._raw
+        if raw is None:
+            base = self._base_bytes()
+            raw = base
+            if self.has_witness:
+                raw = b"".join((base[:4], b"\x00\x01", base[4:-4], *map(_pack_witness, self.inputs), base[-4:]))
+            object.__setattr__(self, "_raw", raw)
+        return raw
+
+    def _base_bytes(self) -> bytes:
+        base = self._base
+        if base is None:
+            base = b"".join(
+                (
+                    pack_u32(self.version),
+                    pack_compact_size(len(self.inputs)),
+                    *(tx_in.serialize() for tx_in in self.inputs),
+                    pack_compact_size(len(self.outputs)),
+                    *(tx_out.serialize() for tx_out in self.outputs),
+                    pack_u32(self.lock_time),
+                )
+            )
+            object.__setattr__(self, "_base", base)
+        return base
+
+    @property
+    def txid(self) -> bytes:
+        """The double SHA-256 without witness, wire order."""
+        txid = self._txid
+        if txid is None:
+            txid = sha256d(self._base_bytes())
+            object.__setattr__(self, "_txid", txid)
+        return txid
+
+    @property
+    def wtxid(self) -> bytes:
+        """The double SHA-256 with witness, wire order (BIP141)."""
+        wtxid = self._wtxid
+        if wtxid is None:
+            wtxid = sha256d(self.serialize()) if self.has_witness else self.txid
+            object.__setattr__(self, "_wtxid", wtxid)
+        return wtxid
+
+    @property
+    def txid_hex(self) -> str:
+        """The txid in display order."""
+        return display_hash(self.txid)
+
+    @property
+    def wtxid_hex(self) -> str:
+        """The wtxid in display order."""
+        return display_hash(self.wtxid)
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether any input has a witness."""
+        return any(tx_in.witness for tx_in in self.inputs)
+
+    @property
+    def is_coinbase(self) -> bool:
+        """Whether this is the transaction that makes new coins."""
+        return len(self.inputs) == 1 and self.inputs[0].prevout.is_null
+
+    @property
+    def size(self) -> int:
+        """Bytes with witness."""
+        return len(self.serialize())
+
+    @property
+    def base_size(self) -> int:
+        """Bytes without witness."""
+        return len(self._base_bytes())
+
+    @property
+    def weight(self) -> int:
+        """Weight units: three times the base size, and the size (BIP141)."""
+        return 3 * len(self._base_bytes()) + len(self.serialize())
+
+    @property
+    def vsize(self) -> int:
+        """Virtual bytes: a quarter of the weight, rounded up."""
+        return (self.weight + 3) // 4
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Transaction) and self.serialize() == other.serialize()
+
+    def __hash__(self) -> int:
+        return hash(self.wtxid)
+
+    def __str__(self) -> str:
+        return self.txid_hex
+
+
+def _read_witnesses(reader: Reader, flags: int, inputs: tuple[TxIn, ...]) -> tuple[TxIn, ...]:
+    if flags != 1:
+        raise DecodeError(f"transaction: unknown optional data (flags {flags:02x})")
+    has_any = False
+    with_witness = []
+    for tx_in in inputs:
+        stack = tuple([reader.var_bytes("witness item") for _ in range(reader.count("witness items", 1))])
+        if stack:
+            has_any = True
+            tx_in = TxIn(tx_in.prevout, tx_in.script_sig, tx_in.sequence, stack)
+        with_witness.append(tx_in)
+    if not has_any:
+        raise DecodeError("transaction: superfluous witness record")
+    return tuple(with_witness)
+
+
+def _pack_witness(tx_in: TxIn) -> bytes:
+    return pack_compact_size(len(tx_in.witness)) + b"".join(map(pack_var_bytes, tx_in.witness))
