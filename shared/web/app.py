@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.exceptions import HTTPException
 
+from shared import metrics
 from shared.config import Settings
 from shared.errors import BrokerError, StoreError, WarrenError
+from shared.web import formats
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,10 @@ def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_bod
     app = Flask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
     loaders = [app.jinja_loader, FileSystemLoader(_HERE / "templates")]
-    app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])  # type: ignore[assignment]
+    app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["site"] = _site(settings)
+    formats.install(app)
     app.add_url_rule(
         "/shared/<path:filename>",
         "shared_static",
@@ -77,8 +80,8 @@ def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_bod
         return response
 
     @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    def render_metrics() -> Response:
+        return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
     app.register_error_handler(Exception, _handle)
     return app
@@ -125,6 +128,16 @@ def _handle(error: Exception) -> Response:
             return problem(400, "Bad request", str(error))
     log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return problem(500, "Internal error", "the service's log has the details")
+
+
+def _site(settings: Settings) -> dict[str, str]:
+    """Return what the frame of every page shows and links to (templates/base.html)."""
+    return {
+        "chain": Path(settings.chain).stem,
+        "wallet_url": settings.wallet_url,
+        "explorer_url": settings.explorer_url,
+        "mine_url": f"{settings.rpc_url}/mine",
+    }
 
 
 def _answers(check: Callable[[], bool]) -> bool:

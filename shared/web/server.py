@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import waitress
+from waitress.server import create_server
 from flask import Flask
 
 _MARGIN = 64 * 1024
@@ -16,7 +16,7 @@ class HttpServer:
 
     def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # past it waitress itself answers 413
-        self._server: Any = waitress.create_server(
+        self._server: Any = create_server(
             app, host=host, port=port, threads=threads, ident="warren", max_request_body_size=limit
         )
         self.port: int = self._server.effective_port
