@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
-from waitress.server import create_server
 from flask import Flask
+from waitress.server import create_server
 
 _MARGIN = 64 * 1024
 
@@ -16,9 +16,8 @@ class HttpServer:
 
     def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # past it waitress itself answers 413
-        self._server: Any = create_server(
-            app, host=host, port=port, threads=threads, ident="warren", max_request_body_size=limit
-        )
+        server = create_server(app, host=host, port=port, threads=threads, ident="warren", max_request_body_size=limit)
+        self._server = cast(Any, server)  # its stubs lack what is used here
         self.port: int = self._server.effective_port
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
         self._thread.start()
