@@ -12,5 +12,5 @@ def backoff(attempt: int, *, base: float = 0.1, cap: float = 5.0, jitter: float 
     that failed together do not come back together. `jitter`, from 0 to 1, takes the place of the random number.
     """
     ceiling = min(cap, base * 2.0 ** min(attempt, 32))
-    share = random.random() if jitter is None else jitter  # noqa: S311 (spreads load, guards nothing)
+    share = random.random() if jitter is None else jitter
     return ceiling * (0.5 + 0.5 * share)

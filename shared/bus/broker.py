@@ -41,7 +41,11 @@ class Delivery:
 
 
 class Consumer(ABC):
-    """Takes messages from one or more queues, an earlier queue always before a later one."""
+    """Takes messages from one or more queues, an earlier queue always before a later one.
+
+    `ack`, `requeue` and `dead_letter` never raise because the broker is away: what they could not settle comes again,
+    like everything that was handed out before a reconnect.
+    """
 
     @abstractmethod
     def receive(self, max_messages: int, wait: float) -> list[Delivery]:

@@ -1,0 +1,77 @@
+"""How the embedded bus talks to Redis: one client with bounded waits, its scripts, and errors of our own.
+
+No retries and no RESP3 here: the bus decides itself when to try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from shared.errors import BrokerError, BrokerUnavailable
+
+GROUP = "warren"
+"""The consumer group of every queue."""
+GIVEN_BACK = "-"
+"""The consumer that holds messages waiting for another try."""
+
+_SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def open_client(url: str) -> redis.Redis:
+    """Return a client that answers or fails within seconds; connects when first used."""
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=10.0,
+        socket_connect_timeout=3.0,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+@cache
+def _source(name: str) -> str:
+    return (_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
+
+
+class Scripts:
+    """The bus's scripts, loaded into the server when first used and again after it restarted."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.declare: Script = client.register_script(_source("declare"))
+        self.publish: Script = client.register_script(_source("publish"))
+        self.take: Script = client.register_script(_source("take"))
+        self.reclaim: Script = client.register_script(_source("reclaim"))
+
+
+_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+)
+_AWAY_CODES = ("MISCONF", "OOM", "READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING")
+
+
+@contextmanager
+def bus_errors() -> Iterator[None]:
+    """Turn redis-py's exceptions into ours.
+
+    `BrokerUnavailable` if the server is away or cannot do its work for now (disk, memory, a replica), `BrokerError`
+    if the command itself was wrong.
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        if isinstance(error, _AWAY) or any(code in str(error) for code in _AWAY_CODES):
+            raise BrokerUnavailable(f"Redis: {error}") from None
+        raise BrokerError(f"Redis: {error}") from None

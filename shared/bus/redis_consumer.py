@@ -1,0 +1,263 @@
+"""The consuming half of the embedded bus: takes messages from streams, waits for new ones, settles them.
+
+A message that was handed out stays in its stream, pending for its consumer, until it is acked (XACK and XDEL), so the
+length of a stream is its backlog. A consumer shows a sign of life every second; when it stops, the next beat of any
+other gives its messages back (`scripts/reclaim.lua`). A consumer that lost touch with the server cannot know which
+messages it was given last, so it goes on under a new name and gives back what the old one had.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from shared import metrics
+from shared.backoff import backoff
+from shared.bus.broker import Consumer, Delivery, ReplyAddress
+from shared.bus.redis_client import GIVEN_BACK, GROUP, Scripts, bus_errors
+from shared.bus.topics import Queue
+from shared.errors import BrokerError
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+"""A stream entry: its id and fields."""
+
+SIGN_OF_LIFE_MS = 5_000
+"""After this long without a beat, a consumer counts as dead."""
+TRANSIENT_LIFE_MS = 60_000
+"""After this long without a beat, the queue of a process that died is removed with what is in it."""
+_LONGEST_BLOCK = 0.2
+"""Seconds after which a waiting consumer looks for messages that another gave back."""
+_DEAD_LETTERS = 10_000
+"""The dead-letter stream keeps about this many, the newest."""
+
+
+class Keys:
+    """Names of the bus's keys: everything starts with one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.signs_of_life = f"{prefix}:alive:"
+        self.dead_letters = f"{prefix}:dead"
+
+    def queue(self, name: str) -> str:
+        """Stream of a queue's messages."""
+        return f"{self._prefix}:queue:{name}"
+
+    def bindings(self, topic: str) -> str:
+        """Set of the queues that want a topic's messages."""
+        return f"{self._prefix}:topic:{topic}"
+
+    def replies(self, client: str) -> str:
+        """Stream of the replies to one client."""
+        return f"{self._prefix}:replies:{client}"
+
+
+class StreamConsumer(Consumer):
+    """Takes messages from streams. `receive` belongs to one thread; the other methods may be called from any.
+
+    Nothing is taken ahead of need: a message becomes this consumer's when `receive` returns it.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        queues: Sequence[Queue],
+        on_close: Callable[[StreamConsumer], None],
+    ) -> None:
+        self._client = client
+        self._scripts = Scripts(client)
+        self._keys = keys
+        self._queues = {keys.queue(queue.name): queue for queue in queues}
+        self._name = uuid.uuid4().hex
+        self._on_close = on_close
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._out_of_touch = threading.Event()
+        self._failures = 0
+        self._retry_at = 0.0
+
+    def declare(self) -> None:
+        """Make sure that the queues exist, and show a sign of life. Raises `BrokerUnavailable`."""
+        with self._lock, bus_errors():
+            if self._closed.is_set():
+                return
+            for key, queue in self._queues.items():
+                self._scripts.declare(
+                    keys=[key, self._keys.signs_of_life + self._name, *map(self._keys.bindings, queue.topics)],
+                    args=[GROUP, SIGN_OF_LIFE_MS, 0 if queue.durable else TRANSIENT_LIFE_MS],
+                )
+
+    def reclaim(self) -> None:
+        """Give back the messages of dead consumers of the same queues. Raises `BrokerUnavailable`."""
+        with bus_errors():
+            moved = self._reclaim_durable()
+        if moved:
+            log.warning("gave back the messages of a consumer that died", extra=with_fields(messages=moved))
+
+    def receive(self, max_messages: int, wait: float) -> list[Delivery]:
+        """See `Consumer.receive`. A message that was handed out before comes alone."""
+        deadline = time.monotonic() + wait
+        while not self._closed.is_set():
+            remaining = deadline - time.monotonic()
+            pause = min(remaining, self._retry_at - time.monotonic())
+            if pause > 0:
+                self._closed.wait(pause)
+            elif deliveries := self._try_receive(max_messages, remaining):
+                return deliveries
+            if time.monotonic() >= deadline:
+                break
+        return []
+
+    def _try_receive(self, max_messages: int, seconds: float) -> list[Delivery]:
+        try:
+            if self._out_of_touch.is_set():
+                self._start_afresh()
+            with bus_errors():
+                deliveries = self._take(max_messages) or self._block(max_messages, seconds)
+        except BrokerError as error:
+            if self._failures == 0:
+                self._lose_touch("receive", error)
+            if self._failures > 0:  # the first time may be a mere restart
+                self._retry_at = time.monotonic() + backoff(self._failures - 1, cap=1.0)
+            self._failures += 1
+            return []
+        self._failures = 0
+        return deliveries
+
+    def _lose_touch(self, what: str, error: BrokerError) -> None:
+        if not self._closed.is_set():
+            log.warning("lost touch with Redis", extra=with_fields(while_trying_to=what, error=error))
+            metrics.BUS_RECONNECTS.inc()
+        self._out_of_touch.set()
+
+    def _start_afresh(self) -> None:
+        """Declare the queues again under a new name, and give back what the old one held."""
+        old, self._name = self._name, uuid.uuid4().hex
+        self.declare()
+        with bus_errors():
+            self._client.delete(self._keys.signs_of_life + old)
+            self._reclaim_durable()
+        self._out_of_touch.clear()
+
+    def _reclaim_durable(self) -> int:
+        """Give back the messages of consumers without a sign of life; return how many."""
+        return sum(
+            int(self._scripts.reclaim(keys=[key], args=[GROUP, self._keys.signs_of_life]))
+            for key, queue in self._queues.items()
+            if queue.durable
+        )
+
+    def _take(self, max_messages: int) -> list[Delivery]:
+        taken = self._scripts.take(keys=list(self._queues), args=[GROUP, self._name, max_messages])
+        if not taken:
+            return []
+        place, count, entries = taken
+        fields = [(id_, dict(zip(flat[::2], flat[1::2], strict=True))) for id_, flat in entries]
+        return self._deliveries(list(self._queues)[place - 1], fields, count)
+
+    def _block(self, max_messages: int, seconds: float) -> list[Delivery]:
+        """Wait for new messages. What comes from lower queues at the same moment is given back for the next call."""
+        if seconds <= 0:
+            return []
+        block_ms = max(1, int(min(seconds, _LONGEST_BLOCK) * 1000))
+        streams: dict[Any, Any] = dict.fromkeys(self._queues, ">")
+        found: Any = self._client.xreadgroup(GROUP, self._name, streams, count=max_messages, block=block_ms)
+        if not found:
+            return []
+        entries = dict(found)
+        first, *others = [key for key in self._queues if key.encode() in entries]
+        for key in others:
+            self._give_back(key, [id_ for id_, _ in entries[key.encode()]], delivery_count=0)
+        return self._deliveries(first, entries[first.encode()], 0)
+
+    def _deliveries(self, key: str, entries: Sequence[Entry], count: int) -> list[Delivery]:
+        deliveries = []
+        for id_, fields in entries:
+            reply_to = fields.get(b"r", b"").decode()
+            deliveries.append(
+                Delivery(
+                    queue=self._queues[key].name,
+                    type=fields.get(b"t", b"").decode("utf-8", "replace"),
+                    body=fields.get(b"b", b""),
+                    message_id=fields.get(b"i", b"").decode("utf-8", "replace"),
+                    delivery_count=count,
+                    reply_address=ReplyAddress(reply_to, fields.get(b"c", b"").decode()) if reply_to else None,
+                    tag=id_,
+                )
+            )
+        return deliveries
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.ack`."""
+        with self._settling("ack"), self._client.pipeline(transaction=True) as pipe:
+            self._remove(pipe, deliveries)
+            pipe.execute()
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.requeue`: any consumer of the queue may get them next."""
+        with self._settling("requeue"):
+            for key, ids in self._by_queue(deliveries).items():
+                self._give_back(key, ids)
+
+    def dead_letter(self, deliveries: Sequence[Delivery], reason: str) -> None:
+        """See `Consumer.dead_letter`."""
+        with self._settling("dead-letter"), self._client.pipeline(transaction=True) as pipe:
+            for delivery in deliveries:
+                fields: dict[Any, Any] = {"t": delivery.type, "i": delivery.message_id, "b": delivery.body}
+                fields |= {"queue": delivery.queue, "reason": reason, "time": int(time.time())}
+                pipe.xadd(self._keys.dead_letters, fields, maxlen=_DEAD_LETTERS)
+            self._remove(pipe, deliveries)
+            pipe.execute()
+
+    @contextmanager
+    def _settling(self, what: str) -> Iterator[None]:
+        """If Redis is away, the deliveries are not settled and come again after the next `receive`."""
+        try:
+            with bus_errors():
+                yield
+        except BrokerError as error:
+            self._lose_touch(what, error)
+
+    def close(self) -> None:
+        """See `Consumer.close`. If Redis is away, another consumer gives the messages back when it can."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+        self._on_close(self)
+        try:
+            with bus_errors():
+                self._client.delete(self._keys.signs_of_life + self._name)
+                self._reclaim_durable()
+                for key, queue in self._queues.items():
+                    if not queue.durable:
+                        self._client.delete(key)
+        except BrokerError as error:
+            log.warning("closed a consumer without Redis", extra=with_fields(error=error))
+
+    def _by_queue(self, deliveries: Sequence[Delivery]) -> dict[str, list[bytes]]:
+        ids: dict[str, list[bytes]] = defaultdict(list)
+        for delivery in deliveries:
+            if isinstance(delivery.tag, bytes):
+                ids[self._keys.queue(delivery.queue)].append(delivery.tag)
+        return ids
+
+    def _remove(self, pipe: redis.client.Pipeline, deliveries: Sequence[Delivery]) -> None:
+        for key, ids in self._by_queue(deliveries).items():
+            pipe.xack(key, GROUP, *ids)
+            pipe.xdel(key, *ids)
+
+    def _give_back(self, key: str, ids: list[Any], delivery_count: int | None = None) -> None:
+        self._client.xclaim(key, GROUP, GIVEN_BACK, 0, ids, retrycount=delivery_count, justid=True)

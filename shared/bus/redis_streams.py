@@ -1,0 +1,231 @@
+"""The embedded bus: RabbitMQ's queues and bindings on Redis Streams (6.2 or later), for a stack without RabbitMQ.
+
+Each queue is a stream with one consumer group; a topic's set of bindings names the queues that want its messages, and
+one script appends a batch to all of them. Durable queues stay; a process's own queue expires soon after the process
+has died. Replies go to a stream of the asking process. How durable "confirmed" is, is up to the server's settings
+(`appendonly yes`, `appendfsync always`).
+
+| key | type | content |
+|---|---|---|
+| `<prefix>:queue:<name>` | stream | messages: t type, i message id, r reply_to, c correlation id, b body |
+| `<prefix>:topic:<topic>` | set | keys of the queues bound to the topic |
+| `<prefix>:replies:<client>` | stream | replies: t type, c correlation id, b body |
+| `<prefix>:alive:<consumer>` | string | a consumer's sign of life, expires |
+| `<prefix>:dead` | stream | the newest dead letters: t, i, b, and queue, reason, time |
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from shared import metrics
+from shared.backoff import backoff
+from shared.bus import events
+from shared.bus.broker import Broker, ReplyAddress
+from shared.bus.events import Message
+from shared.bus.redis_client import GROUP, Scripts, bus_errors, open_client
+from shared.bus.redis_consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, Keys, StreamConsumer
+from shared.bus.replies import ReplyBox
+from shared.bus.topics import CLAIMS, Queue
+from shared.errors import BrokerError, BrokerUnavailable, Unroutable
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
+
+_BEAT = 1.0
+"""Seconds between signs of life."""
+_CHUNK_MESSAGES = 256
+_CHUNK_BYTES = 1 << 20
+"""What one script call appends at most, so that it never stalls the server for long."""
+
+
+class RedisStreamsBroker(Broker):
+    """A broker on the Redis at `redis_url`; all its keys start with `prefix`. Connects when first used."""
+
+    def __init__(self, redis_url: str, prefix: str = "warren-bus") -> None:
+        self._client = open_client(redis_url)
+        self._scripts = Scripts(self._client)
+        self._keys = Keys(prefix)
+        self._reply_key = self._keys.replies(uuid.uuid4().hex)
+        self._box = ReplyBox()
+        self._lock = threading.Lock()
+        self._consumers: list[StreamConsumer] = []
+        self._closed = threading.Event()
+        self._beating: threading.Thread | None = None
+        self._listening: threading.Thread | None = None
+
+    # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish_many(self, messages: Sequence[Message]) -> None:
+        """See `Broker.publish_many`."""
+        self._publish(messages, "", ["" for _ in messages])
+
+    def _publish(self, messages: Sequence[Message], reply_to: str, correlation_ids: Sequence[str]) -> None:
+        self._check_open()
+        unrouted: set[str] = set()
+        for chunk in _chunks(messages, correlation_ids):
+            topics = list(dict.fromkeys(topic for topic, _, _ in chunk))
+            args: list[str | int | bytes] = []
+            for topic, correlation_id, body in chunk:
+                args += [topics.index(topic) + 1, topic, uuid.uuid4().hex, reply_to, correlation_id, body]
+            with bus_errors():
+                places = self._scripts.publish(keys=[self._keys.bindings(topic) for topic in topics], args=args)
+            unrouted.update(chunk[place - 1][0] for place in places)
+            for topic in topics:
+                metrics.BUS_PUBLISHED.labels(topic).inc(sum(1 for entry in chunk if entry[0] == topic))
+        if lost := unrouted.intersection(CLAIMS):
+            raise Unroutable(f"nobody takes {', '.join(sorted(lost))}")
+
+    def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
+        """See `Broker.reply_many`: the reply stream of a requester that has gone does not exist."""
+        self._check_open()
+        with bus_errors(), self._client.pipeline(transaction=False) as pipe:
+            for address, message in replies:
+                fields: dict[Any, Any] = {"t": events.message_type(message), "b": events.encode(message)}
+                fields["c"] = address.correlation_id
+                pipe.xadd(address.reply_to, fields, nomkstream=True)
+            pipe.execute()
+
+    # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+        """See `Broker.request_many`."""
+        deadline = time.monotonic() + timeout
+        self._check_open()
+        self._start_listening()
+        call, ids = self._box.expect(len(messages))
+        try:
+            self._publish(messages, self._reply_key, ids)
+        except BrokerError:
+            self._box.forget(ids)
+            raise
+        return self._box.wait(call, ids, deadline)
+
+    def _start_listening(self) -> None:
+        with self._lock:
+            if self._listening is None:
+                with bus_errors():
+                    self._declare_reply_stream()
+                self._listening = threading.Thread(target=self._listen, name="bus-replies", daemon=True)
+                self._listening.start()
+
+    def _declare_reply_stream(self) -> None:
+        if not self._client.pexpire(self._reply_key, TRANSIENT_LIFE_MS):
+            self._client.xgroup_create(self._reply_key, GROUP, id="0", mkstream=True)  # the way to make an empty stream
+            self._client.pexpire(self._reply_key, TRANSIENT_LIFE_MS)
+
+    def _listen(self) -> None:
+        """Pass replies to the requests that wait for them, until the broker is closed."""
+        last = b"0-0"
+        refreshed = 0.0
+        failures = 0
+        while not self._closed.is_set():
+            try:
+                with bus_errors():
+                    if time.monotonic() - refreshed > _BEAT:
+                        self._declare_reply_stream()
+                        refreshed = time.monotonic()
+                    found: Any = self._client.xread({self._reply_key: last}, count=500, block=500)
+                    for _, entries in found or ():
+                        for _, fields in entries:
+                            self._box.put(fields[b"c"].decode(), fields[b"t"].decode(), fields[b"b"])
+                        last = entries[-1][0]
+                        self._client.xdel(self._reply_key, *(id_ for id_, _ in entries))
+                failures = 0
+            except BrokerError as error:
+                if failures == 0 and not self._closed.is_set():
+                    log.warning("cannot receive replies, trying again", extra=with_fields(error=error))
+                self._closed.wait(backoff(failures, cap=1.0))
+                failures += 1
+
+    # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> StreamConsumer:
+        """See `Broker.consumer`. Raises `BrokerUnavailable`. `prefetch` does not matter: nothing is taken ahead."""
+        self._check_open()
+        consumer = StreamConsumer(self._client, self._keys, queues, self._forget)
+        consumer.declare()
+        with self._lock:
+            self._consumers.append(consumer)
+            if self._beating is None:
+                self._beating = threading.Thread(target=self._beat, name="bus-beat", daemon=True)
+                self._beating.start()
+        return consumer
+
+    def _forget(self, consumer: StreamConsumer) -> None:
+        with self._lock:
+            self._consumers.remove(consumer)
+
+    def _beat(self) -> None:
+        """Show signs of life for all consumers, and give back the messages of dead ones.
+
+        After an outage every consumer gets time to show its own sign before anyone is taken for dead.
+        """
+        away_until = time.monotonic()
+        while not self._closed.wait(_BEAT):
+            with self._lock:
+                consumers = list(self._consumers)
+            try:
+                for consumer in consumers:
+                    consumer.declare()
+                if time.monotonic() > away_until + SIGN_OF_LIFE_MS / 1000:
+                    for consumer in consumers:
+                        consumer.reclaim()
+            except BrokerError as error:
+                log.debug("no beat", extra=with_fields(error=error))
+                away_until = time.monotonic()
+
+    # ── state ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_connected(self) -> bool:
+        """See `Broker.is_connected`."""
+        if self._closed.is_set():
+            return False
+        try:
+            with bus_errors():
+                return bool(self._client.ping())
+        except BrokerError:
+            return False
+
+    def close(self) -> None:
+        """See `Broker.close`."""
+        if self._closed.is_set():
+            return
+        with self._lock:
+            consumers = list(self._consumers)
+        for consumer in consumers:
+            consumer.close()
+        self._closed.set()
+        for thread in (self._beating, self._listening):
+            if thread is not None:
+                thread.join()
+        self._box.fail_all("the bus is closed")
+        try:
+            with bus_errors():
+                self._client.delete(self._reply_key)
+        except BrokerError as error:
+            log.debug("closed without Redis", extra=with_fields(error=error))
+        self._client.close()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise BrokerUnavailable("the bus is closed")
+
+
+def _chunks(messages: Sequence[Message], correlation_ids: Iterable[str]) -> Iterator[list[tuple[str, str, bytes]]]:
+    """Yield (topic, correlation id, body) in chunks of bounded size."""
+    chunk: list[tuple[str, str, bytes]] = []
+    size = 0
+    for message, correlation_id in zip(messages, correlation_ids, strict=True):
+        chunk.append((events.message_type(message), correlation_id, events.encode(message)))
+        size += len(chunk[-1][2])
+        if len(chunk) >= _CHUNK_MESSAGES or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,94 @@
+"""Requests that wait for their replies: what both backends keep between publishing a request and its answer."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+
+from shared.bus import events
+from shared.bus.events import Failure, Message
+from shared.errors import BrokerError, BrokerUnavailable, DecodeError, RequestFailed, RequestTimeout
+
+
+class Call:
+    """A batch of requests under way; done when every one has its reply, or the batch failed."""
+
+    def __init__(self, size: int) -> None:
+        self.replies: list[Message | None] = [None] * size
+        self.missing = size
+        self.error: BrokerError | None = None
+        self.done = threading.Event()
+
+
+class ReplyBox:
+    """Finds the waiting call of each reply by its correlation id. Any thread may call any method."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, tuple[Call, int]] = {}
+        self._base = uuid.uuid4().hex[:12]
+        self._numbers = itertools.count()
+
+    def expect(self, size: int) -> tuple[Call, list[str]]:
+        """Return a new call and the correlation ids of its `size` requests."""
+        call = Call(size)
+        ids = [f"{self._base}-{next(self._numbers)}" for _ in range(size)]
+        with self._lock:
+            self._waiting.update((id_, (call, place)) for place, id_ in enumerate(ids))
+        if not size:
+            call.done.set()
+        return call, ids
+
+    def put(self, correlation_id: str, type_name: str, body: bytes) -> None:
+        """Take a reply that arrived; one that nobody waits for any more is dropped."""
+        with self._lock:
+            call, place = self._waiting.pop(correlation_id, (None, 0))
+        if call is None:
+            return
+        try:
+            reply = events.decode(type_name, body)
+        except DecodeError as error:
+            self._fail(call, RequestFailed(f"undecodable reply: {error}"))
+            return
+        if isinstance(reply, Failure):
+            self._fail(call, RequestFailed(reply.error))
+            return
+        with self._lock:
+            call.replies[place] = reply
+            call.missing -= 1
+            if not call.missing:
+                call.done.set()
+
+    def wait(self, call: Call, ids: Sequence[str], deadline: float) -> list[Message]:
+        """Return the replies in order; raise the call's error, or `RequestTimeout` after `deadline` (monotonic)."""
+        call.done.wait(max(0.0, deadline - time.monotonic()))
+        self.forget(ids)
+        if call.error is not None:
+            raise call.error
+        with self._lock:
+            replies = [reply for reply in call.replies if reply is not None]
+        if len(replies) < len(call.replies):
+            raise RequestTimeout(f"{len(call.replies) - len(replies)} of {len(call.replies)} requests unanswered")
+        return replies
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Stop waiting for these."""
+        with self._lock:
+            for id_ in ids:
+                self._waiting.pop(id_, None)
+
+    def fail_all(self, why: str) -> None:
+        """End every waiting call with `BrokerUnavailable`: the broker went away, and their replies with it."""
+        with self._lock:
+            calls = {call for call, _ in self._waiting.values()}
+            self._waiting.clear()
+        for call in calls:
+            self._fail(call, BrokerUnavailable(why))
+
+    @staticmethod
+    def _fail(call: Call, error: BrokerError) -> None:
+        call.error = error
+        call.done.set()
