@@ -20,7 +20,7 @@ _COIN = struct.Struct("<Iq")
 _LOCATION = struct.Struct("<32sII")
 _SPEND = struct.Struct("<32sI")
 _ENTRY = struct.Struct("<80sI32sBIIIQQ")
-_POOL_ENTRY = struct.Struct("<32sqIIQQ")
+_POOL_ENTRY = struct.Struct("<32sqIIIQQ")
 _POSITION_BITS = 20
 
 
@@ -93,6 +93,8 @@ class PoolEntry:
     vsize: int
     """Virtual bytes, adjusted for signature operations."""
     weight: int
+    sigop_cost: int
+    """Signature operations, weighted as in a block (BIP141)."""
     time: int
     """Seconds since 1970 when it entered the pool."""
     sequence: int
@@ -163,8 +165,10 @@ def decode_block_entry(data: bytes) -> BlockEntry:
 
 
 def encode_pool_entry(entry: PoolEntry) -> bytes:
-    """Wtxid (32 bytes), fee (8), vsize (4), weight (4), time (8), sequence (8)."""
-    return _POOL_ENTRY.pack(entry.wtxid, entry.fee, entry.vsize, entry.weight, entry.time, entry.sequence)
+    """Wtxid (32 bytes), fee (8), vsize (4), weight (4), sigop cost (4), time (8), sequence (8)."""
+    return _POOL_ENTRY.pack(
+        entry.wtxid, entry.fee, entry.vsize, entry.weight, entry.sigop_cost, entry.time, entry.sequence
+    )
 
 
 def decode_pool_entry(data: bytes) -> PoolEntry:

@@ -1,0 +1,193 @@
+"""Writes one computed and validated change of chain state: all of it, or nothing.
+
+The change travels as one packed argument to `scripts/commit.lua`, which checks the writer's epoch, the tip and `seq` before
+its first write, and appends the outgoing events to the outbox in the same step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import redis
+
+from shared.bus import events
+from shared.bus.events import Fact
+from shared.chain import codec
+from shared.chain.codec import BlockEntry, PoolEntry, Spend
+from shared.chain.overlay import Overlay, StatsDelta
+from shared.chain.redis_keys import Keys
+from shared.chain.scripts import source
+from shared.chain.store import store_errors
+from shared.errors import CommitConflict, StaleWriter
+from shared.primitives.transaction import Transaction
+
+_STATS = [stat.name for stat in dataclasses.fields(StatsDelta)]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    """An unconfirmed transaction as it is stored."""
+
+    tx: Transaction
+    entry: PoolEntry
+    script_hashes: tuple[bytes, ...]
+    """Of every script that it pays or spends from, each once."""
+
+
+@dataclass(slots=True)
+class Delta:
+    """One change of chain state; every part is optional."""
+
+    overlay: Overlay | None = None
+    new_tip: BlockEntry | None = None
+    first_height: int = 0
+    """Height of the first of `best_chain`."""
+    best_chain: Sequence[bytes] = ()
+    """Hashes of the blocks that the best chain now has from `first_height` on; it ends with the new tip."""
+    entries: Sequence[BlockEntry] = ()
+    """Block index entries to write."""
+    blocks: dict[bytes, bytes] = field(default_factory=dict)
+    """Block hash → raw block to store."""
+    undo: dict[bytes, bytes] = field(default_factory=dict)
+    """Block hash → undo data to store."""
+    pool_added: Sequence[PoolRecord] = ()
+    pool_removed: Sequence[PoolRecord] = ()
+    jobs: dict[str, bytes | None] = field(default_factory=dict)
+    """Mining requests under way: id → state, or None where one is done."""
+    events: Sequence[Fact] = ()
+
+
+class Committer:
+    """Applies deltas for the writer of one epoch, each on top of the one before."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
+        self._keys = keys
+        self._epoch = epoch
+        self._tip_hash = tip_hash
+        self._seq = seq
+        self._script: Any = client.register_script(source("commit"))
+
+    def commit(self, delta: Delta) -> int:
+        """Apply the delta and return the new `seq`.
+
+        Raises `StaleWriter` or `CommitConflict`, with nothing written, or `StoreUnavailable`, with the outcome unknown:
+        after any of them this committer's idea of the chain is void.
+        """
+        packed = self._pack(delta)
+        try:
+            with store_errors():
+                self._seq = int(self._script(keys=[self._keys.tip], args=[packed]))
+        except redis.ResponseError as error:
+            message = str(error)
+            if "STALEWRITER" in message:
+                raise StaleWriter("another writer has taken over") from None
+            if "CONFLICT" in message:
+                raise CommitConflict("the chain is not the one that the change was computed on") from None
+            raise
+        if delta.new_tip is not None:
+            self._tip_hash = delta.new_tip.hash
+        return self._seq
+
+    def _pack(self, delta: Delta) -> bytes:
+        fields: dict[str, Any] = {"epoch": self._epoch, "tip": self._tip_hash, "seq": self._seq}
+        if delta.new_tip is not None:
+            tip = delta.new_tip
+            fields["new_tip"] = [tip.hash, tip.height, tip.chain_work.to_bytes(32, "big")]
+            fields["heights"] = [delta.first_height * 32, b"".join(delta.best_chain)]
+        if delta.entries:
+            fields["blocks"] = _flat((entry.hash, codec.encode_block_entry(entry)) for entry in delta.entries)
+        prefix = len(self._keys.prefix)
+        fields["raw"] = _flat((self._keys.block(key)[prefix:], raw) for key, raw in delta.blocks.items())
+        fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
+        if delta.overlay is not None:
+            fields.update(_pack_overlay(delta.overlay))
+        fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
+        fields.update(_changes("jobs", delta.jobs.items()))
+        fields["events"] = _flat((str(event.topic), events.encode(event)) for event in delta.events)
+        packed: bytes = msgpack.packb(fields, use_bin_type=False)  # Redis' cmsgpack knows no bin type
+        return packed
+
+
+def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    coins = overlay.coin_changes()
+    fields.update(
+        _changes("coins", ((o.serialize(), None if c is None else codec.encode_coin(c)) for o, c in coins.items()))
+    )
+    fields.update(
+        _changes("txs", ((t, None if w is None else codec.encode_location(w)) for t, w in overlay.txs.items()))
+    )
+    spends = overlay.spends.items()
+    fields.update(
+        _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
+    )
+    scripts = []
+    for script_hash, script in overlay.script_changes().items():
+        stats = [(name, getattr(script.stats, name)) for name in _STATS]
+        scripts.append(
+            [
+                script_hash.hex(),
+                script.coins_added,
+                script.coins_removed,
+                _flat((score, txid) for txid, score in script.history.items() if score is not None),
+                [txid for txid, score in script.history.items() if score is None],
+                _flat((name, change) for name, change in stats if change),
+            ]
+        )
+    fields["scripts"] = scripts
+    return fields
+
+
+def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> dict[str, Any]:
+    totals = dict.fromkeys(("count", "vsize", "fees", "size"), 0)
+    for sign, records in ((1, added), (-1, removed)):
+        for record in records:
+            totals["count"] += sign
+            totals["vsize"] += sign * record.entry.vsize
+            totals["fees"] += sign * record.entry.fee
+            totals["size"] += sign * record.tx.size
+    return {
+        "pool_add": [
+            [
+                record.tx.txid,
+                record.tx.serialize(),
+                codec.encode_pool_entry(record.entry),
+                record.entry.sequence,
+                _flat(
+                    (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
+                    for vin, txin in enumerate(record.tx.inputs)
+                ),
+                [script_hash.hex() for script_hash in record.script_hashes],
+            ]
+            for record in added
+        ],
+        "pool_del": [
+            [
+                record.tx.txid,
+                [txin.prevout.serialize() for txin in record.tx.inputs],
+                [script_hash.hex() for script_hash in record.script_hashes],
+            ]
+            for record in removed
+        ],
+        "pool_stats": _flat((name, change) for name, change in totals.items() if change),
+    }
+
+
+def _changes(name: str, items: Iterable[tuple[Any, bytes | None]]) -> dict[str, list[Any]]:
+    """Split into fields to set and fields to delete."""
+    sets: list[Any] = []
+    deletes: list[Any] = []
+    for key, value in items:
+        if value is None:
+            deletes.append(key)
+        else:
+            sets += (key, value)
+    return {name: sets, f"{name}_del": deletes}
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [item for pair in pairs for item in pair]

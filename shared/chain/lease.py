@@ -1,0 +1,50 @@
+"""The writer's lease: a Redis key with a time limit, in the very store that it protects.
+
+Taking it increments `writer:epoch`, and every commit names its epoch: a writer that lost its lease without noticing is
+refused by the store itself (fencing). The lease only decides who tries; the epoch decides who may write.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import redis
+
+from shared.chain.redis_keys import Keys
+from shared.chain.scripts import source
+from shared.chain.store import store_errors
+
+TIME_LIMIT = 5.0
+"""Seconds after which a lease that nobody renews is gone."""
+RENEW_EVERY = 1.0
+"""Seconds between renewals."""
+
+
+class Lease:
+    """One process's claim to be the writer."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._keys = keys
+        self._token = secrets.token_hex(16)
+        self._take: Any = client.register_script(source("take_lease"))
+        self._renew: Any = client.register_script(source("renew_lease"))
+        self._release: Any = client.register_script(source("release_lease"))
+
+    def take(self) -> int | None:
+        """Return the new epoch, or None while another process holds the lease."""
+        with store_errors():
+            epoch = self._take(
+                keys=[self._keys.writer, self._keys.writer_epoch], args=[self._token, int(TIME_LIMIT * 1000)]
+            )
+        return None if epoch is None else int(epoch)
+
+    def renew(self) -> bool:
+        """Hold on to the lease for another time limit; False when it is lost."""
+        with store_errors():
+            return bool(self._renew(keys=[self._keys.writer], args=[self._token, int(TIME_LIMIT * 1000)]))
+
+    def release(self) -> None:
+        """Give the lease back at a clean stop, if it is still ours."""
+        with store_errors():
+            self._release(keys=[self._keys.writer], args=[self._token])

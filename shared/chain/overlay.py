@@ -1,0 +1,188 @@
+"""Changes to the chain, computed on top of committed state and not yet written.
+
+A block is connected or disconnected here in memory; any number of both add up to one net change, which `commit` applies
+as a whole or not at all. Nothing here knows a rule of validation: see `connect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.chain.codec import Spend, TxLocation, history_score
+from shared.crypto.hashes import sha256
+from shared.primitives.block import Block
+from shared.primitives.coin import Coin
+from shared.primitives.serialize import pack_compact_size
+from shared.primitives.transaction import OutPoint, Transaction
+from shared.script.standard import is_unspendable
+
+HEADER_SIZE = 80
+
+
+class CoinSource(Protocol):
+    """Where committed coins come from: a `ChainView`, or a dictionary in a test."""
+
+    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
+        """Return the coin at each outpoint, None where there is none."""
+
+
+@dataclass(slots=True)
+class StatsDelta:
+    """Change of a script's counters."""
+
+    tx_count: int = 0
+    funded_count: int = 0
+    funded_sum: int = 0
+    spent_count: int = 0
+    spent_sum: int = 0
+
+
+@dataclass(slots=True)
+class ScriptDelta:
+    """Change of everything that is kept for one script."""
+
+    coins_added: list[bytes] = field(default_factory=list)
+    coins_removed: list[bytes] = field(default_factory=list)
+    history: dict[bytes, int | None] = field(default_factory=dict)
+    """Txid → score, or None where the transaction left the best chain."""
+    stats: StatsDelta = field(default_factory=StatsDelta)
+
+
+class Overlay:
+    """Net changes over a `CoinSource`."""
+
+    def __init__(self, source: CoinSource) -> None:
+        self._source = source
+        self._base: dict[OutPoint, Coin | None] = {}
+        self._coins: dict[OutPoint, Coin | None] = {}
+        self.txs: dict[bytes, TxLocation | None] = {}
+        self.spends: dict[OutPoint, Spend | None] = {}
+        self._scripts: dict[bytes, ScriptDelta] = {}
+        self._script_hashes: dict[bytes, bytes] = {}
+
+    # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prefetch(self, outpoints: Iterable[OutPoint]) -> None:
+        """Read the committed coins that are about to be looked up, in one round trip."""
+        missing = [outpoint for outpoint in outpoints if outpoint not in self._coins and outpoint not in self._base]
+        self._base.update(zip(missing, self._source.coins(missing), strict=True))
+
+    def coin(self, outpoint: OutPoint) -> Coin | None:
+        """Return the unspent coin at an outpoint, as of all changes so far."""
+        if outpoint in self._coins:
+            return self._coins[outpoint]
+        if outpoint not in self._base:
+            self.prefetch([outpoint])
+        return self._base[outpoint]
+
+    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
+        """Return the coin at each outpoint: an overlay is itself a source."""
+        self.prefetch(outpoints)
+        return [self.coin(outpoint) for outpoint in outpoints]
+
+    # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self, tx: Transaction, height: int, location: TxLocation, position: int) -> list[Coin]:
+        """Spend a transaction's inputs, create its outputs, index it, and return the coins it spent.
+
+        Every input's coin must exist. A coinbase spends nothing.
+        """
+        spent: list[Coin] = []
+        touched: set[bytes] = set()
+        txid = tx.txid
+        if not tx.is_coinbase:
+            for vin, txin in enumerate(tx.inputs):
+                coin = self.coin(txin.prevout)
+                if coin is None:
+                    raise KeyError(f"no coin at {txin.prevout}")
+                self._coins[txin.prevout] = None
+                self.spends[txin.prevout] = Spend(txid, vin)
+                stats = self._touch(coin.output.script_pubkey, touched).stats
+                stats.spent_count += 1
+                stats.spent_sum += coin.output.value
+                spent.append(coin)
+        for vout, output in enumerate(tx.outputs):
+            if not is_unspendable(output.script_pubkey):
+                self._coins[OutPoint(txid, vout)] = Coin(output, height, tx.is_coinbase)
+                stats = self._touch(output.script_pubkey, touched).stats
+                stats.funded_count += 1
+                stats.funded_sum += output.value
+        self.txs[txid] = location
+        score = history_score(height, position)
+        for script in touched:
+            delta = self._scripts[script]
+            delta.history[txid] = score
+            delta.stats.tx_count += 1
+        return spent
+
+    def revert(self, tx: Transaction, spent: Sequence[Coin]) -> None:
+        """Undo `apply`: remove a transaction's outputs and give back the coins that it spent."""
+        touched: set[bytes] = set()
+        txid = tx.txid
+        for vout, output in enumerate(tx.outputs):
+            if not is_unspendable(output.script_pubkey):
+                outpoint = OutPoint(txid, vout)
+                self.coin(outpoint)  # the net change needs to know what is committed
+                self._coins[outpoint] = None
+                stats = self._touch(output.script_pubkey, touched).stats
+                stats.funded_count -= 1
+                stats.funded_sum -= output.value
+        for txin, coin in zip(tx.inputs if spent else (), spent, strict=True):
+            self.coin(txin.prevout)
+            self._coins[txin.prevout] = coin
+            self.spends[txin.prevout] = None
+            stats = self._touch(coin.output.script_pubkey, touched).stats
+            stats.spent_count -= 1
+            stats.spent_sum -= coin.output.value
+        self.txs[txid] = None
+        for script in touched:
+            delta = self._scripts[script]
+            delta.history[txid] = None
+            delta.stats.tx_count -= 1
+
+    # ── the net change ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def coin_changes(self) -> dict[OutPoint, Coin | None]:
+        """Return what differs from committed state: a new coin, or None for one that is gone."""
+        return {outpoint: coin for outpoint, coin in self._coins.items() if coin != self._base.get(outpoint)}
+
+    def script_changes(self) -> dict[bytes, ScriptDelta]:
+        """Return the change of each script's index, by script hash."""
+        for delta in self._scripts.values():
+            delta.coins_added.clear()
+            delta.coins_removed.clear()
+        for outpoint, coin in self.coin_changes().items():
+            before = self._base.get(outpoint)
+            if before is not None:
+                self._delta(before.output.script_pubkey).coins_removed.append(outpoint.serialize())
+            if coin is not None:
+                self._delta(coin.output.script_pubkey).coins_added.append(outpoint.serialize())
+        return self._scripts
+
+    def _delta(self, script_pubkey: bytes) -> ScriptDelta:
+        return self._scripts[self._script_hash(script_pubkey)]
+
+    def _touch(self, script_pubkey: bytes, touched: set[bytes]) -> ScriptDelta:
+        key = self._script_hash(script_pubkey)
+        touched.add(key)
+        if key not in self._scripts:
+            self._scripts[key] = ScriptDelta()
+        return self._scripts[key]
+
+    def _script_hash(self, script_pubkey: bytes) -> bytes:
+        key = self._script_hashes.get(script_pubkey)
+        if key is None:
+            key = self._script_hashes[script_pubkey] = sha256(script_pubkey)
+        return key
+
+
+def tx_locations(block: Block) -> list[TxLocation]:
+    """Return where each transaction's bytes are in the raw block."""
+    offset = HEADER_SIZE + len(pack_compact_size(len(block.transactions)))
+    locations = []
+    for tx in block.transactions:
+        locations.append(TxLocation(block.hash, offset, tx.size))
+        offset += tx.size
+    return locations

@@ -1,0 +1,117 @@
+-- commit: applies one change of chain state, computed and validated by the writer, as a whole or not at all.
+--
+-- KEYS[1]  {warren:<chain>}:tip    hash; its hash tag is that of every key below
+-- ARGV[1]  the delta, cmsgpack:
+--   epoch, tip, seq      fencing: the writer's epoch; the tip's hash ('' when there is no chain yet) and seq that the delta
+--                        was computed on
+--   new_tip              {hash, height, work}, when the tip moves
+--   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
+--   blocks, coins, txs, spends            {field, value, …} to set in the hash of that name
+--   coins_del, txs_del, spends_del        {field, …} to delete from it
+--   raw                  {key suffix, value, …}: blocks and undo data to store
+--   scripts              {{script hash (hex), coins+, coins-, history+ {score, txid, …}, history- {txid, …},
+--                        stats {name, change, …}}, …}
+--   pool_add             {{txid, raw, entry, sequence, {outpoint, spend, …}, {script hash, …}}, …}
+--   pool_del             {{txid, {outpoint, …}, {script hash, …}}, …}
+--   pool_stats           {name, change, …}
+--   jobs, jobs_del       mining requests under way
+--   events               {topic, body, …}
+-- Key families: tip, heights, blocks, coins, txs, spends, block:*, undo:*, script:*:{coins,history,stats}, pool:*, jobs,
+-- events; reads writer:epoch.
+-- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
+
+local delta = cmsgpack.unpack(ARGV[1])
+local tip_key = KEYS[1]
+local prefix = string.sub(tip_key, 1, -4)
+local call = redis.call
+
+if tonumber(call('GET', prefix .. 'writer:epoch') or '0') ~= delta.epoch then
+  return redis.error_reply('STALEWRITER another writer has taken over')
+end
+local current = call('HMGET', tip_key, 'hash', 'seq')
+local seq = tonumber(current[2] or '0')
+if (current[1] or '') ~= delta.tip or seq ~= delta.seq then
+  return redis.error_reply('CONFLICT the chain has moved')
+end
+
+-- Lua's stack holds some 8,000 values: long lists go in slices (of an even length, for pairs).
+local SLICE = 4000
+local function each_slice(command, key, list)
+  for first = 1, #list, SLICE do
+    call(command, key, unpack(list, first, math.min(first + SLICE - 1, #list)))
+  end
+end
+
+if delta.heights then
+  local offset, hashes = delta.heights[1], delta.heights[2]
+  local key = prefix .. 'heights'
+  if call('STRLEN', key) > offset + #hashes then
+    if offset == 0 then
+      call('SET', key, hashes)
+    else
+      call('SET', key, call('GETRANGE', key, 0, offset - 1) .. hashes)
+    end
+  else
+    call('SETRANGE', key, offset, hashes)
+  end
+end
+
+for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'jobs'}) do
+  if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
+  if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
+end
+
+local raw = delta.raw or {}
+for i = 1, #raw, 2 do
+  call('SET', prefix .. raw[i], raw[i + 1])
+end
+
+for _, script in ipairs(delta.scripts or {}) do
+  local key = prefix .. 'script:' .. script[1]
+  each_slice('SREM', key .. ':coins', script[3])
+  each_slice('SADD', key .. ':coins', script[2])
+  each_slice('ZREM', key .. ':history', script[5])
+  each_slice('ZADD', key .. ':history', script[4])
+  local stats, empty = script[6], false
+  for i = 1, #stats, 2 do
+    local count = call('HINCRBY', key .. ':stats', stats[i], stats[i + 1])
+    empty = empty or (stats[i] == 'tx_count' and count == 0)
+  end
+  if empty then call('DEL', key .. ':stats') end
+end
+
+for _, tx in ipairs(delta.pool_del or {}) do
+  local txid = tx[1]
+  call('HDEL', prefix .. 'pool:txs', txid)
+  call('HDEL', prefix .. 'pool:entries', txid)
+  call('ZREM', prefix .. 'pool:order', txid)
+  each_slice('HDEL', prefix .. 'pool:spends', tx[2])
+  for _, script in ipairs(tx[3]) do
+    call('ZREM', prefix .. 'pool:script:' .. script, txid)
+  end
+end
+for _, tx in ipairs(delta.pool_add or {}) do
+  local txid = tx[1]
+  call('HSET', prefix .. 'pool:txs', txid, tx[2])
+  call('HSET', prefix .. 'pool:entries', txid, tx[3])
+  call('ZADD', prefix .. 'pool:order', tx[4], txid)
+  each_slice('HSET', prefix .. 'pool:spends', tx[5])
+  for _, script in ipairs(tx[6]) do
+    call('ZADD', prefix .. 'pool:script:' .. script, tx[4], txid)
+  end
+end
+local pool_stats = delta.pool_stats or {}
+for i = 1, #pool_stats, 2 do
+  call('HINCRBY', prefix .. 'pool:stats', pool_stats[i], pool_stats[i + 1])
+end
+
+local events = delta.events or {}
+for i = 1, #events, 2 do
+  seq = seq + 1
+  call('XADD', prefix .. 'events', string.format('%.0f-0', seq), 'topic', events[i], 'body', events[i + 1])
+end
+if delta.new_tip then
+  call('HSET', tip_key, 'hash', delta.new_tip[1], 'height', delta.new_tip[2], 'work', delta.new_tip[3])
+end
+call('HSET', tip_key, 'seq', string.format('%.0f', seq))
+return seq
