@@ -1,0 +1,219 @@
+"""What a signature signs: the digests of legacy, segwit v0 (BIP143) and taproot (BIP341, BIP342) inputs.
+
+One `SighashCache` serves all inputs of a transaction, so that what they share is hashed once.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from shared.crypto.hashes import sha256, sha256d, tagged_hash
+from shared.errors import DecodeError
+from shared.primitives.serialize import pack_compact_size, pack_i64, pack_u32, pack_var_bytes
+from shared.primitives.transaction import TxOut
+from shared.script.opcodes import OP_CODESEPARATOR
+from shared.script.script import iterate, read_op
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shared.primitives.transaction import Transaction, TxIn
+
+SIGHASH_DEFAULT = 0
+SIGHASH_ALL = 1
+SIGHASH_NONE = 2
+SIGHASH_SINGLE = 3
+SIGHASH_ANYONECANPAY = 0x80
+
+_ZERO = bytes(32)
+# The digest of SIGHASH_SINGLE without an output of the same index: a bug of the first client, kept ever since.
+_ONE = b"\x01" + bytes(31)
+_BLANK_OUTPUT = TxOut(-1, b"").serialize()
+_TAPROOT_HASH_TYPES = frozenset((0, 1, 2, 3, 0x81, 0x82, 0x83))
+_HASH_TYPE_AND_TX = Struct("<BBII")
+_NO_CODESEPARATOR = 0xFFFFFFFF
+
+
+class SighashCache:
+    """Digests for the inputs of one transaction; `spent_outputs` are those of its inputs, in order."""
+
+    __slots__ = ("_shared", "spent_outputs", "tx")
+
+    def __init__(self, tx: Transaction, spent_outputs: Sequence[TxOut]) -> None:
+        self.tx = tx
+        self.spent_outputs = spent_outputs
+        self._shared: dict[str, bytes] = {}
+
+    def _once(self, what: str, make: Callable[[], bytes]) -> bytes:
+        known = self._shared.get(what)
+        if known is None:
+            known = self._shared[what] = make()
+        return known
+
+    def _prevouts(self) -> bytes:
+        return self._once("prevouts", lambda: sha256(b"".join([tx_in.prevout.serialize() for tx_in in self.tx.inputs])))
+
+    def _sequences(self) -> bytes:
+        return self._once("sequences", lambda: sha256(b"".join([pack_u32(tx_in.sequence) for tx_in in self.tx.inputs])))
+
+    def _outputs(self) -> bytes:
+        return self._once("outputs", lambda: sha256(b"".join([tx_out.serialize() for tx_out in self.tx.outputs])))
+
+    def _spent_amounts(self) -> bytes:
+        return self._once("amounts", lambda: sha256(b"".join([pack_i64(spent.value) for spent in self.spent_outputs])))
+
+    def _spent_scripts(self) -> bytes:
+        return self._once(
+            "scripts",
+            lambda: sha256(b"".join([pack_var_bytes(spent.script_pubkey) for spent in self.spent_outputs])),
+        )
+
+    def legacy(self, index: int, script_code: bytes, hash_type: int) -> bytes:
+        """Return the digest of a pre-segwit input; `hash_type` may be any signed or unsigned 32-bit integer.
+
+        OP_CODESEPARATORs are skipped here; removing the signature itself (FindAndDelete) is the interpreter's work.
+        """
+        tx = self.tx
+        output_type = hash_type & 0x1F
+        if output_type == SIGHASH_SINGLE and index >= len(tx.outputs):
+            return _ONE
+        script_code = _without_codeseparators(script_code)
+        inputs: Sequence[TxIn]
+        if hash_type & SIGHASH_ANYONECANPAY:
+            inputs, signed = (tx.inputs[index],), 0
+        else:
+            inputs, signed = tx.inputs, index
+        keeps_sequences = output_type not in (SIGHASH_NONE, SIGHASH_SINGLE)
+        parts = [pack_u32(tx.version), pack_compact_size(len(inputs))]
+        for i, tx_in in enumerate(inputs):
+            is_signed = i == signed
+            parts.append(tx_in.prevout.serialize())
+            parts.append(pack_var_bytes(script_code) if is_signed else b"\x00")
+            parts.append(pack_u32(tx_in.sequence if is_signed or keeps_sequences else 0))
+        if output_type == SIGHASH_NONE:
+            parts.append(b"\x00")
+        elif output_type == SIGHASH_SINGLE:
+            parts.append(pack_compact_size(index + 1))
+            parts.extend([_BLANK_OUTPUT] * index)
+            parts.append(tx.outputs[index].serialize())
+        else:
+            parts.append(pack_compact_size(len(tx.outputs)))
+            parts.extend([tx_out.serialize() for tx_out in tx.outputs])
+        parts.append(pack_u32(tx.lock_time))
+        parts.append(pack_u32(hash_type & 0xFFFFFFFF))
+        return sha256d(b"".join(parts))
+
+    def segwit_v0(self, index: int, script_code: bytes, amount: int, hash_type: int) -> bytes:
+        """Return the BIP143 digest of an input that spends `amount` satoshis."""
+        tx = self.tx
+        tx_in = tx.inputs[index]
+        output_type = hash_type & 0x1F
+        keeps_all = output_type not in (SIGHASH_NONE, SIGHASH_SINGLE)
+        prevouts = sequences = outputs = _ZERO
+        if not hash_type & SIGHASH_ANYONECANPAY:
+            prevouts = self._once("prevouts twice", lambda: sha256(self._prevouts()))
+            if keeps_all:
+                sequences = self._once("sequences twice", lambda: sha256(self._sequences()))
+        if keeps_all:
+            outputs = self._once("outputs twice", lambda: sha256(self._outputs()))
+        elif output_type == SIGHASH_SINGLE and index < len(tx.outputs):
+            outputs = sha256d(tx.outputs[index].serialize())
+        return sha256d(
+            b"".join(
+                (
+                    pack_u32(tx.version),
+                    prevouts,
+                    sequences,
+                    tx_in.prevout.serialize(),
+                    pack_var_bytes(script_code),
+                    pack_i64(amount),
+                    pack_u32(tx_in.sequence),
+                    outputs,
+                    pack_u32(tx.lock_time),
+                    pack_u32(hash_type & 0xFFFFFFFF),
+                )
+            )
+        )
+
+    def taproot(
+        self,
+        index: int,
+        hash_type: int,
+        *,
+        annex: bytes | None = None,
+        leaf_hash: bytes | None = None,
+        codeseparator_position: int = _NO_CODESEPARATOR,
+    ) -> bytes | None:
+        """Return the BIP341 digest of an input, None where the hash type has no meaning.
+
+        With the 32-byte `leaf_hash` of a script it is BIP342's, for signatures in tapscript; `annex` is the whole
+        witness item that begins with 0x50.
+        """
+        if hash_type not in _TAPROOT_HASH_TYPES:
+            return None
+        tx = self.tx
+        output_type = hash_type & 3 or SIGHASH_ALL
+        parts = [_HASH_TYPE_AND_TX.pack(0, hash_type, tx.version, tx.lock_time)]
+        if not hash_type & SIGHASH_ANYONECANPAY:
+            parts += [self._prevouts(), self._spent_amounts(), self._spent_scripts(), self._sequences()]
+        if output_type == SIGHASH_ALL:
+            parts.append(self._outputs())
+        spend_type = (2 if leaf_hash is not None else 0) + (1 if annex is not None else 0)
+        parts.append(bytes([spend_type]))
+        if hash_type & SIGHASH_ANYONECANPAY:
+            tx_in = tx.inputs[index]
+            spent = self.spent_outputs[index].serialize()
+            parts += [tx_in.prevout.serialize(), spent, pack_u32(tx_in.sequence)]
+        else:
+            parts.append(pack_u32(index))
+        if annex is not None:
+            parts.append(sha256(pack_var_bytes(annex)))
+        if output_type == SIGHASH_SINGLE:
+            if index >= len(tx.outputs):
+                return None
+            parts.append(sha256(tx.outputs[index].serialize()))
+        if leaf_hash is not None:
+            parts += [leaf_hash, b"\x00", pack_u32(codeseparator_position)]
+        return tagged_hash("TapSighash", b"".join(parts))
+
+
+def _without_codeseparators(script: bytes) -> bytes:
+    if OP_CODESEPARATOR not in script:
+        return script
+    kept = []
+    start = position = 0
+    try:
+        for opcode, _, end in iterate(script):
+            if opcode == OP_CODESEPARATOR:
+                kept.append(script[start:position])
+                start = end
+            position = end
+    except DecodeError:  # as in Core, whatever follows a broken push stays as it is
+        pass
+    kept.append(script[start:])
+    return b"".join(kept)
+
+
+def find_and_delete(script: bytes, pattern: bytes) -> tuple[bytes, int]:
+    """Return `script` without `pattern` wherever an operation begins, and how often it was found (FindAndDelete)."""
+    if not pattern or pattern not in script:
+        return script, 0
+    kept = []
+    count = 0
+    start = position = 0
+    size = len(pattern)
+    try:
+        while True:
+            kept.append(script[start:position])
+            while script.startswith(pattern, position):
+                position += size
+                count += 1
+            start = position
+            if position >= len(script):
+                break
+            position = read_op(script, position).end
+    except DecodeError:  # the rest of a script after a broken push stays as it is
+        pass
+    kept.append(script[start:])
+    return (b"".join(kept), count) if count else (script, 0)
