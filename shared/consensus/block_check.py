@@ -1,0 +1,184 @@
+"""Rules for a block: those of the block alone, those of its header, and those that need the headers before it.
+
+What needs coins (fees, scripts, BIP30, the coinbase's amount) is checked where the coins are, with `tx_verify`,
+`subsidy` and the script interpreter. Source: CheckBlock and its contextual kin in Core's validation.cpp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared.consensus.limits import (
+    MAX_BLOCK_SIGOPS_COST,
+    MAX_BLOCK_WEIGHT,
+    MAX_FUTURE_BLOCK_TIME,
+    MAX_TIMEWARP,
+    MEDIAN_TIME_SPAN,
+    WITNESS_SCALE_FACTOR,
+)
+from shared.consensus.pow import check_proof_of_work
+from shared.consensus.tx_check import check_transaction
+from shared.consensus.tx_verify import is_final_tx, legacy_sigops
+from shared.crypto.hashes import sha256d
+from shared.errors import ValidationError
+from shared.primitives.merkle import block_merkle_root, witness_merkle_root
+from shared.reasons import Reason
+from shared.script.script import push_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.params import ChainParams
+    from shared.primitives.block import Block, BlockHeader
+
+COMMITMENT_HEADER: Final = bytes.fromhex("6a24aa21a9ed")
+"""How the script of an output with a witness commitment begins; the 32 bytes of the commitment follow."""
+
+WITNESS_RESERVED_VALUE: Final = bytes(32)
+"""The one witness item of a coinbase that Warren makes; any 32 bytes would do (BIP141)."""
+
+_COMMITMENT_SIZE = len(COMMITMENT_HEADER) + 32
+
+
+@dataclass(frozen=True, slots=True)
+class BlockContext:
+    """What the branch below a block says about it."""
+
+    height: int
+    prev_hash: bytes
+    prev_time: int
+    """Time of the parent's header (seconds)."""
+    median_time_past: int
+    """Of the parent and the ten blocks before it (seconds)."""
+    expected_bits: int
+    """From `pow.next_bits`, for the time that the block's header says."""
+
+
+def median_time_past(times: Sequence[int]) -> int:
+    """Return the median of the last eleven of `times` (or of fewer, near the genesis), oldest first (BIP113)."""
+    last = sorted(times[-MEDIAN_TIME_SPAN:])
+    return last[len(last) // 2]
+
+
+def check_block(block: Block, params: ChainParams) -> None:
+    """Raise ValidationError with the first rule that the block breaks by itself (Core's CheckBlock).
+
+    Includes proof of work and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` may mean that the
+    transactions are not those of the header, so the header must not be marked invalid for them.
+    """
+    check_proof_of_work(block.header, params)
+    if params.signet_challenge and block.hash != params.genesis.hash:
+        # BIP325's solution is a script of its own kind, which is not run here: never accepted unchecked.
+        raise ValidationError(Reason.BAD_SIGNET_BLKSIG, "signet block solutions are not supported")
+    _check_merkle_root(block)
+    transactions = block.transactions
+    if not transactions or block.base_size * WITNESS_SCALE_FACTOR > MAX_BLOCK_WEIGHT:
+        raise ValidationError(Reason.BAD_BLK_LENGTH, "size limits failed")
+    if not transactions[0].is_coinbase:
+        raise ValidationError(Reason.BAD_CB_MISSING, "first tx is not coinbase")
+    if any(tx.is_coinbase for tx in transactions[1:]):
+        raise ValidationError(Reason.BAD_CB_MULTIPLE, "more than one coinbase")
+    for tx in transactions:
+        try:
+            check_transaction(tx)
+        except ValidationError as error:
+            detail = f"Transaction check failed (tx hash {tx.txid_hex}) {error.detail}".rstrip()
+            raise ValidationError(error.reason, detail) from None
+    if sum(map(legacy_sigops, transactions)) * WITNESS_SCALE_FACTOR > MAX_BLOCK_SIGOPS_COST:
+        raise ValidationError(Reason.BAD_BLK_SIGOPS, "out-of-bounds SigOpCount")
+
+
+def _check_merkle_root(block: Block) -> None:
+    root, is_mutated = block_merkle_root(block)
+    if root != block.header.merkle_root:
+        raise ValidationError(Reason.BAD_TXNMRKLROOT, "hashMerkleRoot mismatch")
+    if is_mutated:
+        raise ValidationError(Reason.BAD_TXNS_DUPLICATE, "duplicate transaction")
+
+
+def check_header_context(header: BlockHeader, context: BlockContext, params: ChainParams, now: int) -> None:
+    """Raise ValidationError if the header does not fit on its branch, or lies in the future of `now` (seconds).
+
+    Source: Core's ContextualCheckBlockHeader. `time-too-new` may be true now and false later.
+    """
+    if header.prev_hash != context.prev_hash:
+        raise ValueError("the context is that of another branch")
+    if header.bits != context.expected_bits:
+        raise ValidationError(Reason.BAD_DIFFBITS, f"bits {header.bits:08x} instead of {context.expected_bits:08x}")
+    if header.time <= context.median_time_past:
+        raise ValidationError(Reason.TIME_TOO_OLD, "block's timestamp is too early")
+    starts_period = context.height % params.retarget_interval == 0
+    if params.enforce_bip94 and starts_period and header.time < context.prev_time - MAX_TIMEWARP:
+        raise ValidationError(Reason.TIME_TIMEWARP_ATTACK, "block's timestamp is too early on diff adjustment block")
+    if header.time > now + MAX_FUTURE_BLOCK_TIME:
+        raise ValidationError(Reason.TIME_TOO_NEW, "block timestamp too far in the future")
+    for version, activation_height in (
+        (2, params.bip34_height),
+        (3, params.bip66_height),
+        (4, params.bip65_height),
+    ):
+        if header.version < version and context.height >= activation_height:
+            number = header.version & 0xFFFFFFFF
+            raise ValidationError(Reason.BAD_VERSION, f"rejected nVersion=0x{number:08x} block")
+
+
+def check_block_context(block: Block, context: BlockContext, params: ChainParams) -> None:
+    """Raise ValidationError if the block's transactions do not fit on its branch (Core's ContextualCheckBlock).
+
+    Finality, the height in the coinbase (BIP34), the witness commitment (BIP141) and the weight. The block has
+    passed `check_block`.
+    """
+    has_median_time = context.height >= params.csv_height  # BIP113
+    cutoff = context.median_time_past if has_median_time else block.header.time
+    for tx in block.transactions:
+        if not is_final_tx(tx, context.height, cutoff):
+            raise ValidationError(Reason.BAD_TXNS_NONFINAL, f"non-final transaction {tx.txid_hex}")
+    script_sig = block.transactions[0].inputs[0].script_sig
+    has_height = context.height >= params.bip34_height
+    if has_height and not script_sig.startswith(bip34_height_push(context.height)):
+        raise ValidationError(Reason.BAD_CB_HEIGHT, "block height mismatch in coinbase")
+    _check_witnesses(block, expects_commitment=context.height >= params.segwit_height)
+    if block.weight > MAX_BLOCK_WEIGHT:
+        raise ValidationError(Reason.BAD_BLK_WEIGHT, f"weight {block.weight} is over the limit")
+
+
+def _check_witnesses(block: Block, *, expects_commitment: bool) -> None:
+    """Source: Core's CheckWitnessMalleation."""
+    commitment = witness_commitment(block) if expects_commitment else None
+    if commitment is None:
+        for tx in block.transactions:
+            if tx.has_witness:
+                raise ValidationError(Reason.UNEXPECTED_WITNESS, f"in transaction {tx.txid_hex}")
+        return
+    witness = block.transactions[0].inputs[0].witness
+    if len(witness) != 1 or len(witness[0]) != 32:
+        raise ValidationError(Reason.BAD_WITNESS_NONCE_SIZE, "invalid witness reserved value size")
+    if sha256d(witness_merkle_root(block) + witness[0]) != commitment:
+        raise ValidationError(Reason.BAD_WITNESS_MERKLE_MATCH, "witness merkle commitment mismatch")
+
+
+def bip34_height_push(height: int) -> bytes:
+    """Return how the coinbase's scriptSig begins at `height` (BIP34).
+
+    Up to height 16 it is one byte, so the scriptSig needs at least one more (bad-cb-length).
+    """
+    return push_number(height)
+
+
+def witness_commitment(block: Block) -> bytes | None:
+    """Return the 32-byte commitment in the coinbase's last output that has one (GetWitnessCommitmentIndex)."""
+    if block.transactions:
+        for tx_out in reversed(block.transactions[0].outputs):
+            script = tx_out.script_pubkey
+            if len(script) >= _COMMITMENT_SIZE and script.startswith(COMMITMENT_HEADER):
+                return script[len(COMMITMENT_HEADER) : _COMMITMENT_SIZE]
+    return None
+
+
+def commitment_script(witness_root: bytes, reserved_value: bytes = WITNESS_RESERVED_VALUE) -> bytes:
+    """Return the script of the output that commits a block to its witnesses (BIP141).
+
+    `witness_root` is that of `witness_merkle_root`; the coinbase's witness must be `reserved_value` alone.
+    """
+    return COMMITMENT_HEADER + sha256d(witness_root + reserved_value)

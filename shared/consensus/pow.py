@@ -1,0 +1,71 @@
+"""Proof of work: targets, work, and how difficult the next block must be (Core's pow.cpp, chain.cpp)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from shared.errors import ValidationError
+from shared.primitives.target import bits_to_target, target_to_bits
+from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    from shared.params import ChainParams
+    from shared.primitives.block import BlockHeader
+
+__all__ = ["HeaderSource", "bits_to_target", "block_work", "check_proof_of_work", "next_bits", "target_to_bits"]
+
+
+class HeaderSource(Protocol):
+    """The branch that a block extends, as far as difficulty looks back."""
+
+    def header_at(self, height: int) -> BlockHeader:
+        """Return the header at a height of that branch, which must be there."""
+        ...
+
+
+def block_work(bits: int) -> int:
+    """Return the hashes that a block of these `bits` takes on average (Core's GetBlockProof); 0 for no target."""
+    target = bits_to_target(bits)
+    return (1 << 256) // (target + 1) if target else 0
+
+
+def check_proof_of_work(header: BlockHeader, params: ChainParams) -> None:
+    """Raise high-hash unless the header's hash meets its target, and that the chain's limit (CheckProofOfWork)."""
+    target = bits_to_target(header.bits)
+    if not 0 < target <= params.pow_limit:
+        raise ValidationError(Reason.HIGH_HASH, f"bits {header.bits:08x} are no target of this chain")
+    if int.from_bytes(header.hash, "little") > target:
+        raise ValidationError(Reason.HIGH_HASH, "proof of work failed")
+
+
+def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams) -> int:
+    """Return the `bits` that the block at `height` (1 or more) must have if its header says `time` seconds.
+
+    The time matters on chains that allow minimum difficulty after a pause. Source: Core's GetNextWorkRequired.
+    """
+    last = source.header_at(height - 1)
+    if height % params.retarget_interval == 0:
+        return _retarget(source, height, last, params)
+    if not params.pow_allow_min_difficulty:
+        return last.bits
+    limit = target_to_bits(params.pow_limit)
+    if time > last.time + 2 * params.pow_spacing:
+        return limit
+    # The last block that was not allowed the minimum only because of a pause.
+    at = height - 1
+    while at > 0 and at % params.retarget_interval and last.bits == limit:
+        at -= 1
+        last = source.header_at(at)
+    return last.bits
+
+
+def _retarget(source: HeaderSource, height: int, last: BlockHeader, params: ChainParams) -> int:
+    """Return the bits of a period's first block (Core's CalculateNextWorkRequired)."""
+    if params.pow_no_retargeting:
+        return last.bits
+    first = source.header_at(height - params.retarget_interval)
+    timespan = last.time - first.time
+    timespan = min(max(timespan, params.pow_timespan // 4), params.pow_timespan * 4)
+    # BIP94: the period's last block may have had minimum difficulty, the first one never has.
+    target = bits_to_target(first.bits if params.enforce_bip94 else last.bits)
+    return target_to_bits(min(target * timespan // params.pow_timespan, params.pow_limit))

@@ -1,0 +1,174 @@
+"""Rules for a transaction that need its coins, or the height and time at which it is to be mined.
+
+Scripts are not run here: that is `shared.script.interpreter`. Source: Core's consensus/tx_verify.cpp.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.consensus.limits import (
+    LOCKTIME_THRESHOLD,
+    SEQUENCE_LOCKTIME_DISABLE_FLAG,
+    SEQUENCE_LOCKTIME_GRANULARITY,
+    SEQUENCE_LOCKTIME_MASK,
+    SEQUENCE_LOCKTIME_TYPE_FLAG,
+    WITNESS_SCALE_FACTOR,
+    is_money,
+)
+from shared.errors import DecodeError, ValidationError
+from shared.primitives.transaction import SEQUENCE_FINAL
+from shared.reasons import Reason
+from shared.script.flags import Flags
+from shared.script.opcodes import OP_16
+from shared.script.script import count_sigops, iterate
+from shared.script.standard import is_p2pkh, is_p2sh, witness_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shared.params import ChainParams
+    from shared.primitives.coin import Coin
+    from shared.primitives.transaction import Transaction, TxIn, TxOut
+
+_SIGOP_BYTES = frozenset(b"\xac\xad\xae\xaf")
+
+
+def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, params: ChainParams) -> int:
+    """Return the fee in satoshis of a transaction mined at `height` that spends `coins`, one per input in order.
+
+    None stands for a coin that is not there. Raises bad-txns-inputs-missingorspent, premature spends, value ranges and
+    bad-txns-in-belowout. `tx` has passed `check_transaction`. Source: Core's Consensus::CheckTxInputs.
+    """
+    if len(coins) != len(tx.inputs):
+        raise ValueError(f"{len(coins)} coins for {len(tx.inputs)} inputs")
+    present = []
+    for tx_in, coin in zip(tx.inputs, coins, strict=True):
+        if coin is None:
+            raise ValidationError(Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, f"{tx_in.prevout} does not exist or is spent")
+        present.append(coin)
+    value_in = 0
+    for coin in present:
+        depth = height - coin.height
+        if coin.is_coinbase and depth < params.coinbase_maturity:
+            raise ValidationError(
+                Reason.BAD_TXNS_PREMATURE_SPEND_OF_COINBASE, f"tried to spend coinbase at depth {depth}"
+            )
+        value_in += coin.output.value
+        if not is_money(coin.output.value) or not is_money(value_in):
+            raise ValidationError(Reason.BAD_TXNS_INPUTVALUES_OUTOFRANGE)
+    value_out = sum(tx_out.value for tx_out in tx.outputs)
+    if value_in < value_out:
+        raise ValidationError(Reason.BAD_TXNS_IN_BELOWOUT, f"value in ({value_in} sat) < value out ({value_out} sat)")
+    fee = value_in - value_out
+    if not is_money(fee):
+        raise ValidationError(Reason.BAD_TXNS_FEE_OUTOFRANGE, f"{fee} sat")
+    return fee
+
+
+def is_final_tx(tx: Transaction, height: int, time: int) -> bool:
+    """Tell whether the lock time lets `tx` into a block at `height` (Core's IsFinalTx).
+
+    `time` in seconds is the median time past of the block's parent where BIP113 holds, else the block's own.
+    """
+    if tx.lock_time == 0:
+        return True
+    if tx.lock_time < (height if tx.lock_time < LOCKTIME_THRESHOLD else time):
+        return True
+    return all(tx_in.sequence == SEQUENCE_FINAL for tx_in in tx.inputs)
+
+
+class SequenceLocks(NamedTuple):
+    """The last height and the last median time past (seconds) at which a transaction is not yet valid; -1 for none."""
+
+    height: int
+    time: int
+
+    def are_met(self, height: int, median_time_past: int) -> bool:
+        """Tell whether a block at `height` whose parent has that median time past may have the transaction."""
+        return self.height < height and self.time < median_time_past
+
+
+def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callable[[int], int]) -> SequenceLocks:
+    """Return the relative locks (BIP68) of a transaction whose inputs' coins were mined at `coin_heights`.
+
+    A coin that is still in the pool has the height of the next block. `mtp_at` gives the median time past, in seconds,
+    of the block at a height; it is asked only where an input is locked by time. The caller asks where BIP68 holds,
+    that is from `csv_height` on. Source: Core's CalculateSequenceLocks.
+    """
+    if len(coin_heights) != len(tx.inputs):
+        raise ValueError(f"{len(coin_heights)} coin heights for {len(tx.inputs)} inputs")
+    min_height = min_time = -1
+    if tx.version >= 2:
+        for tx_in, coin_height in zip(tx.inputs, coin_heights, strict=True):
+            sequence = tx_in.sequence
+            if sequence & SEQUENCE_LOCKTIME_DISABLE_FLAG:
+                continue
+            units = sequence & SEQUENCE_LOCKTIME_MASK
+            if sequence & SEQUENCE_LOCKTIME_TYPE_FLAG:
+                coin_time = mtp_at(max(coin_height - 1, 0))
+                min_time = max(min_time, coin_time + (units << SEQUENCE_LOCKTIME_GRANULARITY) - 1)
+            else:
+                min_height = max(min_height, coin_height + units - 1)
+    return SequenceLocks(min_height, min_time)
+
+
+def legacy_sigops(tx: Transaction) -> int:
+    """Return the signature checks in scriptSigs and outputs, not scaled (Core's GetLegacySigOpCount)."""
+    return sum(_sigops(tx_in.script_sig) for tx_in in tx.inputs) + sum(
+        _sigops(tx_out.script_pubkey) for tx_out in tx.outputs
+    )
+
+
+def _sigops(script: bytes) -> int:
+    if is_p2pkh(script):
+        return 1
+    if _SIGOP_BYTES.isdisjoint(script):
+        return 0
+    return count_sigops(script, accurate=False)
+
+
+def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) -> int:
+    """Return the signature operation cost, in which legacy ones count four times (GetTransactionSigOpCost).
+
+    `spent_outputs` are those of the inputs, in order; a coinbase needs none.
+    """
+    cost = legacy_sigops(tx) * WITNESS_SCALE_FACTOR
+    if tx.is_coinbase:
+        return cost
+    counts_p2sh = bool(flags & Flags.P2SH)
+    counts_witness = bool(flags & Flags.WITNESS)
+    for tx_in, spent in zip(tx.inputs, spent_outputs, strict=True):
+        script = spent.script_pubkey
+        redeem_script = _redeem_script(tx_in.script_sig) if is_p2sh(script) else None
+        if redeem_script is not None and counts_p2sh:
+            cost += count_sigops(redeem_script, accurate=True) * WITNESS_SCALE_FACTOR
+        if counts_witness:
+            cost += _witness_sigops(tx_in, script, redeem_script)
+    return cost
+
+
+def _redeem_script(script_sig: bytes) -> bytes | None:
+    """Return the last thing that a push-only scriptSig pushes (empty if a number or nothing), None if it is not one."""
+    data: bytes | None = b""
+    try:
+        for opcode, pushed, _ in iterate(script_sig):
+            if opcode > OP_16:
+                return None
+            data = pushed
+    except DecodeError:  # no redeem script can be told: Core counts nothing for it
+        return None
+    return data or b""
+
+
+def _witness_sigops(tx_in: TxIn, script: bytes, redeem_script: bytes | None) -> int:
+    program = witness_program(script)
+    if program is None and redeem_script is not None:
+        program = witness_program(redeem_script)
+    if program is None or program[0] != 0:
+        return 0
+    if len(program[1]) == 20:
+        return 1
+    if len(program[1]) == 32 and tx_in.witness:
+        return count_sigops(tx_in.witness[-1], accurate=True)
+    return 0
