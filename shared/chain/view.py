@@ -164,6 +164,15 @@ class ChainView:
             data: bytes | None = self._redis.get(self._keys.block(block_hash))
         return data
 
+    def block_slices(self, slices: Sequence[tuple[bytes, int, int]]) -> list[bytes]:
+        """Return pieces of raw blocks, each of (block hash, offset, length); empty where there is no such block."""
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for block_hash, offset, length in slices:
+                pipe.getrange(self._keys.block(block_hash), offset, offset + length - 1)
+            pieces: list[bytes] = pipe.execute()
+        return pieces
+
     def block(self, block_hash: bytes) -> Block | None:
         """Return a block."""
         raw = self.raw_block(block_hash)
@@ -223,11 +232,7 @@ class ChainView:
     def _read_located(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
         if not locations:
             return []
-        with store_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            for where in locations:
-                pipe.getrange(self._keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
-            raw = pipe.execute()
+        raw = self.block_slices([(where.block_hash, where.offset, where.length) for where in locations])
         entries = self.block_entries([where.block_hash for where in locations])
         return [TxRecord(Transaction.parse(data), entry) for data, entry in zip(raw, entries, strict=True)]
 
@@ -279,7 +284,10 @@ class ChainView:
 
     def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
         """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
-        hashes = [script_hash(script) for script in script_pubkeys]
+        return self.unspent([script_hash(script) for script in script_pubkeys])
+
+    def unspent(self, hashes: Sequence[bytes]) -> list[Unspent]:
+        """Return the outputs that pay any of these script hashes and are not spent by a block or the pool."""
         with store_errors():
             pipe = self._redis.pipeline()
             for key in hashes:
@@ -293,31 +301,27 @@ class ChainView:
             for outpoint, coin in zip(outpoints, self.coins(outpoints), strict=True)
             if coin is not None
         ]
-        wanted = set(script_pubkeys)
+        wanted = set(hashes)
         pool_txids = list({txid: None for members in replies[len(hashes) :] for txid in members})
         for record in self._pool_records(pool_txids):
             if record is not None:
                 unspent += [
                     Unspent(OutPoint(record.tx.txid, vout), output, None, False)
                     for vout, output in enumerate(record.tx.outputs)
-                    if output.script_pubkey in wanted
+                    if script_hash(output.script_pubkey) in wanted
                 ]
         spent = self.pool_spends([item.outpoint for item in unspent])
         return [item for item, spend in zip(unspent, spent, strict=True) if spend is None]
 
-    def script_pool_stats(self, script_pubkey: bytes) -> ScriptStats:
-        """Return the counters of a scriptPubKey over its unconfirmed transactions alone."""
-        records = self._pool_records(self.script_pool_txids(script_hash(script_pubkey)))
+    def script_pool_stats(self, script: bytes) -> ScriptStats:
+        """Return the counters of a script hash over its unconfirmed transactions alone."""
+        records = self._pool_records(self.script_pool_txids(script))
         txs = [record.tx for record in records if record is not None]
         prevouts = self.prevouts(txs)
-        funded = [out.value for tx in txs for out in tx.outputs if out.script_pubkey == script_pubkey]
-        spent = [
-            prevouts[txin.prevout].value
-            for tx in txs
-            for txin in tx.inputs
-            if txin.prevout in prevouts and prevouts[txin.prevout].script_pubkey == script_pubkey
-        ]
-        return ScriptStats(len(txs), len(funded), sum(funded), len(spent), sum(spent))
+        spent = [prevouts[txin.prevout] for tx in txs for txin in tx.inputs if txin.prevout in prevouts]
+        funded_values = [out.value for tx in txs for out in tx.outputs if script_hash(out.script_pubkey) == script]
+        spent_values = [out.value for out in spent if script_hash(out.script_pubkey) == script]
+        return ScriptStats(len(txs), len(funded_values), sum(funded_values), len(spent_values), sum(spent_values))
 
     # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
 
