@@ -104,7 +104,11 @@ class Broker(ABC):
 
     @abstractmethod
     def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> Consumer:
-        """Start taking messages from these queues, in falling priority; declares what does not exist yet."""
+        """Start taking messages from these queues, in falling priority; declares what does not exist yet.
+
+        Returns when the queues exist; if the broker is away, after a few seconds, and the consumer declares them when
+        it is back. The broker may hand over up to `prefetch` messages of each queue ahead of need.
+        """
 
     @abstractmethod
     def is_connected(self) -> bool:

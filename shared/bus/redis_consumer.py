@@ -101,10 +101,12 @@ class StreamConsumer(Consumer):
 
     def reclaim(self) -> None:
         """Give back the messages of dead consumers of the same queues. Raises `BrokerUnavailable`."""
-        with bus_errors():
-            moved = self._reclaim_durable()
-        if moved:
-            log.warning("gave back the messages of a consumer that died", extra=with_fields(messages=moved))
+        for key in (key for key, queue in self._queues.items() if queue.durable):
+            with bus_errors():
+                moved = self._scripts.reclaim(keys=[key], args=[GROUP, self._keys.signs_of_life, ""])
+            if moved:
+                fields = with_fields(queue=self._queues[key].name, messages=moved)
+                log.warning("gave back the messages of a consumer that died", extra=fields)
 
     def receive(self, max_messages: int, wait: float) -> list[Delivery]:
         """See `Consumer.receive`. A message that was handed out before comes alone."""
@@ -129,8 +131,7 @@ class StreamConsumer(Consumer):
         except BrokerError as error:
             if self._failures == 0:
                 self._lose_touch("receive", error)
-            if self._failures > 0:  # the first time may be a mere restart
-                self._retry_at = time.monotonic() + backoff(self._failures - 1, cap=1.0)
+            self._retry_at = time.monotonic() + backoff(self._failures, base=0.02, cap=1.0)
             self._failures += 1
             return []
         self._failures = 0
@@ -146,18 +147,15 @@ class StreamConsumer(Consumer):
         """Declare the queues again under a new name, and give back what the old one held."""
         old, self._name = self._name, uuid.uuid4().hex
         self.declare()
-        with bus_errors():
-            self._client.delete(self._keys.signs_of_life + old)
-            self._reclaim_durable()
+        self._give_back_all(old)
         self._out_of_touch.clear()
 
-    def _reclaim_durable(self) -> int:
-        """Give back the messages of consumers without a sign of life; return how many."""
-        return sum(
-            int(self._scripts.reclaim(keys=[key], args=[GROUP, self._keys.signs_of_life]))
-            for key, queue in self._queues.items()
-            if queue.durable
-        )
+    def _give_back_all(self, name: str) -> None:
+        """Let others have what was handed out under this name, which is not used any more."""
+        with bus_errors():
+            self._client.delete(self._keys.signs_of_life + name)
+            for key in self._queues:
+                self._scripts.reclaim(keys=[key], args=[GROUP, self._keys.signs_of_life, name])
 
     def _take(self, max_messages: int) -> list[Delivery]:
         taken = self._scripts.take(keys=list(self._queues), args=[GROUP, self._name, max_messages])
@@ -238,12 +236,10 @@ class StreamConsumer(Consumer):
             self._closed.set()
         self._on_close(self)
         try:
+            self._give_back_all(self._name)
             with bus_errors():
-                self._client.delete(self._keys.signs_of_life + self._name)
-                self._reclaim_durable()
-                for key, queue in self._queues.items():
-                    if not queue.durable:
-                        self._client.delete(key)
+                for key in (key for key, queue in self._queues.items() if not queue.durable):
+                    self._client.delete(key)
         except BrokerError as error:
             log.warning("closed a consumer without Redis", extra=with_fields(error=error))
 

@@ -146,10 +146,13 @@ class RedisStreamsBroker(Broker):
     # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> StreamConsumer:
-        """See `Broker.consumer`. Raises `BrokerUnavailable`. `prefetch` does not matter: nothing is taken ahead."""
+        """See `Broker.consumer`. `prefetch` does not matter: nothing is taken ahead."""
         self._check_open()
         consumer = StreamConsumer(self._client, self._keys, queues, self._forget)
-        consumer.declare()
+        try:
+            consumer.declare()
+        except BrokerUnavailable as error:
+            log.warning("Redis is away; the queues are declared when it is back", extra=with_fields(error=error))
         with self._lock:
             self._consumers.append(consumer)
             if self._beating is None:

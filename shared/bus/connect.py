@@ -1,0 +1,21 @@
+"""Opens the bus that the settings ask for: every composition root calls this, and nothing else names a backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.bus.broker import Broker
+from shared.bus.rabbit import RabbitBroker
+from shared.bus.redis_streams import RedisStreamsBroker
+from shared.config import Settings
+
+
+def connect(settings: Settings) -> Broker:
+    """Return the broker; it connects in the background or when first used. Raises `ConfigError` for a bad URL.
+
+    Chains that share a Redis have a bus each, by the chain's name (a chain file's name without its folder and suffix);
+    chains that share a RabbitMQ need a virtual host each.
+    """
+    if settings.broker == "rabbitmq":
+        return RabbitBroker(settings.amqp_url)
+    return RedisStreamsBroker(settings.redis_url, prefix=f"warren-bus:{Path(settings.chain).stem}")

@@ -1,0 +1,255 @@
+"""The consuming half of the `rabbit` backend: a channel and a bounded buffer for each queue.
+
+The link's thread fills the buffers (up to the prefetch), the consumer's thread empties them by priority. Everything is
+declared again after each reconnect; messages handed out before it come again, and their acks are ignored.
+
+Durable queues are quorum queues whose dead letters move at least once. Limits and time limits are left to a policy.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.backoff import backoff
+from shared.bus.broker import Consumer, Delivery, ReplyAddress
+from shared.bus.rabbit_link import RabbitLink
+from shared.bus.rabbit_publisher import Outgoing, RabbitPublisher
+from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, Queue
+from shared.errors import BrokerError
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
+
+_QUORUM = {"x-queue-type": "quorum"}
+_DURABLE = _QUORUM | {
+    "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A delivery tag means something on its own channel only."""
+
+    channel: Any
+    number: int
+
+
+class _Subscription:
+    """One queue of a consumer. Its methods run on the link's thread, except where `arrived` guards the buffer."""
+
+    def __init__(self, link: RabbitLink, queue: Queue, prefetch: int, arrived: threading.Condition) -> None:
+        self.queue = queue
+        self.buffer: deque[Delivery] = deque()
+        self.ready = threading.Event()
+        self.closed = threading.Event()
+        """Set while there is no channel."""
+        self.closed.set()
+        self._link = link
+        self._prefetch = prefetch
+        self._arrived = arrived
+        self._channel: Any = None
+        self._unsettled: dict[int, None] = {}
+        self._failures = 0
+        self._cancelled = False
+
+    def open(self, connection: Any) -> None:
+        if not self._cancelled and connection.is_open:
+            self.closed.clear()
+            connection.channel(on_open_callback=self._channel_open)
+
+    def _channel_open(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_cancel_callback(lambda _: channel.close() if channel.is_open else None)
+        queue = self.queue
+        channel.exchange_declare(EXCHANGE, "topic", durable=True)
+        channel.exchange_declare(DEAD_LETTER_EXCHANGE, "fanout", durable=True)
+        channel.queue_declare(DEAD_LETTER_QUEUE, durable=True, arguments=_QUORUM)
+        channel.queue_bind(DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE)
+        if queue.durable:
+            channel.queue_declare(queue.name, durable=True, arguments=_DURABLE)
+        else:
+            channel.queue_declare(queue.name, exclusive=True, auto_delete=True)
+        for topic in queue.topics:
+            channel.queue_bind(queue.name, EXCHANGE, topic)
+        channel.basic_qos(prefetch_count=self._prefetch)
+        channel.basic_consume(queue.name, self._message, callback=self._consuming)
+
+    def _consuming(self, _frame: Any) -> None:
+        self._failures = 0
+        self.ready.set()
+
+    def _channel_closed(self, channel: Any, error: BaseException) -> None:
+        self.down()
+        if channel.connection.is_open and not self._cancelled:
+            log.warning("a channel was closed, opening another", extra=with_fields(queue=self.queue.name, error=error))
+            self._link.call_later(backoff(self._failures), lambda: self.open(channel.connection))
+            self._failures += 1
+
+    def down(self) -> None:
+        """Forget everything about the channel: the broker gives its messages out again."""
+        self.ready.clear()
+        self._channel = None
+        self._unsettled = {}
+        with self._arrived:
+            self.buffer.clear()
+        self.closed.set()
+
+    def _message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._unsettled[method.delivery_tag] = None
+        count = (properties.headers or {}).get("x-delivery-count", int(method.redelivered))
+        reply_to = properties.reply_to
+        delivery = Delivery(
+            queue=self.queue.name,
+            type=properties.type or "",
+            body=body,
+            message_id=properties.message_id or "",
+            delivery_count=count if isinstance(count, int) else 0,
+            reply_address=ReplyAddress(reply_to, properties.correlation_id or "") if reply_to else None,
+            tag=_Tag(channel, method.delivery_tag),
+        )
+        with self._arrived:
+            self.buffer.append(delivery)
+            self._arrived.notify()
+
+    def ack(self, tags: Sequence[_Tag]) -> None:
+        """Ack with as few frames as possible: one for all when nothing before them is still at work."""
+        numbers = {tag.number for tag in tags if tag.channel is self._channel}
+        numbers &= self._unsettled.keys()
+        front = 0
+        for number in self._unsettled:
+            if number not in numbers:
+                break
+            front = number
+        if front:
+            self._channel.basic_ack(front, multiple=True)
+        for number in sorted(numbers):
+            del self._unsettled[number]
+            if number > front:
+                self._channel.basic_ack(number)
+
+    def requeue(self, tags: Sequence[_Tag]) -> None:
+        for tag in tags:
+            if tag.channel is self._channel and tag.number in self._unsettled:
+                del self._unsettled[tag.number]
+                self._channel.basic_nack(tag.number, requeue=True)
+
+    def cancel(self) -> None:
+        """Close the channel, which gives back everything unacked; `closed` tells when it is done."""
+        self._cancelled = True
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()
+
+
+class RabbitConsumer(Consumer):
+    """Consumes through a link that it shares with others. `patience`: seconds to wait for the broker."""
+
+    def __init__(
+        self,
+        link: RabbitLink,
+        publisher: RabbitPublisher,
+        queues: Sequence[Queue],
+        prefetch: int,
+        on_close: Callable[[RabbitConsumer], None],
+    ) -> None:
+        self._link = link
+        self._publisher = publisher
+        self._on_close = on_close
+        self._arrived = threading.Condition()
+        self._closed = False
+        self._subscriptions = {queue.name: _Subscription(link, queue, prefetch, self._arrived) for queue in queues}
+
+    def open(self, connection: Any) -> None:
+        """Declare and consume everything. On the link's thread, after each connect."""
+        for subscription in self._subscriptions.values():
+            subscription.open(connection)
+
+    def down(self) -> None:
+        """Forget the lost connection. On the link's thread."""
+        for subscription in self._subscriptions.values():
+            subscription.down()
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Return whether all queues are declared and consumed within `seconds`."""
+        deadline = time.monotonic() + seconds
+        return all(s.ready.wait(max(0.0, deadline - time.monotonic())) for s in self._subscriptions.values())
+
+    def receive(self, max_messages: int, wait: float) -> list[Delivery]:
+        """See `Consumer.receive`."""
+        deadline = time.monotonic() + wait
+        with self._arrived:
+            while True:
+                for subscription in self._subscriptions.values():
+                    buffer = subscription.buffer
+                    if buffer:
+                        return [buffer.popleft() for _ in range(min(max_messages, len(buffer)))]
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or self._closed:
+                    return []
+                self._arrived.wait(remaining)
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.ack`."""
+        self._settle(deliveries, lambda subscription, tags: subscription.ack(tags))
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.requeue`. A transient queue has no other consumer, and no count at the broker: kept here."""
+        durable = [delivery for delivery in deliveries if self._subscriptions[delivery.queue].queue.durable]
+        self._settle(durable, lambda subscription, tags: subscription.requeue(tags))
+        with self._arrived:
+            for delivery in reversed([delivery for delivery in deliveries if delivery not in durable]):
+                again = replace(delivery, delivery_count=delivery.delivery_count + 1)
+                self._subscriptions[delivery.queue].buffer.appendleft(again)
+            self._arrived.notify()
+
+    def dead_letter(self, deliveries: Sequence[Delivery], reason: str) -> None:
+        """See `Consumer.dead_letter`: published to the dead-letter exchange with the reason, then acked."""
+        letters = [
+            Outgoing(
+                routing_key=delivery.queue,
+                type=delivery.type,
+                body=delivery.body,
+                exchange=DEAD_LETTER_EXCHANGE,
+                headers={"queue": delivery.queue, "reason": reason, "message_id": delivery.message_id},
+            )
+            for delivery in deliveries
+        ]
+        try:
+            self._publisher.publish(letters)
+        except BrokerError as error:
+            log.warning("could not dead-letter, the messages come again", extra=with_fields(error=error))
+            self.requeue(deliveries)
+        else:
+            self.ack(deliveries)
+
+    def close(self) -> None:
+        """See `Consumer.close`."""
+        with self._arrived:
+            if self._closed:
+                return
+            self._closed = True
+            self._arrived.notify_all()
+        for subscription in self._subscriptions.values():
+            self._link.call(subscription.cancel)
+        deadline = time.monotonic() + 5.0
+        for subscription in self._subscriptions.values():
+            if not subscription.closed.wait(max(0.0, deadline - time.monotonic())):
+                log.warning("a channel did not close in time", extra=with_fields(queue=subscription.queue.name))
+        self._on_close(self)
+
+    def _settle(self, deliveries: Sequence[Delivery], settle: Callable[[_Subscription, Sequence[_Tag]], None]) -> None:
+        tags: dict[str, list[_Tag]] = {}
+        for delivery in deliveries:
+            if isinstance(delivery.tag, _Tag):
+                tags.setdefault(delivery.queue, []).append(delivery.tag)
+        for name, of_queue in tags.items():
+            subscription = self._subscriptions[name]
+            self._link.call(lambda subscription=subscription, of_queue=of_queue: settle(subscription, of_queue))  # type: ignore[misc]

@@ -1,0 +1,158 @@
+"""One connection to RabbitMQ on a thread of its own, kept open: the ground that the `rabbit` backend stands on.
+
+pika's connection belongs to the link's thread; everything else reaches it through `call`. So heartbeats go on while a
+handler works for minutes. A lost connection is opened again with jittered backoff until the link is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pika
+import pika.exceptions
+from pika.adapters.select_connection import IOLoop
+
+from shared import metrics
+from shared.backoff import backoff
+from shared.errors import ConfigError
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT = 20
+"""Seconds; half as many without a word from the server and the connection counts as lost."""
+_BLOCKED_TIMEOUT = 60.0
+"""Seconds that the server may block publishers (memory, disk) before the connection counts as lost."""
+
+
+def parameters(amqp_url: str) -> Any:
+    """Return pika's parameters for the URL; its query (`?heartbeat=5`) goes before our defaults."""
+    try:
+        result = pika.URLParameters(amqp_url)
+    except (ValueError, TypeError):
+        raise ConfigError("the AMQP URL is malformed (not shown: it may hold a password)") from None
+    if "heartbeat=" not in amqp_url:
+        result.heartbeat = _HEARTBEAT
+    if "blocked_connection_timeout=" not in amqp_url:
+        result.blocked_connection_timeout = _BLOCKED_TIMEOUT
+    if "socket_timeout=" not in amqp_url:
+        result.socket_timeout = 5.0
+        result.stack_timeout = 8.0
+    result.client_properties = {"connection_name": "warren"}
+    return result
+
+
+class RabbitLink:
+    """Keeps one connection open. `on_up(connection)` and `on_down(reason)` are called on the link's thread."""
+
+    def __init__(self, params: Any, name: str, on_up: Callable[[Any], None], on_down: Callable[[str], None]) -> None:
+        self._params = params
+        self._on_up = on_up
+        self._on_down = on_down
+        self._loop = IOLoop()
+        self._connection: Any = None
+        self._failures = 0
+        self._closing = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[], None]) -> bool:
+        """Run `function` on the link's thread soon; return False if the link is closed."""
+        with self._lock:
+            if self._closing:
+                return False
+            self._loop.add_callback_threadsafe(lambda: self._guarded(function))
+            return True
+
+    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Run `function` after a while. Only from the link's own thread."""
+        self._loop.call_later(seconds, lambda: self._guarded(function))
+
+    def close(self) -> None:
+        """Close the connection after everything that was called before, and end the thread."""
+        with self._lock:
+            if not self._closing:
+                self._closing = True
+                self._loop.add_callback_threadsafe(self._shut)
+        self._thread.join()
+
+    # ── on the link's thread ────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        self._connect()
+        while True:
+            try:
+                self._loop.start()
+                break
+            except Exception:
+                log.exception("unexpected error on the connection's thread")
+                self._drop()
+        self._loop.close()
+
+    def _guarded(self, function: Callable[[], None]) -> None:
+        """Call; finding the channel gone is no accident: the connection is going down, or is dropped here."""
+        try:
+            function()
+        except pika.exceptions.AMQPError as error:
+            log.debug("call on a broken connection", extra=with_fields(error=repr(error)))
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None and not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()
+
+    def _connect(self) -> None:
+        if self._closing:
+            return
+        self._connection = pika.SelectConnection(
+            self._params,
+            on_open_callback=self._opened,
+            on_open_error_callback=lambda _, error: self._lost(error),
+            on_close_callback=lambda _, error: self._lost(error),
+            custom_ioloop=self._loop,
+        )
+
+    def _opened(self, connection: Any) -> None:
+        if self._closing:
+            connection.close()
+            return
+        if self._failures:
+            log.info("connected to RabbitMQ again")
+        self._failures = 0
+        self._on_up(connection)
+
+    def _lost(self, error: BaseException) -> None:
+        reason = f"RabbitMQ at {self._params.host}:{self._params.port}: {_describe(error)}"
+        self._connection = None
+        self._on_down(reason)
+        if self._closing:
+            self._loop.stop()
+            return
+        if self._failures == 0:
+            log.warning("lost the connection, trying again", extra=with_fields(error=reason))
+            metrics.BUS_RECONNECTS.inc()
+        self._loop.call_later(backoff(self._failures), self._connect)
+        self._failures += 1
+
+    def _shut(self) -> None:
+        """End the loop, at once if there is no connection, else when it is closed or has had its time."""
+        if self._connection is None:
+            self._loop.stop()
+            return
+        self._loop.call_later(5.0, self._loop.stop)
+        self._drop()
+
+
+def _describe(error: BaseException) -> str:
+    """Return one line that says what happened: pika wraps the cause several times."""
+    causes = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
+    inner = [cause for cause in causes if isinstance(cause, BaseException)]
+    if inner:
+        return _describe(inner[-1])
+    if isinstance(error, pika.exceptions.ConnectionClosed):
+        return f"{error.reply_code} {error.reply_text}"
+    return str(error) or type(error).__name__
