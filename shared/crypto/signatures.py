@@ -25,11 +25,10 @@ def verify_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     key = ffi.new("secp256k1_pubkey *")
     if not lib.secp256k1_ec_pubkey_parse(_CONTEXT, key, public_key, len(public_key)):
         return False
+    compact = _parse_der_lax(signature)
     parsed = ffi.new("secp256k1_ecdsa_signature *")
-    if not lib.secp256k1_ecdsa_signature_parse_der(_CONTEXT, parsed, signature, len(signature)):
-        compact = _parse_der_lax(signature)
-        if compact is None or not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed, compact):
-            return False
+    if compact is None or not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed, compact):
+        return False
     lib.secp256k1_ecdsa_signature_normalize(_CONTEXT, parsed, parsed)
     return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, parsed, digest, key))
 
