@@ -282,6 +282,38 @@ class ChainView:
         """Return the unconfirmed transactions of a script hash, newest first."""
         return self._newest(self._keys.pool_script(script), limit)
 
+    def scripts_history(self, scripts: Sequence[bytes], limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions that touch any of these script hashes, newest first.
+
+        `after` is the txid that the previous page ended with; one that is in none of the histories gives an empty page.
+        """
+        keys = [self._keys.script_history(script) for script in scripts]
+        most = "+inf"
+        with store_errors():
+            if after is not None:
+                pipe = self._redis.pipeline(transaction=False)
+                for key in keys:
+                    pipe.zscore(key, after)
+                scores = [score for score in pipe.execute() if score is not None]
+                if not scores:
+                    return []
+                most = f"({scores[0]:.0f}"
+            pipe = self._redis.pipeline()
+            for key in keys:
+                pipe.zrevrangebyscore(key, most, "-inf", start=0, num=limit, withscores=True)
+            found = {score: txid for members in pipe.execute() for txid, score in members}
+        newest = sorted(found, reverse=True)[:limit]
+        return [HistoryItem(found[score], *codec.split_history_score(score)) for score in newest]
+
+    def scripts_pool_txids(self, scripts: Sequence[bytes]) -> list[bytes]:
+        """Return the unconfirmed transactions that touch any of these script hashes, newest first."""
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for script in scripts:
+                pipe.zrange(self._keys.pool_script(script), 0, -1, withscores=True)
+            found = {txid: order for members in pipe.execute() for txid, order in members}
+        return sorted(found, key=lambda txid: found[txid], reverse=True)
+
     def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
         """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
         return self.unspent([script_hash(script) for script in script_pubkeys])
@@ -334,6 +366,10 @@ class ChainView:
     def pool_txids(self, limit: int | None = None) -> list[bytes]:
         """Return unconfirmed txids, newest first."""
         return self._newest(self._keys.pool_order, limit)
+
+    def pool_records(self) -> list[TxRecord]:
+        """Return every unconfirmed transaction (the writer loads the pool at start)."""
+        return [record for record in self._pool_records(self.pool_txids()) if record is not None]
 
     def pool_entries(self) -> dict[bytes, PoolEntry]:
         """Return the entry of every unconfirmed transaction by its txid."""
