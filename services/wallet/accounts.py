@@ -1,0 +1,62 @@
+"""A wallet's addresses, from its account's public key alone: no password needed.
+
+BIP84 has two branches: 0 for addresses that one gives away, 1 for change. Scripts are derived once per process.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import IntEnum
+
+from shared.crypto.address import AddressPrefix, encode_address
+from shared.crypto.bip32 import ExtendedKey
+from shared.crypto.keys import PublicKey
+from shared.script.standard import p2wpkh_script
+
+
+class Branch(IntEnum):
+    """The two branches of a BIP84 account."""
+
+    RECEIVE = 0
+    CHANGE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WalletKey:
+    """One key of a wallet: its place in the account, and the script that pays it."""
+
+    branch: Branch
+    index: int
+    public_key: PublicKey
+    script_pubkey: bytes
+
+    def address(self, prefix: AddressPrefix) -> str:
+        """Return the address of the script."""
+        address = encode_address(self.script_pubkey, prefix)
+        if address is None:  # a P2WPKH script has one on every network
+            raise ValueError("the script has no address")
+        return address
+
+
+class Account:
+    """The public side of one wallet. Safe to share between threads."""
+
+    def __init__(self, account: ExtendedKey) -> None:
+        self._branches = {branch: account.child(branch) for branch in Branch}
+        self._keys: dict[Branch, list[WalletKey]] = {branch: [] for branch in Branch}
+        self._lock = threading.Lock()
+
+    def keys(self, branch: Branch, count: int) -> list[WalletKey]:
+        """Return the first `count` keys of a branch."""
+        known = self._keys[branch]
+        with self._lock:
+            while len(known) < count:
+                index = len(known)
+                public_key = self._branches[branch].child(index).public_key
+                known.append(WalletKey(branch, index, public_key, p2wpkh_script(public_key.hash160)))
+        return known[:count]
+
+    def key(self, branch: Branch, index: int) -> WalletKey:
+        """Return one key."""
+        return self.keys(branch, index + 1)[index]

@@ -1,0 +1,49 @@
+"""Builds and signs payments: pure, from the selected coins and their keys to the bytes that go to the mempool.
+
+Inputs spend P2WPKH coins (BIP143 signatures). The lock time is the tip's height, as Core's wallet sets it, so that
+a payment cannot serve to rewrite the block before it; every input signals that it may be replaced (BIP125).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from services.wallet.coin_selection import Selection, SpendableCoin
+from shared.crypto.keys import PrivateKey
+from shared.primitives.transaction import Transaction, TxIn, TxOut
+from shared.script.sighash import SIGHASH_ALL, SighashCache
+from shared.script.standard import p2pkh_script
+
+_VERSION = 2
+_SEQUENCE = 0xFFFFFFFD
+
+
+def build_payment(selection: Selection, payment: TxOut, change_script: bytes, tip_height: int) -> Transaction:
+    """Return the unsigned transaction; inputs and outputs are shuffled, so that change does not show by its place."""
+    shuffle = random.SystemRandom().shuffle
+    inputs = [TxIn(coin.outpoint, b"", _SEQUENCE) for coin in selection.coins]
+    outputs = [payment]
+    if selection.change:
+        outputs.append(TxOut(selection.change, change_script))
+    shuffle(inputs)
+    shuffle(outputs)
+    return Transaction(_VERSION, tuple(inputs), tuple(outputs), tip_height)
+
+
+def sign_payment(
+    tx: Transaction, coins: Sequence[SpendableCoin], key_of: Callable[[SpendableCoin], PrivateKey]
+) -> Transaction:
+    """Return the transaction with a witness for every input; `key_of` gives the key of each of its coins."""
+    by_outpoint = {coin.outpoint: coin for coin in coins}
+    spent = [by_outpoint[txin.prevout] for txin in tx.inputs]
+    digests = SighashCache(tx, [coin.output for coin in spent])
+    signed = []
+    for index, (txin, coin) in enumerate(zip(tx.inputs, spent, strict=True)):
+        key = key_of(coin)
+        script_code = p2pkh_script(key.public_key.hash160)
+        digest = digests.segwit_v0(index, script_code, coin.value, SIGHASH_ALL)
+        signature = key.sign_ecdsa(digest) + bytes([SIGHASH_ALL])
+        signed.append(replace(txin, witness=(signature, key.public_key.compressed)))
+    return Transaction(tx.version, tuple(signed), tx.outputs, tx.lock_time)

@@ -1,0 +1,177 @@
+"""Which coins to spend: pure arithmetic on candidates, before anything is built or signed.
+
+First branch and bound looks for coins that match the payment without change (as Core does): smaller,
+cheaper and more private. Otherwise the largest coins are taken, the oldest first among equals, and the rest comes back
+as change; change too small to be worth spending goes to the fee. Confirmed coins come before one's own unconfirmed
+change. The caller offers only coins that may be spent now: no immature coinbase, nothing unconfirmed from strangers.
+
+Sizes are in weight units, fee rates in satoshis per 1,000 virtual bytes, amounts in satoshis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.wallet.amounts import format_btc
+from services.wallet.errors import BadInput, InsufficientFunds
+from shared.primitives.transaction import OutPoint, TxOut
+from shared.script.standard import dust_threshold
+
+INPUT_WEIGHT = 41 * 4 + 1 + 1 + 71 + 1 + 33
+"""An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""
+_OVERHEAD_WEIGHT = (4 + 4) * 4 + 2
+_MAX_TX_WEIGHT = 400_000
+_MAX_TRIES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class SpendableCoin:
+    """A coin of the wallet that may be spent now, and the key that spends it."""
+
+    outpoint: OutPoint
+    output: TxOut
+    height: int | None
+    """None while unconfirmed."""
+    branch: int
+    index: int
+
+    @property
+    def value(self) -> int:
+        """Satoshis."""
+        return self.output.value
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The coins to spend and what is left over: inputs = payment + fee + change."""
+
+    coins: tuple[SpendableCoin, ...]
+    fee: int
+    change: int
+    """0 for a transaction without change."""
+
+
+def select_coins(candidates: Sequence[SpendableCoin], payment: TxOut, change_script: bytes, feerate: int) -> Selection:
+    """Return the coins for `payment` at `feerate`. Raises `InsufficientFunds`, or `BadInput` if it takes too many."""
+    confirmed = [coin for coin in candidates if coin.height is not None]
+    costs = _Costs(payment, change_script, feerate)
+    for offered in (confirmed, candidates):
+        worth = [coin for coin in offered if costs.effective_value(coin) > 0]
+        coins = _exact_match(worth, costs) or _largest_first(worth, costs)
+        if coins:
+            return costs.settle(coins)
+    raise _insufficient([coin for coin in candidates if costs.effective_value(coin) > 0], costs)
+
+
+class _Costs:
+    """What everything costs in one payment."""
+
+    def __init__(self, payment: TxOut, change_script: bytes, feerate: int) -> None:
+        self.payment = payment
+        self.feerate = feerate
+        self._change_size = len(TxOut(0, change_script).serialize())
+        self._input_fee = -(-INPUT_WEIGHT * feerate // 4000)
+        self._least_change = max(dust_threshold(TxOut(0, change_script)), self._input_fee)
+        self.target = payment.value + self.fee_of(0, has_change=False)
+        """What effective values must add up to."""
+        self.cost_of_change = -(-self._change_size * feerate // 1000) + self._input_fee
+
+    def weight_of(self, inputs: int, *, has_change: bool) -> int:
+        """Weight of the signed transaction with so many inputs."""
+        outputs = len(self.payment.serialize()) + (self._change_size if has_change else 0)
+        counts = 1 + (1 if inputs < 253 else 3)
+        return _OVERHEAD_WEIGHT + 4 * (counts + outputs) + INPUT_WEIGHT * inputs
+
+    def fee_of(self, inputs: int, *, has_change: bool) -> int:
+        """Least fee of the signed transaction with so many inputs."""
+        vsize = (self.weight_of(inputs, has_change=has_change) + 3) // 4
+        return -(-vsize * self.feerate // 1000)
+
+    def effective_value(self, coin: SpendableCoin) -> int:
+        """Return what a coin is worth once its own input is paid for."""
+        return coin.value - self._input_fee
+
+    def covers(self, coins: Sequence[SpendableCoin]) -> bool:
+        """Whether the coins pay for everything."""
+        total = sum(coin.value for coin in coins)
+        return total >= self.payment.value + self.fee_of(len(coins), has_change=False)
+
+    def settle(self, coins: Sequence[SpendableCoin]) -> Selection:
+        """Return the selection of these coins, with change if what is left is worth it."""
+        if self.weight_of(len(coins), has_change=True) > _MAX_TX_WEIGHT:
+            raise BadInput(
+                "amount",
+                "too-many-coins",
+                f"this payment takes {len(coins)} small coins, more than one transaction may spend: send less",
+            )
+        rest = sum(coin.value for coin in coins) - self.payment.value
+        fee = self.fee_of(len(coins), has_change=True)
+        if rest - fee >= self._least_change:
+            return Selection(tuple(coins), fee, rest - fee)
+        return Selection(tuple(coins), rest, 0)
+
+
+def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
+    """Return coins that overshoot the target by less than change would cost, wasting least; empty if none are found."""
+    coins = sorted(candidates, key=costs.effective_value, reverse=True)
+    values = [costs.effective_value(coin) for coin in coins]
+    left = sum(values)
+    if left < costs.target:
+        return []
+    best: list[int] = []
+    best_waste = costs.cost_of_change + 1
+    chosen: list[int] = []
+    total, position = 0, 0
+    for _ in range(_MAX_TRIES):
+        waste = total - costs.target
+        if total + left < costs.target or waste > costs.cost_of_change or position == len(coins) or waste >= 0:
+            if 0 <= waste < best_waste:
+                best, best_waste = chosen.copy(), waste
+                if waste == 0:
+                    break
+            # Go back to the last coin taken, and leave it out.
+            while chosen and position > chosen[-1] + 1:
+                position -= 1
+                left += values[position]
+            if not chosen:
+                break
+            total -= values[chosen.pop()]
+        elif position and values[position] == values[position - 1] and (not chosen or chosen[-1] != position - 1):
+            left -= values[position]  # its twin was left out, so taking this one would be the same again
+            position += 1
+        else:
+            chosen.append(position)
+            total += values[position]
+            left -= values[position]
+            position += 1
+    matched = [coins[i] for i in best]
+    return matched if matched and costs.covers(matched) else []
+
+
+def _largest_first(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
+    """Return the fewest coins that cover the payment, confirmed ones and then old ones first; empty if all do not."""
+    taken: list[SpendableCoin] = []
+    total = 0
+    for coin in sorted(candidates, key=_preference):
+        taken.append(coin)
+        total += coin.value
+        if total >= costs.payment.value and costs.covers(taken):
+            return taken
+    return []
+
+
+def _preference(coin: SpendableCoin) -> tuple[bool, int, int, OutPoint]:
+    return coin.height is None, -coin.value, coin.height or 0, coin.outpoint
+
+
+def _insufficient(worth: Sequence[SpendableCoin], costs: _Costs) -> InsufficientFunds:
+    available = sum(coin.value for coin in worth)
+    fee = costs.fee_of(len(worth) or 1, has_change=False)
+    needed = costs.payment.value + fee
+    return InsufficientFunds(
+        f"insufficient funds: {format_btc(needed)} BTC needed ({format_btc(costs.payment.value)} and a fee of "
+        f"{format_btc(fee)}), {format_btc(available)} BTC can be spent now",
+        needed=needed,
+        available=available,
+    )

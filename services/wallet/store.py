@@ -1,0 +1,263 @@
+"""The wallet service's own records in Redis, under `wallet:` of the chain's keys.
+
+| key | type | content |
+|---|---|---|
+| `wallet:ids` | zset | wallet ids by time of creation |
+| `wallet:record:<id>` | string | JSON: sealed seed, account's public key, time; written once, never replaced |
+| `wallet:next:<id>` | hash | `receive`, `change`: how many keys of each branch are in use |
+| `wallet:sends:<id>` | hash | txid → JSON: what this wallet sent and what became of it |
+| `wallet:unmined:<id>` | zset | txids of its sends that are in no block, by time |
+| `wallet:senders` | hash | txid → wallet id, for every send |
+| `wallet:open` | set | txids of sends whose outcome can still change |
+| `wallet:bootstrap`, `wallet:bootstrap:lease` | string | that the first coins are mined · who sees to it |
+
+Each change is one transaction of the server. All methods raise `StoreUnavailable` when Redis is away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import redis
+
+from services.wallet.errors import UnknownWallet, WalletExists
+from services.wallet.keystore import Sealed
+from shared.chain.redis_keys import Keys
+from shared.chain.store import store_errors
+from shared.errors import StoreUnavailable
+
+_TRIES = 50
+
+
+class SendStatus(StrEnum):
+    """What is known of a transaction that this wallet sent."""
+
+    PENDING = "pending"
+    """Handed to the mempool, no verdict yet: it may still be accepted."""
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+    DROPPED = "dropped"
+    """It left the pool without being mined: `why` says how."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What never changes of a wallet."""
+
+    sealed: Sealed
+    xpub: str
+    created: int
+    """Seconds since 1970."""
+
+
+class Send(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One payment that a wallet made; amounts in satoshis, time in seconds since 1970."""
+
+    to: str
+    amount: int
+    fee: int
+    change: int
+    time: int
+    status: SendStatus = SendStatus.PENDING
+    height: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A wallet's record and how many keys of each branch are in use."""
+
+    id: str
+    record: Record
+    receive_count: int
+    change_count: int
+
+
+class WalletStore:
+    """Reads and writes the wallet service's records."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._redis: Any = client
+        self._prefix = keys.wallet
+        self._ids = self._prefix + "ids"
+        self._senders = self._prefix + "senders"
+        self._open = self._prefix + "open"
+        self._bootstrap = self._prefix + "bootstrap"
+        self._lease = self._prefix + "bootstrap:lease"
+
+    def _of(self, kind: str, wallet_id: str) -> str:
+        return f"{self._prefix}{kind}:{wallet_id}"
+
+    # ── wallets ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ids(self) -> list[str]:
+        """Return all wallet ids, the oldest first."""
+        with store_errors():
+            return [name.decode() for name in self._redis.zrange(self._ids, 0, -1)]
+
+    def exists(self, wallet_id: str) -> bool:
+        """Whether there is a wallet of this id."""
+        with store_errors():
+            return bool(self._redis.exists(self._of("record", wallet_id)))
+
+    def create(self, wallet_id: str, record: Record) -> None:
+        """Write a new wallet with its first address, or raise `WalletExists` and leave everything as it is."""
+        record_key = self._of("record", wallet_id)
+
+        def write(pipe: Any) -> None:
+            if pipe.exists(record_key):
+                raise WalletExists(wallet_id)
+            pipe.multi()
+            pipe.set(record_key, msgspec.json.encode(record), nx=True)
+            pipe.hset(self._of("next", wallet_id), mapping={"receive": 1, "change": 0})
+            pipe.zadd(self._ids, {wallet_id: record.created})
+
+        self._atomically(write, record_key)
+
+    def load(self, wallet_id: str) -> Wallet:
+        """Return a wallet; `UnknownWallet` if there is none."""
+        with store_errors():
+            pipe = self._redis.pipeline()
+            pipe.get(self._of("record", wallet_id))
+            pipe.hmget(self._of("next", wallet_id), "receive", "change")
+            data, (receive, change) = pipe.execute()
+        if data is None:
+            raise UnknownWallet(wallet_id)
+        return Wallet(wallet_id, msgspec.json.decode(data, type=Record), int(receive), int(change))
+
+    def add_receive_key(self, wallet_id: str) -> int:
+        """Take the next receive address into use and return its index."""
+        with store_errors():
+            count: int = self._redis.hincrby(self._of("next", wallet_id), "receive", 1)
+        return count - 1
+
+    # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_send(self, wallet_id: str, txid: bytes, send: Send, change_count: int) -> None:
+        """Record a send before it is handed to the mempool; from now on `change_count` change keys are in use."""
+        next_key = self._of("next", wallet_id)
+
+        def write(pipe: Any) -> None:
+            count = max(change_count, int(pipe.hget(next_key, "change")))
+            pipe.multi()
+            pipe.hset(next_key, "change", count)
+            self._write_send(pipe, wallet_id, txid, send)
+            pipe.hset(self._senders, txid, wallet_id)
+
+        self._atomically(write, next_key)
+
+    def forget_send(self, wallet_id: str, txid: bytes, change_count: int) -> None:
+        """Undo `begin_send` for a transaction that was refused, so that a refusal changes nothing."""
+        next_key = self._of("next", wallet_id)
+
+        def write(pipe: Any) -> None:
+            is_last = int(pipe.hget(next_key, "change")) == change_count
+            pipe.multi()
+            if is_last and change_count:
+                pipe.hset(next_key, "change", change_count - 1)
+            pipe.hdel(self._of("sends", wallet_id), txid)
+            pipe.zrem(self._of("unmined", wallet_id), txid)
+            pipe.hdel(self._senders, txid)
+            pipe.srem(self._open, txid)
+
+        self._atomically(write, next_key)
+
+    def update_sends(self, sends: Mapping[bytes, tuple[str, Send]], closed: Iterable[bytes] = ()) -> None:
+        """Write what became of sends, by txid with their wallet ids; the outcome of those `closed` cannot change."""
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for txid, (wallet_id, send) in sends.items():
+                self._write_send(pipe, wallet_id, txid, send)
+            for txid in closed:
+                pipe.srem(self._open, txid)
+            pipe.execute()
+
+    def _write_send(self, pipe: Any, wallet_id: str, txid: bytes, send: Send) -> None:
+        pipe.hset(self._of("sends", wallet_id), txid, msgspec.json.encode(send))
+        if send.status is SendStatus.CONFIRMED:
+            pipe.zrem(self._of("unmined", wallet_id), txid)
+        else:
+            pipe.zadd(self._of("unmined", wallet_id), {txid: send.time})
+        pipe.sadd(self._open, txid)
+
+    def sends(self, wallet_id: str, txids: Sequence[bytes]) -> dict[bytes, Send]:
+        """Return those of these transactions that the wallet sent."""
+        return {txid: send for txid, (_, send) in self._sends([(txid, wallet_id) for txid in txids]).items()}
+
+    def unmined_sends(self, wallet_id: str, limit: int) -> dict[bytes, Send]:
+        """Return the newest sends that are in no block."""
+        with store_errors():
+            txids = self._redis.zrevrange(self._of("unmined", wallet_id), 0, limit - 1)
+        return self.sends(wallet_id, txids)
+
+    def sends_by_txid(self, txids: Sequence[bytes]) -> dict[bytes, tuple[str, Send]]:
+        """Return those of these transactions that any wallet sent, with the wallet's id."""
+        if not txids:
+            return {}
+        with store_errors():
+            owners = self._redis.hmget(self._senders, txids)
+        return self._sends([(txid, owner.decode()) for txid, owner in zip(txids, owners, strict=True) if owner])
+
+    def open_sends(self) -> dict[bytes, tuple[str, Send]]:
+        """Return the sends of all wallets whose outcome can still change."""
+        with store_errors():
+            txids = sorted(self._redis.smembers(self._open))
+        return self.sends_by_txid(txids)
+
+    def _sends(self, wanted: Sequence[tuple[bytes, str]]) -> dict[bytes, tuple[str, Send]]:
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for txid, wallet_id in wanted:
+                pipe.hget(self._of("sends", wallet_id), txid)
+            found = pipe.execute()
+        return {
+            txid: (wallet_id, msgspec.json.decode(data, type=Send))
+            for (txid, wallet_id), data in zip(wanted, found, strict=True)
+            if data is not None
+        }
+
+    # ── bootstrap ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_bootstrapped(self) -> bool:
+        """Whether the first coins were once mined to the end."""
+        with store_errors():
+            return bool(self._redis.exists(self._bootstrap))
+
+    def set_bootstrapped(self) -> None:
+        """Remember that the first coins are mined."""
+        with store_errors():
+            self._redis.set(self._bootstrap, "done")
+
+    def hold_bootstrap(self, owner: str, seconds: float) -> bool:
+        """Take or renew the lease on the bootstrap for this owner; False while another one has it."""
+        milliseconds = int(seconds * 1000)
+        with store_errors():
+            if self._redis.set(self._lease, owner, nx=True, px=milliseconds):
+                return True
+            if self._redis.get(self._lease) != owner.encode():
+                return False
+            self._redis.pexpire(self._lease, milliseconds)
+            return True
+
+    def release_bootstrap(self, owner: str) -> None:
+        """Give the lease back."""
+        with store_errors():
+            if self._redis.get(self._lease) == owner.encode():
+                self._redis.delete(self._lease)
+
+    def _atomically(self, write: Callable[[Any], None], *watched: str) -> None:
+        """Run `write` as one transaction, again if a watched key changed meanwhile."""
+        with store_errors():
+            for _ in range(_TRIES):
+                with self._redis.pipeline() as pipe:
+                    try:
+                        pipe.watch(*watched)
+                        write(pipe)
+                        pipe.execute()
+                    except redis.WatchError:
+                        continue
+                    return
+        raise StoreUnavailable(f"{watched[0]} changes faster than it can be written")
