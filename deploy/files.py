@@ -1,0 +1,41 @@
+"""Files of the launcher: written whole or not at all, secrets for their owner's eyes only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+SECRET_BYTES = 24
+
+
+def make_private_dir(path: Path) -> None:
+    """Make a directory (and its parents) that only its owner may enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file's content in one step, so that a reader never sees half of it."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def new_secret() -> str:
+    """Return a random password of URL-safe characters."""
+    return secrets.token_hex(SECRET_BYTES)
+
+
+def kept_secret(path: Path) -> str:
+    """Return the password in this file; makes the file, with mode 0600, the first time."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        secret = new_secret()
+        write_atomically(path, secret + "\n")
+        return secret

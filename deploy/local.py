@@ -1,0 +1,193 @@
+"""The embedded launcher: runs the whole stack on this machine, from an empty directory to the line `ready`.
+
+deploy.cli up ─▶ Stack.run:  lock the data directory ─▶ end what a killed launcher left ─▶ choose ports
+                             ─▶ Redis ─▶ all services at once ─▶ wait until each is ready ─▶ watch ─▶ stop in order
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy import plan, ports, redis_server, state
+from deploy.errors import Interrupted, LaunchError
+from deploy.files import kept_secret, make_private_dir, write_atomically
+from deploy.options import UpOptions, child_environment, server_address
+from deploy.processes import end_stranger, identify
+from deploy.signals import Signals
+from deploy.supervisor import STOP_GRACE, Spec, Supervisor
+
+READY_SECONDS = 60.0
+REDIS_SECONDS = 600.0
+"""A large append-only file takes its time to load."""
+CREATOR_SECONDS = 30.0
+"""How long `ready` waits for the creator's first blocks; they go on being mined after it."""
+
+
+class Stack:
+    """One stack on one data directory."""
+
+    def __init__(
+        self, options: UpOptions, say: Callable[[str], None], services: plan.ServicePlan = plan.services
+    ) -> None:
+        """Lines for people go to `say`; `services` decides which services there are."""
+        self._services = services
+        self._options = options
+        self._say = say
+        self._signals = Signals()
+        self._supervisor = Supervisor(self._signals, say, self._write_state)
+        self._launcher = identify(os.getpid())
+        self._ready = False
+        self._ports: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Run until a signal asks to stop; return the exit status. `LaunchError` if it cannot be started."""
+        started = time.monotonic()
+        options = self._options
+        self._signals.install()
+        for directory in (options.chain_dir / "logs", options.chain_dir / "secrets"):
+            make_private_dir(directory)
+        with state.exclusive(options.data_dir):
+            self._end_leftovers()
+            try:
+                self._start(started)
+                self._supervisor.watch()
+                status = 0
+            except Interrupted:
+                status = 130
+            finally:
+                if self._supervisor.children:
+                    self._say("stopping")
+                self._supervisor.stop()
+                state.clear(options.data_dir)
+            self._say("stopped; chain, pool and wallets are kept")
+            return status
+
+    def _start(self, started: float) -> None:
+        options = self._options
+        wanted = {"wallet": options.wallet_port, "explorer": options.explorer_port, "rpc": options.rpc_port}
+        wanted |= dict.fromkeys(plan.standby_names(options), 0)
+        self._ports = ports.choose(options.host, wanted)
+        self._write_state()
+        secrets = plan.Secrets(
+            redis_url=self._secret("redis-url", options.redis_url or self._start_redis()),
+            amqp_url=self._secret("amqp-url", options.amqp_url) if options.broker == "rabbitmq" else None,
+            rpc_password=self._secret("rpc-password", options.rpc_password) if options.rpc_password else None,
+        )
+        for option, url in (("--redis-url", options.redis_url), ("--amqp-url", options.amqp_url)):
+            address = server_address(url) if url else None
+            if address is not None and not ports.is_open(*address):
+                raise LaunchError(f"nothing answers at {address[0]} port {address[1]} ({option})")
+        first_start = not self._password_file.exists()
+        specs = self._services(options, self._ports, secrets, child_environment())
+        for spec in specs:
+            self._supervisor.start(spec)
+        self._supervisor.wait_ready([spec.name for spec in specs], READY_SECONDS)
+        if first_start and options.creator_blocks:
+            self._wait_for_creator()
+        self._announce(started)
+
+    def _start_redis(self) -> str:
+        """Start the private Redis and return its URL."""
+        binary = redis_server.find_binary()
+        directory = self._options.chain_dir / "redis"
+        password = kept_secret(self._options.chain_dir / "secrets" / "redis-password")
+        port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
+        config = redis_server.prepare(directory, port, password)
+        self._supervisor.start(
+            Spec(
+                name="redis",
+                argv=(str(binary), config.name),
+                cwd=directory,
+                environment=child_environment(),
+                log=self._options.chain_dir / "logs" / "redis.log",
+                stop_rank=plan.StopRank.REDIS,
+                is_ready=functools.partial(redis_server.answers, port, password),
+            )
+        )
+        self._supervisor.wait_ready(["redis"], REDIS_SECONDS)
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def _wait_for_creator(self) -> None:
+        """Wait until the blocks that pay the creator are there, if that does not take long."""
+        url = plan.urls(self._options.host, self._ports)["explorer"] + "/api/blocks/tip/height"
+        wanted, height = self._options.creator_blocks, 0
+        deadline = time.monotonic() + CREATOR_SECONDS
+        while time.monotonic() < deadline:
+            height = _read_number(url)
+            if height >= wanted and self._password_file.exists():
+                return
+            self._supervisor.pause(0.05)
+        self._say(f"the first blocks take their time: {height} of {wanted} so far")
+
+    def _announce(self, started: float) -> None:
+        self._ready = True
+        self._write_state()
+        for child in self._supervisor.children:
+            self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
+        if self._password_file.exists():
+            self._say(f"creator's password: {self._password_file}")
+        found = plan.urls(self._options.host, self._ports)
+        self._say(
+            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}/creator  "
+            f"explorer {found['explorer']}  rpc {found['rpc']}"
+        )
+
+    def _end_leftovers(self) -> None:
+        """End what a launcher that was killed has left running, in order."""
+        old = state.read(self._options.data_dir)
+        for service in old.services if old else ():
+            if service.process.is_alive():
+                self._say(f"ending {service.name} (pid {service.process.pid}) of a launcher that was killed")
+                end_stranger(service.process, STOP_GRACE)
+        state.clear(self._options.data_dir)
+
+    def _secret(self, name: str, value: str) -> Path:
+        path = self._options.chain_dir / "secrets" / name
+        write_atomically(path, value + "\n")
+        return path
+
+    @property
+    def _password_file(self) -> Path:
+        return self._options.chain_dir / "creator-password"
+
+    def _write_state(self) -> None:
+        found = plan.urls(self._options.host, self._ports)
+        children = sorted(self._supervisor.children, key=lambda child: child.spec.stop_rank)
+        services = tuple(
+            state.ServiceState(
+                name=child.spec.name,
+                process=child.identity,
+                url=child.spec.url,
+                ready_url=child.spec.ready_url,
+                log=str(child.spec.log),
+            )
+            for child in children
+        )
+        state.write(
+            self._options.data_dir,
+            state.StackState(
+                launcher=self._launcher,
+                chain=self._options.chain_name,
+                ready=self._ready,
+                wallet_url=found["wallet"],
+                explorer_url=found["explorer"],
+                rpc_url=found["rpc"],
+                creator_password_file=str(self._password_file),
+                cookie_file=str(self._options.chain_dir / ".cookie"),
+                services=services,
+            ),
+        )
+
+
+def _read_number(url: str) -> int:
+    """Return the number that a page consists of; 0 while there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return int(reply.read())
+    except (OSError, ValueError):
+        return 0

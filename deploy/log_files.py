@@ -1,0 +1,57 @@
+"""The services' log files: followed for warnings, quoted when something fails, kept from growing without end."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+MAX_BYTES = 20_000_000
+"""A larger file is moved aside to `<name>.1`, which holds the part before."""
+
+_WARNING = re.compile(r'^\S+ (WARNING|ERROR|CRITICAL) |"level": "(WARNING|ERROR|CRITICAL)"')
+
+
+class LogFollower:
+    """Reads what is added to a log file from now on, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._position = path.stat().st_size if path.exists() else 0
+
+    def new_lines(self) -> list[str]:
+        """Return the whole lines added since the last call."""
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            return []
+        if size < self._position:
+            self._position = 0  # it was rotated
+        if size == self._position:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self._position += end
+        return data[:end].decode("utf-8", "replace").splitlines()
+
+    def new_warnings(self) -> list[str]:
+        """Return the added lines of level WARNING and above."""
+        return [line for line in self.new_lines() if _WARNING.search(line)]
+
+    def rotate_if_large(self, max_bytes: int = MAX_BYTES) -> None:
+        """Move the content aside and go on with an empty file (its writers append, so they need not know)."""
+        if self.path.exists() and self.path.stat().st_size > max_bytes:
+            shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
+            self.path.write_bytes(b"")
+            self._position = 0
+
+
+def last_lines(path: Path, count: int) -> str:
+    """Return the end of a log file, indented; empty if there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(f"    {line}" for line in lines[-count:])

@@ -1,0 +1,47 @@
+"""Ports of this machine: free ones for who asks for port 0, and a clear refusal of those in use."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from deploy.errors import LaunchError
+
+
+def choose(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return the port of each name: the wanted one, or a free one where 0 is wanted.
+
+    Raises `LaunchError` if two names want the same port, or if a port or the host cannot be bound to.
+    """
+    named = [port for port in wanted.values() if port]
+    for port in named:
+        if named.count(port) > 1:
+            names = " and ".join(name for name, other in wanted.items() if other == port)
+            raise LaunchError(f"{names} cannot share port {port}")
+    with ExitStack() as held:  # all at once, so that no two get the same
+        return {name: _bind(held, host, port, name) for name, port in wanted.items()}
+
+
+def is_open(host: str, port: int, timeout: float = 2.0) -> bool:
+    """Whether something takes connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout):
+            return True
+    except OSError:
+        return False
+
+
+def _bind(held: ExitStack, host: str, port: int, name: str) -> int:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = held.enter_context(socket.socket(family, kind, protocol))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do; refuses a live listener
+        listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            option = f"; choose another with --{name}-port" if name in ("wallet", "explorer", "rpc") else ""
+            raise LaunchError(f"port {port} ({name}) is in use{option}") from None
+        raise LaunchError(f"cannot listen at {host} port {port} ({name}): {error.strerror or error}") from None
+    return int(listener.getsockname()[1])
