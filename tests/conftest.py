@@ -1,0 +1,74 @@
+"""Servers for tests, started when the first test asks for them.
+
+Without Docker and without an installed server such a test is skipped with the reason; where `CI` is set it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pika
+import pytest
+import redis as redis_py
+
+from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from tests.servers import NoServer, Server, rabbitmq_server, redis_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the servers that it needs."""
+    for item in items:
+        needs = set(getattr(item, "fixturenames", ()))
+        if needs & {"redis_url", "redis"}:
+            item.add_marker("redis")
+        if needs & {"amqp_url", "rabbitmq"}:
+            item.add_marker("rabbitmq")
+
+
+def run_server(make: Callable[[], Server]) -> Iterator[Server]:
+    """Yield a running server, and clean up after it; skip, or fail in CI, where there is none to run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = make()
+            stack.callback(server.close)
+            server.start()
+        except NoServer as error:
+            if os.environ.get("CI"):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a private Redis (appendfsync always), shared by the whole run."""
+    for server in run_server(redis_server):
+        yield server.url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[redis_py.Redis]:
+    """A client of the private Redis, which is empty."""
+    with redis_py.Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def amqp_url() -> Iterator[str]:
+    """URL of a private RabbitMQ, shared by the whole run."""
+    for server in run_server(rabbitmq_server):
+        yield server.url
+
+
+@pytest.fixture
+def rabbitmq(amqp_url: str) -> str:
+    """URL of the private RabbitMQ, without any of our queues."""
+    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    channel = connection.channel()
+    for name in (*(queue.name for queue in DURABLE_QUEUES), DEAD_LETTER_QUEUE):
+        channel.queue_delete(name)
+    connection.close()
+    return amqp_url

