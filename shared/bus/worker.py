@@ -1,0 +1,239 @@
+"""The loop that every consumer runs: take a batch, decode it, hand it to its handlers, reply, ack.
+
+What goes wrong has one of four outcomes, and a message is never lost:
+
+| what happened | outcome |
+|---|---|
+| it does not decode, or has no handler | dead-lettered at once |
+| store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works |
+| another writer took over, or the store is not ours | raised out of `run`: the caller closes the consumer |
+| the handler failed in any other way | its batch again one by one; what fails alone is given back, and dead-lettered
+  when it has been handed out `delivery_limit` times |
+
+A message that was handed out before is handled and acked alone, so that one that kills the process takes no others with
+it. One that has been handed out more often than the limit without even failing must be killing the process: the first
+such message after a start is dead-lettered unhandled (those behind it may only have been waiting in the same process).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from shared import metrics
+from shared.backoff import backoff
+from shared.bus import events
+from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
+from shared.bus.events import Failure, Message
+from shared.errors import BrokerUnavailable, CommitConflict, DecodeError, StoreError, StoreUnavailable
+from shared.logs import with_fields
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming(Generic[M]):
+    """A decoded message; `reply_address` is None unless somebody waits for an answer."""
+
+    message: M
+    message_id: str
+    reply_address: ReplyAddress | None
+
+
+Handler = Callable[[Sequence[Incoming[M]]], Sequence[Message | None]]
+"""Handles messages of one type; returns one reply, or None, for each, in order."""
+
+
+def each(function: Callable[[M], Message | None]) -> Handler[M]:
+    """Return a handler that calls `function` for each message."""
+
+    def handler(batch: Sequence[Incoming[M]]) -> list[Message | None]:
+        return [function(incoming.message) for incoming in batch]
+
+    return handler
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    delivery: Delivery
+    incoming: Incoming[Any]
+
+
+_Done = list[tuple[Delivery, Message | None]]
+
+_TRY_AGAIN = (StoreUnavailable, BrokerUnavailable, CommitConflict)
+
+
+class _Stopped(Exception):
+    """The exit flag was set while a batch waited for the store or the broker: it stays unacked."""
+
+
+class Worker:
+    """Runs one consumer in the calling thread.
+
+    `recover` is called before a batch is tried again, to throw away what was computed on a state that may be gone.
+    `on_idle` is called after every batch, and every `idle_wait` seconds while there is none. Both may raise what a
+    handler may.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        consumer: Consumer,
+        handlers: Mapping[type[Message], Handler[Any]],
+        *,
+        name: str,
+        stop: ExitFlag,
+        max_batch: int = 256,
+        delivery_limit: int = 5,
+        recover: Callable[[], None] | None = None,
+        on_idle: Callable[[], None] | None = None,
+        idle_wait: float = 0.05,
+    ) -> None:
+        self._broker = broker
+        self._consumer = consumer
+        self._handlers = handlers
+        self._name = name
+        self._stop = stop
+        self._max_batch = max_batch
+        self._delivery_limit = delivery_limit
+        self._recover = recover
+        self._on_idle = on_idle
+        self._idle_wait = idle_wait
+        self._killer_removed = False
+
+    def run(self) -> None:
+        """Handle batches until the exit flag is set; the batch under way is finished first."""
+        while not self._stop.is_set():
+            self.run_once()
+
+    def run_once(self) -> bool:
+        """Handle one batch, if one comes within `idle_wait`; return whether there was one."""
+        deliveries = self._consumer.receive(self._max_batch, self._idle_wait)
+        try:
+            if deliveries:
+                self._process(deliveries)
+            if self._on_idle is not None:
+                self._patiently(self._on_idle)
+        except _Stopped:
+            log.info("stopped while waiting; messages are given back", extra=with_fields(worker=self._name))
+        return bool(deliveries)
+
+    def _process(self, deliveries: Sequence[Delivery]) -> None:
+        done: _Done = []
+        for items in _runs(self._decode(deliveries)):
+            done += self._handle(items)
+            if items[0].delivery.delivery_count:
+                self._finish(done)
+                done = []
+        self._finish(done)
+
+    def _decode(self, deliveries: Sequence[Delivery]) -> Iterator[_Item]:
+        for delivery in deliveries:
+            if delivery.delivery_count > self._delivery_limit and not self._killer_removed:
+                self._killer_removed = True
+                self._dead_letter(delivery, "handed out too often without an answer")
+                continue
+            try:
+                message = events.decode(delivery.type, delivery.body)
+            except DecodeError as error:
+                self._dead_letter(delivery, str(error))
+                continue
+            if type(message) not in self._handlers:
+                self._dead_letter(delivery, f"{self._name} has no handler for {delivery.type}")
+                continue
+            yield _Item(delivery, Incoming(message, delivery.message_id, delivery.reply_address))
+
+    def _handle(self, items: Sequence[_Item]) -> _Done:
+        """Return what was handled; the rest is given back or dead-lettered."""
+        type_name = items[0].delivery.type
+        handler = self._handlers[type(items[0].incoming.message)]
+        incoming = [item.incoming for item in items]
+        started = time.perf_counter()
+        try:
+            replies = self._patiently(lambda: handler(incoming))
+            metrics.BUS_HANDLER_SECONDS.labels(type_name).observe(time.perf_counter() - started)
+            return list(zip([item.delivery for item in items], replies, strict=True))
+        except (StoreError, _Stopped):
+            raise
+        except Exception:
+            log.exception("handler failed", extra=with_fields(worker=self._name, type=type_name, messages=len(items)))
+        if self._recover is not None:
+            self._patiently(self._recover)
+        if len(items) == 1:
+            self._give_up(items[0].delivery)
+            return []
+        return [done for item in items for done in self._handle([item])]
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Do it; while the store or the broker is away, wait, recover and try again. Raises `_Stopped`."""
+        failures = 0
+        while True:
+            try:
+                if failures and self._recover is not None:
+                    self._recover()
+                return action()
+            except _TRY_AGAIN as error:
+                if failures == 0:
+                    log.warning("must wait", extra=with_fields(worker=self._name, error=error))
+                    metrics.BUS_STALLS.labels(self._name).inc()
+                if self._stop.wait(backoff(failures, base=0.05)):
+                    raise _Stopped from None
+                failures += 1
+
+    def _finish(self, done: _Done) -> None:
+        """Send the replies, then ack."""
+        if not done:
+            return
+        replies = [
+            (delivery.reply_address, reply)
+            for delivery, reply in done
+            if reply is not None and delivery.reply_address is not None
+        ]
+        if replies:
+            self._patiently(lambda: self._broker.reply_many(replies))
+        self._consumer.ack([delivery for delivery, _ in done])
+        for delivery, _ in done:
+            metrics.BUS_HANDLED.labels(delivery.queue, delivery.type).inc()
+
+    def _give_up(self, delivery: Delivery) -> None:
+        """Give back a message whose handler failed, or dead-letter it if that was its last chance."""
+        if delivery.delivery_count + 1 >= self._delivery_limit:
+            self._dead_letter(delivery, "its handler keeps failing", answer="internal error")
+            return
+        log.warning("gave a message back", extra=_about(delivery))
+        metrics.BUS_REQUEUED.labels(delivery.queue).inc()
+        self._consumer.requeue([delivery])
+
+    def _dead_letter(self, delivery: Delivery, reason: str, answer: str = "") -> None:
+        log.error("dead-lettered a message", extra=_about(delivery, reason=reason))
+        metrics.BUS_DEAD_LETTERED.labels(delivery.queue).inc()
+        address = delivery.reply_address
+        if address is not None:
+            self._patiently(lambda: self._broker.reply_many([(address, Failure(error=answer or reason))]))
+        self._consumer.dead_letter([delivery], reason)
+
+
+def _runs(items: Iterator[_Item]) -> Iterator[list[_Item]]:
+    """Yield runs of the same type, in order; a message that was handed out before is a run of its own."""
+    run: list[_Item] = []
+    for item in items:
+        again = item.delivery.delivery_count > 0
+        if run and (again or run[-1].delivery.delivery_count or run[-1].delivery.type != item.delivery.type):
+            yield run
+            run = []
+        run.append(item)
+    if run:
+        yield run
+
+
+def _about(delivery: Delivery, **more: str) -> dict[str, dict[str, Any]]:
+    fields = with_fields(queue=delivery.queue, type=delivery.type, message_id=delivery.message_id)
+    return {"fields": fields["fields"] | {"delivery_count": delivery.delivery_count} | more}
