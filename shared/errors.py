@@ -4,7 +4,8 @@
     ├── ConfigError            a setting is missing, unknown or out of range
     ├── DecodeError            bytes or text that are not what they should be
     ├── ValidationError        a transaction or block that breaks a rule (reason + detail)
-    │   └── ScriptError        … a script that does not succeed
+    │   ├── ScriptError        … a script that does not succeed
+    │   └── ScriptCheckError   … a transaction or block with such a script
     ├── BrokerError
     │   ├── BrokerUnavailable  the broker cannot be reached; try again later
     │   ├── Unroutable         no queue takes messages of that topic
@@ -51,8 +52,26 @@ class ValidationError(WarrenError):
         self.reason = reason
         self.detail = detail
 
+    @property
+    def reject_reason(self) -> str:
+        """The reason as clients see it."""
+        return str(self.reason)
+
     def __str__(self) -> str:
-        return f"{self.reason}, {self.detail}" if self.detail else str(self.reason)
+        return f"{self.reject_reason}, {self.detail}" if self.detail else self.reject_reason
+
+
+class ScriptCheckError(ValidationError):
+    """A transaction's input fails its script; `reason` says where it was checked, as in Core's reject strings."""
+
+    def __init__(self, reason: Reason, vin: int, error: ScriptError) -> None:
+        super().__init__(reason, f"input {vin}: {error.detail}" if error.detail else f"input {vin}")
+        self.script_reason = error.reason
+
+    @property
+    def reject_reason(self) -> str:
+        """The place and the script error: `mempool-script-verify-flag-failed (…)`."""
+        return f"{self.reason} ({self.script_reason})"
 
 
 class ScriptError(ValidationError):

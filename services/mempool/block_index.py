@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from shared.chain.codec import BlockEntry, BlockStatus
 from shared.consensus.block_check import median_time_past
+from shared.consensus.limits import MEDIAN_TIME_SPAN
 from shared.primitives.block import BlockHeader
-
-MEDIAN_TIME_SPAN = 11
 
 
 class BlockIndex:
@@ -18,8 +17,8 @@ class BlockIndex:
     def __init__(self, entries: Iterable[BlockEntry], tip_hash: bytes) -> None:
         self._entries = {entry.hash: entry for entry in entries}
         self._children: dict[bytes, list[bytes]] = {}
-        for entry in self._entries.values():
-            self._children.setdefault(entry.header.prev_hash, []).append(entry.hash)
+        for known in self._entries.values():
+            self._children.setdefault(known.header.prev_hash, []).append(known.hash)
         self.next_arrival = 1 + max(entry.arrival for entry in self._entries.values())
         tip = self._entries[tip_hash]
         self._best = [b""] * (tip.height + 1)
@@ -80,7 +79,7 @@ class BlockIndex:
 
     def median_time_past(self, entry: BlockEntry) -> int:
         """Return the median time in seconds of a block and the ten before it (BIP113)."""
-        times = []
+        times: list[int] = []
         block: BlockEntry | None = entry
         while block is not None and len(times) < MEDIAN_TIME_SPAN:
             times.append(block.header.time)

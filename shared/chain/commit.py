@@ -1,7 +1,7 @@
 """Writes one computed and validated change of chain state: all of it, or nothing.
 
-The change travels as one packed argument to `scripts/commit.lua`, which checks the writer's epoch, the tip and `seq` before
-its first write, and appends the outgoing events to the outbox in the same step.
+The change travels as one packed argument to `scripts/commit.lua`, which checks the writer's epoch, the tip and `seq`
+before its first write, and appends the outgoing events to the outbox in the same step.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared.backoff import backoff
 from shared.errors import StoreUnavailable, UnsafeStore
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT = 10.0
 """Seconds; longer than any script of ours runs."""
@@ -39,6 +44,19 @@ def store_errors() -> Iterator[None]:
         if str(error).startswith(("LOADING", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "TRYAGAIN")):
             raise StoreUnavailable(f"Redis refuses: {error}") from None
         raise
+
+
+def wait_for_server(client: redis.Redis, stop: ExitFlag) -> None:
+    """Wait until the server answers, or `stop` is set, and check that it is fit: `UnsafeStore` if it is not."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            check_server(client)
+            return
+        except StoreUnavailable as error:
+            log.info("waiting for Redis: %s", error)
+            stop.wait(backoff(failures))
+            failures += 1
 
 
 def check_server(client: redis.Redis) -> None:

@@ -109,6 +109,11 @@ class ChainView:
 
     # ── the best chain ──────────────────────────────────────────────────────────────────────────────────────────
 
+    def has_chain(self) -> bool:
+        """Whether there is a chain: the writer's first act is to commit the genesis block."""
+        with store_errors():
+            return bool(self._redis.exists(self._keys.heights))
+
     def tip(self) -> Tip:
         """Return the tip."""
         with store_errors():

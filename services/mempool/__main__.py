@@ -1,0 +1,63 @@
+"""The mempool service: the validating node, the only writer of chain state, and the node's HTTP port."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from services.mempool.rpc.app import create_rpc_app
+from services.mempool.rpc.auth import Credentials
+from services.mempool.writer import Writer
+from shared import config, logs, params, shutdown
+from shared.bus.connect import connect as connect_broker
+from shared.chain import store
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from shared.errors import ConfigError, UnsafeStore
+from shared.shutdown import ExitFlag
+from shared.web.server import HttpServer
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit status."""
+    try:
+        settings = config.load()
+        chain = params.load(settings.chain)
+    except ConfigError as error:
+        print(f"mempool: {error}", file=sys.stderr)
+        return 2
+    logs.setup(settings, "mempool")
+    stop = ExitFlag()
+    shutdown.install(stop)
+    client = store.connect(settings.redis_url)
+    try:
+        store.wait_for_server(client, stop)
+    except UnsafeStore as error:
+        print(f"mempool: {error}", file=sys.stderr)
+        return 2
+    broker = connect_broker(settings)
+    view = ChainView(client, Keys(chain.name))
+    credentials = Credentials.load(settings, chain)
+    ready = {"redis": view.has_chain, "broker": broker.is_connected}
+    app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop=stop.set)
+    server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
+    writer = threading.Thread(target=_run, args=(Writer(settings, chain, broker, stop), stop), name="writer")
+    writer.start()
+    while not stop.wait(1.0):
+        pass
+    server.close()
+    writer.join()
+    broker.close()
+    credentials.remove()
+    return 0
+
+
+def _run(writer: Writer, stop: ExitFlag) -> None:
+    try:
+        writer.run()
+    finally:
+        stop.set()  # a writer that cannot go on must not leave a deaf service behind
+
+
+if __name__ == "__main__":
+    sys.exit(main())

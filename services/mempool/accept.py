@@ -1,0 +1,142 @@
+"""Decides whether a transaction may enter the pool: named stages, cheap before costly, as in Core's MemPoolAccept.
+
+Pure but for the pool it is given, which it reads and does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.mempool import policy
+from services.mempool.block_index import Branch
+from services.mempool.pool import Pool
+from services.mempool.verifier import Verifier
+from shared.chain.codec import PoolEntry
+from shared.chain.commit import PoolRecord
+from shared.chain.overlay import CoinSource
+from shared.consensus.tx_check import check_transaction
+from shared.consensus.tx_verify import check_tx_inputs, is_final_tx, sequence_locks, sigop_cost
+from shared.crypto.hashes import sha256
+from shared.errors import ValidationError
+from shared.params import ChainParams
+from shared.primitives.coin import Coin
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+from shared.reasons import Reason
+from shared.script.flags import STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptContext:
+    """What acceptance sees of the chain: the next block's place, and where coins come from."""
+
+    params: ChainParams
+    coins: CoinSource
+    """Confirmed coins, of the chain that ends with `height` - 1."""
+    branch: Branch
+    height: int
+    """Of the next block."""
+    median_time_past: int
+    """Of the tip, in seconds."""
+    now: int
+    """Seconds since 1970."""
+
+
+class Acceptor:
+    """Checks transactions against one state of chain and pool."""
+
+    def __init__(self, context: AcceptContext, pool: Pool, verifier: Verifier) -> None:
+        self._context = context
+        self._pool = pool
+        self._verifier = verifier
+
+    def accept(
+        self, tx: Transaction, sequence: int, *, max_feerate: int | None = None, from_block: bool = False
+    ) -> PoolRecord:
+        """Return what the pool would store of a transaction, or raise `ValidationError` with Core's reason.
+
+        `max_feerate` is in satoshis per 1,000 vbytes. A transaction `from_block` was confirmed before a reorganisation:
+        relay policy does not apply to it.
+        """
+        self._check_context_free(tx, from_block)
+        self._check_conflicts(tx)
+        coins = self._find_coins(tx)
+        fee, spent = self._check_inputs(tx, coins, from_block)
+        cost = sigop_cost(tx, spent, STANDARD)
+        vsize = policy.policy_vsize(tx.weight, cost)
+        if not from_block:
+            if cost > policy.MAX_STANDARD_TX_SIGOPS_COST:
+                raise ValidationError(Reason.BAD_TXNS_TOO_MANY_SIGOPS, str(cost))
+            policy.check_fee(fee, vsize, max_feerate)
+            self._check_family(tx, vsize)
+            if self._pool.vsize + vsize > policy.MAX_POOL_VSIZE:
+                raise ValidationError(Reason.MEMPOOL_FULL)
+        self._verifier.verify(tx, spent, STANDARD, Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED)
+        scripts = {output.script_pubkey: None for output in (*spent, *tx.outputs)}
+        entry = PoolEntry(tx.wtxid, fee, vsize, tx.weight, cost, self._context.now, sequence)
+        return PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
+
+    def _check_context_free(self, tx: Transaction, from_block: bool) -> None:
+        check_transaction(tx)
+        if tx.is_coinbase:
+            raise ValidationError(Reason.COINBASE, "a coinbase is only valid in a block")
+        if not from_block:
+            policy.check_standard(tx)
+        if not is_final_tx(tx, self._context.height, self._context.median_time_past):
+            raise ValidationError(Reason.NON_FINAL, f"lock time {tx.lock_time}")
+
+    def _check_conflicts(self, tx: Transaction) -> None:
+        known = self._pool.get(tx.txid)
+        if known is not None:
+            same = known.tx.wtxid == tx.wtxid
+            raise ValidationError(Reason.TXN_ALREADY_IN_MEMPOOL if same else Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
+        for txin in tx.inputs:
+            if self._pool.spender(txin.prevout) is not None:
+                raise ValidationError(Reason.TXN_MEMPOOL_CONFLICT, f"{txin.prevout} is spent in the pool already")
+
+    def _find_coins(self, tx: Transaction) -> list[Coin | None]:
+        """Return the coin of each input; one of the pool has the next block's height."""
+        confirmed = iter(self._context.coins.coins([txin.prevout for txin in tx.inputs]))
+        coins = []
+        for txin in tx.inputs:
+            coin = next(confirmed)
+            if coin is None and (output := self._pool.output(txin.prevout)) is not None:
+                coin = Coin(output, self._context.height, False)
+            coins.append(coin)
+        if None in coins:
+            own = [OutPoint(tx.txid, vout) for vout in range(len(tx.outputs))]
+            if any(self._context.coins.coins(own)):
+                raise ValidationError(Reason.TXN_ALREADY_KNOWN, "it is in a block already")
+        return coins
+
+    def _check_inputs(self, tx: Transaction, coins: Sequence[Coin | None], from_block: bool) -> tuple[int, list[TxOut]]:
+        context = self._context
+        fee = check_tx_inputs(tx, coins, context.height, context.params)
+        present = [coin for coin in coins if coin is not None]
+        locks = sequence_locks(tx, [coin.height for coin in present], context.branch.median_time_at)
+        if not locks.are_met(context.height, context.median_time_past):
+            raise ValidationError(Reason.NON_BIP68_FINAL)
+        spent = [coin.output for coin in present]
+        if not from_block:
+            policy.check_inputs_standard(spent)
+        return fee, spent
+
+    def _check_family(self, tx: Transaction, vsize: int) -> None:
+        """Refuse a transaction that would make a chain of unconfirmed ones too long."""
+        parents = {txin.prevout.txid for txin in tx.inputs if txin.prevout.txid in self._pool}
+        ancestors = self._pool.ancestors(parents)
+        if len(ancestors) + 1 > policy.MAX_ANCESTORS:
+            raise ValidationError(
+                Reason.TOO_LONG_MEMPOOL_CHAIN, f"too many unconfirmed ancestors [limit: {policy.MAX_ANCESTORS}]"
+            )
+        if sum(item.vsize for item in ancestors.values()) + vsize > policy.MAX_ANCESTOR_VSIZE:
+            raise ValidationError(
+                Reason.TOO_LONG_MEMPOOL_CHAIN, f"exceeds ancestor size limit [limit: {policy.MAX_ANCESTOR_VSIZE}]"
+            )
+        for txid in ancestors:
+            descendants = self._pool.descendants([txid])
+            size = sum(item.vsize for item in descendants.values()) + vsize
+            if len(descendants) + 1 > policy.MAX_DESCENDANTS or size > policy.MAX_DESCENDANT_VSIZE:
+                raise ValidationError(
+                    Reason.TOO_LONG_MEMPOOL_CHAIN, f"too many descendants [limit: {policy.MAX_DESCENDANTS}]"
+                )

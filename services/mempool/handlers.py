@@ -1,0 +1,56 @@
+"""What the writer does with each topic. The table at the end is its whole subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from services.mempool.mining import Mining
+from services.mempool.node import Node
+from services.mempool.submissions import retry_orphans, submit
+from shared.bus.broker import Broker
+from shared.bus.events import BlockMined, BlockVerdict, Message, MineRequested, TxRejected, TxSubmitted
+from shared.bus.worker import Handler, Incoming
+from shared.primitives.hexes import parse_display_hash
+
+
+def tx_submitted(node: Node, broker: Broker, batch: Sequence[Incoming[TxSubmitted]]) -> Sequence[Message]:
+    """Check transactions and take them into the pool, all in one commit."""
+    verdicts, rejected = submit(node, [incoming.message for incoming in batch])
+    _publish_rejections(broker, rejected)
+    return verdicts
+
+
+def block_mined(node: Node, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]) -> Sequence[Message]:
+    """Check blocks one after another, each in a commit of its own, and look at the orphans that they bring parents for."""
+    verdicts = [mining.solution(incoming.message) for incoming in batch]
+    for verdict in verdicts:
+        _publish_rejections(broker, _orphans_of(node, verdict))
+    return verdicts
+
+
+def mine_requested(mining: Mining, batch: Sequence[Incoming[MineRequested]]) -> Sequence[Message | None]:
+    """Store mining requests; each is answered when its blocks are on the chain."""
+    return [mining.request(incoming.message, incoming.message_id, incoming.reply_address) for incoming in batch]
+
+
+def _orphans_of(node: Node, verdict: BlockVerdict) -> list[TxRejected]:
+    if not len(node.orphans) or not verdict.accepted:
+        return []
+    block = node.view.block(parse_display_hash(verdict.hash))
+    return retry_orphans(node, [tx.txid for tx in block.transactions]) if block else []
+
+
+def _publish_rejections(broker: Broker, rejected: Iterable[TxRejected]) -> None:
+    messages = list(rejected)
+    if messages:
+        broker.publish_many(messages)
+
+
+def subscriptions(node: Node, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
+    """Return the writer's subscription table."""
+    return {
+        TxSubmitted: lambda batch: tx_submitted(node, broker, batch),
+        BlockMined: lambda batch: block_mined(node, mining, broker, batch),
+        MineRequested: lambda batch: mine_requested(mining, batch),
+    }

@@ -1,0 +1,67 @@
+"""Renews the writer's lease on a thread of its own while the writer works."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from shared.chain.lease import RENEW_EVERY, Lease
+from shared.errors import StaleWriter, StoreUnavailable
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Holds a lease from `take` to `release`; `lost` says when somebody has to find out whose it is now."""
+
+    def __init__(self, lease: Lease, stop: ExitFlag) -> None:
+        self._lease = lease
+        self._stop = stop
+        self._epoch: int | None = None
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether a renewal found the lease gone."""
+        return self._lost.is_set()
+
+    def take(self) -> bool:
+        """Take the lease if nobody holds it."""
+        self._epoch = self._lease.take()
+        self._lost.clear()
+        return self._epoch is not None
+
+    def hold(self) -> int:
+        """Return the epoch to write with: of the lease that is still ours, or of one taken anew.
+
+        Raises `StaleWriter` when another process has it, `StoreUnavailable` when that cannot be known.
+        """
+        if self._epoch is None or not self._lease.renew():
+            self._epoch = self._lease.take()
+        if self._epoch is None:
+            raise StaleWriter("another writer has the lease")
+        self._lost.clear()
+        return self._epoch
+
+    def release(self) -> None:
+        """Give the lease back."""
+        if self._epoch is None:
+            return
+        self._epoch = None
+        try:
+            self._lease.release()
+        except StoreUnavailable as error:
+            log.warning("the lease was not given back and will run out: %s", error)
+
+    def _run(self) -> None:
+        while not self._stop.wait(RENEW_EVERY):
+            if self._epoch is None:
+                continue
+            try:
+                if not self._lease.renew():
+                    self._lost.set()
+            except StoreUnavailable as error:
+                log.warning("lease not renewed: %s", error)

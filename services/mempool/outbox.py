@@ -1,0 +1,85 @@
+"""Relays committed events from the outbox to the broker, in order, at least once.
+
+The commit script appends events to the stream `events`; this thread of the writer publishes them with confirms and
+remembers how far it got. A crash in between repeats some: `seq` makes that harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import msgspec
+import redis
+
+from shared.backoff import backoff
+from shared.bus import events
+from shared.bus.broker import Broker
+from shared.bus.events import Message
+from shared.chain.redis_keys import Keys
+from shared.chain.store import store_errors
+from shared.errors import BrokerError, StoreUnavailable
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+KEEP_EVENTS = 10_000
+"""Published events that stay in the stream, for listeners that resume."""
+_BLOCK_MILLISECONDS = 500
+
+
+class Outbox:
+    """Publishes events until told to stop."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, broker: Broker, stop: ExitFlag) -> None:
+        self._redis: Any = client
+        self._keys = keys
+        self._broker = broker
+        self._stop = stop
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Start relaying."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread has seen the stop flag."""
+        self._thread.join()
+
+    def relay(self, block_ms: int | None = None) -> int:
+        """Publish what is waiting, up to a batch, and return how many events that was."""
+        with store_errors():
+            position = int(self._redis.get(self._keys.relayed) or 0)
+            replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
+        if not replies:
+            return 0
+        messages = []
+        for entry_id, fields in replies[0][1]:
+            position = int(entry_id.split(b"-")[0])
+            messages.append(_message(fields, position))
+        self._broker.publish_many(messages)
+        with store_errors():
+            pipe = self._redis.pipeline()
+            pipe.set(self._keys.relayed, position)
+            if position > KEEP_EVENTS:
+                pipe.xtrim(self._keys.events, minid=f"{position - KEEP_EVENTS}-0", approximate=True)
+            pipe.execute()
+        return len(messages)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self.relay(_BLOCK_MILLISECONDS)
+                failures = 0
+            except (BrokerError, StoreUnavailable) as error:
+                failures += 1
+                log.warning("outbox waits: %s", error)
+                self._stop.wait(backoff(failures))
+
+
+def _message(fields: dict[bytes, bytes], seq: int) -> Message:
+    message = events.decode(fields[b"topic"].decode(), fields[b"body"])
+    return msgspec.structs.replace(message, seq=seq)

@@ -1,0 +1,144 @@
+"""Takes submitted transactions into the pool: a micro-batch is checked one by one and committed at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from services.mempool.accept import Acceptor
+from services.mempool.node import Node
+from shared.bus.events import Fact, TxAccepted, TxRejected, TxSubmitted, TxVerdict, TxVerdicts
+from shared.chain.commit import Delta, PoolRecord
+from shared.chain.overlay import Overlay
+from shared.errors import DecodeError, ValidationError
+from shared.primitives.hexes import display_hash, parse_hex
+from shared.primitives.transaction import Transaction
+from shared.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+MAX_PACKAGE_COUNT = 25
+"""Transactions in one submission (Core's MAX_PACKAGE_COUNT)."""
+DECODE_FAILED = "TX decode failed"
+_MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one commit adds to the pool, and what is said about it."""
+
+    acceptor: Acceptor
+    added: list[PoolRecord] = field(default_factory=list)
+    rejected: list[TxRejected] = field(default_factory=list)
+
+
+def submit(node: Node, submissions: Sequence[TxSubmitted]) -> tuple[list[TxVerdicts], list[TxRejected]]:
+    """Check and commit a batch; return a reply for each submission, and the refusals to publish.
+
+    Within a submission parents come before children, and a child sees its parents. A transaction with missing inputs
+    is refused, and kept for a while in case its parents arrive.
+    """
+    parsed = [[_parse(raw) for raw in submission.txs] for submission in submissions]
+    coins = Overlay(node.view)
+    coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
+    batch = _Batch(node.acceptor(coins=coins))
+    replies = [
+        _check_package(node, batch, submission, txs) for submission, txs in zip(submissions, parsed, strict=True)
+    ]
+    if batch.added:
+        node.commit(Delta(pool_added=batch.added, events=[accepted(record) for record in batch.added]))
+    return replies, batch.rejected
+
+
+def retry_orphans(node: Node, txids: Iterable[bytes]) -> list[TxRejected]:
+    """Check the orphans that wait for any of these transactions; commit those that fit now."""
+    batch = _Batch(node.acceptor())
+    _retry_orphans(node, batch, txids)
+    if batch.added:
+        node.commit(Delta(pool_added=batch.added, events=[accepted(record) for record in batch.added]))
+    return batch.rejected
+
+
+def accepted(record: PoolRecord) -> Fact:
+    """Return the event of a transaction that entered the pool."""
+    return TxAccepted(
+        txid=record.tx.txid_hex, wtxid=record.tx.wtxid_hex, fee=record.entry.fee, vsize=record.entry.vsize
+    )
+
+
+def _parse(raw: str) -> Transaction | DecodeError:
+    try:
+        return Transaction.parse(parse_hex(raw, "transaction"))
+    except DecodeError as error:
+        return error
+
+
+def _check_package(
+    node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction | DecodeError]
+) -> TxVerdicts:
+    if len(txs) > MAX_PACKAGE_COUNT:
+        detail = f"{len(txs)} transactions, at most {MAX_PACKAGE_COUNT}"
+        return TxVerdicts(verdicts=tuple(_refusal(tx, str(Reason.PACKAGE_TOO_MANY_TRANSACTIONS), detail) for tx in txs))
+    verdicts = []
+    trial: list[bytes] = []
+    for tx in txs:
+        if isinstance(tx, DecodeError):
+            verdicts.append(_refusal(tx, DECODE_FAILED, str(tx)))
+            continue
+        try:
+            record = batch.acceptor.accept(tx, node.next_sequence, max_feerate=submission.max_feerate)
+        except ValidationError as error:
+            verdicts.append(_refused(node, batch, tx, error, test_only=submission.test_only))
+            continue
+        verdicts.append(_verdict(record))
+        node.pool.add(record)
+        if submission.test_only:
+            trial.append(tx.txid)
+        else:
+            node.take_sequence()
+            batch.added.append(record)
+            _retry_orphans(node, batch, [tx.txid])
+    for txid in reversed(trial):
+        node.pool.remove(txid)
+    return TxVerdicts(verdicts=tuple(verdicts))
+
+
+def _retry_orphans(node: Node, batch: _Batch, txids: Iterable[bytes]) -> None:
+    pending = list(txids)
+    while pending:
+        for tx in node.orphans.take_children([pending.pop()]):
+            try:
+                record = batch.acceptor.accept(tx, node.next_sequence)
+            except ValidationError as error:
+                _refused(node, batch, tx, error, test_only=False)
+                continue
+            node.take_sequence()
+            node.pool.add(record)
+            batch.added.append(record)
+            pending.append(tx.txid)
+
+
+def _refused(node: Node, batch: _Batch, tx: Transaction, error: ValidationError, *, test_only: bool) -> TxVerdict:
+    known = node.pool.get(tx.txid) if error.reason is Reason.TXN_ALREADY_IN_MEMPOOL else None
+    if known is not None and not test_only:
+        return _verdict(known.record)  # submitted before: the answer is the same
+    if not test_only:
+        if error.reason is _MISSING:
+            node.orphans.add(tx, node.now())
+        batch.rejected.append(TxRejected(txid=tx.txid_hex, reason=error.reject_reason, detail=error.detail))
+        log.info("transaction refused", extra={"txid": tx.txid_hex, "reason": error.reject_reason})
+    return _refusal(tx, error.reject_reason, error.detail)
+
+
+def _verdict(record: PoolRecord) -> TxVerdict:
+    tx, entry = record.tx, record.entry
+    return TxVerdict(txid=tx.txid_hex, wtxid=tx.wtxid_hex, accepted=True, fee=entry.fee, vsize=entry.vsize)
+
+
+def _refusal(tx: Transaction | DecodeError, reason: str, detail: str) -> TxVerdict:
+    if isinstance(tx, DecodeError):
+        return TxVerdict(txid="", wtxid="", accepted=False, reason=reason, detail=detail)
+    return TxVerdict(
+        txid=display_hash(tx.txid), wtxid=display_hash(tx.wtxid), accepted=False, reason=reason, detail=detail
+    )

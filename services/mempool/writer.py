@@ -1,0 +1,111 @@
+"""The life of a writer: wait for the lease, load the chain, work until told to stop or fenced off, give the lease back.
+
+Any number of mempool instances run this; all but one wait here and consume nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import redis
+
+from services.mempool.handlers import subscriptions
+from services.mempool.lease_keeper import LeaseKeeper
+from services.mempool.mining import Mining
+from services.mempool.node import Node
+from services.mempool.outbox import Outbox
+from shared.backoff import backoff
+from shared.bus.broker import Broker
+from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
+from shared.bus.worker import Worker
+from shared.chain.lease import Lease
+from shared.chain.redis_keys import Keys
+from shared.chain.store import connect
+from shared.config import Settings
+from shared.errors import StaleWriter, StoreUnavailable
+from shared.params import ChainParams
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
+
+STANDBY_SECONDS = 0.25
+"""How often a standby asks for the lease."""
+PREFETCH = 2000
+
+
+class Writer:
+    """One mempool instance's candidate for the writer."""
+
+    def __init__(self, settings: Settings, params: ChainParams, broker: Broker, stop: ExitFlag) -> None:
+        self._settings = settings
+        self._params = params
+        self._broker = broker
+        self._stop = stop
+        self._keys = Keys(params.name)
+        self._client = connect(settings.redis_url)
+        self._keeper = LeaseKeeper(Lease(connect(settings.redis_url), self._keys), stop)
+
+    def run(self) -> None:
+        """Be the writer whenever the lease is free, until told to stop."""
+        failures = 0
+        waiting = False
+        while not self._stop.is_set():
+            try:
+                if not self._keeper.take():
+                    if not waiting:
+                        log.info("standing by: another writer has the lease")
+                    waiting = True
+                    self._stop.wait(STANDBY_SECONDS)
+                    continue
+                waiting = False
+                failures = 0
+                self._write()
+            except StaleWriter as error:
+                log.warning("no longer the writer: %s", error)
+            except (StoreUnavailable, redis.RedisError) as error:
+                log.warning("writer waits: %s", error)
+                self._stop.wait(backoff(failures))
+                failures += 1
+            finally:
+                self._keeper.release()
+
+    def _write(self) -> None:
+        node = Node(self._client, self._keys, self._params)
+        node.load(self._keeper.hold())
+        mining = Mining(node, self._broker, self._settings.mine_timeout)
+        tenure = ExitFlag()
+        outbox = Outbox(connect(self._settings.redis_url), self._keys, self._broker, tenure)
+        outbox.start()
+        consumer = self._broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS], prefetch=PREFETCH)
+        recover = _recovery(node, mining, self._keeper)
+
+        def idle() -> None:
+            if self._keeper.lost:
+                recover()
+            mining.tick()
+
+        try:
+            Worker(
+                self._broker,
+                consumer,
+                subscriptions(node, mining, self._broker),
+                name="mempool",
+                recover=recover,
+                on_idle=idle,
+                stop=self._stop,
+            ).run()
+        finally:
+            consumer.close()
+            tenure.set()
+            outbox.join()
+
+
+def _recovery(node: Node, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
+    """Return what makes the writer whole again after an error: a lease that is ours, and the chain as committed."""
+
+    def recover() -> None:
+        node.load(keeper.hold())
+        mining.forget()
+
+    return recover
