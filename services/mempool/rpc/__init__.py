@@ -1,0 +1,1 @@
+"""The node's HTTP port: bitcoind's JSON-RPC, and the page that mines. Reads through ChainView, writes by request."""

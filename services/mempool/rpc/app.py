@@ -1,0 +1,109 @@
+"""The node's HTTP port: JSON-RPC at `/`, `/mine`, and what every service has (`/healthz`, `/readyz`, `/metrics`).
+
+It reads through `ChainView` and sends every change as a request on the bus, so it never touches the writer that runs
+in the same process, and it answers on a standby just as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from flask import Flask, Response, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from services.mempool.rpc import mine, protocol
+from services.mempool.rpc.auth import Credentials, FailureLimit
+from services.mempool.rpc.chain_size import ChainSize
+from services.mempool.rpc.errors import RpcCode, RpcError
+from services.mempool.rpc.execute import execute
+from services.mempool.rpc.node import Node
+from services.mempool.rpc.origin import is_cross_site
+from services.mempool.rpc.protocol import Outcome, Request
+from services.mempool.rpc.table import METHODS
+from shared.bus.broker import Broker
+from shared.chain.view import ChainView
+from shared.config import Settings
+from shared.params import ChainParams
+from shared.web.app import ReadyChecks, create_app, text, wants_html
+
+
+def create_rpc_app(
+    settings: Settings,
+    params: ChainParams,
+    view: ChainView,
+    broker: Broker,
+    credentials: Credentials,
+    ready: ReadyChecks,
+    stop: Callable[[], None],
+) -> Flask:
+    """Return the application. `stop` asks the process to stop (RPC `stop`); it must not block."""
+    app = create_app(__name__, settings, ready, protocol.MAX_BODY)
+    node = Node(settings, params, view, broker, METHODS, ChainSize(view), stop)
+    failures = FailureLimit()
+
+    @app.route("/", methods=["GET", "POST"])
+    @app.route("/wallet/<path:name>", methods=["GET", "POST"])
+    def json_rpc(name: str = "") -> BaseResponse:
+        if request.method != "POST":
+            if wants_html():
+                return redirect("/mine", HTTPStatus.SEE_OTHER)
+            return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
+        return _refusal(credentials, failures) or _respond(node, request.get_data(cache=False))
+
+    app.register_blueprint(mine.create_blueprint(node))
+    return app
+
+
+def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | None:
+    """Return the response to a caller who may not call, None for one who may."""
+    if is_cross_site(request):
+        return text("cross-site request refused", HTTPStatus.FORBIDDEN)
+    header = request.headers.get("Authorization")
+    address = request.remote_addr or ""
+    if header is not None:
+        if failures.is_exceeded(address):
+            response = text("too many failed attempts", HTTPStatus.TOO_MANY_REQUESTS)
+            response.headers["Retry-After"] = "1"
+            return response
+        if credentials.admit(header):
+            return None
+        failures.record(address)
+    response = text("", HTTPStatus.UNAUTHORIZED)
+    response.headers["WWW-Authenticate"] = 'Basic realm="jsonrpc"'
+    return response
+
+
+def _respond(node: Node, body: bytes) -> Response:
+    try:
+        value = protocol.decode_body(body)
+        if isinstance(value, list):
+            return _respond_batch(node, value)
+        if not isinstance(value, dict):
+            raise RpcError(RpcCode.PARSE_ERROR, "Top-level object parse error")
+    except RpcError as error:
+        return _reply(Request(), Outcome(error=error))
+    call = protocol.parse_request(value)
+    (outcome,) = execute(node, [call])
+    if call.is_notification and call.error is None:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    return _reply(call, outcome)
+
+
+def _respond_batch(node: Node, values: list[object]) -> Response:
+    if len(values) > protocol.MAX_BATCH:
+        message = f"a batch has at most {protocol.MAX_BATCH} calls"
+        raise RpcError(RpcCode.INVALID_REQUEST, message)
+    calls = [protocol.parse_request(value) for value in values]
+    outcomes = execute(node, calls)
+    replies = [
+        protocol.reply(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if not call.is_notification
+    ]
+    if calls and not replies:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    return Response(protocol.encode(replies), content_type="application/json")
+
+
+def _reply(call: Request, outcome: Outcome) -> Response:
+    body = protocol.encode(protocol.reply(call, outcome))
+    return Response(body, protocol.http_status(call, outcome), content_type="application/json")

@@ -1,0 +1,105 @@
+"""`/mine`: a page with a button for people, and for programs the call that the classroom project had.
+
+`POST /mine?blocks=N&address=A` mines and answers `{"message": "success", "blocks": [hash…]}`. It needs no password, as
+everyone on this machine may ask for blocks; a web page of another site may not.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from services.mempool.rpc.mining import mine
+from services.mempool.rpc.node import Node
+from services.mempool.rpc.origin import is_cross_site
+from shared.bus.events import MineResult
+from shared.crypto.address import decode_address
+from shared.errors import BrokerError, DecodeError
+from shared.primitives.hexes import display_hash
+from shared.web.app import problem, wants_html
+
+MAX_BLOCKS = 1000
+_MAX_FORM = 64 * 1024
+
+
+class _BadForm(Exception):
+    """What was asked for cannot be mined; the message is for the user."""
+
+
+def create_blueprint(node: Node) -> Blueprint:
+    """Return the routes of `/mine`."""
+    blueprint = Blueprint("mine", __name__, template_folder="templates")
+
+    @blueprint.before_request
+    def limit_body() -> None:
+        request.max_content_length = _MAX_FORM
+
+    @blueprint.get("/mine")
+    def show() -> Response:
+        return _page(node, HTTPStatus.OK)
+
+    @blueprint.post("/mine")
+    def mine_blocks() -> Response:
+        if is_cross_site(request):
+            return problem(403, "Cross-site request refused", "another web page may not ask for blocks")
+        try:
+            count, script = _count(), _script(node)
+        except _BadForm as error:
+            if wants_html():
+                return _page(node, HTTPStatus.BAD_REQUEST, error=str(error))
+            return problem(400, "Cannot mine that", str(error))
+        try:
+            result = mine(node, count, script)
+        except BrokerError as error:
+            if wants_html():
+                return _page(node, HTTPStatus.SERVICE_UNAVAILABLE, error=f"No answer: {error}")
+            raise
+        return _answer(node, result)
+
+    return blueprint
+
+
+def _answer(node: Node, result: MineResult) -> Response:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if result.error else HTTPStatus.OK
+    if wants_html():
+        return _page(node, status, result=result, error=result.error)
+    response = jsonify({"message": result.error or "success", "blocks": list(result.hashes)})
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _page(node: Node, status: HTTPStatus, result: MineResult | None = None, error: str = "") -> Response:
+    tip = node.view.tip()
+    page = render_template(
+        "mine.html",
+        tip_height=tip.height,
+        tip_hash=display_hash(tip.hash),
+        blocks=list(result.hashes) if result else [],
+        error=error,
+        address=request.values.get("address", ""),
+        count=request.values.get("blocks", "1"),
+        max_blocks=MAX_BLOCKS,
+        explorer_url=node.settings.explorer_url,
+    )
+    response = make_response(page, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _count() -> int:
+    text = request.values.get("blocks", "1").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not 1 <= int(text) <= MAX_BLOCKS:
+        raise _BadForm(f"blocks must be a whole number from 1 to {MAX_BLOCKS}")
+    return int(text)
+
+
+def _script(node: Node) -> bytes:
+    address = request.values.get("address", "").strip()
+    if not address:
+        raise _BadForm("address is missing: say where the reward goes")
+    try:
+        return decode_address(address, node.params.address)
+    except DecodeError as error:
+        raise _BadForm(f"address: {error}") from None
