@@ -25,6 +25,7 @@ from shared.chain.overlay import Overlay
 from shared.consensus.block_check import BlockContext, check_block, check_block_context, check_header_context
 from shared.consensus.pow import block_work, next_bits
 from shared.errors import StoreUnavailable, ValidationError
+from shared.logs import with_fields
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
@@ -81,7 +82,7 @@ def accept_block(node: Node, block: Block, jobs: dict[str, bytes | None] | None 
                 refused = refused or broken.error
             log.warning(
                 "block breaks a rule",
-                extra={"hash": broken.entry.header.hash_hex, "reason": broken.error.reject_reason},
+                extra=with_fields(hash=broken.entry.header.hash_hex, reason=broken.error.reject_reason),
             )
             continue
         _commit_move(node, move, changed, block, jobs)
@@ -217,7 +218,7 @@ def _commit_move(
             node.pool.remove(record.tx.txid)
     node.pool = pool
     if move.disconnected:
-        log.info("chain reorganised", extra={"disconnected": len(move.disconnected), "connected": len(connected)})
+        log.info("chain reorganised", extra=with_fields(disconnected=len(move.disconnected), connected=len(connected)))
 
 
 def _fact(event: type[BlockConnected | BlockDisconnected], entry: BlockEntry) -> Fact:
@@ -258,7 +259,7 @@ def _refill_pool(
         try:
             return acceptor.accept(tx, sequence, from_block=True)
         except ValidationError as error:
-            log.info("left the pool", extra={"txid": tx.txid_hex, "reason": error.reject_reason})
+            log.info("left the pool", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
             return None
 
     added = []

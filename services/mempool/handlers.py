@@ -22,7 +22,7 @@ def tx_submitted(node: Node, broker: Broker, batch: Sequence[Incoming[TxSubmitte
 
 
 def block_mined(node: Node, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]) -> Sequence[Message]:
-    """Check blocks one after another, each in a commit of its own, and look at the orphans that they bring parents for."""
+    """Check blocks one after another, each in a commit of its own, and the orphans that they bring parents for."""
     verdicts = [mining.solution(incoming.message) for incoming in batch]
     for verdict in verdicts:
         _publish_rejections(broker, _orphans_of(node, verdict))

@@ -25,6 +25,7 @@ from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.pow import next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import BrokerError, DecodeError, ValidationError
+from shared.logs import with_fields
 from shared.primitives.block import Block
 from shared.primitives.hexes import parse_hex
 from shared.reasons import Reason
@@ -82,7 +83,7 @@ class Mining:
                 return accept_block(self._node, block)
             return self._solved(message)
         except DecodeError as error:
-            log.info("block refused", extra={"reason": "Block decode failed", "detail": str(error)})
+            log.info("block refused", extra=with_fields(reason="Block decode failed", detail=str(error)))
             return BlockVerdict(hash="", accepted=False, reason="Block decode failed", detail=str(error))
         except ValidationError as error:
             return BlockVerdict(hash="", accepted=False, reason=error.reject_reason, detail=error.detail)
@@ -123,12 +124,12 @@ class Mining:
             self._node.jobs[job.id] = job
             log.info(
                 "block connected",
-                extra={"height": self._node.index.tip.height, "hash": verdict.hash, "miner": message.miner},
+                extra=with_fields(height=self._node.index.tip.height, hash=verdict.hash, miner=message.miner),
             )
         else:
             log.warning(
                 "solution refused",
-                extra={"reason": verdict.reason, "detail": verdict.detail, "miner": message.miner},
+                extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=message.miner),
             )
         return verdict
 

@@ -27,6 +27,7 @@ from shared.chain.view import ChainView
 from shared.consensus.pow import block_work
 from shared.crypto.hashes import sha256
 from shared.errors import UnsafeStore
+from shared.logs import with_fields
 from shared.params import ChainParams
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Node:
         with store_errors():
             stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
         self.jobs = {job.id: job for job in sorted(map(jobs.decode, stored.values()), key=lambda job: job.created)}
-        log.info("chain loaded", extra={"height": tip.height, "pool": len(self.pool), "epoch": epoch})
+        log.info("chain loaded", extra=with_fields(height=tip.height, pool=len(self.pool), epoch=epoch))
 
     def commit(self, delta: Delta) -> None:
         """Write one change. On any error `load` must be called before anything else."""

@@ -12,6 +12,7 @@ from shared.bus.events import Fact, TxAccepted, TxRejected, TxSubmitted, TxVerdi
 from shared.chain.commit import Delta, PoolRecord
 from shared.chain.overlay import Overlay
 from shared.errors import DecodeError, ValidationError
+from shared.logs import with_fields
 from shared.primitives.hexes import display_hash, parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
@@ -127,7 +128,7 @@ def _refused(node: Node, batch: _Batch, tx: Transaction, error: ValidationError,
         if error.reason is _MISSING:
             node.orphans.add(tx, node.now())
         batch.rejected.append(TxRejected(txid=tx.txid_hex, reason=error.reject_reason, detail=error.detail))
-        log.info("transaction refused", extra={"txid": tx.txid_hex, "reason": error.reject_reason})
+        log.info("transaction refused", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
     return _refusal(tx, error.reject_reason, error.detail)
 
 
