@@ -21,9 +21,8 @@ from deploy.local import Stack
 from deploy.log_files import LogFollower
 from deploy.options import UpOptions
 from deploy.plan import ROOT
-from deploy.processes import end_stranger, wait_until
+from deploy.processes import end_leftover, wait_until
 from deploy.state import ServiceState, StackState
-from deploy.supervisor import STOP_GRACE
 
 STOP_SECONDS = 120.0
 """Longer than all services together may take to stop."""
@@ -48,7 +47,7 @@ def down(data_dir: Path, say: Callable[[str], None]) -> None:
         if not wait_until(lambda: not found.launcher.is_alive(), STOP_SECONDS):
             raise LaunchError(f"the launcher (pid {found.launcher.pid}) does not stop")
     for service in found.services:
-        end_stranger(service.process, STOP_GRACE)
+        end_leftover(service.process)
     state.clear(data_dir)
     say("stopped; chain, pool and wallets are kept")
 

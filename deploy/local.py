@@ -17,9 +17,9 @@ from deploy import plan, ports, redis_server, state
 from deploy.errors import Interrupted, LaunchError
 from deploy.files import kept_secret, make_private_dir, write_atomically
 from deploy.options import UpOptions, child_environment, server_address
-from deploy.processes import end_stranger, identify
+from deploy.processes import end_leftover, identify
 from deploy.signals import Signals
-from deploy.supervisor import STOP_GRACE, Spec, Supervisor
+from deploy.supervisor import Spec, Supervisor
 
 READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
@@ -143,7 +143,7 @@ class Stack:
         for service in old.services if old else ():
             if service.process.is_alive():
                 self._say(f"ending {service.name} (pid {service.process.pid}) of a launcher that was killed")
-                end_stranger(service.process, STOP_GRACE)
+                end_leftover(service.process)
         state.clear(self._options.data_dir)
 
     def _secret(self, name: str, value: str) -> Path:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+LEFTOVER_GRACE = 5.0
+"""Seconds for a process whose launcher was killed; on Linux it was asked to stop at that moment already."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -100,14 +103,14 @@ def end_all(processes: Sequence[subprocess.Popen[bytes]], grace: float, hurry: C
     return killed
 
 
-def end_stranger(identity: Identity, grace: float) -> None:
-    """End a process that is not our child, and what it leaves in its group; kill it after `grace` seconds."""
+def end_leftover(identity: Identity) -> None:
+    """End a process whose launcher was killed, and what it leaves in its group."""
     if not identity.is_alive():
         return
     identity.signal(signal.SIGTERM)
-    wait_until(lambda: not identity.is_alive(), grace)
+    wait_until(lambda: not identity.is_alive(), LEFTOVER_GRACE)
     kill_group(identity.pid)
-    wait_until(lambda: not identity.is_alive(), grace)
+    wait_until(lambda: not identity.is_alive(), LEFTOVER_GRACE)
 
 
 def kill_group(pid: int) -> None:

@@ -1,0 +1,41 @@
+import socket
+
+import pytest
+
+from deploy import ports
+from deploy.errors import LaunchError
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def test_port_zero_becomes_a_free_port_for_each():
+    chosen = ports.choose("127.0.0.1", {"wallet": 0, "explorer": 0, "rpc": 0})
+    assert len(set(chosen.values())) == 3
+    assert all(port > 0 for port in chosen.values())
+
+
+def test_a_port_in_use_is_refused_with_the_option_that_helps(listener):
+    with pytest.raises(LaunchError, match=rf"port {listener} \(wallet\) is in use; choose another with --wallet-port"):
+        ports.choose("127.0.0.1", {"wallet": listener})
+
+
+def test_two_services_cannot_share_a_port():
+    with pytest.raises(LaunchError, match="wallet and rpc cannot share port 8080"):
+        ports.choose("127.0.0.1", {"wallet": 8080, "explorer": 3000, "rpc": 8080})
+
+
+def test_a_host_that_is_not_of_this_machine_is_refused():
+    with pytest.raises(LaunchError, match=r"cannot listen at 192\.0\.2\.1"):
+        ports.choose("192.0.2.1", {"wallet": 0})
+
+
+def test_an_open_port_is_told_from_a_closed_one(listener):
+    assert ports.is_open("127.0.0.1", listener)
+    free = ports.choose("127.0.0.1", {"any": 0})["any"]
+    assert not ports.is_open("127.0.0.1", free)
