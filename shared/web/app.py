@@ -83,7 +83,7 @@ def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_bod
     def render_metrics() -> Response:
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
-    app.register_error_handler(Exception, _handle)
+    app.register_error_handler(Exception, handle_error)
     return app
 
 
@@ -113,7 +113,8 @@ def wants_html() -> bool:
     return accept.quality("text/html") > accept.quality("application/json") and "text/html" in accept.values()
 
 
-def _handle(error: Exception) -> Response:
+def handle_error(error: Exception) -> Response:
+    """Return the answer to an error that a view raised; applications with an API of their own wrap it."""
     match error:
         case HTTPException(code=int(code)) if code < 400 and error.response is None:
             return make_response(error.get_response())  # a redirect

@@ -1,0 +1,76 @@
+"""The explorer service: `python -m services.explorer` wires the real parts together and runs until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+
+from services.explorer.app import create_explorer_app
+from services.explorer.handlers import Feed, handlers, subscription
+from shared import config, logs, params, shutdown
+from shared.bus.connect import connect
+from shared.bus.worker import Worker
+from shared.chain import store
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from shared.errors import ConfigError, StoreUnavailable, UnsafeStore
+from shared.shutdown import ExitFlag
+from shared.web.server import HttpServer
+
+log = logging.getLogger("explorer")
+
+
+def run(settings: config.Settings, flag: ExitFlag) -> None:
+    """Serve until `flag` is set."""
+    chain = params.load(settings.chain)
+    client = store.connect(settings.redis_url)
+    try:
+        store.check_server(client)
+    except StoreUnavailable as error:
+        log.warning("starting without the store: %s", error)  # /readyz asks again
+
+    def store_is_ready() -> bool:
+        store.check_server(client)
+        return True
+
+    broker = connect(settings)
+    feed = Feed()
+    worker = Worker(broker, broker.consumer([subscription()]), handlers(feed), name="explorer", stop=flag)
+    ready = {"redis": store_is_ready, "broker": broker.is_connected}
+    app = create_explorer_app(settings, chain, ChainView(client, Keys(chain.name)), broker, feed, ready)
+    server = HttpServer(app, settings.host, settings.explorer_port, settings.http_threads)
+    log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))
+
+    def listen() -> None:
+        try:
+            worker.run()
+        finally:
+            flag.set()  # a listener that fails ends the service, for its supervisor to start again
+
+    listener = threading.Thread(target=listen, name="facts", daemon=True)
+    listener.start()
+    flag.wait()
+    server.close()
+    listener.join(timeout=5)
+    broker.close()
+    client.close()
+    log.info("stopped")
+
+
+def main() -> int:
+    """Return the exit status."""
+    try:
+        settings = config.load()
+        logs.setup(settings, "explorer")
+        flag = ExitFlag()
+        shutdown.install(flag)
+        run(settings, flag)
+    except (ConfigError, UnsafeStore) as error:
+        print(f"explorer: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The explorer's web application: pages for browsers, Esplora's API for programs, errors in the form each expects."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from flask import Flask, Response, make_response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from services.explorer.errors import RequestError
+from services.explorer.esplora import Esplora
+from services.explorer.handlers import Feed
+from services.explorer.pages import Pages
+from services.explorer.reads import ChainReads
+from shared.bus.broker import Broker
+from shared.chain.view import ChainView
+from shared.config import Settings
+from shared.errors import BrokerError, RequestTimeout, StoreError
+from shared.params import ChainParams
+from shared.web.app import ReadyChecks, create_app, handle_error, problem, text, wants_html
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1_000_000
+"""Bytes of a request's body, as in electrs."""
+API_PREFIX = "/api/"
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_TITLES = {400: "That does not look right", 404: "Not found"}
+
+
+def create_explorer_app(
+    settings: Settings, params: ChainParams, view: ChainView, broker: Broker, feed: Feed, ready: ReadyChecks
+) -> Flask:
+    """Return the application; `feed` tells live pages that something happened."""
+    app = create_app("services.explorer", settings, ready, MAX_BODY)
+    reads = ChainReads(view)
+    esplora = Esplora(reads, broker, params.address)
+    # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
+    app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
+    app.register_blueprint(esplora.blueprint("api"), url_prefix=API_PREFIX.rstrip("/"))
+    app.register_blueprint(esplora.blueprint("root"))
+    app.register_error_handler(Exception, _answer_error)
+    app.after_request(_add_headers)
+    return app
+
+
+def _is_for_program() -> bool:
+    return request.path.startswith(API_PREFIX) or not wants_html()
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-store")
+    if _is_for_program():
+        response.headers.update(_CORS)
+    if not request.path.startswith(API_PREFIX):
+        response.vary.add("Accept")
+    return response
+
+
+def _answer_error(error: Exception) -> Response:
+    if _is_for_program():
+        return _error_text(error)
+    if isinstance(error, RequestError):
+        return problem(error.status, _TITLES.get(error.status, "Bad request"), error.message)
+    if isinstance(error, HTTPException) and error.code == 404:
+        return problem(404, "Not found", f"There is no page at {request.path}")
+    return handle_error(error)
+
+
+def _error_text(error: Exception) -> Response:
+    match error:
+        case RequestError():
+            return text(error.message, error.status)
+        case RequestEntityTooLarge():
+            return text("Request body too large", 413)
+        case HTTPException(code=404 | 405):
+            return text(f"endpoint does not exist {json.dumps(request.path)}", 404)
+        case HTTPException():
+            return make_response(error.get_response())
+        case RequestTimeout():
+            return _unavailable(
+                "no verdict in time: the transaction may still be accepted, look it up before sending it again"
+            )
+        case StoreError() | BrokerError():
+            log.warning("request refused: %s", error)
+            return _unavailable(f"temporarily unavailable: {error}")
+    log.error("request failed: %s %s", request.method, request.path, exc_info=error)
+    return text("internal error", 500)
+
+
+def _unavailable(message: str) -> Response:
+    response = text(message, 503)
+    response.headers["Retry-After"] = "1"
+    return response

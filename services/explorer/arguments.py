@@ -1,0 +1,47 @@
+"""Reads what comes in through paths and queries: hashes, numbers, addresses. Errors have Esplora's texts."""
+
+from __future__ import annotations
+
+from services.explorer.errors import RequestError
+from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
+from shared.crypto.hashes import sha256
+from shared.errors import DecodeError
+from shared.primitives.hexes import parse_display_hash, parse_hex
+
+_MAX_DIGITS = 20
+
+
+def read_hash(text: str) -> bytes:
+    """Return the wire-order hash of 64 hex digits; 400 `Invalid hex string` otherwise."""
+    try:
+        return parse_display_hash(text)
+    except DecodeError:
+        raise RequestError(400, "Invalid hex string") from None
+
+
+def read_number(text: str) -> int:
+    """Return a number that is not negative; 400 `Invalid number` otherwise."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise RequestError(400, "Invalid number")
+    return int(text)
+
+
+def read_script_hash(text: str) -> bytes:
+    """Return a script hash, whose hex is not reversed; 400 `Invalid scripthash` otherwise."""
+    try:
+        script = parse_hex(text, "script hash")
+    except DecodeError:
+        script = b""
+    if len(script) != 32:
+        raise RequestError(400, "Invalid scripthash")
+    return script
+
+
+def read_address(text: str, prefix: AddressPrefix) -> bytes:
+    """Return the script hash of an address of this chain; 400 with what is wrong otherwise."""
+    try:
+        return sha256(decode_address(text, prefix))
+    except AddressNetworkError:
+        raise RequestError(400, "Address on invalid network") from None
+    except DecodeError as error:
+        raise RequestError(400, f"Invalid Bitcoin address: {error}") from None

@@ -1,0 +1,28 @@
+"""What a request may get wrong, raised by both the API and the pages.
+
+WarrenError
+└── RequestError   a status from 400 to 499 and the text that Esplora answers with
+"""
+
+from __future__ import annotations
+
+from shared.errors import WarrenError
+
+
+class RequestError(WarrenError):
+    """The request cannot be answered; `message` is Esplora's exact text where it has one."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def block_not_found() -> RequestError:
+    """Return the error for a block that is not known."""
+    return RequestError(404, "Block not found")
+
+
+def transaction_not_found() -> RequestError:
+    """Return the error for a transaction that is neither on the best chain nor in the pool."""
+    return RequestError(404, "Transaction not found")

@@ -1,0 +1,265 @@
+"""Esplora's HTTP API: every method of `Esplora` is one resource, the table at the end says under which path.
+
+Mounted under `/api` and, for clients that expect it there, under `/`. docs/http-api-explorer.md is its reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from services.explorer import serialize
+from services.explorer.arguments import read_address, read_hash, read_number, read_script_hash
+from services.explorer.errors import RequestError
+from services.explorer.fees import fee_estimates, fee_histogram
+from services.explorer.reads import ChainReads, Outspend, TxInfo
+from services.explorer.submit import submit
+from shared.bus.broker import Broker
+from shared.crypto.address import AddressPrefix
+from shared.primitives.hexes import display_hash
+from shared.primitives.transaction import OutPoint
+from shared.web.app import text
+
+BLOCKS_PER_PAGE = 10
+TXS_PER_PAGE = 25
+POOL_TXS_PER_PAGE = 50
+RECENT_TXS = 10
+MAX_VOUT = 0xFFFFFFFF
+_IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+class Esplora:
+    """The resources, read from the chain; `post_tx` alone asks for a change."""
+
+    def __init__(self, reads: ChainReads, broker: Broker, prefix: AddressPrefix) -> None:
+        self._reads = reads
+        self._broker = broker
+        self._prefix = prefix
+
+    # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tip_hash(self) -> Response:
+        """Return the tip's hash."""
+        return text(display_hash(self._reads.tip().hash))
+
+    def tip_height(self) -> Response:
+        """Return the tip's height."""
+        return text(str(self._reads.tip().height))
+
+    def block_at(self, height: str) -> Response:
+        """Return the hash of the best chain's block at a height."""
+        return text(display_hash(self._reads.block_hash(read_number(height))))
+
+    def blocks(self, start: str = "") -> Response:
+        """Return ten blocks, newest first, from a height or the tip downwards; what is not a number means the tip."""
+        try:
+            height = read_number(start)
+        except RequestError:
+            return json([serialize.block_json(block) for block in self._reads.blocks(None, BLOCKS_PER_PAGE)])
+        return json([serialize.block_json(block) for block in self._reads.blocks(height, BLOCKS_PER_PAGE)])
+
+    def block(self, block_hash: str) -> Response:
+        """Return a block's summary."""
+        return immutable(json(serialize.block_json(self._reads.block(read_hash(block_hash)))))
+
+    def block_header(self, block_hash: str) -> Response:
+        """Return a block's header in hex."""
+        return immutable(text(self._reads.block(read_hash(block_hash)).entry.header.serialize().hex()))
+
+    def block_raw(self, block_hash: str) -> Response:
+        """Return a block's bytes."""
+        return immutable(octets(self._reads.raw_block(read_hash(block_hash))))
+
+    def block_status(self, block_hash: str) -> Response:
+        """Return whether a block is on the best chain."""
+        return json(serialize.block_status_json(self._reads.find_block(read_hash(block_hash))))
+
+    def block_txids(self, block_hash: str) -> Response:
+        """Return a block's txids, in its order."""
+        return immutable(json([display_hash(txid) for txid in self._reads.layout(read_hash(block_hash)).txids]))
+
+    def block_txid(self, block_hash: str, index: str) -> Response:
+        """Return the txid at an index of a block."""
+        txids = self._reads.layout(read_hash(block_hash)).txids
+        position = read_number(index)
+        if position >= len(txids):
+            raise RequestError(404, "tx index out of range")
+        return immutable(text(display_hash(txids[position])))
+
+    def block_txs(self, block_hash: str, start: str = "") -> Response:
+        """Return 25 transactions of a block, from an index that is a multiple of 25."""
+        block_id = read_hash(block_hash)
+        try:
+            index = read_number(start)
+        except RequestError:
+            index = 0
+        if index % TXS_PER_PAGE:
+            raise RequestError(400, f"start index must be a multiple of {TXS_PER_PAGE}")
+        return self._txs(self._reads.block_txs(block_id, index, TXS_PER_PAGE))
+
+    # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tx(self, txid: str) -> Response:
+        """Return a transaction."""
+        return json(serialize.tx_json(self._reads.tx(read_hash(txid)), self._prefix))
+
+    def tx_hex(self, txid: str) -> Response:
+        """Return a transaction's bytes in hex."""
+        return text(self._reads.tx_record(read_hash(txid)).tx.serialize().hex())
+
+    def tx_raw(self, txid: str) -> Response:
+        """Return a transaction's bytes."""
+        return octets(self._reads.tx_record(read_hash(txid)).tx.serialize())
+
+    def tx_status(self, txid: str) -> Response:
+        """Return whether a transaction is confirmed, and where."""
+        record = self._reads.find_tx(read_hash(txid))
+        return json(serialize.status_json(record.block if record else None))
+
+    def tx_outspend(self, txid: str, vout: str) -> Response:
+        """Return what spends an output."""
+        index = read_number(vout)
+        if index > MAX_VOUT:
+            raise RequestError(400, "Invalid number")
+        return json(_outspend_json(self._reads.outspend(OutPoint(read_hash(txid), index))))
+
+    def tx_outspends(self, txid: str) -> Response:
+        """Return what spends each output of a transaction."""
+        return json([_outspend_json(found) for found in self._reads.outspends(read_hash(txid))])
+
+    def post_tx(self) -> Response:
+        """Take a raw transaction in hex and return its txid once it is in the pool."""
+        return text(submit(self._broker, request.get_data().decode("utf-8", "replace")))
+
+    def broadcast(self) -> Response:
+        """Do the same as `post_tx` for old clients that send `?tx=`."""
+        if "tx" not in request.args:
+            raise RequestError(400, "Missing tx")
+        return text(submit(self._broker, request.args["tx"]))
+
+    # ── addresses and script hashes ─────────────────────────────────────────────────────────────────────────────
+
+    def script(self, kind: str, name: str) -> Response:
+        """Return the counters of an address or script hash."""
+        confirmed, unconfirmed = self._reads.script_stats(self._script(kind, name))
+        stats = {"chain_stats": serialize.stats_json(confirmed), "mempool_stats": serialize.stats_json(unconfirmed)}
+        return json({kind: name, **stats})
+
+    def address(self, name: str) -> Response:
+        """Return the counters of an address."""
+        return self.script("address", name)
+
+    def script_txs(self, kind: str, name: str) -> Response:
+        """Return up to 50 unconfirmed transactions, then the newest 25 confirmed ones."""
+        return self._txs(self._reads.script_txs(self._script(kind, name), POOL_TXS_PER_PAGE, TXS_PER_PAGE))
+
+    def script_chain_txs(self, kind: str, name: str, last: str = "") -> Response:
+        """Return 25 confirmed transactions, newest first, after the txid that the page before ended with."""
+        script = self._script(kind, name)
+        try:
+            after = read_hash(last)
+        except RequestError:
+            return self._txs(self._reads.script_txs(script, 0, TXS_PER_PAGE))
+        return self._txs(self._reads.script_txs(script, 0, TXS_PER_PAGE, after))
+
+    def script_pool_txs(self, kind: str, name: str) -> Response:
+        """Return up to 50 unconfirmed transactions, newest first."""
+        return self._txs(self._reads.script_txs(self._script(kind, name), POOL_TXS_PER_PAGE, 0))
+
+    def script_unspent(self, kind: str, name: str) -> Response:
+        """Return the unspent outputs, less those that the pool spends."""
+        found = self._reads.unspent(self._script(kind, name))
+        return json([serialize.unspent_json(coin.outpoint, coin.output.value, block) for coin, block in found])
+
+    def _script(self, kind: str, name: str) -> bytes:
+        return read_address(name, self._prefix) if kind == "address" else read_script_hash(name)
+
+    def _txs(self, infos: list[TxInfo]) -> Response:
+        return json([serialize.tx_json(info, self._prefix) for info in infos])
+
+    # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pool(self) -> Response:
+        """Return the pool's totals and its feerates."""
+        stats = self._reads.pool_stats()
+        histogram = fee_histogram(self._reads.pool_entries().values())
+        fields = {"count": stats.count, "vsize": stats.vsize, "total_fee": stats.fees, "fee_histogram": histogram}
+        return json(fields)
+
+    def pool_txids(self) -> Response:
+        """Return every unconfirmed txid."""
+        return json([display_hash(txid) for txid in self._reads.pool_txids()])
+
+    def pool_recent(self) -> Response:
+        """Return the ten transactions that entered the pool last."""
+        records = self._reads.recent(RECENT_TXS)
+        return json([serialize.recent_json(record.tx, record.pool) for record in records if record.pool])
+
+    def fee_estimates(self) -> Response:
+        """Return the feerate for each number of blocks to wait."""
+        return json(fee_estimates(self._reads.pool_entries().values()))
+
+    # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def blueprint(self, name: str) -> Blueprint:
+        """Return all resources under their paths, for mounting."""
+        blueprint = Blueprint(name, __name__)
+        routes: dict[str, Callable[..., Response]] = {
+            "/blocks/tip/hash": self.tip_hash,
+            "/blocks/tip/height": self.tip_height,
+            "/blocks": self.blocks,
+            "/blocks/<start>": self.blocks,
+            "/block-height/<height>": self.block_at,
+            "/block/<block_hash>": self.block,
+            "/block/<block_hash>/header": self.block_header,
+            "/block/<block_hash>/raw": self.block_raw,
+            "/block/<block_hash>/status": self.block_status,
+            "/block/<block_hash>/txids": self.block_txids,
+            "/block/<block_hash>/txid/<index>": self.block_txid,
+            "/block/<block_hash>/txs": self.block_txs,
+            "/block/<block_hash>/txs/<start>": self.block_txs,
+            "/tx/<txid>": self.tx,
+            "/tx/<txid>/hex": self.tx_hex,
+            "/tx/<txid>/raw": self.tx_raw,
+            "/tx/<txid>/status": self.tx_status,
+            "/tx/<txid>/outspend/<vout>": self.tx_outspend,
+            "/tx/<txid>/outspends": self.tx_outspends,
+            "/broadcast": self.broadcast,
+            "/<any(address, scripthash):kind>/<name>": self.script,
+            "/<any(address, scripthash):kind>/<name>/txs": self.script_txs,
+            "/<any(address, scripthash):kind>/<name>/txs/chain": self.script_chain_txs,
+            "/<any(address, scripthash):kind>/<name>/txs/chain/<last>": self.script_chain_txs,
+            "/<any(address, scripthash):kind>/<name>/txs/mempool": self.script_pool_txs,
+            "/<any(address, scripthash):kind>/<name>/utxo": self.script_unspent,
+            "/mempool": self.pool,
+            "/mempool/txids": self.pool_txids,
+            "/mempool/recent": self.pool_recent,
+            "/fee-estimates": self.fee_estimates,
+        }
+        for path, view in routes.items():
+            blueprint.add_url_rule(path, view_func=view, methods=["GET"])
+        blueprint.add_url_rule("/tx", view_func=self.post_tx, methods=["POST"])
+        return blueprint
+
+
+def json(value: Any) -> Response:
+    """Return a value as JSON, its fields in the order given."""
+    return Response(msgspec.json.encode(value), content_type="application/json")
+
+
+def octets(data: bytes) -> Response:
+    """Return bytes as they are."""
+    return Response(data, content_type="application/octet-stream")
+
+
+def immutable(response: Response) -> Response:
+    """Let everyone keep a response for ever: what is named by its hash cannot change."""
+    response.headers["Cache-Control"] = _IMMUTABLE
+    return response
+
+
+def _outspend_json(found: Outspend | None) -> serialize.Json:
+    return serialize.outspend_json(None, None) if found is None else serialize.outspend_json(found.spend, found.block)

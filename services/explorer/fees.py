@@ -1,0 +1,55 @@
+"""What the pool says about fees: a histogram, and how much to pay to be mined within so many blocks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.chain.codec import PoolEntry
+
+TARGETS = (*range(1, 26), 144, 504, 1008)
+"""Blocks to wait for which clients expect an estimate."""
+MIN_FEERATE = 1.0
+"""Satoshis per virtual byte: what is enough where blocks have room."""
+BLOCK_VSIZE = 1_000_000
+_BIN_VSIZE = 50_000
+
+
+def feerate(entry: PoolEntry) -> float:
+    """Return satoshis per virtual byte."""
+    return entry.fee / entry.vsize
+
+
+def fee_histogram(entries: Iterable[PoolEntry]) -> list[tuple[float, int]]:
+    """Return (feerate, virtual bytes) from the best payers down; a bin closes once it is past 50,000 vB."""
+    histogram: list[tuple[float, int]] = []
+    size = 0
+    last_rate = 0.0
+    for entry in sorted(entries, key=feerate, reverse=True):
+        rate = feerate(entry)
+        if size > _BIN_VSIZE and rate != last_rate:
+            histogram.append((last_rate, size))
+            size = 0
+        last_rate = rate
+        size += entry.vsize
+    if size:
+        histogram.append((last_rate, size))
+    return histogram
+
+
+def fee_estimates(entries: Iterable[PoolEntry]) -> dict[str, float]:
+    """Return target → feerate for all of `TARGETS`: what it takes to be among the next target × 1,000,000 vB.
+
+    Where the pool does not fill that many blocks, it is `MIN_FEERATE`. A longer wait never costs more.
+    """
+    estimates: dict[str, float] = {}
+    depth = 0
+    targets = iter(TARGETS)
+    target: int | None = next(targets)
+    for entry in sorted(entries, key=feerate, reverse=True):
+        depth += entry.vsize
+        while target is not None and depth > target * BLOCK_VSIZE:
+            estimates[str(target)] = max(MIN_FEERATE, round(feerate(entry), 3))
+            target = next(targets, None)
+        if target is None:
+            break
+    return {str(blocks): estimates.get(str(blocks), MIN_FEERATE) for blocks in TARGETS}

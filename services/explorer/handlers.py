@@ -1,0 +1,74 @@
+"""What the explorer hears: every fact, through a queue of its own process, so that live pages know when to look again.
+
+Nothing of the chain is kept here: pages read committed state from Redis. The feed only remembers which facts came last.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shared import metrics
+from shared.bus.events import BlockConnected, BlockDisconnected, Fact, Message, TxAccepted, TxRemoved
+from shared.bus.topics import FACTS, Queue, transient_queue
+from shared.bus.worker import Handler, each
+
+FEED_LENGTH = 50
+FACTS_SEEN = metrics.counter("explorer_facts", "Facts heard from the broker, each once.", ("type",))
+LAST_FACT = metrics.gauge("explorer_last_fact_seconds", "When the last fact was heard, in seconds since 1970.")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """A fact, and when it was heard (seconds since 1970)."""
+
+    fact: Fact
+    heard: float
+
+
+class Feed:
+    """The last facts, newest last. Any thread may read it."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._items: deque[FeedItem] = deque(maxlen=FEED_LENGTH)
+        self._lock = threading.Lock()
+
+    def hear(self, fact: Fact) -> None:
+        """Remember a fact; one that comes a second time changes nothing."""
+        with self._lock:
+            if any(item.fact == fact for item in self._items):
+                return
+            self._items.append(FeedItem(fact, self._clock()))
+        FACTS_SEEN.labels(str(fact.topic)).inc()
+        LAST_FACT.set_to_current_time()
+
+    def last(self) -> list[FeedItem]:
+        """Return what was heard, oldest first."""
+        with self._lock:
+            return list(self._items)
+
+    @property
+    def seq(self) -> int:
+        """Number of the newest fact, 0 before the first."""
+        items = self.last()
+        return items[-1].fact.seq if items else 0
+
+
+def subscription() -> Queue:
+    """Return the queue to listen on: it goes away with this process."""
+    return transient_queue("explorer", *FACTS)
+
+
+def handlers(feed: Feed) -> dict[type[Message], Handler[Any]]:
+    """Return the subscription table."""
+    return {
+        TxAccepted: each(feed.hear),
+        TxRemoved: each(feed.hear),
+        BlockConnected: each(feed.hear),
+        BlockDisconnected: each(feed.hear),
+    }

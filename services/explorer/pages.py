@@ -1,0 +1,239 @@
+"""The explorer's pages, rendered on the server; where a path is also an Esplora resource, programs get that.
+
+Pages show what the API says (serialize.py), so that the two can never disagree. They work without scripts.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import segno
+from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+
+from services.explorer import serialize
+from services.explorer.arguments import read_address, read_hash, read_number
+from services.explorer.esplora import TXS_PER_PAGE, Esplora
+from services.explorer.fees import fee_estimates, fee_histogram
+from services.explorer.handlers import Feed
+from services.explorer.miners import miner_name
+from services.explorer.reads import BlockInfo, ChainReads, TxInfo
+from services.explorer.search import AddressQuery, HashQuery, HeightQuery, Unclear, understand
+from shared.chain.view import script_hash
+from shared.crypto.address import AddressPrefix
+from shared.primitives.hexes import display_hash
+from shared.web.app import wants_html
+
+HOME_BLOCKS = 10
+HOME_TXS = 8
+LISTED_BLOCKS = 25
+POOL_TXS = 50
+LISTED_COINS = 100
+_HEIGHT_DIGITS = 10
+
+
+class Pages:
+    """One method for each page."""
+
+    def __init__(self, reads: ChainReads, api: Esplora, feed: Feed, prefix: AddressPrefix) -> None:
+        self._reads = reads
+        self._api = api
+        self._feed = feed
+        self._prefix = prefix
+
+    def home(self) -> str:
+        """Show the tip, the last blocks and what waits in the pool."""
+        blocks, miners, pool, recent = self._reads.snapshot(
+            lambda: (*self._listed(None, HOME_BLOCKS), self._reads.pool_stats(), self._reads.recent(HOME_TXS))
+        )
+        txs = [serialize.recent_json(record.tx, record.pool) for record in recent if record.pool]
+        return render_template(
+            "home.html", tip=blocks[0], blocks=list(zip(blocks, miners, strict=True)), pool=pool, txs=txs
+        )
+
+    def blocks(self, start: str = "") -> str:
+        """List the blocks from a height downwards."""
+        height = read_number(start) if start else None
+        blocks, miners, tip = self._reads.snapshot(
+            lambda: (*self._listed(height, LISTED_BLOCKS), self._reads.tip().height)
+        )
+        first, last = blocks[0].entry.height, blocks[-1].entry.height
+        newer = min(tip, first + LISTED_BLOCKS) if first < tip else None
+        older = last - 1 if last > 0 else None
+        return render_template("blocks.html", blocks=list(zip(blocks, miners, strict=True)), newer=newer, older=older)
+
+    def _listed(self, start: int | None, count: int) -> tuple[list[BlockInfo], list[str]]:
+        blocks = self._reads.blocks(start, count)
+        return blocks, self._reads.miners([block.entry.hash for block in blocks])
+
+    def block(self, block_hash: str) -> str | Response:
+        """Show a block and 25 of its transactions; a height leads to the block's own address."""
+        if len(block_hash) <= _HEIGHT_DIGITS and block_hash.isdigit():
+            found = self._reads.block_hash(read_number(block_hash))
+            return _go_to("pages.block", block_hash=display_hash(found))
+        block_id = read_hash(block_hash)
+        start = read_number(request.args.get("start", "0"))
+        block, txs, miners = self._reads.snapshot(
+            lambda: (
+                self._reads.block(block_id),
+                self._reads.block_txs(block_id, start, TXS_PER_PAGE),
+                self._reads.miners([block_id]),
+            )
+        )
+        return render_template(
+            "block.html",
+            block=block,
+            facts=serialize.block_json(block),
+            miner=miners[0],
+            txs=txs,
+            start=start,
+            step=TXS_PER_PAGE,
+        )
+
+    def tx(self, txid: str) -> str:
+        """Show a transaction: what it spends, what it pays, and what became of its outputs."""
+        tx_id = read_hash(txid)
+        info, spends, tip = self._reads.snapshot(
+            lambda: (self._reads.tx(tx_id), self._reads.outspends(tx_id), self._reads.tip().height)
+        )
+        return render_template(
+            "tx.html",
+            info=info,
+            tx=serialize.tx_json(info, self._prefix),
+            spends=spends,
+            confirmations=tip - info.block.height + 1 if info.block else 0,
+            miner=miner_name(info.tx.inputs[0].script_sig) if info.tx.is_coinbase else "",
+            coinbase_text=_printable(info.tx.inputs[0].script_sig) if info.tx.is_coinbase else "",
+        )
+
+    def address(self, name: str) -> str:
+        """Show an address: balance, coins and history."""
+        script = read_address(name, self._prefix)
+        after = read_hash(request.args["after"]) if "after" in request.args else None
+        pool_limit = 0 if after else POOL_TXS
+        (confirmed, unconfirmed), txs = self._reads.snapshot(
+            lambda: (
+                self._reads.script_stats(script),
+                self._reads.script_txs(script, pool_limit, TXS_PER_PAGE, after),
+            )
+        )
+        coin_count = confirmed.funded_count - confirmed.spent_count + unconfirmed.funded_count - unconfirmed.spent_count
+        coins = self._reads.unspent(script) if 0 < coin_count <= LISTED_COINS else []
+        in_blocks = [info for info in txs if info.block]
+        return render_template(
+            "address.html",
+            address=name,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+            txs=[(info, _gain(info, script)) for info in txs],
+            coin_count=coin_count,
+            coins=coins,
+            after=after,
+            next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
+        )
+
+    def address_qr(self, name: str) -> Response:
+        """Draw an address as a QR code."""
+        read_address(name, self._prefix)
+        picture = io.BytesIO()
+        segno.make(name, error="m", micro=False).save(picture, kind="svg", border=1, scale=4, dark="#20241f")
+        return Response(picture.getvalue(), content_type="image/svg+xml")
+
+    def pool(self) -> str:
+        """Show the pool: its size, its feerates and what came last."""
+        stats, entries, recent = self._reads.snapshot(
+            lambda: (self._reads.pool_stats(), self._reads.pool_entries(), self._reads.recent(POOL_TXS))
+        )
+        histogram = fee_histogram(entries.values())
+        return render_template(
+            "pool.html",
+            pool=stats,
+            txs=[(serialize.recent_json(record.tx, record.pool), record.pool) for record in recent if record.pool],
+            histogram=histogram,
+            largest_bin=max((size for _, size in histogram), default=0),
+            estimates=fee_estimates(entries.values()),
+        )
+
+    def search(self) -> str | Response | tuple[str, int]:
+        """Lead to what was asked for, or say what was tried."""
+        text = request.args.get("q", "").strip()
+        match understand(text, self._prefix):
+            case HeightQuery(height):
+                tip = self._reads.tip().height
+                if height <= tip:
+                    return _go_to("pages.block", block_hash=display_hash(self._reads.block_hash(height)))
+                tried: tuple[str, ...] = (f"a height, but the chain ends at {tip}",)
+            case HashQuery(found):
+                if self._reads.find_block(found) is not None:
+                    return _go_to("pages.block", block_hash=display_hash(found))
+                if self._reads.find_tx(found) is not None:
+                    return _go_to("pages.tx", txid=display_hash(found))
+                tried = ("a block hash, but no such block is known", "a txid, but no such transaction is known")
+            case AddressQuery(address):
+                return _go_to("pages.address", name=address)
+            case Unclear(reasons):
+                tried = reasons
+        return render_template("search.html", search_query=text, tried=tried), 404
+
+    def feed(self) -> Response:
+        """Tell live pages whether anything happened."""
+        return jsonify({"seq": self._feed.seq})
+
+    def blueprint(self, name: str) -> Blueprint:
+        """Return all pages under their paths."""
+        blueprint = Blueprint(name, __name__)
+        blueprint.record(_add_to_templates)
+        blueprint.add_url_rule("/", "home", self.home)
+        blueprint.add_url_rule("/search", "search", self.search)
+        blueprint.add_url_rule("/feed", "feed", self.feed)
+        blueprint.add_url_rule("/address/<name>/qr.svg", "address_qr", self.address_qr)
+        for path, endpoint, page, resource in (
+            ("/blocks", "blocks", self.blocks, self._api.blocks),
+            ("/blocks/<start>", "blocks", self.blocks, self._api.blocks),
+            ("/block/<block_hash>", "block", self.block, self._api.block),
+            ("/tx/<txid>", "tx", self.tx, self._api.tx),
+            ("/address/<name>", "address", self.address, self._api.address),
+            ("/mempool", "pool", self.pool, self._api.pool),
+        ):
+            blueprint.add_url_rule(path, endpoint, _PageOrResource(page, resource))
+        return blueprint
+
+
+class _PageOrResource:
+    """A view that gives browsers the page and everyone else the resource. Two for the same functions are equal."""
+
+    def __init__(self, page: Callable[..., Any], resource: Callable[..., Response]) -> None:
+        self._views = (page, resource)
+
+    def __call__(self, **arguments: str) -> Any:
+        page, resource = self._views
+        return page(**arguments) if wants_html() else resource(**arguments)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _PageOrResource) and self._views == other._views
+
+    def __hash__(self) -> int:
+        return hash(self._views)
+
+
+def _add_to_templates(state: Any) -> None:
+    environment = state.app.jinja_env
+    environment.filters["hex"] = display_hash
+    environment.globals.update(active="explorer", search_action="/search", search_query="")
+
+
+def _go_to(endpoint: str, **arguments: Any) -> Response:
+    return make_response(redirect(url_for(endpoint, **arguments)))
+
+
+def _gain(info: TxInfo, script: bytes) -> int:
+    """Return the satoshis that a transaction adds to a script, less those that it takes."""
+    received = sum(output.value for output in info.tx.outputs if script_hash(output.script_pubkey) == script)
+    spent = [info.prevouts[txin.prevout] for txin in info.tx.inputs if txin.prevout in info.prevouts]
+    return received - sum(output.value for output in spent if script_hash(output.script_pubkey) == script)
+
+
+def _printable(script_sig: bytes) -> str:
+    """Return the readable part of a coinbase's scriptSig, everything else as dots."""
+    return "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in script_sig)

@@ -1,0 +1,314 @@
+"""What API and pages show, read from the chain: each answer from one state of it, and no more than is shown.
+
+`ChainView` knows keys and values; here they become whole answers (a block with its median time, a transaction with the
+outputs that it spends). Every method that needs several reads goes through `ChainView.consistent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from services.explorer.errors import RequestError, block_not_found, transaction_not_found
+from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
+from shared.chain.codec import BlockEntry, PoolEntry, Spend
+from shared.chain.overlay import tx_locations
+from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
+from shared.consensus.block_check import median_time_past
+from shared.errors import StoreUnavailable
+from shared.primitives.serialize import Reader
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+T = TypeVar("T")
+
+MEDIAN_TIME_SPAN = 11
+MAX_HEIGHT = 0x7FFFFFFF
+_CACHED_LAYOUTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BlockInfo:
+    """A block's index entry and its place in the chain."""
+
+    entry: BlockEntry
+    median_time: int
+    """Median of this block's time and the ten before it, in seconds (BIP113)."""
+    in_best_chain: bool
+    next_hash: bytes | None
+    """The block on top of it on the best chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxInfo:
+    """A transaction and the outputs that it spends."""
+
+    tx: Transaction
+    prevouts: Mapping[OutPoint, TxOut]
+    block: BlockEntry | None = None
+    """The block on the best chain that holds it."""
+    pool: PoolEntry | None = None
+
+    @property
+    def fee(self) -> int:
+        """Satoshis; 0 for a coinbase, and where an output that it spends is not known."""
+        if self.tx.is_coinbase or any(txin.prevout not in self.prevouts for txin in self.tx.inputs):
+            return 0
+        spent = sum(self.prevouts[txin.prevout].value for txin in self.tx.inputs)
+        return spent - sum(output.value for output in self.tx.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Outspend:
+    """The input that spends an output, and the block that holds it once confirmed."""
+
+    spend: Spend
+    block: BlockEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLayout:
+    """Where each transaction of a block is; by hash it never changes, so it is kept for the blocks asked for last."""
+
+    txids: tuple[bytes, ...]
+    offsets: tuple[int, ...]
+    """Start of each transaction in the raw block, and the end of the last one."""
+
+
+class ChainReads:
+    """Answers from committed chain state."""
+
+    def __init__(self, view: ChainView) -> None:
+        self._view = view
+        self.layout = lru_cache(maxsize=_CACHED_LAYOUTS)(self._read_layout)
+
+    def snapshot(self, read: Callable[[], T]) -> T:
+        """Run several of these reads and return their result once all saw the same state of the chain."""
+        return self._view.consistent(read)
+
+    # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tip(self) -> Tip:
+        """Return the tip; `StoreUnavailable` while there is no chain."""
+        return self._view.tip()
+
+    def block_hash(self, height: int) -> bytes:
+        """Return the best chain's block hash at a height."""
+        found = self._view.block_hash(height) if height <= MAX_HEIGHT else None
+        if found is None:
+            raise block_not_found()
+        return found
+
+    def blocks(self, start: int | None, count: int) -> list[BlockInfo]:
+        """Return `count` blocks of the best chain from height `start` (None: the tip) downwards."""
+        return self._view.consistent(lambda: self._blocks(start, count))
+
+    def _blocks(self, start: int | None, count: int) -> list[BlockInfo]:
+        tip = self._view.tip().height
+        top = tip if start is None else start
+        if top > tip:
+            raise block_not_found()
+        last = max(0, top - count + 1)
+        lowest = max(0, last - MEDIAN_TIME_SPAN + 1)
+        hashes = self._view.block_hashes(lowest, top - lowest + 2)
+        entries = self._entries(hashes[: top - lowest + 1])
+        infos = []
+        for height in range(top, last - 1, -1):
+            window = entries[: height - lowest + 1][-MEDIAN_TIME_SPAN:]
+            following = hashes[height - lowest + 1] if height < tip else None
+            infos.append(BlockInfo(window[-1], _median_time(window), True, following))
+        return infos
+
+    def block(self, block_hash: bytes) -> BlockInfo:
+        """Return a block, on the best chain or off it."""
+        found = self.find_block(block_hash)
+        if found is None:
+            raise block_not_found()
+        return found
+
+    def find_block(self, block_hash: bytes) -> BlockInfo | None:
+        """Return a block, or None if it is not known."""
+        return self._view.consistent(lambda: self._find_block(block_hash))
+
+    def _find_block(self, block_hash: bytes) -> BlockInfo | None:
+        entry = self._view.block_entry(block_hash)
+        if entry is None:
+            return None
+        if self._view.is_in_best_chain(entry):
+            return self._blocks(entry.height, 1)[0]
+        window = [entry]
+        while len(window) < MEDIAN_TIME_SPAN and window[0].height > 0:
+            window[:0] = self._entries([window[0].header.prev_hash])
+        return BlockInfo(entry, _median_time(window), False, None)
+
+    def raw_block(self, block_hash: bytes) -> bytes:
+        """Return a block's bytes."""
+        raw = self._view.raw_block(block_hash)
+        if raw is None:
+            raise block_not_found()
+        return raw
+
+    def miners(self, hashes: Sequence[bytes]) -> list[str]:
+        """Return the name of each block's miner, empty where its coinbase has none."""
+        heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
+        return [miner_name(coinbase_script(head)) for head in heads]
+
+    def block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
+        """Return up to `count` transactions of a block from index `start`; those of a stale block are unconfirmed."""
+        layout = self.layout(block_hash)
+        stop = min(start + count, len(layout.txids))
+        if start >= stop:
+            raise RequestError(400, "start index out of range")
+        first, end = layout.offsets[start], layout.offsets[stop]
+        [piece] = self._view.block_slices([(block_hash, first, end - first)])
+        txs = list(_read_transactions(piece))
+        return self._view.consistent(lambda: self._with_prevouts_of_block(block_hash, start, txs))
+
+    def _with_prevouts_of_block(self, block_hash: bytes, start: int, txs: Sequence[Transaction]) -> list[TxInfo]:
+        entry = self._entries([block_hash])[0]
+        if self._view.is_in_best_chain(entry):
+            prevouts = self._view.prevouts(txs)
+            return [TxInfo(tx, prevouts, entry) for tx in txs]
+        undo = self._view.undo(block_hash) or []
+        infos = []
+        for index, tx in enumerate(txs, start):
+            coins = undo[index - 1] if 0 < index <= len(undo) else []
+            spent = {txin.prevout: coin.output for txin, coin in zip(tx.inputs, coins, strict=False)}
+            infos.append(TxInfo(tx, spent))
+        return infos
+
+    def _read_layout(self, block_hash: bytes) -> BlockLayout:
+        block = self._view.block(block_hash)
+        if block is None:
+            raise block_not_found()
+        locations = tx_locations(block)
+        end = locations[-1].offset + locations[-1].length
+        return BlockLayout(
+            tuple(tx.txid for tx in block.transactions), (*(location.offset for location in locations), end)
+        )
+
+    def _entries(self, hashes: Sequence[bytes]) -> list[BlockEntry]:
+        entries = [entry for entry in self._view.block_entries(hashes) if entry is not None]
+        if len(entries) != len(hashes):
+            raise StoreUnavailable("the chain has moved, or a block's index entry is missing")
+        return entries
+
+    # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tx(self, txid: bytes) -> TxInfo:
+        """Return a transaction of the best chain or the pool."""
+        found = self._view.consistent(lambda: self._with_prevouts([self._view.transaction(txid)]))
+        if not found:
+            raise transaction_not_found()
+        return found[0]
+
+    def tx_record(self, txid: bytes) -> TxRecord:
+        """Return a transaction without what it spends."""
+        record = self.find_tx(txid)
+        if record is None:
+            raise transaction_not_found()
+        return record
+
+    def find_tx(self, txid: bytes) -> TxRecord | None:
+        """Return a transaction without what it spends, or None."""
+        return self._view.consistent(lambda: self._view.transaction(txid))
+
+    def outspend(self, outpoint: OutPoint) -> Outspend | None:
+        """Return what spends an output; None if nothing does, or there is no such output."""
+        [found] = self._view.consistent(lambda: self._outspends([outpoint]))
+        return found
+
+    def outspends(self, txid: bytes) -> list[Outspend | None]:
+        """Return what spends each output of a transaction."""
+        outpoints = [OutPoint(txid, vout) for vout in range(len(self.tx_record(txid).tx.outputs))]
+        return self._view.consistent(lambda: self._outspends(outpoints))
+
+    def _outspends(self, outpoints: Sequence[OutPoint]) -> list[Outspend | None]:
+        confirmed = self._view.spends(outpoints)
+        pooled = self._view.pool_spends(outpoints)
+        blocks = self._blocks_of([spend.txid for spend in confirmed if spend is not None])
+        found: list[Outspend | None] = []
+        for in_block, in_pool in zip(confirmed, pooled, strict=True):
+            spend = in_block or in_pool
+            found.append(None if spend is None else Outspend(spend, blocks.get(spend.txid)))
+        return found
+
+    def _with_prevouts(self, records: Sequence[TxRecord | None]) -> list[TxInfo]:
+        known = [record for record in records if record is not None]
+        prevouts = self._view.prevouts(record.tx for record in known)
+        return [TxInfo(record.tx, prevouts, record.block, record.pool) for record in known]
+
+    def _blocks_of(self, txids: Sequence[bytes]) -> dict[bytes, BlockEntry]:
+        """Return the block of each confirmed transaction by txid."""
+        found = {
+            txid: location.block_hash
+            for txid, location in zip(txids, self._view.tx_locations(txids), strict=True)
+            if location is not None
+        }
+        hashes = list(dict.fromkeys(found.values()))
+        entries = dict(zip(hashes, self._entries(hashes), strict=True))
+        return {txid: entries[block_hash] for txid, block_hash in found.items()}
+
+    # ── scripts, by script hash ─────────────────────────────────────────────────────────────────────────────────
+
+    def script_stats(self, script: bytes) -> tuple[ScriptStats, ScriptStats]:
+        """Return the counters of a script: confirmed, and unconfirmed alone."""
+        return self._view.consistent(
+            lambda: (self._view.script_stats([script])[0], self._view.script_pool_stats(script))
+        )
+
+    def script_txs(self, script: bytes, pool_limit: int, chain_limit: int, after: bytes | None = None) -> list[TxInfo]:
+        """Return a script's transactions, newest first: unconfirmed ones, then confirmed ones that follow `after`."""
+
+        def read() -> list[TxInfo]:
+            txids = self._view.script_pool_txids(script, pool_limit) if pool_limit else []
+            if chain_limit:
+                txids += [item.txid for item in self._view.script_history(script, chain_limit, after)]
+            return self._with_prevouts(self._view.transactions(txids))
+
+        return self._view.consistent(read)
+
+    def unspent(self, script: bytes) -> list[tuple[Unspent, BlockEntry | None]]:
+        """Return a script's unspent outputs, oldest first, each with the block that holds it."""
+
+        def read() -> list[tuple[Unspent, BlockEntry | None]]:
+            coins = self._view.unspent([script])
+            blocks = self._blocks_of([coin.outpoint.txid for coin in coins if coin.height is not None])
+            return [(coin, blocks.get(coin.outpoint.txid)) for coin in coins]
+
+        found = self._view.consistent(read)
+        return sorted(found, key=lambda item: MAX_HEIGHT if item[1] is None else item[1].height)
+
+    # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pool_stats(self) -> PoolStats:
+        """Return the pool's totals."""
+        return self._view.pool_stats()
+
+    def pool_entries(self) -> dict[bytes, PoolEntry]:
+        """Return every unconfirmed transaction's entry by txid."""
+        return self._view.pool_entries()
+
+    def pool_txids(self) -> list[bytes]:
+        """Return every unconfirmed txid, newest first."""
+        return self._view.pool_txids()
+
+    def recent(self, count: int) -> list[TxRecord]:
+        """Return the transactions that entered the pool last, newest first."""
+
+        def read() -> list[TxRecord]:
+            records = self._view.transactions(self._view.pool_txids(count))
+            return [record for record in records if record is not None and record.pool is not None]
+
+        return self._view.consistent(read)
+
+
+def _median_time(window: Sequence[BlockEntry]) -> int:
+    return median_time_past([entry.header.time for entry in window])
+
+
+def _read_transactions(data: bytes) -> Iterator[Transaction]:
+    reader = Reader(data)
+    while reader.remaining:
+        yield Transaction.read(reader)
