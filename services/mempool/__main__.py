@@ -48,7 +48,6 @@ def main() -> int:
     server.close()
     writer.join()
     broker.close()
-    credentials.remove()
     return 0
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.params import ChainParams
 
 _COOKIE_USER = "__cookie__"
 _COOKIE = re.compile(rf"{_COOKIE_USER}:[0-9a-f]{{64}}")
@@ -37,14 +38,14 @@ class Credentials:
     password: str = field(repr=False)
 
     @classmethod
-    def from_settings(cls, settings: Settings, chain: str) -> Credentials:
-        """Return those of the settings, or else of the cookie file, which is made if need be.
+    def load(cls, settings: Settings, params: ChainParams) -> Credentials:
+        """Return those of the settings, or else of the chain's cookie file, which is made if need be.
 
-        `chain` is the chain's name. `ConfigError` if the file cannot be read or written.
+        `ConfigError` if the file cannot be read or written.
         """
         if settings.rpc_user:
             return cls(settings.rpc_user, settings.rpc_password)
-        path = cookie_path(settings.data_dir, chain)
+        path = cookie_path(settings.data_dir, params.name)
         try:
             user, _, password = _shared_cookie(path).partition(":")
         except OSError as error:

@@ -29,7 +29,7 @@ class _BadForm(Exception):
 
 def create_blueprint(node: Node) -> Blueprint:
     """Return the routes of `/mine`."""
-    blueprint = Blueprint("mine", __name__, template_folder="templates")
+    blueprint = Blueprint("mine", __name__)
 
     @blueprint.before_request
     def limit_body() -> None:

@@ -7,7 +7,7 @@ import dataclasses
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import MINE_MARGIN, REQUEST_TIMEOUT, Node
-from services.mempool.rpc.values import block, integer
+from services.mempool.rpc.values import BLOCK_DECODE_FAILED, block, integer
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.crypto.address import decode_address
@@ -58,6 +58,8 @@ def submitblock(node: Node, raw_hex: str, dummy: str | None) -> str | None:
     reply = node.broker.request(message, REQUEST_TIMEOUT)
     if not isinstance(reply, BlockVerdict):
         raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
+    if reply.reason == BLOCK_DECODE_FAILED:  # too large to be a block, which only the writer looks at
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
     if reply.reason:
         return reply.reason
     return None if reply.accepted else Reason.REJECTED

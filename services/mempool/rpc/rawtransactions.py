@@ -32,7 +32,7 @@ _MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
 def getrawtransaction(node: Node, txid_hex: str, level_or_flag: object, block_hash_hex: str | None) -> Json:
     """Return a transaction of the best chain, the pool, or the block given."""
     txid = block_or_tx_hash(txid_hex, "parameter 1")
-    if txid == node.params.genesis.header.merkle_root:
+    if txid == node.params.genesis.header.merkle_root and not node.params.genesis_spendable:
         message = "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved"
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
     level = verbosity(level_or_flag, default=0)

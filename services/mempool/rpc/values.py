@@ -20,6 +20,8 @@ from shared.primitives.transaction import Transaction
 Json = Any
 """A JSON value; numbers that must keep their digits are `msgspec.Raw`."""
 
+BLOCK_DECODE_FAILED = "Block decode failed"
+
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", type(None): "null"}
 
 
@@ -109,7 +111,7 @@ def block(raw_hex: str) -> Block:
     try:
         return Block.parse(parse_hex(raw_hex, "block"))
     except DecodeError:
-        raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block decode failed") from None
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED) from None
 
 
 def btc(sats: int) -> msgspec.Raw:
