@@ -1,20 +1,23 @@
 // Small comforts for every page; everything works without them.
 "use strict";
 
-for (const button of document.querySelectorAll("button.copy[data-copy]")) {
-  if (!navigator.clipboard) break;
-  const label = button.textContent;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Not allowed";
-    }
-    setTimeout(() => { button.textContent = label; }, 1500);
-  });
-}
+if (navigator.clipboard) document.documentElement.classList.add("can-copy");
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button.copy[data-copy]");
+  if (!button || button.dataset.label) return;
+  button.dataset.label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Not allowed";
+  }
+  setTimeout(() => {
+    button.textContent = button.dataset.label;
+    delete button.dataset.label;
+  }, 1500);
+});
 
 // "/" goes to the search box, as on most sites with one.
 document.addEventListener("keydown", (event) => {
