@@ -3,6 +3,7 @@
 It is downloaded once, checked, unpacked into .cache/ and never committed.
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -17,7 +18,8 @@ import pytest
 VERSION = "0.1.0a5"
 SHA256 = "71b91eecac7a8b07248be04471c3bf98016b38bf823aefd28f7b31179940520d"
 CACHE = Path(__file__).parents[2] / ".cache" / f"core-vectors-{VERSION}"
-INSIDE = f"py_bitcoinkernel-{VERSION}/depend/bitcoin/src/test/data/"
+BITCOIN = f"py_bitcoinkernel-{VERSION}/depend/bitcoin/"
+BIP340_VECTORS = BITCOIN + "test/functional/test_framework/bip340_test_vectors.csv"
 
 
 def _download(directory):
@@ -36,7 +38,8 @@ def _download(directory):
 def _unpack(archive, directory):
     with tarfile.open(archive) as tar:
         for member in tar:
-            if member.isfile() and member.name.startswith(INSIDE) and member.name.endswith(".json"):
+            is_json = member.name.startswith(BITCOIN + "src/test/data/") and member.name.endswith(".json")
+            if is_json or member.name == BIP340_VECTORS:
                 (directory / Path(member.name).name).write_bytes(tar.extractfile(member).read())
 
 
@@ -59,6 +62,11 @@ def _ensure_vectors():
 
 @pytest.fixture(scope="session")
 def core_vectors():
-    """Return a function from a file name to its JSON content."""
+    """Return a function from a file name to its content: that of a JSON file, or a list of a CSV file's rows."""
     _ensure_vectors()
-    return lambda name: json.loads((CACHE / name).read_text())
+    return _load
+
+
+def _load(name):
+    text = (CACHE / name).read_text()
+    return json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
