@@ -6,6 +6,7 @@ Without Docker and without an installed server such a test is skipped with the r
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,8 @@ import redis as redis_py
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
 from tests.servers import NoServer, Server, rabbitmq_server, redis_server
+
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup does
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -202,10 +202,12 @@ class RabbitConsumer(Consumer):
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
         """See `Consumer.requeue`. A transient queue has no other consumer, and no count at the broker: kept here."""
-        durable = [delivery for delivery in deliveries if self._subscriptions[delivery.queue].queue.durable]
+        durable, transient = [], []
+        for delivery in deliveries:
+            (durable if self._subscriptions[delivery.queue].queue.durable else transient).append(delivery)
         self._settle(durable, lambda subscription, tags: subscription.requeue(tags))
         with self._arrived:
-            for delivery in reversed([delivery for delivery in deliveries if delivery not in durable]):
+            for delivery in reversed(transient):
                 again = replace(delivery, delivery_count=delivery.delivery_count + 1)
                 self._subscriptions[delivery.queue].buffer.appendleft(again)
             self._arrived.notify()

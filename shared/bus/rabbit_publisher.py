@@ -69,6 +69,7 @@ class RabbitPublisher:
     def __init__(self, params: Any, box: ReplyBox, patience: float) -> None:
         self._box = box
         self._patience = patience
+        self._closed = False
         self._up = threading.Event()
         self._why_down = "not connected yet"
         # The rest is touched by the link's thread only.
@@ -84,7 +85,7 @@ class RabbitPublisher:
 
     def wait_up(self) -> None:
         """Wait for the connection as long as patience allows; raises `BrokerUnavailable`."""
-        if not self._up.wait(self._patience):
+        if self._closed or not self._up.wait(self._patience):
             raise BrokerUnavailable(self._why_down)
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
@@ -108,6 +109,7 @@ class RabbitPublisher:
 
     def close(self) -> None:
         """Close the connection; what is not confirmed by then fails."""
+        self._closed = True
         self._link.close()
         self._on_down("the bus is closed")
 
