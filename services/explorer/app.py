@@ -80,7 +80,9 @@ def _error_text(error: Exception) -> Response:
             return text("Request body too large", 413)
         case HTTPException(code=404 | 405):
             return text(f"endpoint does not exist {json.dumps(request.path)}", 404)
-        case HTTPException():
+        case HTTPException(code=int(code)) if code >= 400:
+            return text(error.description or error.name, code)
+        case HTTPException():  # a redirect
             return make_response(error.get_response())
         case RequestTimeout():
             return _unavailable(

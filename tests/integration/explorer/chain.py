@@ -1,0 +1,122 @@
+"""Writes a small chain into Redis as the mempool service would, without validating it: what the explorer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import redis
+
+from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo
+from shared.chain.commit import Committer, Delta, PoolRecord
+from shared.chain.overlay import Overlay, tx_locations
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from shared.consensus.pow import block_work
+from shared.crypto.hashes import sha256
+from shared.crypto.keys import PrivateKey
+from shared.params import REGTEST
+from shared.primitives.block import Block
+from shared.primitives.transaction import Transaction
+from tests.builders import make_block, p2wpkh
+
+
+class TestChain:
+    """A regtest chain in one Redis database; `blocks` is its best chain."""
+
+    __test__ = False
+
+    def __init__(self, client: redis.Redis, genesis: bool = True) -> None:
+        self.keys = Keys(REGTEST.name)
+        self.view = ChainView(client, self.keys)
+        client.set(self.keys.writer_epoch, 1)
+        self._committer = Committer(client, self.keys, 1, b"", 0)
+        self._entries: dict[bytes, BlockEntry] = {}
+        self._undo: dict[bytes, list] = {}
+        self._pool: dict[bytes, PoolRecord] = {}
+        self.blocks: list[Block] = []
+        if genesis:
+            self._commit_blocks([], [REGTEST.genesis])
+
+    @property
+    def tip(self) -> Block:
+        return self.blocks[-1]
+
+    def mine(self, owner: PrivateKey, txs: Sequence[Transaction] = (), miner: str = "miner-1", fees: int = 0) -> Block:
+        """Add a block that pays `owner`."""
+        tag = f"/{miner}/".encode() + len(self._entries).to_bytes(4, "little") + bytes(4)
+        height = len(self.blocks)
+        block = make_block(self.tip.header, height, p2wpkh(owner), txs, tag=tag, fees=fees)
+        self._commit_blocks([], [block])
+        return block
+
+    def replace_tip(self, owner: PrivateKey) -> tuple[Block, list[Block]]:
+        """Reorganise: two new blocks take the place of the tip. Returns the stale block and the new ones."""
+        stale = self.blocks[-1]
+        height = len(self.blocks) - 1
+        first = make_block(self.blocks[-2].header, height, p2wpkh(owner), tag=b"/rival/....")
+        second = make_block(first.header, height + 1, p2wpkh(owner), tag=b"/rival/....")
+        self._commit_blocks([stale], [first, second])
+        return stale, [first, second]
+
+    def pool_add(self, tx: Transaction, time: int = 1_700_000_000) -> None:
+        """Put a transaction into the pool."""
+        prevouts = self.view.prevouts([tx])
+        fee = sum(output.value for output in prevouts.values()) - sum(output.value for output in tx.outputs)
+        scripts = {output.script_pubkey: None for output in (*prevouts.values(), *tx.outputs)}
+        entry = PoolEntry(
+            wtxid=tx.wtxid,
+            fee=fee,
+            vsize=tx.vsize,
+            weight=tx.weight,
+            sigop_cost=len(tx.inputs),
+            time=time,
+            sequence=len(self._pool) + 1,
+        )
+        record = PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
+        self._pool[tx.txid] = record
+        self._committer.commit(Delta(pool_added=[record]))
+
+    def _commit_blocks(self, removed: Sequence[Block], added: Sequence[Block]) -> None:
+        overlay = Overlay(self.view)
+        delta = Delta(overlay=overlay)
+        for block in removed:
+            self.blocks.pop()
+            for tx, spent in zip(block.transactions[:0:-1], self._undo[block.hash][::-1], strict=True):
+                overlay.revert(tx, spent)
+            overlay.revert(block.transactions[0], [])
+        delta.first_height = len(self.blocks)
+        delta.best_chain = [block.hash for block in added]
+        delta.entries = [self._connect(overlay, delta, block) for block in added]
+        delta.new_tip = delta.entries[-1]
+        mined = [self._pool.pop(tx.txid) for block in added for tx in block.transactions if tx.txid in self._pool]
+        delta.pool_removed = mined
+        self._committer.commit(delta)
+
+    def _connect(self, overlay: Overlay, delta: Delta, block: Block) -> BlockEntry:
+        height = len(self.blocks)
+        undo = []
+        for position, (tx, location) in enumerate(zip(block.transactions, tx_locations(block), strict=True)):
+            if height == 0:
+                overlay.txs[tx.txid] = location
+                continue
+            spent = overlay.apply(tx, height, location, position)
+            if position:
+                undo.append(spent)
+        self._undo[block.hash] = undo
+        delta.blocks[block.hash] = block.serialize()
+        delta.undo[block.hash] = encode_undo(undo)
+        parent = self._entries.get(block.header.prev_hash)
+        entry = BlockEntry(
+            header=block.header,
+            height=height,
+            chain_work=(parent.chain_work if parent else 0) + block_work(block.header.bits),
+            status=BlockStatus.HAVE_DATA | BlockStatus.CONNECTED,
+            tx_count=len(block.transactions),
+            size=block.size,
+            weight=block.weight,
+            chain_tx_count=(parent.chain_tx_count if parent else 0) + len(block.transactions),
+            arrival=len(self._entries),
+        )
+        self._entries[block.hash] = entry
+        self.blocks.append(block)
+        return entry
