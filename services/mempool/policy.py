@@ -43,14 +43,14 @@ def check_standard(tx: Transaction) -> None:
         raise ValidationError(Reason.VERSION, f"version {tx.version}, relayed are 1 to {MAX_STANDARD_VERSION}")
     if tx.weight > MAX_STANDARD_TX_WEIGHT:
         raise ValidationError(Reason.TX_SIZE, f"{tx.weight} weight units, at most {MAX_STANDARD_TX_WEIGHT}")
-    if tx.base_size < MIN_STANDARD_TX_NONWITNESS_SIZE:
-        raise ValidationError(Reason.TX_SIZE_SMALL, f"{tx.base_size} bytes, at least {MIN_STANDARD_TX_NONWITNESS_SIZE}")
     for vin, txin in enumerate(tx.inputs):
         if len(txin.script_sig) > MAX_STANDARD_SCRIPTSIG_SIZE:
             raise ValidationError(Reason.SCRIPTSIG_SIZE, f"input {vin}")
         if not is_push_only(txin.script_sig):
             raise ValidationError(Reason.SCRIPTSIG_NOT_PUSHONLY, f"input {vin}")
     _check_outputs(tx.outputs)
+    if tx.base_size < MIN_STANDARD_TX_NONWITNESS_SIZE:
+        raise ValidationError(Reason.TX_SIZE_SMALL, f"{tx.base_size} bytes, at least {MIN_STANDARD_TX_NONWITNESS_SIZE}")
 
 
 def _check_outputs(outputs: Sequence[TxOut]) -> None:

@@ -1,0 +1,122 @@
+"""Rebuilds every index of a chain from its raw blocks, to compare with what the commits kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import redis as redis_py
+
+from shared.chain import codec
+from shared.chain.redis_keys import Keys
+from shared.consensus.subsidy import block_subsidy
+from shared.crypto.hashes import sha256
+from shared.params import REGTEST
+from shared.primitives.block import Block
+from shared.primitives.transaction import OutPoint, Transaction
+from shared.script.standard import is_unspendable
+
+
+def _raw_chain(client: redis_py.Redis, keys: Keys) -> list[Block]:
+    heights = client.get(keys.heights)
+    return [Block.parse(client.get(keys.block(heights[i : i + 32]))) for i in range(0, len(heights), 32)]
+
+
+def check_books(client: redis_py.Redis) -> None:
+    """Assert that every index equals the one rebuilt, and that no coin came from nowhere."""
+    keys = Keys(REGTEST.name)
+    blocks = _raw_chain(client, keys)
+    coins: dict[bytes, tuple[int, bytes, int]] = {}
+    spends: dict[bytes, tuple[bytes, int]] = {}
+    history: dict[bytes, dict[bytes, int]] = defaultdict(dict)
+    stats: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    txs: dict[bytes, bytes] = {blocks[0].transactions[0].txid: blocks[0].transactions[0].serialize()}
+    minted = burned = 0
+    for height, block in enumerate(blocks[1:], 1):
+        assert block.header.prev_hash == blocks[height - 1].hash
+        fees = 0
+        for position, tx in enumerate(block.transactions):
+            touched = set()
+            spent = []
+            for vin, txin in enumerate(tx.inputs if position else ()):
+                value, script, _ = coins.pop(txin.prevout.serialize())
+                spends[txin.prevout.serialize()] = (tx.txid, vin)
+                spent.append(value)
+                touched.add(sha256(script))
+                stats[sha256(script)]["spent_count"] += 1
+                stats[sha256(script)]["spent_sum"] += value
+            for vout, output in enumerate(tx.outputs):
+                if is_unspendable(output.script_pubkey):
+                    burned += output.value
+                    continue
+                coins[OutPoint(tx.txid, vout).serialize()] = (output.value, output.script_pubkey, height)
+                touched.add(sha256(output.script_pubkey))
+                stats[sha256(output.script_pubkey)]["funded_count"] += 1
+                stats[sha256(output.script_pubkey)]["funded_sum"] += output.value
+            fees += sum(spent) - sum(output.value for output in tx.outputs) if position else 0
+            for script_hash in touched:
+                history[script_hash][tx.txid] = codec.history_score(height, position)
+                stats[script_hash]["tx_count"] += 1
+            txs[tx.txid] = tx.serialize()
+        claimed = sum(output.value for output in block.transactions[0].outputs)
+        minted += block_subsidy(height, REGTEST)
+        burned += block_subsidy(height, REGTEST) + fees - claimed
+    assert sum(value for value, _, _ in coins.values()) == minted - burned
+
+    stored_coins = {k: codec.decode_coin(v) for k, v in client.hgetall(keys.coins).items()}
+    assert {k: (coin.output.value, coin.output.script_pubkey, coin.height) for k, coin in stored_coins.items()} == coins
+    stored_spends = {k: codec.decode_spend(v) for k, v in client.hgetall(keys.spends).items()}
+    assert {k: (spend.txid, spend.vin) for k, spend in stored_spends.items()} == spends
+    stored_txs = {}
+    for txid, value in client.hgetall(keys.txs).items():
+        where = codec.decode_location(value)
+        raw = client.getrange(keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
+        stored_txs[txid] = raw
+    assert stored_txs == txs
+
+    prefix = keys.prefix + "script:"
+    by_kind: dict[str, dict[bytes, object]] = {"coins": {}, "history": {}, "stats": {}}
+    for name in client.scan_iter(match=prefix + "*", count=1000):
+        script_hex, kind = name.decode().removeprefix(prefix).split(":")
+        read = {
+            "coins": client.smembers,
+            "history": lambda key: {m: int(s) for m, s in client.zrange(key, 0, -1, withscores=True)},
+            "stats": lambda key: {f.decode(): int(v) for f, v in client.hgetall(key).items() if int(v)},
+        }[kind]
+        by_kind[kind][bytes.fromhex(script_hex)] = read(name)
+    coins_by_script: dict[bytes, set[bytes]] = defaultdict(set)
+    for outpoint, (_, script, _) in coins.items():
+        coins_by_script[sha256(script)].add(outpoint)
+    assert by_kind["coins"] == coins_by_script
+    assert by_kind["history"] == history
+    assert by_kind["stats"] == stats
+    _check_pool(client, keys, stored_txs)
+
+
+def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes]) -> None:
+    raw = client.hgetall(keys.pool_txs)
+    entries = {txid: codec.decode_pool_entry(value) for txid, value in client.hgetall(keys.pool_entries).items()}
+    txs = {txid: Transaction.parse(data) for txid, data in raw.items()}
+    assert entries.keys() == txs.keys() == set(client.zrange(keys.pool_order, 0, -1))
+    assert not txs.keys() & confirmed.keys(), "a transaction is confirmed or in the pool, never both"
+    everything = txs | {txid: Transaction.parse(data) for txid, data in confirmed.items()}
+    spent: dict[bytes, tuple[bytes, int]] = {}
+    scripts: dict[str, set[bytes]] = defaultdict(set)
+    coins = client.hgetall(keys.coins)
+    for txid, tx in txs.items():
+        for vin, txin in enumerate(tx.inputs):
+            assert txin.prevout.serialize() not in spent, "two transactions of the pool spend one coin"
+            spent[txin.prevout.serialize()] = (txid, vin)
+            assert txin.prevout.serialize() in coins or txin.prevout.txid in txs
+            output = everything[txin.prevout.txid].outputs[txin.prevout.vout]
+            scripts[keys.pool_script(sha256(output.script_pubkey))].add(txid)
+        for output in tx.outputs:
+            scripts[keys.pool_script(sha256(output.script_pubkey))].add(txid)
+    stored = {k: codec.decode_spend(v) for k, v in client.hgetall(keys.pool_spends).items()}
+    assert {k: (spend.txid, spend.vin) for k, spend in stored.items()} == spent
+    names = {name.decode() for name in client.scan_iter(match=keys.prefix + "pool:script:*", count=1000)}
+    assert {name: set(client.zrange(name, 0, -1)) for name in names} == scripts
+    totals = {name.decode(): int(value) for name, value in client.hgetall(keys.pool_stats).items()}
+    assert totals.get("count", 0) == len(txs)
+    assert totals.get("vsize", 0) == sum(entry.vsize for entry in entries.values())
+    assert totals.get("fees", 0) == sum(entry.fee for entry in entries.values())
+    assert totals.get("size", 0) == sum(tx.size for tx in txs.values())

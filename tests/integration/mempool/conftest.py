@@ -1,0 +1,86 @@
+"""A writer's node on a real Redis, driven without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import redis as redis_py
+
+from services.mempool.fork_choice import accept_block
+from services.mempool.node import Node
+from services.mempool.submissions import submit
+from shared.bus.events import BlockVerdict, TxSubmitted, TxVerdict
+from shared.chain.lease import Lease
+from shared.chain.redis_keys import Keys
+from shared.crypto.keys import PrivateKey
+from shared.params import REGTEST
+from shared.primitives.block import Block
+from shared.primitives.transaction import Transaction
+from tests.builders import Spendable, key, make_block, output_of, p2wpkh
+
+
+class Chain:
+    """A node, and short ways to mine on it and to submit to it."""
+
+    def __init__(self, client: redis_py.Redis) -> None:
+        self.client = client
+        self.keys = Keys(REGTEST.name)
+        self.miner = key("miner")
+        self.node = self.new_writer()
+        self.view = self.node.view
+
+    def new_writer(self) -> Node:
+        """A node of a newer epoch, loaded from Redis: what a standby becomes."""
+        self.client.delete(self.keys.writer)
+        epoch = Lease(self.client, self.keys).take()
+        assert epoch is not None
+        node = Node(self.client, self.keys, REGTEST)
+        node.load(epoch)
+        return node
+
+    def block(self, txs: Sequence[Transaction] = (), *, fees: int = 0, on: Block | None = None, **options) -> Block:
+        prev = self.node.index.tip if on is None else self.node.index.get(on.hash)
+        assert prev is not None
+        return make_block(prev.header, prev.height + 1, p2wpkh(self.miner), txs, fees=fees, **options)
+
+    def accept(self, block: Block) -> BlockVerdict:
+        return accept_block(self.node, block)
+
+    def mine(self, count: int = 1, txs: Sequence[Transaction] = (), *, fees: int = 0) -> list[Block]:
+        blocks = []
+        for _ in range(count):
+            block = self.block(txs, fees=fees)
+            verdict = self.accept(block)
+            assert verdict.accepted, verdict
+            assert not verdict.reason
+            blocks.append(block)
+            txs, fees = (), 0
+        return blocks
+
+    def submit(self, *txs: Transaction, test_only: bool = False, max_feerate: int | None = None) -> list[TxVerdict]:
+        message = TxSubmitted(
+            txs=tuple(tx.serialize().hex() for tx in txs), test_only=test_only, max_feerate=max_feerate
+        )
+        replies, _ = submit(self.node, [message])
+        return list(replies[0].verdicts)
+
+    def reward(self, block: Block, owner: PrivateKey | None = None) -> Spendable:
+        return output_of(block.transactions[0], 0, owner or self.miner)
+
+    def mature_coins(self, count: int = 1) -> list[Spendable]:
+        blocks = self.mine(count)
+        self.mine(REGTEST.coinbase_maturity)
+        return [self.reward(block) for block in blocks]
+
+    def dump(self) -> dict[bytes, bytes | None]:
+        """Everything in Redis, to compare states."""
+        return {name: self.client.dump(name) for name in sorted(self.client.keys("*"))}
+
+    def events(self) -> list[tuple[str, bytes]]:
+        return [(f[b"topic"].decode(), f[b"body"]) for _, f in self.client.xrange(self.keys.events)]
+
+
+@pytest.fixture
+def chain(redis: redis_py.Redis) -> Chain:
+    return Chain(redis)

@@ -1,0 +1,115 @@
+"""Random payments, blocks and reorganisations keep the books exact."""
+
+from __future__ import annotations
+
+import random
+
+import redis as redis_py
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.consensus.limits import COIN
+from shared.primitives.block import Block
+from shared.primitives.transaction import TxOut
+from tests.builders import Spendable, key, make_block, p2wpkh, spend
+from tests.integration.mempool.books import check_books
+from tests.integration.mempool.conftest import Chain
+
+OWNERS = [key(name) for name in ("alice", "bob", "carol", "dave")]
+DATA = b"\x6a\x04data"
+
+actions = st.one_of(
+    st.tuples(st.just("pay"), st.integers(0, 2**32)),
+    st.tuples(st.just("mine"), st.integers(0, 2**32)),
+    st.tuples(st.just("fork"), st.integers(0, 2**32)),
+    st.tuples(st.just("restart"), st.just(0)),
+)
+
+
+class Play:
+    """Does random things to a chain, and knows which keys own what."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.owners = {p2wpkh(owner): owner for owner in (*OWNERS, chain.miner)}
+        chain.mature_coins(6)
+
+    def coins(self) -> list[Spendable]:
+        height = self.chain.view.tip().height
+        return [
+            Spendable(item.outpoint, item.output, self.owners[item.output.script_pubkey])
+            for item in self.chain.view.script_unspent(list(self.owners))
+            if not item.is_coinbase or (item.height is not None and height - item.height >= 99)
+        ]
+
+    def pay(self, rng: random.Random) -> None:
+        coins = sorted(self.coins(), key=lambda coin: coin.outpoint)
+        coins = rng.sample(coins, min(len(coins), rng.randint(1, 3)))
+        total = sum(coin.output.value for coin in coins)
+        outputs = [TxOut(rng.randint(1_000, max(1_001, total // 4)), p2wpkh(rng.choice(OWNERS))) for _ in range(3)]
+        if rng.random() < 0.3:
+            outputs.append(TxOut(rng.choice([0, 1_000]), DATA))
+        rest = total - sum(output.value for output in outputs) - 2_000
+        if rest > 1_000:
+            self.chain.submit(spend(coins, [*outputs, TxOut(rest, p2wpkh(coins[0].owner))]))
+
+    def mine(self, rng: random.Random) -> None:
+        node = self.chain.node
+        count = rng.randint(0, len(node.pool))
+        items = sorted(node.pool, key=lambda item: item.record.entry.sequence)[:count]
+        chosen = node.pool.ancestors([item.tx.txid for item in items])
+        txs = [item.tx for item in chosen.values()]
+        txs.sort(key=lambda tx: len(node.pool.ancestors([tx.txid])))
+        fees = sum(item.fee for item in chosen.values())
+        claimed = fees - rng.choice([0, fees // 2])  # a miner may leave coins unclaimed
+        block = self.chain.block(txs, fees=claimed, tag=rng.randbytes(8))
+        assert self.chain.accept(block).accepted
+
+    def fork(self, rng: random.Random) -> None:
+        index = self.chain.node.index
+        depth = rng.randint(1, min(8, index.tip.height - 1))
+        base = index.best_at(index.tip.height - depth)
+        assert base is not None
+        header, height = base.header, base.height
+        for _ in range(depth + rng.randint(0, 1)):
+            height += 1
+            block: Block = make_block(header, height, p2wpkh(rng.choice(OWNERS)), tag=rng.randbytes(8))
+            header = block.header
+            assert self.chain.accept(block).accepted
+
+    def restart(self, rng: random.Random) -> None:
+        self.chain.node = self.chain.new_writer()
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(actions, min_size=5, max_size=40))
+def test_any_sequence_of_payments_blocks_and_reorganisations_keeps_the_books(
+    redis: redis_py.Redis, steps: list[tuple[str, int]]
+) -> None:
+    redis.flushall()
+    play = Play(Chain(redis))
+    for action, seed in steps:
+        getattr(play, action)(random.Random(seed))
+    check_books(redis)
+    assert set(play.chain.view.pool_txids()) == {item.tx.txid for item in play.chain.node.pool}
+    node = play.chain.new_writer()
+    assert {item.tx.txid: (item.parents, item.children) for item in node.pool} == {
+        item.tx.txid: (item.parents, item.children) for item in play.chain.node.pool
+    }
+
+
+def test_the_books_of_a_busy_chain_are_exact(redis: redis_py.Redis) -> None:
+    play = Play(Chain(redis))
+    rng = random.Random(2009)
+    for _ in range(150):
+        action = rng.choices(["pay", "mine", "fork"], [8, 3, 1])[0]
+        getattr(play, action)(rng)
+    check_books(redis)
+    tip = play.chain.node.index.tip
+    assert tip.chain_tx_count - tip.height - 1 > 20, "payments were confirmed"
+    assert b"block.disconnected" in {topic.encode() for topic, _ in play.chain.events()}
+    assert sum(coin.output.value for coin in play.coins()) > COIN
