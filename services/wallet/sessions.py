@@ -21,12 +21,21 @@ LIFETIME = 15 * 60.0
 _MAX_SESSIONS = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message for the next page; `kind` is `good`, `warn` or `bad`."""
+
+    kind: str
+    text: str
+    link: str = ""
+
+
 @dataclass(slots=True)
 class _Session:
     keys: dict[str, tuple[ExtendedKey, float]] = field(default_factory=dict, repr=False)
     """By wallet id: the account's key, and when it is forgotten."""
-    notices: list[tuple[str, str]] = field(default_factory=list)
-    """Messages for the next page: kind and text."""
+    notices: list[Notice] = field(default_factory=list)
+    """Messages for the next page."""
     expires: float = 0.0
 
 
@@ -90,14 +99,14 @@ class Sessions:
             if session:
                 session.keys.pop(wallet_id, None)
 
-    def add_notice(self, token: str, kind: str, text: str) -> None:
-        """Leave a message (`good`, `warn` or `bad`) for the next page of this session."""
+    def add_notice(self, token: str, notice: Notice) -> None:
+        """Leave a message for the next page of this session."""
         with self._lock:
             session = self._live(token) or self._add(token)
-            session.notices = [*session.notices[-4:], (kind, text)]
+            session.notices = [*session.notices[-4:], notice]
             session.expires = max(session.expires, self._clock() + 60.0)
 
-    def take_notices(self, token: str | None) -> list[tuple[str, str]]:
+    def take_notices(self, token: str | None) -> list[Notice]:
         """Return the messages for this page, once."""
         with self._lock:
             session = self._live(token)

@@ -149,17 +149,17 @@ class WalletStore:
 
         self._atomically(write, next_key)
 
-    def forget_send(self, wallet_id: str, txid: bytes, change_count: int) -> None:
-        """Undo `begin_send` for a transaction that was refused, so that a refusal changes nothing."""
-        next_key = self._of("next", wallet_id)
+    def forget_send(self, wallet: Wallet, txid: bytes, change_count: int) -> None:
+        """Undo `begin_send` for a transaction that was refused; `wallet` is the wallet as it was before."""
+        next_key = self._of("next", wallet.id)
 
         def write(pipe: Any) -> None:
             is_last = int(pipe.hget(next_key, "change")) == change_count
             pipe.multi()
-            if is_last and change_count:
-                pipe.hset(next_key, "change", change_count - 1)
-            pipe.hdel(self._of("sends", wallet_id), txid)
-            pipe.zrem(self._of("unmined", wallet_id), txid)
+            if is_last:
+                pipe.hset(next_key, "change", wallet.change_count)
+            pipe.hdel(self._of("sends", wallet.id), txid)
+            pipe.zrem(self._of("unmined", wallet.id), txid)
             pipe.hdel(self._senders, txid)
             pipe.srem(self._open, txid)
 

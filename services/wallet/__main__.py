@@ -1,0 +1,119 @@
+"""The wallet service: `python -m services.wallet`.
+
+Wires the parts together and runs them: HTTP server, inbox, the first start, and housekeeping, until SIGTERM or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+
+from services.wallet.app import create_wallet_app
+from services.wallet.attempts import Attempts
+from services.wallet.bootstrap import Bootstrap
+from services.wallet.handlers import Inbox, subscriptions
+from services.wallet.keystore import Keystore
+from services.wallet.ledger import Ledger
+from services.wallet.payments import Payments
+from services.wallet.service import WalletService
+from services.wallet.sessions import Sessions
+from services.wallet.store import WalletStore
+from shared import config, logs, params, shutdown
+from shared.backoff import backoff
+from shared.bus.broker import Broker
+from shared.bus.connect import connect
+from shared.bus.topics import WALLET_INBOX
+from shared.bus.worker import Worker
+from shared.chain import store as chain_store
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable, UnsafeStore
+from shared.logs import with_fields
+from shared.shutdown import ExitFlag
+from shared.web.server import HttpServer
+
+log = logging.getLogger("services.wallet")
+
+_HOUSEKEEPING_SECONDS = 30.0
+
+
+def main() -> int:
+    """Run the service; return the exit status."""
+    try:
+        settings = config.load()
+        chain = params.load(settings.chain)
+    except ConfigError as error:
+        print(f"wallet: {error}", file=sys.stderr)
+        return 2
+    logs.setup(settings, "wallet")
+    stop = ExitFlag()
+    shutdown.install(stop)
+    keys = Keys(chain.name)
+    client = chain_store.connect(settings.redis_url)
+    view = ChainView(client, keys)
+    broker = connect(settings)
+    attempts = Attempts()
+    sessions = Sessions()
+    store = WalletStore(client, keys)
+    ledger = Ledger(view, chain.coinbase_maturity)
+    wallets = WalletService(chain, store, ledger, Keystore(chain, attempts), broker, settings.mine_timeout)
+    payments = Payments(wallets, broker)
+    bootstrap = Bootstrap(wallets, view, settings.data_dir / chain.name, settings.creator_blocks, stop)
+    ready = {
+        "redis": lambda: view.tip().height >= 0,
+        "broker": broker.is_connected,
+        "bootstrap": bootstrap.is_done,
+    }
+    app = create_wallet_app(settings, wallets, payments, sessions, ready)
+    server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)
+    log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
+
+    threading.Thread(target=_keep_house, args=(stop, sessions, attempts), name="housekeeping", daemon=True).start()
+    try:
+        _until(lambda: chain_store.check_server(client), stop)
+        threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
+        _until(lambda: _run_inbox(broker, Inbox(wallets, view), stop), stop)
+    except UnsafeStore as error:
+        log.error("%s", error)
+        return 1
+    finally:
+        stop.set()
+        server.close()
+        broker.close()
+        log.info("stopped")
+    return 0
+
+
+def _keep_house(stop: ExitFlag, sessions: Sessions, attempts: Attempts) -> None:
+    while not stop.wait(_HOUSEKEEPING_SECONDS):
+        sessions.purge()
+        attempts.purge()
+
+
+def _until(work: Callable[[], None], stop: ExitFlag) -> None:
+    """Do `work` once; while Redis or the broker are away, wait and try again."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            work()
+        except (StoreUnavailable, BrokerUnavailable) as error:
+            log.warning("waiting: %s", error)
+            stop.wait(backoff(failures))
+            failures += 1
+        else:
+            return
+
+
+def _run_inbox(broker: Broker, inbox: Inbox, stop: ExitFlag) -> None:
+    """Handle facts until the exit flag is set."""
+    consumer = broker.consumer([WALLET_INBOX])
+    try:
+        Worker(broker, consumer, subscriptions(inbox), name="wallet", stop=stop).run()
+    finally:
+        consumer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

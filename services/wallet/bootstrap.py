@@ -1,0 +1,135 @@
+"""The first start of a chain: creates the wallet `creator` and has the blocks mined that give it mature coins.
+
+It runs beside the HTTP server, goes on where an interrupted start stopped, and is done by one instance only: a lease in
+Redis says which. The wallet's random password is written to a file first, so that it cannot be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.wallet.errors import Busy, MiningStopped, WalletExists
+from services.wallet.service import MAX_BLOCKS, WalletService
+from services.wallet.store import WalletStore
+from shared.backoff import backoff
+from shared.chain.view import ChainView
+from shared.errors import BrokerError, StoreUnavailable
+from shared.logs import with_fields
+from shared.shutdown import ExitFlag
+
+log = logging.getLogger(__name__)
+
+CREATOR = "creator"
+PASSWORD_FILE = "creator-password"  # noqa: S105 (the name of the file)
+_LEASE_SECONDS = 3.0
+_RENEW_SECONDS = 1.0
+
+
+class Bootstrap:
+    """Sees to the creator wallet and its first blocks; `is_done` is a readiness check."""
+
+    def __init__(self, wallets: WalletService, view: ChainView, directory: Path, blocks: int, stop: ExitFlag) -> None:
+        """`directory` is where the password goes; `blocks` is the height that the chain must reach, 0 for nothing."""
+        self._wallets = wallets
+        self._store: WalletStore = wallets.store
+        self._view = view
+        self._directory = directory
+        self._blocks = blocks
+        self._stop = stop
+        self._owner = uuid.uuid4().hex
+        self._done = threading.Event()
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._done.is_set()
+
+    def run(self) -> None:
+        """Do what is left; wait out whatever is not up yet. Returns when done, or when the exit flag is set."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if self._step():
+                    self._done.set()
+                    return
+                failures = 0
+            except (BrokerError, StoreUnavailable, Busy, MiningStopped) as error:
+                log.log(logging.INFO if failures > 3 else logging.DEBUG, "the first start has to wait: %s", error)
+                self._stop.wait(backoff(failures, base=0.05, cap=1.0))
+                failures += 1
+
+    def _step(self) -> bool:
+        """Do the next part; return whether everything is done."""
+        if self._blocks == 0 or self._store.is_bootstrapped():
+            return True
+        with self._lease() as is_ours:
+            if not is_ours:
+                self._stop.wait(0.1)
+                return False
+            if not self._store.exists(CREATOR):
+                self._create()
+            missing = self._blocks - self._view.tip().height
+            if missing > 0:
+                log.info("mining the first blocks", extra=with_fields(wallet=CREATOR, count=missing))
+                self._wallets.mine(CREATOR, min(missing, MAX_BLOCKS))
+                return False
+            self._store.set_bootstrapped()
+            return True
+
+    def _create(self) -> None:
+        path = self._directory / PASSWORD_FILE
+        is_new = write_once(path, secrets.token_urlsafe(18))
+        try:
+            self._wallets.create(CREATOR, path.read_text(encoding="utf-8").strip())
+        except WalletExists:
+            if is_new:  # an instance with other files made it, so this password opens nothing
+                path.unlink()
+            return
+        log.info("wallet created; its password is in a file", extra=with_fields(wallet=CREATOR, file=path))
+
+    @contextmanager
+    def _lease(self) -> Iterator[bool]:
+        """Hold the lease, renewing it while the body runs; yields False if another instance has it."""
+        if not self._store.hold_bootstrap(self._owner, _LEASE_SECONDS):
+            yield False
+            return
+        over = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(over,), name="bootstrap-lease", daemon=True)
+        renewing.start()
+        try:
+            yield True
+        finally:
+            over.set()
+            renewing.join()
+            self._store.release_bootstrap(self._owner)
+
+    def _renew(self, over: threading.Event) -> None:
+        while not over.wait(_RENEW_SECONDS):
+            try:
+                self._store.hold_bootstrap(self._owner, _LEASE_SECONDS)
+            except StoreUnavailable as error:
+                log.warning("cannot renew the lease on the first start: %s", error)
+
+
+def write_once(path: Path, text: str) -> bool:
+    """Write a new file that only its owner can read, whole or not at all; False if there is one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(temporary).unlink()
+    return True

@@ -1,0 +1,299 @@
+"""The wallet's pages: a list of wallets, and one page for each at `/<wallet id>`. All of it works without JavaScript.
+
+A payment takes two steps, so that what was typed is seen as it was understood: review, then confirm. Every form carries
+the session's token; whoever opens a form from elsewhere gets an explanation and nothing happens.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+
+from services.wallet.amounts import format_btc, format_feerate, parse_amount
+from services.wallet.errors import (
+    BadInput,
+    FeeChanged,
+    InsufficientFunds,
+    MiningStopped,
+    OutcomeUnknown,
+    TooManyAttempts,
+    UnknownWallet,
+    WalletError,
+)
+from services.wallet.ledger import merge_unmined
+from services.wallet.service import check_wallet_id
+from services.wallet.sessions import Notice
+from services.wallet.web import UNLOCK_MINUTES, Web, status_of
+from shared.errors import BrokerError, DecodeError
+from shared.primitives.hexes import display_hash, parse_display_hash
+from shared.web.app import problem
+
+_PAGE = 25
+
+
+class _StaleForm(Exception):
+    """The form does not carry this session's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Renders the pages."""
+
+    web: Web
+    explorer_url: str
+
+    def render(self, template: str, status: int = 200, **variables: Any) -> Response:
+        """Return a page whose forms belong to the browser's session."""
+        web = self.web
+        token = web.token()
+        is_new = token is None
+        token = token or web.sessions.new_token()
+        page = render_template(
+            template,
+            form_token=web.sessions.form_token(token),
+            notices=web.sessions.take_notices(token),
+            explorer_url=self.explorer_url,
+            unlock_minutes=UNLOCK_MINUTES,
+            **variables,
+        )
+        response = make_response(page, status)
+        if is_new:
+            web.set_token(response, token)
+        return response
+
+    def home(self, status: int = 200, *, wallet_id: str = "", error: WalletError | None = None) -> Response:
+        """Return the list of wallets with the form for a new one."""
+        ids = self.web.wallets.store.ids()
+        return self.render("wallets.html", status, ids=ids, wallet_id=wallet_id, error=error)
+
+    def offer(self, wallet_id: str, status: int = 200, error: WalletError | None = None) -> Response:
+        """Return the page that offers to create a wallet."""
+        return self.render("offer.html", status, wallet_id=wallet_id, error=error)
+
+    def wallet(self, wallet_id: str, status: int = 200, error: WalletError | None = None, where: str = "") -> Response:
+        """Return the wallet's page; `where` is the form that `error` belongs to."""
+        wallets, sessions = self.web.wallets, self.web.sessions
+        after = request.args.get("after") if request.method == "GET" else None
+        return self.render(
+            "wallet.html",
+            status,
+            info=wallets.info(wallet_id),
+            history=wallets.history(wallet_id, _PAGE, after),
+            is_later_page=after is not None,
+            unlocked_seconds=sessions.seconds_left(self.web.token(), wallet_id),
+            form=request.form,
+            error=error,
+            where=where,
+        )
+
+    def confirm(self, wallet_id: str, status: int = 200, error: WalletError | None = None) -> Response:
+        """Return the page that shows a payment as it was understood, and asks for the password."""
+        form = request.form
+        order = self.web.payments.order(form.get("to"), form.get("amount"), form.get("feerate"))
+        fee = self.web.payments.quote(wallet_id, order)
+        return self.render(
+            "confirm.html",
+            status,
+            wallet_id=wallet_id,
+            order=order,
+            fee=fee,
+            amount_text=format_btc(order.amount),
+            feerate_text=format_feerate(order.feerate),
+            request_id=form.get("request_id") or self.web.sessions.new_token(),
+            unlocked_seconds=self.web.sessions.seconds_left(self.web.token(), wallet_id),
+            error=error,
+        )
+
+    def check_form(self) -> None:
+        """Refuse a form that is not from one of this session's pages."""
+        if not self.web.sessions.is_form_token(self.web.token(), request.form.get("form_token", "")):
+            raise _StaleForm
+
+    def notice(self, kind: str, text: str, link: str = "") -> None:
+        """Leave a message for the next page."""
+        token = self.web.token()
+        if token:
+            self.web.sessions.add_notice(token, Notice(kind, text, link))
+
+
+def create_pages(web: Web, explorer_url: str) -> Blueprint:
+    """Return the blueprint of the pages."""
+    pages = Blueprint("pages", __name__)
+    show = _Pages(web, explorer_url)
+    wallets = web.wallets
+
+    @pages.before_request
+    def forms_are_ours() -> None:
+        if request.method == "POST":
+            show.check_form()
+
+    @pages.after_request
+    def never_stored(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    @pages.errorhandler(_StaleForm)
+    def stale_form(error: _StaleForm) -> Response:
+        text = "This page was no longer up to date, so nothing was done. Go back to the wallet and try again."
+        return problem(403, "Please try again", text, code="stale-form")
+
+    @pages.errorhandler(WalletError)
+    def refused(error: WalletError) -> Response:
+        response = problem(status_of(error), "That did not work", sentence(error), code=error.code)
+        if isinstance(error, TooManyAttempts):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    @pages.get("/")
+    def home() -> Response:
+        return show.home()
+
+    @pages.post("/")
+    def create() -> Response:
+        form = request.form
+        wallet_id = form.get("id", "").strip()
+        try:
+            if form.get("password") != form.get("password2"):
+                raise BadInput("password2", "passwords-differ", "the two passwords are not the same")
+            created = wallets.create(wallet_id, form.get("password"))
+        except WalletError as error:
+            if form.get("from") == "offer" and not wallets.store.exists(wallet_id):
+                return show.offer(wallet_id, status_of(error), error)
+            return show.home(status_of(error), wallet_id=wallet_id, error=error)
+        address = created.key.address(wallets.params.address)
+        return show.render("created.html", wallet_id=created.id, words=created.mnemonic.split(), address=address)
+
+    @pages.get("/<wallet_id>")
+    def wallet(wallet_id: str) -> Response:
+        try:
+            return show.wallet(wallet_id)
+        except UnknownWallet:
+            try:
+                return show.offer(check_wallet_id(wallet_id))
+            except BadInput as error:
+                return problem(404, "There is no such page", sentence(error), code="unknown-wallet")
+
+    @pages.get("/<wallet_id>/qr.svg")
+    def qr_code(wallet_id: str) -> Response:
+        current = wallets.load(wallet_id)
+        address = wallets.current_key(current).address(wallets.params.address)
+        return Response(_qr_svg(f"bitcoin:{address}"), content_type="image/svg+xml")
+
+    @pages.post("/<wallet_id>/review")
+    def review(wallet_id: str) -> Response:
+        try:
+            return show.confirm(wallet_id)
+        except (BadInput, InsufficientFunds) as error:
+            return show.wallet(wallet_id, status_of(error), error, "send")
+
+    @pages.post("/<wallet_id>/send")
+    def send(wallet_id: str) -> Response:
+        form = request.form
+        try:
+            order = web.payments.order(form.get("to"), form.get("amount"), form.get("feerate"))
+            fee = parse_amount(form.get("fee"))
+            account = web.signing_key(wallet_id, form.get("password"))
+            sent = web.payments.send(
+                wallet_id, order, account, expected_fee=fee, request_id=form.get("request_id", "")[:100]
+            )
+        except (BadInput, InsufficientFunds) as error:
+            return show.wallet(wallet_id, status_of(error), error, "send")
+        except OutcomeUnknown as error:
+            return _see(wallet_id, "sent", error.txid_hex)
+        except FeeChanged as error:
+            return show.confirm(wallet_id, status_of(error), error)
+        except WalletError as error:
+            if isinstance(error, UnknownWallet):
+                raise
+            return show.confirm(wallet_id, status_of(error), error)
+        return _see(wallet_id, "sent", sent.txid_hex)
+
+    @pages.get("/<wallet_id>/sent/<txid_hex>")
+    def sent(wallet_id: str, txid_hex: str) -> Response:
+        current = wallets.load(wallet_id)
+        try:
+            txid = parse_display_hash(txid_hex)
+        except DecodeError:
+            return problem(404, "There is no such page", "this is not a txid")
+        records = wallets.store.sends(current.id, [txid])
+        if txid not in records:
+            return problem(404, "There is no such payment", f"wallet {current.id} has sent no transaction {txid_hex}")
+        entry = wallets.ledger.transaction(wallets.keys(current), txid)
+        entry = merge_unmined([entry] if entry else [], records)[0]
+        return show.render("sent.html", wallet_id=current.id, send=records[txid], entry=entry)
+
+    @pages.post("/<wallet_id>/unlock")
+    def unlock(wallet_id: str) -> Response:
+        try:
+            token = web.unlock(wallet_id, request.form.get("password"))
+        except WalletError as error:
+            if isinstance(error, UnknownWallet):
+                raise
+            return show.wallet(wallet_id, status_of(error), error, "unlock")
+        response = _see(wallet_id)
+        web.set_token(response, token)
+        text = f"Unlocked for {UNLOCK_MINUTES} minutes in this browser."
+        web.sessions.add_notice(token, Notice("good", text))
+        return response
+
+    @pages.post("/<wallet_id>/lock")
+    def lock(wallet_id: str) -> Response:
+        web.sessions.lock(web.token(), wallets.load(wallet_id).id)
+        show.notice("good", "Locked.")
+        return _see(wallet_id)
+
+    @pages.post("/<wallet_id>/mine")
+    def mine(wallet_id: str) -> Response:
+        try:
+            blocks = wallets.mine(wallet_id, 1)
+        except (MiningStopped, BrokerError) as error:
+            show.notice("bad", f"No block was mined: {error}.")
+        else:
+            show.notice("good", "Mined a block that pays this wallet.", f"{explorer_url}/block/{blocks[-1]}")
+        return _see(wallet_id)
+
+    @pages.post("/<wallet_id>/addresses")
+    def new_address(wallet_id: str) -> Response:
+        wallets.new_address(wallet_id)
+        show.notice("good", "Here is a new address. The older ones stay yours.")
+        return _see(wallet_id)
+
+    @pages.post("/<wallet_id>/export")
+    def export(wallet_id: str) -> Response:
+        try:
+            pem = wallets.export_key(wallet_id, request.form.get("password"))
+        except WalletError as error:
+            if isinstance(error, UnknownWallet):
+                raise
+            return show.wallet(wallet_id, status_of(error), error, "export")
+        response = Response(pem, content_type="application/x-pem-file")
+        response.headers["Content-Disposition"] = f'attachment; filename="{quote(wallet_id)}.pem"'
+        return response
+
+    for function in (display_hash, format_btc, sentence):
+        pages.add_app_template_filter(function)
+    return pages
+
+
+def sentence(error: object) -> str:
+    """Return the text of an error as a sentence."""
+    text = str(error)
+    return text[:1].upper() + text[1:] + "."
+
+
+def _see(wallet_id: str, *more: str) -> Response:
+    """Send the browser on with a GET, so that going back or reloading repeats nothing."""
+    path = url_for("pages.wallet", wallet_id=wallet_id)
+    return make_response(redirect("/".join((path, *more)), code=303))
+
+
+def _qr_svg(text: str) -> bytes:
+    import segno  # only who looks at a page with a code waits for it
+
+    buffer = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(buffer, kind="svg", border=2, scale=4, xmldecl=False)
+    return buffer.getvalue()

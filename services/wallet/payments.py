@@ -1,0 +1,220 @@
+"""Paying: plan, confirm, sign, record, submit, and the verdict.
+
+One payment of a wallet at a time in this process. Another process (or another wallet with the same words) can still
+take the same coins first; then the mempool refuses ours, and it is built once more from what is left. A payment is
+recorded before it is submitted: whatever happens then, the wallet knows of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from services.wallet.accounts import Branch
+from services.wallet.amounts import MIN_FEERATE, format_btc, parse_amount, parse_feerate
+from services.wallet.builder import build_payment, sign_payment
+from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
+from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
+from services.wallet.payee import Payee, parse_payee
+from services.wallet.service import WalletService
+from services.wallet.store import Send, Wallet
+from shared.bus.broker import Broker
+from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.crypto.bip32 import ExtendedKey
+from shared.crypto.keys import PrivateKey
+from shared.errors import BrokerError, BrokerUnavailable, RequestFailed, Unroutable
+from shared.logs import with_fields
+from shared.primitives.transaction import Transaction, TxOut
+from shared.reasons import Reason
+from shared.script.standard import dust_threshold
+
+log = logging.getLogger(__name__)
+
+VERDICT_TIMEOUT = 15.0
+_TAKEN = frozenset({Reason.TXN_MEMPOOL_CONFLICT, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS})
+"""Verdicts that say: someone else spent these coins first."""
+_KNOWN = frozenset({Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_ALREADY_KNOWN})
+_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A payment as asked for, checked field by field. Amounts in satoshis, `feerate` per 1,000 virtual bytes."""
+
+    payee: Payee
+    amount: int
+    feerate: int
+
+    @property
+    def output(self) -> TxOut:
+        """The output that pays."""
+        return TxOut(self.amount, self.payee.script_pubkey)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A payment that the mempool accepted."""
+
+    txid_hex: str
+    amount: int
+    fee: int
+    change: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    selection: Selection
+    change_script: bytes
+    change_count: int
+    """Change keys in use once this is sent."""
+    tip_height: int
+
+
+class Payments:
+    """Makes the payments of all wallets of this process."""
+
+    def __init__(
+        self,
+        wallets: WalletService,
+        broker: Broker,
+        clock: Callable[[], float] = time.time,
+        timeout: float = VERDICT_TIMEOUT,
+    ) -> None:
+        self._wallets = wallets
+        self._broker = broker
+        self._clock = clock
+        self._timeout = timeout
+        self._locks: dict[str, threading.Lock] = {}
+        self._answers: OrderedDict[tuple[str, str], Sent | OutcomeUnknown] = OrderedDict()
+
+    def order(self, to: object, amount: object, feerate: object = None) -> Order:
+        """Return the order of three fields of a form or request; `BadInput` names the one that is wrong."""
+        payee = parse_payee(to, self._wallets.params.address)
+        if amount in (None, "") and payee.amount is not None:
+            sats = payee.amount
+        else:
+            sats = parse_amount(amount)
+        if payee.amount not in (None, sats):
+            text = f"the payment link asks for {format_btc(payee.amount or 0)} BTC, not {format_btc(sats)}"
+            raise BadInput("amount", "amount-differs", text)
+        rate = MIN_FEERATE if feerate in (None, "") else parse_feerate(feerate)
+        order = Order(payee, sats, rate)
+        dust = dust_threshold(order.output)
+        if sats < dust:
+            raise BadInput(
+                "amount", "amount-dust", f"the amount is dust: to this payee it must be at least {format_btc(dust)} BTC"
+            )
+        return order
+
+    def quote(self, wallet_id: str, order: Order) -> int:
+        """Return the fee that the payment would have now. Raises `InsufficientFunds`."""
+        return self._plan(self._wallets.load(wallet_id), order).selection.fee
+
+    def send(
+        self,
+        wallet_id: str,
+        order: Order,
+        account: ExtendedKey,
+        *,
+        expected_fee: int | None = None,
+        request_id: str | None = None,
+    ) -> Sent:
+        """Pay, and return once the mempool has accepted it.
+
+        `expected_fee` refuses any other fee (`FeeChanged`). A `request_id` seen before pays nothing again: the first
+        answer is returned. Raises `InsufficientFunds`, `Refused` (nothing changed), `OutcomeUnknown` or
+        `BrokerUnavailable` (nothing changed).
+        """
+        with self._one_at_a_time(wallet_id):
+            answer = self._answers.get((wallet_id, request_id or ""))
+            if answer is None:
+                answer = self._send(wallet_id, order, account, expected_fee)
+                if request_id:
+                    self._remember(wallet_id, request_id, answer)
+        if isinstance(answer, OutcomeUnknown):
+            raise answer
+        return answer
+
+    def _plan(self, wallet: Wallet, order: Order) -> _Plan:
+        account = self._wallets.account(wallet)
+        change = account.key(Branch.CHANGE, wallet.change_count).script_pubkey
+        coins, tip_height = self._wallets.ledger.spendable(self._wallets.keys(wallet))
+        selection = select_coins(coins, order.output, change, order.feerate)
+        return _Plan(selection, change, wallet.change_count + bool(selection.change), tip_height)
+
+    def _remember(self, wallet_id: str, request_id: str, answer: Sent | OutcomeUnknown) -> None:
+        self._answers[wallet_id, request_id] = answer
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+
+    def _send(
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None
+    ) -> Sent | OutcomeUnknown:
+        try:
+            return self._send_once(wallet_id, order, account, expected_fee)
+        except Refused as refused:
+            if refused.reason not in _TAKEN:
+                raise
+            log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
+            return self._send_once(wallet_id, order, account, expected_fee)
+
+    def _send_once(
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None
+    ) -> Sent | OutcomeUnknown:
+        if not self._broker.is_connected():
+            raise BrokerUnavailable("the broker is away; nothing was sent")
+        wallet = self._wallets.load(wallet_id)
+        plan = self._plan(wallet, order)
+        selection = plan.selection
+        if expected_fee not in (None, selection.fee):
+            raise FeeChanged(selection.fee)
+        unsigned = build_payment(selection, order.output, plan.change_script, plan.tip_height)
+        tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
+        send = Send(order.payee.address, order.amount, selection.fee, selection.change, int(self._clock()))
+        if not self._submit(wallet, tx, send, plan.change_count):
+            return OutcomeUnknown(tx.txid_hex)
+        return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
+
+    def _submit(self, wallet: Wallet, tx: Transaction, send: Send, change_count: int) -> bool:
+        """Record the transaction and hand it to the mempool; return whether it is known to be accepted."""
+        store = self._wallets.store
+        store.begin_send(wallet.id, tx.txid, send, change_count)
+        fields = with_fields(wallet=wallet.id, txid=tx.txid_hex)
+        try:
+            verdict = self._verdict(tx)
+        except Unroutable:  # no queue took it
+            store.forget_send(wallet, tx.txid, change_count)
+            raise
+        except BrokerError as error:
+            log.warning("no verdict on a payment: %s", error, extra=fields)
+            return False
+        if not verdict.accepted and verdict.reason not in _KNOWN:
+            store.forget_send(wallet, tx.txid, change_count)
+            log.info("payment refused: %s", verdict.reason, extra=fields)
+            raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
+        log.info("payment accepted", extra=fields)
+        return True
+
+    def _verdict(self, tx: Transaction) -> TxVerdict:
+        reply = self._broker.request(TxSubmitted(txs=(tx.serialize().hex(),)), timeout=self._timeout)
+        if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != 1:
+            raise RequestFailed(f"unexpected answer to a submission: {type(reply).__name__}")
+        return reply.verdicts[0]
+
+    @contextmanager
+    def _one_at_a_time(self, wallet_id: str) -> Iterator[None]:
+        with self._locks.setdefault(wallet_id, threading.Lock()):
+            yield
+
+
+def _private_key(account: ExtendedKey, coin: SpendableCoin) -> PrivateKey:
+    private_key = account.child(coin.branch).child(coin.index).private_key
+    if private_key is None:
+        raise Locked
+    return private_key

@@ -1,0 +1,83 @@
+"""What API and pages share: the services behind them, the session cookie, and which HTTP status an error is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Response, request
+
+from services.wallet.errors import (
+    BadInput,
+    Busy,
+    FeeChanged,
+    InsufficientFunds,
+    Locked,
+    MiningStopped,
+    OutcomeUnknown,
+    Refused,
+    TooManyAttempts,
+    UnknownWallet,
+    WalletError,
+    WalletExists,
+    WrongPassword,
+)
+from services.wallet.payments import Payments
+from services.wallet.service import WalletService
+from services.wallet.sessions import LIFETIME, Sessions
+from shared.crypto.bip32 import ExtendedKey
+
+_STATUS: dict[type[WalletError], int] = {
+    BadInput: 400,
+    Locked: 401,
+    WrongPassword: 403,
+    UnknownWallet: 404,
+    WalletExists: 409,
+    FeeChanged: 409,
+    InsufficientFunds: 422,
+    Refused: 422,
+    TooManyAttempts: 429,
+    Busy: 503,
+    MiningStopped: 503,
+    OutcomeUnknown: 504,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the HTTP handlers work with."""
+
+    wallets: WalletService
+    payments: Payments
+    sessions: Sessions
+    cookie: str
+    """Name of the session cookie; wallets on other ports of the same host have cookies of their own."""
+
+    def token(self) -> str | None:
+        """Return the session's cookie."""
+        return request.cookies.get(self.cookie)
+
+    def set_token(self, response: Response, token: str) -> None:
+        """Give the browser the session's cookie: not for scripts, not for requests from other sites."""
+        response.set_cookie(
+            self.cookie, token, httponly=True, samesite="Strict", secure=request.is_secure, path="/", max_age=None
+        )
+
+    def unlock(self, wallet_id: str, password: object) -> str:
+        """Unlock the wallet for this session; return the cookie to go on with."""
+        return self.sessions.unlock(self.token(), wallet_id, self.wallets.open(wallet_id, password))
+
+    def signing_key(self, wallet_id: str, password: object) -> ExtendedKey:
+        """Return the account's private key by password, or by the session if there is none. Raises `Locked`."""
+        if password in (None, ""):
+            key = self.sessions.key(self.token(), wallet_id)
+            if key is not None:
+                return key
+        return self.wallets.open(wallet_id, password)
+
+
+UNLOCK_MINUTES = int(LIFETIME // 60)
+
+
+def status_of(error: WalletError) -> int:
+    """Return the HTTP status of a refusal."""
+    return _STATUS[type(error)]
