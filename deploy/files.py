@@ -14,15 +14,20 @@ def make_private_dir(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file's content in one step, so that a reader never sees half of it."""
+def write_atomically(path: Path, text: str, owner: int | None = None) -> None:
+    """Replace a file in one step, so that a reader never sees half of it; only its owner may read it.
+
+    Root may give it to another user by uid.
+    """
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+        if owner is not None:
+            os.fchown(file.fileno(), owner, owner)
     new.replace(path)
 
 

@@ -1,0 +1,121 @@
+"""Who may do what on the deployed Redis and RabbitMQ: users, permissions and policies, least privilege.
+
+`container_setup` writes them out. Only the mempool service writes chain state, only the wallet service sees `wallet:*`,
+and a miner has no Redis at all: it may take templates and publish solutions, nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, Topic
+
+VHOST = "warren"
+
+REDIS_RULES: Mapping[str, str] = {
+    # `[^w]` keeps readers from `wallet:*`, and from the writer's lease.
+    "mempool": "~{warren:*}:[^w]* ~{warren:*}:writer* +@all -@admin -@dangerous +info",
+    "wallet": "%R~{warren:*}:[^w]* ~{warren:*}:wallet:* +@all -@admin -@dangerous +info",
+    "explorer": "%R~{warren:*}:[^w]* +@read +@connection +@transaction +info -@dangerous +info",
+}
+"""ACL rules of each Redis user; the user `health` may only ping, `default` is off."""
+
+_MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
+    "mempool": tuple(Topic),
+    "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
+    "explorer": (Topic.TX_SUBMITTED,),
+    "miner": (Topic.BLOCK_MINED,),
+}
+_QUEUES: Mapping[str, str] = {
+    "mempool": f"{re.escape(MEMPOOL_BLOCKS.name)}|{re.escape(MEMPOOL_TXS.name)}",
+    "wallet": re.escape(WALLET_INBOX.name),
+    "explorer": r"explorer\..*",
+    "miner": r"miner\..*",
+}
+
+_HELD_TXS = 500_000
+"""Submitted transactions that may wait; more are refused at the publisher."""
+_HELD_FACTS = 100_000
+"""Messages that a slow explorer or miner may fall behind by before it loses the oldest."""
+_HELD_DEAD = 100_000
+_TWO_WEEKS_MS = 14 * 24 * 3600 * 1000
+
+
+def redis_acl(passwords: Mapping[str, str]) -> str:
+    """Return Redis's ACL file; passwords are in it as SHA-256 only."""
+    lines = ["user default off", "user health on nopass +ping"]
+    for user, rules in REDIS_RULES.items():
+        digest = hashlib.sha256(passwords[user].encode()).hexdigest()
+        lines.append(f"user {user} on #{digest} resetchannels {rules}")
+    return "\n".join(lines) + "\n"
+
+
+def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Return what RabbitMQ loads at start: the virtual host, users, permissions and policies."""
+    return {
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {
+                "name": user,
+                "password_hash": rabbitmq_hash(passwords[user], os.urandom(4)),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+            for user in _QUEUES
+        ],
+        "permissions": [_permission(user) for user in _QUEUES],
+        "topic_permissions": [
+            {
+                "user": user,
+                "vhost": VHOST,
+                "exchange": EXCHANGE,
+                "write": _any_of(*map(re.escape, topics)),
+                "read": _any_of(re.escape(Topic.BLOCK_TEMPLATE)) if user == "miner" else ".*",
+            }
+            for user, topics in _MAY_PUBLISH.items()
+        ],
+        "policies": [
+            # The worker dead-letters what keeps failing long before; this is for what kills the whole process.
+            _policy("durable", r"^(mempool\.blocks|wallet\.inbox)$", {"delivery-limit": 20}),
+            _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
+            _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
+            _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
+        ],
+    }
+
+
+def rabbitmq_hash(password: str, salt: bytes) -> str:
+    """Return a password as RabbitMQ stores it: base64 of a 4-byte salt and SHA-256 of salt and password."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _permission(user: str) -> dict[str, str]:
+    own, shared = _QUEUES[user], f"{re.escape(EXCHANGE)}|{re.escape(DEAD_LETTER_EXCHANGE)}"
+    return {
+        "user": user,
+        "vhost": VHOST,
+        "configure": _any_of(own, shared),
+        # The default exchange carries replies to requests.
+        "write": _any_of(own, shared, r"amq\.default") if user == "mempool" else _any_of(own, shared),
+        "read": _any_of(own, shared),
+    }
+
+
+def _any_of(*patterns: str) -> str:
+    return f"^({'|'.join(patterns)})$"
+
+
+def _policy(name: str, pattern: str, definition: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "vhost": VHOST,
+        "pattern": pattern,
+        "apply-to": "queues",
+        "priority": 0,
+        "definition": dict(definition),
+    }
