@@ -7,7 +7,7 @@ arrives twice, late or out of order does no harm, and a missed one is made up fo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Inbox:
         self._reconcile(self._wallets.store.open_sends(), {})
         connected = [incoming.message for incoming in batch if isinstance(incoming.message, BlockConnected)]
         if connected:
-            self._log_receipts(min(message.height for message in connected))
+            self._log_receipts({message.height for message in connected})
         return [None] * len(batch)
 
     def _reconcile(self, sends: Mapping[bytes, tuple[str, Send]], removals: Mapping[bytes, Removal]) -> None:
@@ -76,10 +76,10 @@ class Inbox:
                 closed.append(txid)
         self._wallets.store.update_sends(changed, closed)
 
-    def _log_receipts(self, from_height: int) -> None:
+    def _log_receipts(self, heights: Set[int]) -> None:
         for wallet_id in self._wallets.store.ids():
             wallet = self._wallets.load(wallet_id)
-            entries = self._wallets.ledger.confirmed_since(self._wallets.keys(wallet), from_height, _LOGGED_PER_WALLET)
+            entries = self._wallets.ledger.confirmed_at(self._wallets.keys(wallet), heights, _LOGGED_PER_WALLET)
             amounts = [entry.amount for entry in entries if entry.amount > 0]
             if amounts:
                 fields = with_fields(wallet=wallet_id, sats=sum(amounts), transactions=len(amounts))

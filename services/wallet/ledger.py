@@ -6,7 +6,7 @@ of its history.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -147,11 +147,11 @@ class Ledger:
 
         return self._view.consistent(read)
 
-    def confirmed_since(self, keys: Sequence[WalletKey], height: int, limit: int) -> list[HistoryEntry]:
-        """Return the newest transactions, up to `limit`, in blocks from this height on that touch these keys."""
+    def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
+        """Return those of the newest `limit` transactions of these keys that are in blocks of these heights."""
         scripts = {key.script_pubkey for key in keys}
         items = self._view.scripts_history([script_hash(script) for script in scripts], limit)
-        recent = [item.txid for item in items if item.height >= height]
+        recent = [item.txid for item in items if item.height in heights]
         return self._entries(self._view.transactions(recent), scripts)
 
     def transaction(self, keys: Sequence[WalletKey], txid: bytes) -> HistoryEntry | None:
