@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from shared.chain.codec import PoolEntry
 
@@ -12,6 +14,7 @@ MIN_FEERATE = 1.0
 """Satoshis per virtual byte: what is enough where blocks have room."""
 BLOCK_VSIZE = 1_000_000
 _BIN_VSIZE = 50_000
+_BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def feerate(entry: PoolEntry) -> float:
@@ -34,6 +37,29 @@ def fee_histogram(entries: Iterable[PoolEntry]) -> list[tuple[float, int]]:
     if size:
         histogram.append((last_rate, size))
     return histogram
+
+
+@dataclass(frozen=True, slots=True)
+class FeeBand:
+    """The pool's transactions that pay from `low` up to less than `high` sat/vB (None: any more than `low`)."""
+
+    low: int
+    high: int | None
+    count: int
+    vsize: int
+
+
+def fee_bands(entries: Iterable[PoolEntry]) -> list[FeeBand]:
+    """Return the pool by feerate, best payers first, without empty bands at either end."""
+    sizes: list[list[int]] = [[] for _ in _BAND_STARTS]
+    for entry in entries:
+        sizes[bisect_right(_BAND_STARTS, feerate(entry)) - 1].append(entry.vsize)
+    ends = (*_BAND_STARTS[1:], None)
+    bands = [
+        FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(_BAND_STARTS, ends, sizes, strict=True)
+    ]
+    used = [index for index, band in enumerate(bands) if band.count]
+    return bands[used[0] : used[-1] + 1][::-1] if used else []
 
 
 def fee_estimates(entries: Iterable[PoolEntry]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 from services.explorer import serialize
 from services.explorer.arguments import read_address, read_hash, read_number
 from services.explorer.esplora import TXS_PER_PAGE, Esplora
-from services.explorer.fees import fee_estimates, fee_histogram
+from services.explorer.fees import fee_bands, fee_estimates
 from services.explorer.handlers import Feed
 from services.explorer.miners import miner_name
 from services.explorer.reads import BlockInfo, ChainReads, TxInfo
@@ -145,13 +145,13 @@ class Pages:
         stats, entries, recent = self._reads.snapshot(
             lambda: (self._reads.pool_stats(), self._reads.pool_entries(), self._reads.recent(POOL_TXS))
         )
-        histogram = fee_histogram(entries.values())
+        bands = fee_bands(entries.values())
         return render_template(
             "pool.html",
             pool=stats,
             txs=[(serialize.recent_json(record.tx, record.pool), record.pool) for record in recent if record.pool],
-            histogram=histogram,
-            largest_bin=max((size for _, size in histogram), default=0),
+            bands=bands,
+            largest_band=max((band.vsize for band in bands), default=0),
             estimates=fee_estimates(entries.values()),
         )
 
@@ -163,13 +163,13 @@ class Pages:
                 tip = self._reads.tip().height
                 if height <= tip:
                     return _go_to("pages.block", block_hash=display_hash(self._reads.block_hash(height)))
-                tried: tuple[str, ...] = (f"a height, but the chain ends at {tip}",)
+                tried: tuple[str, ...] = (f"As a height: the chain ends at {tip}",)
             case HashQuery(found):
                 if self._reads.find_block(found) is not None:
                     return _go_to("pages.block", block_hash=display_hash(found))
                 if self._reads.find_tx(found) is not None:
                     return _go_to("pages.tx", txid=display_hash(found))
-                tried = ("a block hash, but no such block is known", "a txid, but no such transaction is known")
+                tried = ("As a block hash: no such block is known", "As a txid: no such transaction is known")
             case AddressQuery(address):
                 return _go_to("pages.address", name=address)
             case Unclear(reasons):

@@ -52,20 +52,21 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
     number = text.removeprefix("#").replace(",", "")
     if number.isascii() and number.isdigit() and len(number) <= _MAX_HEIGHT_DIGITS:
         return HeightQuery(int(number))
-    tried = ["a height, but it is not a number"]
+    tried = ["As a height: it is not a number"]
     try:
         return HashQuery(parse_display_hash(text))
     except DecodeError as error:
-        tried.append(f"a block hash or txid, but {error}")
+        tried.append(f"As a block hash or txid: {error}")
     if len(text) in _KEY_DIGITS:
         try:
             return AddressQuery(_key_address(text, prefix))
         except DecodeError as error:
-            tried.append(f"a public key, but {error}")
+            tried.append(f"As a public key: {error}")
     try:
         decode_address(text, prefix)
     except DecodeError as error:
-        tried.append(f"an address, but {error}")
+        reason = str(error).removeprefix("not an address: ")
+        tried.append(f"As an address: {reason}")
         return Unclear(tuple(tried))
     return AddressQuery(text)
 
