@@ -48,7 +48,7 @@ def test_the_first_payment_of_bitcoin_parses():
 def test_the_segwit_example_of_bip143_parses():
     raw = bytes.fromhex(SEGWIT_PAYMENT)
     tx = Transaction.parse(raw)
-    assert tx.txid_hex == "e8151a2af31c368a35053ddd4bebb285d42fc5bf1cd2b5b1c3a9f3ae1ee7bc0e"
+    assert tx.txid_hex == "e8151a2af31c368a35053ddd4bdb285a8595c769a3ad83e0fa02314a602d4609"
     assert tx.has_witness
     assert tx.inputs[0].witness == ()
     assert [len(item) for item in tx.inputs[1].witness] == [71, 33]

@@ -1,0 +1,126 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.crypto.keys import PrivateKey
+from shared.primitives.transaction import TxOut
+from shared.script.opcodes import OP_CHECKMULTISIG, OP_CHECKSIG, OP_RETURN
+from shared.script.script import push_data, push_number
+from shared.script.standard import (
+    P2A_SCRIPT,
+    ScriptType,
+    classify,
+    dust_threshold,
+    is_p2pkh,
+    is_p2sh,
+    is_unspendable,
+    is_witness_program,
+    p2pkh_script,
+    p2sh_script,
+    p2tr_script,
+    p2wpkh_script,
+    p2wsh_script,
+    witness_program,
+)
+
+KEY = PrivateKey.from_bytes(b"\x05" * 32).public_key
+H20, H32 = b"\x14" * 20, b"\x20" * 32
+
+
+def _multisig(required, keys, total=None):
+    total = len(keys) if total is None else total
+    pushes = b"".join(map(push_data, keys))
+    return push_number(required) + pushes + push_number(total) + bytes([OP_CHECKMULTISIG])
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "parts"),
+    [
+        (p2pkh_script(H20), "pubkeyhash", [H20]),
+        (p2sh_script(H20), "scripthash", [H20]),
+        (p2wpkh_script(H20), "witness_v0_keyhash", [H20]),
+        (p2wsh_script(H32), "witness_v0_scripthash", [H32]),
+        (p2tr_script(H32), "witness_v1_taproot", [H32]),
+        (P2A_SCRIPT, "anchor", []),
+        (b"\x52\x20" + H32, "witness_unknown", [b"\x02", H32]),
+        (b"\x51\x14" + H20, "witness_unknown", [b"\x01", H20]),
+        (b"\x00\x15" + bytes(21), "nonstandard", []),
+        (push_data(KEY.compressed) + b"\xac", "pubkey", [KEY.compressed]),
+        (push_data(KEY.uncompressed) + b"\xac", "pubkey", [KEY.uncompressed]),
+        (push_data(b"\x05" + bytes(32)) + b"\xac", "nonstandard", []),
+        (b"\x6a", "nulldata", []),
+        (b"\x6a" + push_data(b"hello"), "nulldata", []),
+        (b"\x6a\xac", "nonstandard", []),
+        (b"\x6a\x05", "nonstandard", []),
+        (_multisig(1, [KEY.compressed]), "multisig", [b"\x01", KEY.compressed, b"\x01"]),
+        (
+            _multisig(2, [KEY.compressed, KEY.uncompressed, KEY.compressed]),
+            "multisig",
+            [b"\x02", KEY.compressed, KEY.uncompressed, KEY.compressed, b"\x03"],
+        ),
+        (_multisig(17, [KEY.compressed] * 20), "multisig", [b"\x11", *[KEY.compressed] * 20, b"\x14"]),
+        (_multisig(2, [KEY.compressed]), "nonstandard", []),
+        (_multisig(0, [KEY.compressed]), "nonstandard", []),
+        (_multisig(1, [KEY.compressed], total=2), "nonstandard", []),
+        (_multisig(1, [b"\x02"]), "nonstandard", []),
+        (_multisig(1, [KEY.compressed] * 21), "nonstandard", []),
+        (b"\x01\x01" + push_data(KEY.compressed) + b"\x51\xae", "nonstandard", []),
+        (b"\xae", "nonstandard", []),
+        (b"", "nonstandard", []),
+        (b"\x05\xae", "nonstandard", []),
+        (p2pkh_script(H20) + b"\x61", "nonstandard", []),
+    ],
+)
+def test_scripts_are_classified_as_in_core(script, kind, parts):
+    assert classify(script) == (ScriptType(kind), parts)
+
+
+@given(st.binary(max_size=120))
+def test_any_bytes_have_a_kind(script):
+    kind, _ = classify(script)
+    assert is_p2pkh(script) == (kind is ScriptType.PUBKEYHASH)
+    assert is_p2sh(script) == (kind is ScriptType.SCRIPTHASH)
+
+
+@given(st.integers(0, 16), st.binary(min_size=1, max_size=41))
+def test_witness_programs_have_2_to_40_bytes(version, program):
+    script = push_number(version) + bytes([len(program)]) + program
+    expected = (version, program) if 2 <= len(program) <= 40 else None
+    assert witness_program(script) == expected
+    assert is_witness_program(script) is (expected is not None)
+
+
+@pytest.mark.parametrize("script", ["", "00", "5114", "4f020000", "6102aabb", "0003aabb", "00024142ff", "4c020000"])
+def test_what_only_resembles_a_witness_program_is_none(script):
+    assert witness_program(bytes.fromhex(script)) is None
+
+
+def test_unspendable_outputs_are_op_return_or_too_long():
+    assert is_unspendable(bytes([OP_RETURN]))
+    assert is_unspendable(bytes([OP_RETURN, OP_CHECKSIG]))
+    assert is_unspendable(bytes(10_001))
+    assert not is_unspendable(bytes(10_000))
+    assert not is_unspendable(b"")
+
+
+@pytest.mark.parametrize(
+    ("script", "threshold"),
+    [
+        (p2pkh_script(H20), 546),
+        (p2sh_script(H20), 540),
+        (p2wpkh_script(H20), 294),
+        (p2wsh_script(H32), 330),
+        (p2tr_script(H32), 330),
+        (P2A_SCRIPT, 240),
+        (bytes([OP_RETURN]), 0),
+    ],
+)
+def test_dust_thresholds_are_those_of_core(script, threshold):
+    assert dust_threshold(TxOut(0, script)) == threshold
+
+
+def test_the_dust_threshold_follows_the_feerate_and_rounds_up():
+    output = TxOut(0, p2pkh_script(H20))
+    assert dust_threshold(output, 0) == 0
+    assert dust_threshold(output, 1) == 1
+    assert dust_threshold(output, 6000) == 1092
