@@ -1,0 +1,204 @@
+"""The writer's life: one at a time, the next takes over, and nothing that was committed goes untold."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis as redis_py
+
+from services.mempool.lease_keeper import LeaseKeeper
+from services.mempool.outbox import KEEP_EVENTS, Outbox
+from services.mempool.writer import Writer
+from shared.bus import events
+from shared.bus.broker import Broker
+from shared.bus.events import BlockMined, BlockVerdict, TxSubmitted, TxVerdicts
+from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.topics import FACTS, transient_queue
+from shared.chain.lease import TIME_LIMIT, Lease
+from shared.chain.redis_keys import Keys
+from shared.config import Settings
+from shared.errors import BrokerUnavailable, StaleWriter, Unroutable
+from shared.params import REGTEST
+from shared.shutdown import ExitFlag
+from tests.builders import key, make_block, output_of, p2wpkh, pay
+from tests.integration.mempool.conftest import Chain
+from tests.unit.bus.fake_broker import FakeBroker
+
+KEYS = Keys(REGTEST.name)
+
+
+def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Instance:
+    """A mempool instance on threads of this process."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self.stop = ExitFlag()
+        self.broker = RedisStreamsBroker(url, prefix=prefix)
+        self.writer = Writer(Settings(redis_url=url, mine_timeout=5), REGTEST, self.broker, self.stop)
+        self.thread = threading.Thread(target=self.writer.run, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        self.broker.close()
+
+
+@pytest.fixture
+def start(redis: redis_py.Redis, redis_url: str) -> Iterator[Callable[[], Instance]]:
+    instances: list[Instance] = []
+    prefix = f"test-bus-{uuid.uuid4().hex}"
+
+    def start_one() -> Instance:
+        instances.append(Instance(redis_url, prefix))
+        return instances[-1]
+
+    yield start_one
+    for instance in instances:
+        instance.close()
+
+
+def submit_blocks(broker: Broker, count: int) -> list[BlockVerdict]:
+    header, messages = REGTEST.genesis.header, []
+    for height in range(1, count + 1):
+        block = make_block(header, height, p2wpkh(key("miner")))
+        messages.append(BlockMined(block=block.serialize().hex()))
+        header = block.header
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            replies = broker.request_many(messages, timeout=20)
+            break
+        except Unroutable:  # no writer has ever been here
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert all(isinstance(reply, BlockVerdict) for reply in replies)
+    return replies  # type: ignore[return-value]
+
+
+def test_a_standby_takes_over_when_the_writer_stops(start, redis: redis_py.Redis) -> None:
+    first = start()
+    eventually(lambda: redis.exists(KEYS.tip))
+    second = start()
+    assert [verdict.accepted for verdict in submit_blocks(second.broker, 3)] == [True] * 3
+    assert redis.get(KEYS.writer_epoch) == b"1", "the standby consumes nothing"
+    began = time.monotonic()
+    first.close()
+    eventually(lambda: redis.get(KEYS.writer_epoch) == b"2")
+    assert time.monotonic() - began < TIME_LIMIT, "a clean stop gives the lease back"
+    verdicts = submit_blocks(second.broker, 4)
+    assert [verdict.reason for verdict in verdicts] == ["duplicate"] * 3 + [""]
+    first.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_a_writer_that_another_fenced_off_writes_no_more(start, redis: redis_py.Redis) -> None:
+    first = start()
+    eventually(lambda: redis.exists(KEYS.tip))
+    redis.set(KEYS.writer, "somebody else", px=1_500)
+    redis.incr(KEYS.writer_epoch)
+    verdicts = submit_blocks(first.broker, 2)
+    assert [verdict.accepted for verdict in verdicts] == [True, True]
+    assert redis.get(KEYS.writer_epoch) == b"3", "it wrote only after it had the lease again"
+
+
+def test_requests_wait_for_a_writer_and_are_not_lost(start, redis: redis_py.Redis, redis_url: str) -> None:
+    redis.set(KEYS.writer, "a writer that has just died", px=700)
+    instance = start()
+    assert [verdict.accepted for verdict in submit_blocks(instance.broker, 2)] == [True, True]
+
+
+def test_a_reply_comes_after_the_commit(start, redis: redis_py.Redis) -> None:
+    instance = start()
+    for verdict in submit_blocks(instance.broker, 101):
+        assert verdict.accepted
+    chain_height = int(redis.hget(KEYS.tip, "height"))
+    assert chain_height == 101
+    block = make_block(REGTEST.genesis.header, 1, p2wpkh(key("miner")))
+    tx = pay(output_of(block.transactions[0], 0, key("miner")), key("alice"), 1_000)
+    reply = instance.broker.request(TxSubmitted(txs=(tx.serialize().hex(),)), timeout=10)
+    assert isinstance(reply, TxVerdicts)
+    assert reply.verdicts[0].accepted, reply
+    assert redis.hexists(KEYS.pool_txs, tx.txid)
+
+
+def test_facts_reach_every_listener_in_order_with_their_seq(start, redis: redis_py.Redis) -> None:
+    instance = start()
+    consumer = instance.broker.consumer([transient_queue("test", *FACTS)])
+    submit_blocks(instance.broker, 5)
+    heard: list[events.Message] = []
+
+    def listen() -> bool:
+        deliveries = consumer.receive(100, 0.1)
+        heard.extend(events.decode(delivery.type, delivery.body) for delivery in deliveries)
+        consumer.ack(deliveries)
+        return len(heard) >= 5
+
+    eventually(listen)
+    assert [(message.seq, message.height) for message in heard] == [(n, n) for n in range(1, 6)]
+
+
+def test_events_that_were_committed_and_not_published_are_published_later(chain: Chain) -> None:
+    chain.mine(3)
+    broker = FakeBroker()
+    outbox = Outbox(chain.client, KEYS, broker, ExitFlag())
+    broker.away = True
+    with pytest.raises(BrokerUnavailable):
+        outbox.relay()
+    assert chain.client.get(KEYS.relayed) is None
+    broker.away = False
+    chain.mine(1)
+    assert Outbox(chain.client, KEYS, broker, ExitFlag()).relay() == 4
+    assert [message.seq for message in broker.published] == [1, 2, 3, 4]
+    assert outbox.relay() == 0
+    assert chain.client.get(KEYS.relayed) == b"4"
+
+
+def test_published_events_are_kept_for_a_while_only(chain: Chain) -> None:
+    with chain.client.pipeline() as pipe:
+        for seq in range(1, KEEP_EVENTS + 3_000):
+            body = b'{"hash":"00","height":1,"time":1,"tx_count":1}'
+            pipe.xadd(KEYS.events, {"topic": "block.connected", "body": body}, id=f"{seq}-0")
+        pipe.execute()
+    outbox = Outbox(chain.client, KEYS, FakeBroker(), ExitFlag())
+    while outbox.relay():
+        pass
+    assert KEEP_EVENTS <= chain.client.xlen(KEYS.events) < KEEP_EVENTS + 500
+
+
+def test_only_one_lease_is_given_and_each_has_a_new_epoch(redis: redis_py.Redis) -> None:
+    first, second = Lease(redis, KEYS), Lease(redis, KEYS)
+    assert first.take() == 1
+    assert second.take() is None
+    assert not second.renew()
+    second.release()
+    assert first.renew()
+    assert 0 < redis.pttl(KEYS.writer) <= TIME_LIMIT * 1000
+    first.release()
+    assert second.take() == 2
+    assert not first.renew()
+
+
+def test_a_lease_that_ran_out_is_taken_again_unless_another_has_it(redis: redis_py.Redis) -> None:
+    stop = ExitFlag()
+    keeper = LeaseKeeper(Lease(redis, KEYS), stop)
+    assert keeper.take()
+    assert keeper.hold() == 1
+    redis.delete(KEYS.writer)
+    eventually(lambda: keeper.lost)
+    assert keeper.hold() == 2
+    assert not keeper.lost
+    redis.set(KEYS.writer, "another")
+    with pytest.raises(StaleWriter):
+        keeper.hold()
+    stop.set()
