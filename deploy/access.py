@@ -74,7 +74,7 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
                 "user": user,
                 "vhost": VHOST,
                 "exchange": EXCHANGE,
-                "write": _any_of(*map(re.escape, topics)),
+                "write": _any_of(*(re.escape(topic) for topic in topics)),
                 "read": _any_of(re.escape(Topic.BLOCK_TEMPLATE)) if user == "miner" else ".*",
             }
             for user, topics in _MAY_PUBLISH.items()

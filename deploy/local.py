@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import plan, ports, redis_server, state
+from deploy import healthcheck, plan, ports, redis_server, state
 from deploy.errors import Interrupted, LaunchError
 from deploy.files import kept_secret, make_private_dir, write_atomically
 from deploy.options import UpOptions, child_environment, server_address
@@ -24,8 +23,8 @@ from deploy.supervisor import Spec, Supervisor
 READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
 """A large append-only file takes its time to load."""
-CREATOR_SECONDS = 30.0
-"""How long `ready` waits for the creator's first blocks; they go on being mined after it."""
+BOOTSTRAP_SECONDS = 30.0
+"""How long `ready` waits for the creator's first blocks, which take long on a chain of high difficulty."""
 
 
 class Stack:
@@ -82,13 +81,10 @@ class Stack:
             address = server_address(url) if url else None
             if address is not None and not ports.is_open(*address):
                 raise LaunchError(f"nothing answers at {address[0]} port {address[1]} ({option})")
-        first_start = not self._password_file.exists()
         specs = self._services(options, self._ports, secrets, child_environment())
         for spec in specs:
             self._supervisor.start(spec)
-        self._supervisor.wait_ready([spec.name for spec in specs], READY_SECONDS)
-        if first_start and options.creator_blocks:
-            self._wait_for_creator()
+        self._wait_ready(specs)
         self._announce(started)
 
     def _start_redis(self) -> str:
@@ -112,17 +108,17 @@ class Stack:
         self._supervisor.wait_ready(["redis"], REDIS_SECONDS)
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
-    def _wait_for_creator(self) -> None:
-        """Wait until the blocks that pay the creator are there, if that does not take long."""
-        url = plan.urls(self._options.host, self._ports)["explorer"] + "/api/blocks/tip/height"
-        wanted, height = self._options.creator_blocks, 0
-        deadline = time.monotonic() + CREATOR_SECONDS
-        while time.monotonic() < deadline:
-            height = _read_number(url)
-            if height >= wanted and self._password_file.exists():
+    def _wait_ready(self, specs: list[Spec]) -> None:
+        """Wait for all services, but not for ever for the blocks that the wallet has mined at a first start."""
+        self._supervisor.wait_ready([spec.name for spec in specs if spec.name != "wallet"], READY_SECONDS)
+        deadline = time.monotonic() + BOOTSTRAP_SECONDS
+        ready_url = next(spec.ready_url for spec in specs if spec.name == "wallet")
+        while healthcheck.missing(ready_url) == ["bootstrap"]:
+            if time.monotonic() > deadline:
+                self._say("the creator's first blocks are still being mined; the wallet page shows them as they come")
                 return
             self._supervisor.pause(0.05)
-        self._say(f"the first blocks take their time: {height} of {wanted} so far")
+        self._supervisor.wait_ready(["wallet"], READY_SECONDS)
 
     def _announce(self, started: float) -> None:
         self._ready = True
@@ -182,12 +178,3 @@ class Stack:
                 services=services,
             ),
         )
-
-
-def _read_number(url: str) -> int:
-    """Return the number that a page consists of; 0 while there is none."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return int(reply.read())
-    except (OSError, ValueError):
-        return 0
