@@ -1,0 +1,152 @@
+"""`/mine`: the page, the call, and what each of them refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared.bus.events import MineRequested, MineResult
+from shared.crypto.address import encode_address
+from shared.params import MAINNET, REGTEST
+from tests import builders
+from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.rpc.conftest import ALICE, Chain
+
+SCRIPT = builders.p2wpkh(ALICE)
+ADDRESS = encode_address(SCRIPT, REGTEST.address) or ""
+MAINNET_ADDRESS = encode_address(SCRIPT, MAINNET.address) or ""
+HASH = "ab" * 32
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.fixture
+def answered(broker: FakeBroker) -> FakeBroker:
+    broker.answers[MineRequested] = lambda message: MineResult(hashes=(HASH,) * message.count)
+    return broker
+
+
+def test_the_page_has_a_button_and_the_tip(client: FlaskClient, chain: Chain) -> None:
+    page = client.get("/mine").text
+    assert '<button class="button button-primary" type="submit">Mine</button>' in page
+    assert chain.blocks[3].hash_hex in page
+
+
+def test_mining_by_query(client: FlaskClient, answered: FakeBroker) -> None:
+    response = client.post(f"/mine?blocks=3&address={ADDRESS}")
+    assert response.status_code == 200
+    assert response.json == {"message": "success", "blocks": [HASH] * 3}
+    assert answered.published == [MineRequested(count=3, script_pubkey=SCRIPT.hex())]
+
+
+def test_mining_by_form_is_one_block_unless_said_otherwise(client: FlaskClient, answered: FakeBroker) -> None:
+    response = client.post("/mine", data={"address": f" {ADDRESS} "})
+    assert response.json == {"message": "success", "blocks": [HASH]}
+
+
+def test_a_browser_gets_the_page_with_the_block(client: FlaskClient, answered: FakeBroker) -> None:
+    headers = {**BROWSER, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+    response = client.post("/mine", data={"address": ADDRESS, "blocks": "1"}, headers=headers)
+    assert response.status_code == 200
+    assert f"/block/{HASH}" in response.text
+    assert f'value="{ADDRESS}"' in response.text
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ({}, "address is missing"),
+        ({"address": ""}, "address is missing"),
+        ({"address": "nonsense"}, "address: not an address"),
+        ({"address": ADDRESS[:-1]}, "address: "),
+        ({"address": MAINNET_ADDRESS}, "mainnet"),
+        ({"address": ADDRESS, "blocks": "0"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "-1"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "1001"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "1.5"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": ""}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "x"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "٣"}, "blocks must be"),
+        ({"address": ADDRESS, "blocks": "9" * 5000}, "blocks must be"),
+    ],
+)
+def test_bad_input_is_a_clear_400(client: FlaskClient, broker: FakeBroker, query: dict[str, str], detail: str) -> None:
+    response = client.post("/mine", query_string=query)
+    assert response.status_code == 400
+    assert response.content_type == "application/problem+json"
+    assert response.json is not None
+    assert detail in response.json["detail"]
+    page = client.post("/mine", data=query, headers=BROWSER)
+    assert page.status_code == 400
+    assert 'role="alert"' in page.text
+    assert broker.published == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:8080"},
+        {"Referer": "http://evil.example/localhost"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
+    ],
+)
+def test_a_web_page_of_another_site_may_not_mine(
+    client: FlaskClient, answered: FakeBroker, headers: dict[str, str]
+) -> None:
+    response = client.post(f"/mine?address={ADDRESS}", headers=headers)
+    assert response.status_code == 403
+    assert answered.published == []
+
+
+@pytest.mark.parametrize("headers", [{"Referer": "http://localhost/mine"}, {"Sec-Fetch-Site": "none"}])
+def test_the_page_itself_may(client: FlaskClient, answered: FakeBroker, headers: dict[str, str]) -> None:
+    assert client.post(f"/mine?address={ADDRESS}", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (MineResult(hashes=(HASH,), error="no miner found the next block"), "no miner found the next block"),
+        (MineResult(hashes=(HASH,)), "only 1 of 2 blocks were mined"),
+        (MineResult(hashes=()), "only 0 of 2 blocks were mined"),
+    ],
+)
+def test_fewer_blocks_than_asked_for_are_never_called_a_success(
+    client: FlaskClient, broker: FakeBroker, result: MineResult, message: str
+) -> None:
+    broker.answers[MineRequested] = lambda request: result
+    response = client.post(f"/mine?blocks=2&address={ADDRESS}")
+    assert response.status_code == 503
+    assert response.json == {"message": message, "blocks": list(result.hashes)}
+    page = client.post("/mine", data={"blocks": "2", "address": ADDRESS}, headers=BROWSER)
+    assert (page.status_code, message in page.text) == (503, True)
+
+
+def test_the_broker_away_is_503(client: FlaskClient, broker: FakeBroker) -> None:
+    broker.away = True
+    response = client.post(f"/mine?address={ADDRESS}")
+    assert response.status_code == 503
+    assert json.loads(response.data)["title"] == "Temporarily unavailable"
+    page = client.post("/mine", data={"address": ADDRESS}, headers=BROWSER)
+    assert (page.status_code, "No answer" in page.text) == (503, True)
+
+
+def test_redis_away_is_503(client: FlaskClient, chain: Chain) -> None:
+    chain.view.away = True
+    assert client.get("/mine").status_code == 503
+
+
+def test_a_large_form_is_refused(client: FlaskClient, broker: FakeBroker) -> None:
+    assert client.post("/mine", data={"address": "x" * 70_000}).status_code == 413
+    assert broker.published == []
+
+
+def test_what_was_typed_is_escaped(client: FlaskClient) -> None:
+    page = client.post("/mine", data={"address": '"><script>alert(1)</script>'}, headers=BROWSER)
+    assert page.status_code == 400
+    assert "<script>alert" not in page.text
