@@ -6,6 +6,7 @@ no permission. Errors are problem details with a stable `code`.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -148,7 +149,8 @@ def error_response(error: WalletError) -> Response:
             extra["txid"] = error.txid_hex
         case MiningStopped():
             extra["blocks"] = error.blocks
-    response = problem(status_of(error), error.code.replace("-", " ").capitalize(), str(error), **extra)
+    status = HTTPStatus(status_of(error))
+    response = problem(status, status.phrase, str(error), **extra)
     if isinstance(error, TooManyAttempts):
         response.headers["Retry-After"] = str(error.retry_after)
     return response

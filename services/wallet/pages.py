@@ -32,7 +32,7 @@ from shared.errors import BrokerError, DecodeError
 from shared.primitives.hexes import display_hash, parse_display_hash
 from shared.web.app import problem
 
-_PAGE = 25
+_PAGE = 15
 
 
 class _StaleForm(Exception):
