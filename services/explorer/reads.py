@@ -13,8 +13,7 @@ from typing import TypeVar
 
 from services.explorer.errors import RequestError, block_not_found, transaction_not_found
 from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
-from shared.chain.codec import BlockEntry, PoolEntry, Spend
-from shared.chain.overlay import tx_locations
+from shared.chain.codec import BlockEntry, PoolEntry, Spend, tx_locations
 from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
 from shared.errors import StoreUnavailable

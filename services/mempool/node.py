@@ -18,9 +18,9 @@ from services.mempool.jobs import Job
 from services.mempool.orphans import Orphans
 from services.mempool.pool import Pool
 from services.mempool.verifier import Verifier
-from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.codec import BlockEntry, BlockStatus, tx_locations
 from shared.chain.commit import Committer, Delta, PoolRecord
-from shared.chain.overlay import CoinSource, Overlay, tx_locations
+from shared.chain.overlay import CoinSource, Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 from shared.chain.view import ChainView

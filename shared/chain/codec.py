@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from shared.errors import DecodeError
-from shared.primitives.block import BlockHeader
+from shared.primitives.block import Block, BlockHeader
 from shared.primitives.coin import Coin
 from shared.primitives.serialize import Reader, pack_compact_size
 from shared.primitives.transaction import OutPoint, TxOut
@@ -22,6 +22,7 @@ _SPEND = struct.Struct("<32sI")
 _ENTRY = struct.Struct("<80sI32sBIIIQQ")
 _POOL_ENTRY = struct.Struct("<32sqIIIQQ")
 _POSITION_BITS = 20
+_HEADER_SIZE = 80
 
 
 class BlockStatus(IntFlag):
@@ -217,3 +218,13 @@ def split_history_score(score: float) -> tuple[int, int]:
 def decode_outpoint(data: bytes) -> OutPoint:
     """Return the outpoint of its 36 bytes."""
     return OutPoint.parse(data)
+
+
+def tx_locations(block: Block) -> list[TxLocation]:
+    """Return where each transaction's bytes are in the raw block."""
+    offset = _HEADER_SIZE + len(pack_compact_size(len(block.transactions)))
+    locations = []
+    for tx in block.transactions:
+        locations.append(TxLocation(block.hash, offset, tx.size))
+        offset += tx.size
+    return locations

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from shared.chain.overlay import Overlay, tx_locations
+from shared.chain.codec import tx_locations
+from shared.chain.overlay import Overlay
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST
 from shared.consensus.subsidy import block_subsidy
 from shared.consensus.tx_verify import check_tx_inputs, sequence_locks, sigop_cost

@@ -12,13 +12,9 @@ from typing import Protocol
 
 from shared.chain.codec import Spend, TxLocation, history_score
 from shared.crypto.hashes import sha256
-from shared.primitives.block import Block
 from shared.primitives.coin import Coin
-from shared.primitives.serialize import pack_compact_size
 from shared.primitives.transaction import OutPoint, Transaction
 from shared.script.standard import is_unspendable
-
-HEADER_SIZE = 80
 
 
 class CoinSource(Protocol):
@@ -176,13 +172,3 @@ class Overlay:
         if key is None:
             key = self._script_hashes[script_pubkey] = sha256(script_pubkey)
         return key
-
-
-def tx_locations(block: Block) -> list[TxLocation]:
-    """Return where each transaction's bytes are in the raw block."""
-    offset = HEADER_SIZE + len(pack_compact_size(len(block.transactions)))
-    locations = []
-    for tx in block.transactions:
-        locations.append(TxLocation(block.hash, offset, tx.size))
-        offset += tx.size
-    return locations

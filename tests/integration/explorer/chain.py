@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import redis
 
-from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo
+from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
 from shared.chain.commit import Committer, Delta, PoolRecord
-from shared.chain.overlay import Overlay, tx_locations
+from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.consensus.pow import block_work
