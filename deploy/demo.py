@@ -9,28 +9,16 @@ from __future__ import annotations
 import argparse
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-from deploy import control
 from deploy.demo_client import Client, HttpProblem
+from deploy.demo_target import Target, find_target
 from deploy.errors import LaunchError
 
 COIN = 100_000_000
 AMOUNT = Decimal(50)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where the stack is."""
-
-    wallet_url: str
-    explorer_url: str
-    rpc_url: str
-    creator_password_file: Path
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
@@ -49,31 +37,15 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     return 0
 
 
-def find_target(options: argparse.Namespace) -> Target:
-    """Return the stack at the given URLs, or else the one that runs on the data directory."""
-    wallet_url, explorer_url, rpc_url = options.wallet_url, options.explorer_url, options.rpc_url
-    if not (wallet_url or explorer_url or rpc_url):
-        state = control.find(Path(options.data_dir).absolute())
-        password_file = options.creator_password_file or state.creator_password_file
-        return Target(state.wallet_url, state.explorer_url, state.rpc_url, Path(password_file))
-    if not (wallet_url and explorer_url and rpc_url and options.creator_password_file):
-        raise LaunchError("--wallet-url, --explorer-url, --rpc-url and --creator-password-file go together")
-    return Target(
-        wallet_url.rstrip("/"), explorer_url.rstrip("/"), rpc_url.rstrip("/"), Path(options.creator_password_file)
-    )
-
-
 def walk(target: Target, say: Callable[[str], None]) -> list[tuple[str, str]]:
     """Do the walk; return the summary as names and values. `LaunchError` or `HttpProblem` if a check fails."""
     wallet, explorer = Client(target.wallet_url), Client(target.explorer_url)
     node = Client(target.rpc_url)
-    password = _read_password(target.creator_password_file)
-
     creator = _get_wallet(wallet, "creator")
     say(f"creator: {_btc(creator['balance'])}")
     payee = _create_wallet(wallet, say)
 
-    wallet.post("/api/wallets/creator/unlock", {"password": password})
+    wallet.post("/api/wallets/creator/unlock", {"password": target.creator_password})
     sent = wallet.post("/api/wallets/creator/send", {"to": payee["address"], "amount": str(AMOUNT)})
     txid, fee = str(sent["txid"]), int(sent["fee"])
     say(f"sent {AMOUNT} BTC to {payee['id']}: transaction {txid}, fee {fee} sat")
@@ -92,6 +64,7 @@ def walk(target: Target, say: Callable[[str], None]) -> list[tuple[str, str]]:
     _expect("the height after one block", height, height_before + 1)
     say(f"mined block {height}: {block_hash}")
 
+    _expect("the explorer's height of the block", explorer.get(f"/api/block/{block_hash}")["height"], height)
     confirmed = explorer.get(f"/api/tx/{txid}")["status"]
     _expect("the block of the transaction", confirmed["block_hash"], block_hash)
     paid = int(_get_wallet(wallet, payee["id"])["confirmed"])
@@ -100,24 +73,17 @@ def walk(target: Target, say: Callable[[str], None]) -> list[tuple[str, str]]:
     _expect("the explorer's balance of the address", stats["funded_txo_sum"] - stats["spent_txo_sum"], paid)
     reward = _coinbase_value(explorer, block_hash)
     after = _get_wallet(wallet, "creator")
-    expected = creator["balance"] + creator["immature"] - int(AMOUNT * COIN) - fee + reward
-    _expect("the creator's balance, with what is not mature yet", after["balance"] + after["immature"], expected)
+    owned = _owned(creator) - int(AMOUNT * COIN) - fee + reward
+    _expect("what the creator owns, in satoshis", _owned(after), owned)
     return [
         ("paid", f"{AMOUNT} BTC from creator to {payee['id']}"),
         ("transaction", txid),
         ("fee", f"{fee} sat"),
         ("block", f"{height}  {block_hash}"),
         (f"{payee['id']} has", _btc(paid)),
-        ("creator has", f"{_btc(after['balance'])}, and {_btc(after['immature'])} not mature yet"),
+        ("creator has", f"{_btc(after['balance'])}, of which {_btc(after['immature'])} is not mature yet"),
         ("on the explorer", f"{target.explorer_url}/tx/{txid}"),
     ]
-
-
-def _read_password(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise LaunchError(f"cannot read the creator's password from {path}: {error.strerror}") from None
 
 
 def _get_wallet(wallet: Client, wallet_id: str) -> dict[str, Any]:
@@ -149,6 +115,11 @@ def _coinbase_value(explorer: Client, block_hash: str) -> int:
     """Return what a block pays its miner, in satoshis."""
     coinbase = explorer.get(f"/api/tx/{explorer.get(f'/api/block/{block_hash}/txid/0')}")
     return sum(int(output["value"]) for output in coinbase["vout"])
+
+
+def _owned(wallet: dict[str, Any]) -> int:
+    """Return what a wallet owns in satoshis, with what is on its way."""
+    return int(wallet["balance"]) + int(wallet["unconfirmed"])
 
 
 def _expect(what: str, found: object, expected: object) -> None:
