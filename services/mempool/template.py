@@ -77,19 +77,16 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
     by_txid = {candidate.tx.txid: candidate for candidate in candidates}
     fees = {txid: sum(by_txid[a].fee for a in c.ancestors) for txid, c in by_txid.items()}
     sizes = {txid: sum(by_txid[a].vsize for a in c.ancestors) for txid, c in by_txid.items()}
-    heap = [(-fees[txid] / sizes[txid], position, txid) for position, txid in enumerate(by_txid)]
+    positions = {txid: position for position, txid in enumerate(by_txid)}
+    heap = [(-fees[txid] / sizes[txid], position, txid) for txid, position in positions.items()]
     heapq.heapify(heap)
     chosen: dict[bytes, Candidate] = {}
     weight, sigops = RESERVED_WEIGHT, RESERVED_SIGOPS
     left_out: set[bytes] = set()
     while heap:
-        rate, position, txid = heapq.heappop(heap)
-        if txid in chosen or txid in left_out:
-            continue
-        current = -fees[txid] / sizes[txid]
-        if current != rate:  # some of its ancestors are in the block by now
-            heapq.heappush(heap, (current, position, txid))
-            continue
+        rate, _, txid = heapq.heappop(heap)
+        if txid in chosen or txid in left_out or rate != -fees[txid] / sizes[txid]:
+            continue  # the last: it is in the heap again since some of its ancestors came into the block
         package = [by_txid[a] for a in by_txid[txid].ancestors if a not in chosen]
         package_weight = sum(candidate.tx.weight for candidate in package)
         package_sigops = sum(candidate.sigop_cost for candidate in package)
@@ -103,6 +100,8 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
             for descendant in candidate.descendants - {candidate.tx.txid}:
                 fees[descendant] -= candidate.fee
                 sizes[descendant] -= candidate.vsize
+                if descendant not in chosen and sizes[descendant]:
+                    heapq.heappush(heap, (-fees[descendant] / sizes[descendant], positions[descendant], descendant))
     return list(chosen.values())
 
 

@@ -1,0 +1,46 @@
+"""Transactions that wait for their parents."""
+
+from __future__ import annotations
+
+from services.mempool.orphans import KEEP_SECONDS, MAX_ORPHANS, Orphans
+from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
+
+
+def child_of(*parents: bytes, salt: int = 0) -> Transaction:
+    return Transaction(2, tuple(TxIn(OutPoint(p, 0), b"") for p in parents), (TxOut(salt, b"\x51"),), 0)
+
+
+A, B = b"\xaa" * 32, b"\xbb" * 32
+
+
+def test_an_orphan_is_handed_out_once_for_any_of_its_parents() -> None:
+    orphans = Orphans()
+    tx = child_of(A, B)
+    orphans.add(tx, now=0)
+    orphans.add(tx, now=1)
+    assert len(orphans) == 1
+    assert orphans.take_children([B, A]) == [tx]
+    assert orphans.take_children([A, B]) == []
+    assert len(orphans) == 0
+
+
+def test_an_orphan_of_others_stays() -> None:
+    orphans = Orphans()
+    orphans.add(child_of(A), now=0)
+    assert orphans.take_children([B]) == []
+    assert len(orphans) == 1
+
+
+def test_the_oldest_gives_way_when_there_are_too_many() -> None:
+    orphans = Orphans()
+    for n in range(MAX_ORPHANS + 1):
+        orphans.add(child_of(A, salt=n), now=n)
+    assert len(orphans) == MAX_ORPHANS
+    assert child_of(A, salt=0) not in orphans.take_children([A])
+
+
+def test_orphans_are_kept_for_a_while_only() -> None:
+    orphans = Orphans()
+    orphans.add(child_of(A, salt=1), now=0)
+    orphans.add(child_of(A, salt=2), now=KEEP_SECONDS + 1)
+    assert orphans.take_children([A]) == [child_of(A, salt=2)]
