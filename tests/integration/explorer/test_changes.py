@@ -1,0 +1,116 @@
+"""What the explorer shows while the chain changes, has nothing yet, or cannot be reached."""
+
+from __future__ import annotations
+
+import pytest
+import redis as redis_py
+
+from shared.bus.events import TxRemoved
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from tests.builders import key, output_of, pay
+from tests.integration.explorer.chain import TestChain
+from tests.integration.explorer.conftest import COIN, address_of, client_for
+
+ALICE, BOB = key("alice"), key("bob")
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+PAGES = ("/", "/blocks", "/mempool", f"/address/{address_of('bob')}", "/tx/" + "ab" * 32, "/search?q=1")
+RESOURCES = ("/blocks/tip/height", "/blocks", f"/address/{address_of('bob')}/txs", "/tx/" + "ab" * 32)
+
+
+@pytest.fixture
+def chain(redis):
+    return TestChain(redis)
+
+
+@pytest.fixture
+def client(chain, broker, feed):
+    return client_for(chain.view, broker, feed)
+
+
+def test_a_chain_of_nothing_but_its_genesis_has_every_page(client, chain):
+    page = client.get("/", headers=BROWSER)
+    assert page.status_code == 200
+    assert "Only the genesis block" in page.text
+    assert client.get("/blocks", headers=BROWSER).status_code == 200
+    assert client.get(f"/block/{chain.tip.hash_hex}", headers=BROWSER).status_code == 200
+    assert client.get(f"/tx/{chain.tip.transactions[0].txid_hex}", headers=BROWSER).status_code == 200
+    assert client.get("/mempool").json == {"count": 0, "vsize": 0, "total_fee": 0, "fee_histogram": []}
+
+
+def test_reads_are_as_new_as_the_last_commit(client, chain):
+    block = chain.mine(ALICE)
+    assert client.get("/blocks/tip/hash").text == block.hash_hex
+    payment = pay(output_of(block.transactions[0], 0, ALICE), BOB, 12 * COIN)
+    chain.pool_add(payment)
+    assert client.get(f"/tx/{payment.txid_hex}").json["status"] == {"confirmed": False}
+    assert client.get(f"/address/{address_of('bob')}/utxo").json[0]["value"] == 12 * COIN
+    mined = chain.mine(ALICE, [payment])
+    assert client.get(f"/tx/{payment.txid_hex}").json["status"]["block_hash"] == mined.hash_hex
+    assert client.get("/mempool/txids").json == []
+
+
+def test_a_reorganisation_takes_confirmations_back(client, chain):
+    first = chain.mine(ALICE)
+    payment = pay(output_of(first.transactions[0], 0, ALICE), BOB, 12 * COIN)
+    chain.mine(ALICE, [payment])
+    assert client.get(f"/address/{address_of('bob')}").json["chain_stats"]["funded_txo_sum"] == 12 * COIN
+    stale, _ = chain.replace_tip(ALICE)
+    assert client.get(f"/address/{address_of('bob')}").json["chain_stats"]["funded_txo_sum"] == 0
+    coinbase, spending = client.get(f"/block/{stale.hash_hex}/txs").json
+    assert coinbase["fee"] == 0
+    assert spending["txid"] == payment.txid_hex
+    assert spending["fee"] == 1_000  # from the stale block's own undo data
+    assert spending["status"] == {"confirmed": False}
+    page = client.get(f"/block/{stale.hash_hex}", headers=BROWSER).text
+    assert "not on the best chain" in page
+
+
+def test_a_transaction_of_the_pool_says_so_until_it_is_mined(client, chain):
+    payment = pay(output_of(chain.mine(ALICE).transactions[0], 0, ALICE), BOB, COIN)
+    chain.pool_add(payment)
+    page = client.get(f"/tx/{payment.txid_hex}", headers=BROWSER).text
+    assert "Unconfirmed" in page
+    assert "data-live" in page
+    chain.mine(ALICE, [payment])
+    page = client.get(f"/tx/{payment.txid_hex}", headers=BROWSER).text
+    assert "1 confirmation<" in page
+    assert "data-live" not in page
+
+
+def test_the_feed_tells_live_pages_that_something_happened(client, feed):
+    assert client.get("/feed").json == {"seq": 0}
+    feed.hear(TxRemoved(seq=9, txid="ab" * 32, why="mined"))
+    assert client.get("/feed").json == {"seq": 9}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_chain_every_page_says_that_it_will_come(redis, broker, feed, path):
+    client = client_for(ChainView(redis, Keys("regtest")), broker, feed)
+    page = client.get(path, headers=BROWSER)
+    assert page.status_code == 503
+    assert page.headers["Retry-After"] == "1"
+    assert "there is no chain here yet" in page.text
+    assert "Try again" in page.text
+
+
+@pytest.fixture
+def lost_client(broker, feed):
+    away = redis_py.Redis(port=1, socket_connect_timeout=1, retry=None)
+    return client_for(ChainView(away, Keys("regtest")), broker, feed)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_redis_every_page_is_a_clear_503(lost_client, path):
+    page = lost_client.get(path, headers=BROWSER)
+    assert page.status_code == 503
+    assert "Redis is away" in page.text
+
+
+@pytest.mark.parametrize("path", RESOURCES)
+def test_without_redis_every_resource_is_a_503_in_plain_text(lost_client, path):
+    answer = lost_client.get(path)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.text == "temporarily unavailable: Redis is away: ConnectionError"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"

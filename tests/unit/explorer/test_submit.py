@@ -1,0 +1,69 @@
+import pytest
+
+from services.explorer.errors import RequestError
+from services.explorer.submit import MAX_FEERATE, submit, verdict_error
+from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
+from shared.errors import BrokerUnavailable, RequestFailed
+from shared.primitives.transaction import OutPoint, TxOut
+from tests.builders import Spendable, key, p2wpkh, pay
+from tests.unit.bus.fake_broker import FakeBroker
+
+ALICE = key("alice")
+TX = pay(Spendable(OutPoint(b"\x01" * 32, 0), TxOut(100_000, p2wpkh(ALICE)), ALICE), key("bob"), 50_000)
+
+
+def verdict(**fields) -> TxVerdict:
+    return TxVerdict(txid=TX.txid_hex, wtxid=TX.wtxid_hex, **fields)
+
+
+@pytest.fixture
+def broker():
+    broker = FakeBroker()
+    broker.answers[TxSubmitted] = lambda message: TxVerdicts(verdicts=(verdict(accepted=True),))
+    return broker
+
+
+def test_an_accepted_transaction_gives_its_txid(broker):
+    assert submit(broker, f" {TX.serialize().hex()}\n") == TX.txid_hex
+    assert broker.published == [TxSubmitted(txs=(TX.serialize().hex(),), max_feerate=MAX_FEERATE)]
+
+
+def test_one_that_is_in_the_pool_already_is_a_success():
+    assert verdict_error(verdict(accepted=False, reason="txn-already-in-mempool")) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "text"),
+    [
+        ("min relay fee not met", "0 < 141", "-26: min relay fee not met, 0 < 141"),
+        ("txn-mempool-conflict", "", "-26: txn-mempool-conflict"),
+        ("missing-inputs", "", "-25: bad-txns-inputs-missingorspent"),
+        ("bad-txns-inputs-missingorspent", "", "-25: bad-txns-inputs-missingorspent"),
+        ("txn-already-known", "", "-27: Transaction outputs already in utxo set"),
+    ],
+)
+def test_a_refusal_reads_as_bitcoinds(reason, detail, text):
+    error = verdict_error(verdict(accepted=False, reason=reason, detail=detail))
+    assert (error.status, error.message) == (400, f"sendrawtransaction RPC error {text}")
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "zz", "00", TX.serialize().hex()[:-2], TX.serialize().hex() + "00", "02" + "0" * 18]
+)
+def test_what_is_no_transaction_is_refused_before_anyone_is_asked(broker, raw):
+    with pytest.raises(RequestError, match=r"RPC error -22: TX decode failed") as caught:
+        submit(broker, raw)
+    assert caught.value.status == 400
+    assert broker.published == []
+
+
+def test_a_broker_that_is_away_is_not_the_senders_fault(broker):
+    broker.away = True
+    with pytest.raises(BrokerUnavailable):
+        submit(broker, TX.serialize().hex())
+
+
+def test_a_failed_request_is_not_a_verdict(broker):
+    broker.answers[TxSubmitted] = lambda message: Failure(error="crashed")
+    with pytest.raises(RequestFailed):
+        submit(broker, TX.serialize().hex())

@@ -1,0 +1,75 @@
+"""The HTTP server stops in order: nobody is cut off, and nobody who is idle holds it up."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+
+import pytest
+from flask import Flask
+
+from shared.web.server import HttpServer
+
+
+@pytest.fixture
+def busy() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def release() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def server(busy: threading.Event, release: threading.Event) -> HttpServer:
+    app = Flask("test")
+    app.config["MAX_CONTENT_LENGTH"] = 1_000
+
+    @app.get("/")
+    def index() -> str:
+        return "hello"
+
+    @app.get("/slow")
+    def slow() -> str:
+        busy.set()
+        assert release.wait(10)
+        return "x" * 1_000_000
+
+    return HttpServer(app, "127.0.0.1", 0, 2)
+
+
+def connect(server: HttpServer, path: str) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", path)
+    return connection
+
+
+def test_an_idle_connection_does_not_hold_up_the_end(server: HttpServer) -> None:
+    connection = connect(server, "/")
+    assert connection.getresponse().read() == b"hello"
+    began = time.monotonic()
+    server.close()
+    assert time.monotonic() - began < 2
+    connection.close()
+
+
+def test_a_request_under_way_is_answered_in_full(
+    server: HttpServer, busy: threading.Event, release: threading.Event
+) -> None:
+    connection = connect(server, "/slow")
+    assert busy.wait(10)
+    closing = threading.Thread(target=server.close)
+    closing.start()
+    release.set()
+    assert len(connection.getresponse().read()) == 1_000_000
+    closing.join(10)
+    assert not closing.is_alive()
+    connection.close()
+
+
+def test_nobody_is_let_in_after_the_end(server: HttpServer) -> None:
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        connect(server, "/")
