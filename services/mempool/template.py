@@ -100,7 +100,7 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
             for descendant in candidate.descendants - {candidate.tx.txid}:
                 fees[descendant] -= candidate.fee
                 sizes[descendant] -= candidate.vsize
-                if descendant not in chosen and sizes[descendant]:
+                if descendant not in chosen:
                     heapq.heappush(heap, (-fees[descendant] / sizes[descendant], positions[descendant], descendant))
     return list(chosen.values())
 
