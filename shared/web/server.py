@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, cast
 
 from flask import Flask
+from waitress import wasyncore
 from waitress.server import create_server
 
 _MARGIN = 64 * 1024
+_FLUSH_SECONDS = 5.0
 
 
 class HttpServer:
@@ -23,7 +26,25 @@ class HttpServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, finish the requests under way and return."""
-        self._server.close()
+        """Stop listening, finish the requests under way, send their answers, close all connections and return.
+
+        Sockets belong to the server's thread: what touches them is handed to it, through its trigger.
+        """
+        trigger = self._server.trigger
+        trigger.pull_trigger(lambda: wasyncore.dispatcher.close(self._server))
         self._server.task_dispatcher.shutdown()
-        self._thread.join(timeout=5)
+        trigger.pull_trigger(self._close_when_flushed)
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while self._server.active_channels and time.monotonic() < deadline:
+            time.sleep(0.005)
+        trigger.pull_trigger(self._end)
+        self._thread.join()
+
+    def _close_when_flushed(self) -> None:
+        for channel in self._server.active_channels.values():
+            channel.close_when_flushed = True
+
+    def _end(self) -> None:
+        for channel in list(self._server.active_channels.values()):  # of clients that do not read their answers
+            channel.handle_close()
+        self._server.trigger.close()

@@ -14,7 +14,7 @@ from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Method, bind
 from services.mempool.rpc.node import REQUEST_TIMEOUT, Claim, Node
 from services.mempool.rpc.protocol import Outcome, Request
-from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, StoreUnavailable, WarrenError
+from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, StoreUnavailable, Unroutable, WarrenError
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _guarded(what: str, action: Callable[..., object], *args: object) -> Outcome
 
 def _translate(error: WarrenError) -> RpcError:
     match error:
-        case StoreUnavailable() | BrokerUnavailable():  # bitcoin-cli -rpcwait tries this one again
+        case StoreUnavailable() | BrokerUnavailable() | Unroutable():  # bitcoin-cli -rpcwait tries this code again
             return RpcError(RpcCode.IN_WARMUP, f"Temporarily unavailable: {error}")
         case RequestTimeout():
             return RpcError(RpcCode.MISC_ERROR, f"No answer in time, the request may still take effect: {error}")
