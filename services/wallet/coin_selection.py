@@ -23,6 +23,8 @@ INPUT_WEIGHT = 41 * 4 + 1 + 1 + 71 + 1 + 33
 _OVERHEAD_WEIGHT = (4 + 4) * 4 + 2
 _MAX_TX_WEIGHT = 400_000
 _MAX_TRIES = 20_000
+_PARTS = 4_000
+"""A weight unit at a fee rate of 1 costs 1/4000 satoshi: in these parts nothing has to be rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,10 @@ class _Costs:
         self._change_size = len(TxOut(0, change_script).serialize())
         self._input_fee = -(-INPUT_WEIGHT * feerate // 4000)
         self._least_change = max(dust_threshold(TxOut(0, change_script)), self._input_fee)
-        self.target = payment.value + self.fee_of(0, has_change=False)
-        """What effective values must add up to."""
-        self.cost_of_change = -(-self._change_size * feerate // 1000) + self._input_fee
+        self.target = payment.value * _PARTS + self.weight_of(0, has_change=False) * feerate
+        """What effective values must add up to, in 1/4000 satoshi."""
+        self.cost_of_change = (4 * self._change_size + INPUT_WEIGHT) * feerate
+        """Of making change now and spending it later, in 1/4000 satoshi."""
 
     def weight_of(self, inputs: int, *, has_change: bool) -> int:
         """Weight of the signed transaction with so many inputs."""
@@ -89,8 +92,8 @@ class _Costs:
         return -(-vsize * self.feerate // 1000)
 
     def effective_value(self, coin: SpendableCoin) -> int:
-        """Return what a coin is worth once its own input is paid for."""
-        return coin.value - self._input_fee
+        """Return what a coin is worth once its own input is paid for, in 1/4000 satoshi."""
+        return coin.value * _PARTS - INPUT_WEIGHT * self.feerate
 
     def covers(self, coins: Sequence[SpendableCoin]) -> bool:
         """Whether the coins pay for everything."""
@@ -126,7 +129,8 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
     for _ in range(_MAX_TRIES):
         waste = total - costs.target
         if total + left < costs.target or waste > costs.cost_of_change or position == len(coins) or waste >= 0:
-            if 0 <= waste < best_waste:
+            # Fees are rounded up in the end, so a sum that is exact to the last part can still be short.
+            if 0 <= waste < best_waste and costs.covers([coins[i] for i in chosen]):
                 best, best_waste = chosen.copy(), waste
                 if waste == 0:
                     break
@@ -145,8 +149,7 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
             total += values[position]
             left -= values[position]
             position += 1
-    matched = [coins[i] for i in best]
-    return matched if matched and costs.covers(matched) else []
+    return [coins[i] for i in best]
 
 
 def _largest_first(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:

@@ -148,8 +148,9 @@ def account_key(seed: bytes, params: ChainParams) -> ExtendedKey:
 
 
 def _is_text(password: str) -> bool:
-    # JSON can bring half a surrogate pair, which no encoding of text has.
-    return not any("\ud800" <= character <= "\udfff" for character in password)
+    # JSON can bring half a surrogate pair, which no encoding of text has, and zero characters: HMAC, within scrypt,
+    # makes no difference between a password and the same one with zeros at its end.
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password)
 
 
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:

@@ -1,0 +1,188 @@
+"""Keys at rest."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+import pytest
+
+from services.wallet.accounts import Account, Branch
+from services.wallet.attempts import Attempts
+from services.wallet.errors import BadInput, Busy, TooManyAttempts, WrongPassword
+from services.wallet.keystore import SCRYPT_N, Keystore, Sealed, account_key, check_new_password, seal, unseal
+from shared.crypto.bip32 import ExtendedKey
+from shared.errors import DecodeError
+from shared.params import MAINNET, REGTEST
+
+FAST = 16
+SECRET = bytes(range(64))
+BIP39_WORDS = "abandon " * 11 + "about"
+
+
+def keystore(attempts: Attempts | None = None, **options) -> Keystore:
+    return Keystore(REGTEST, attempts or Attempts(), n=FAST, **options)
+
+
+def test_a_sealed_secret_opens_with_its_password() -> None:
+    sealed = seal(SECRET, "pässword", "wallet_1", FAST)
+    assert unseal(sealed, "pässword", "wallet_1") == SECRET
+
+
+def test_a_password_may_be_typed_composed_or_decomposed() -> None:
+    assert unseal(seal(SECRET, "p\u00e4ss", "w", FAST), "pa\u0308ss", "w") == SECRET
+
+
+def test_the_same_secret_never_looks_the_same_twice() -> None:
+    first, second = (seal(SECRET, "pw", "w", FAST) for _ in range(2))
+    assert (first.salt, first.nonce, first.ciphertext) != (second.salt, second.nonce, second.ciphertext)
+    assert SECRET not in first.ciphertext
+
+
+@pytest.mark.parametrize("password", ["", "PW", "pw ", "p", "pww"])
+def test_a_wrong_password_opens_nothing(password: str) -> None:
+    with pytest.raises(WrongPassword):
+        unseal(seal(SECRET, "pw", "w", FAST), password, "w")
+
+
+def test_one_wallets_record_does_not_pass_for_anothers() -> None:
+    with pytest.raises(WrongPassword):
+        unseal(seal(SECRET, "pw", "alice", FAST), "pw", "bob")
+
+
+@pytest.mark.parametrize("field", ["salt", "nonce", "ciphertext"])
+def test_a_changed_record_does_not_open(field: str) -> None:
+    sealed = seal(SECRET, "pw", "w", FAST)
+    changed = bytearray(getattr(sealed, field))
+    changed[-1] ^= 1
+    with pytest.raises(WrongPassword):
+        unseal(msgspec.structs.replace(sealed, **{field: bytes(changed)}), "pw", "w")
+
+
+@pytest.mark.parametrize("n", [0, 3, 1 << 30])
+def test_a_record_with_impossible_costs_is_refused_before_they_are_paid(n: int) -> None:
+    with pytest.raises(DecodeError):
+        unseal(msgspec.structs.replace(seal(SECRET, "pw", "w", FAST), n=n), "pw", "w")
+
+
+def test_the_default_cost_is_at_least_the_promised_one() -> None:
+    assert SCRYPT_N >= 1 << 15
+
+
+def test_a_record_survives_json() -> None:
+    sealed = seal(SECRET, "pw", "w", FAST)
+    assert msgspec.json.decode(msgspec.json.encode(sealed), type=Sealed) == sealed
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        (None, "password-missing"),
+        ("", "password-missing"),
+        (12345678, "password-missing"),
+        ("x" * 1025, "password-too-long"),
+        ("\ud800", "password-not-text"),
+        ("pw\0", "password-not-text"),
+    ],
+)
+def test_a_password_that_cannot_be_used_is_refused_at_creation(password: object, code: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_new_password(password)
+    assert caught.value.code == code
+
+
+def test_a_new_wallet_opens_to_the_key_of_its_words() -> None:
+    from mnemonic import Mnemonic
+
+    new = keystore().create("w", "pw")
+    opened = keystore().open("w", new.sealed, "pw")
+    assert len(new.mnemonic.split()) == 12
+    assert opened == account_key(Mnemonic.to_seed(new.mnemonic), REGTEST)
+    assert opened.neuter().serialize(REGTEST.address) == new.xpub
+    assert new.mnemonic not in repr(new)
+
+
+def test_addresses_are_those_of_bip84() -> None:
+    from mnemonic import Mnemonic
+
+    account = Account(account_key(Mnemonic.to_seed(BIP39_WORDS), MAINNET).neuter())
+    addresses = [account.key(*place).address(MAINNET.address) for place in ((Branch.RECEIVE, 0), (Branch.RECEIVE, 1))]
+    assert addresses == ["bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g"]
+    assert account.key(Branch.CHANGE, 0).address(MAINNET.address) == "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el"
+
+
+def test_test_chains_have_a_coin_type_of_their_own() -> None:
+    assert account_key(SECRET, REGTEST) == ExtendedKey.from_seed(SECRET).derive("84h/1h/0h")
+    assert account_key(SECRET, MAINNET) == ExtendedKey.from_seed(SECRET).derive("84h/0h/0h")
+
+
+@pytest.mark.parametrize("password", [None, 5, "", "x" * 5000, "\ud800", "pw\0"])
+def test_what_cannot_be_a_password_is_a_wrong_one(password: object) -> None:
+    sealed = seal(SECRET, "pw", "w", FAST)
+    with pytest.raises(WrongPassword):
+        keystore().open("w", sealed, password)
+
+
+def test_wrong_passwords_are_limited_per_wallet_and_forgiven_with_time() -> None:
+    now = [0.0]
+    guarded = keystore(Attempts(limit=3, window=60, clock=lambda: now[0]))
+    sealed, other = seal(SECRET, "pw", "w", FAST), seal(SECRET, "pw", "other", FAST)
+    for second in range(3):
+        now[0] = second
+        with pytest.raises(WrongPassword):
+            guarded.open("w", sealed, "wrong")
+    with pytest.raises(TooManyAttempts) as caught:
+        guarded.open("w", sealed, "pw")
+    assert caught.value.retry_after == 58
+    guarded.open("other", other, "pw")
+    now[0] = 60.0
+    guarded.open("w", sealed, "pw")
+
+
+def test_the_right_password_clears_the_count() -> None:
+    guarded = keystore(Attempts(limit=2, window=60, clock=lambda: 0.0))
+    sealed = seal(SECRET, "pw", "w", FAST)
+    for _ in range(3):
+        with pytest.raises(WrongPassword):
+            guarded.open("w", sealed, "wrong")
+        guarded.open("w", sealed, "pw")
+
+
+def test_purging_keeps_what_still_counts() -> None:
+    now = [0.0]
+    attempts = Attempts(limit=1, window=60, clock=lambda: now[0])
+    attempts.failed("old")
+    now[0] = 59.0
+    attempts.failed("new")
+    now[0] = 61.0
+    attempts.purge()
+    attempts.check("old")
+    with pytest.raises(TooManyAttempts):
+        attempts.check("new")
+
+
+def test_only_so_many_passwords_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, release = threading.Event(), threading.Event()
+
+    def slow(*args: object) -> bytes:
+        busy.set()
+        assert release.wait(10)
+        raise WrongPassword
+
+    monkeypatch.setattr("services.wallet.keystore.unseal", slow)
+    guarded = keystore(slots=1, patience=0.01)
+    sealed = seal(SECRET, "pw", "w", FAST)
+
+    def occupy() -> None:
+        with pytest.raises(WrongPassword):
+            guarded.open("w", sealed, "pw")
+
+    thread = threading.Thread(target=occupy)
+    thread.start()
+    try:
+        assert busy.wait(10)
+        with pytest.raises(Busy):
+            guarded.open("w", sealed, "pw")
+    finally:
+        release.set()
+        thread.join(10)

@@ -1,0 +1,121 @@
+"""Unlocked wallets and form tokens, with a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.wallet.sessions import LIFETIME, Notice, Sessions
+from shared.crypto.bip32 import ExtendedKey
+
+KEY = ExtendedKey.from_seed(bytes(64))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock: Clock) -> Sessions:
+    return Sessions(clock)
+
+
+def test_a_wallet_stays_unlocked_for_fifteen_minutes(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    assert sessions.key(token, "w") is KEY
+    clock.now += 15 * 60 - 1
+    assert sessions.key(token, "w") is KEY
+    assert sessions.seconds_left(token, "w") == 1
+    clock.now += 1
+    assert sessions.key(token, "w") is None
+    assert sessions.seconds_left(token, "w") == 0
+
+
+def test_using_the_key_does_not_prolong_it(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    clock.now += LIFETIME / 2
+    assert sessions.key(token, "w") is KEY
+    clock.now += LIFETIME / 2
+    assert sessions.key(token, "w") is None
+
+
+def test_each_browser_and_each_wallet_is_unlocked_by_itself(sessions: Sessions) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    other = sessions.unlock(None, "v", KEY)
+    assert sessions.key(token, "v") is None
+    assert sessions.key(other, "w") is None
+    assert sessions.key(None, "w") is None
+    assert sessions.key("made up", "w") is None
+
+
+def test_locking_forgets_one_wallet(sessions: Sessions) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    token = sessions.unlock(token, "v", KEY)
+    sessions.lock(token, "w")
+    assert sessions.key(token, "w") is None
+    assert sessions.key(token, "v") is KEY
+
+
+def test_the_first_unlock_gives_a_new_cookie_so_that_none_can_be_planted(sessions: Sessions) -> None:
+    planted = sessions.new_token()
+    token = sessions.unlock(planted, "w", KEY)
+    assert token != planted
+    assert sessions.key(planted, "w") is None
+    assert sessions.unlock(token, "v", KEY) == token
+
+
+def test_purging_forgets_what_is_over_and_nothing_else(sessions: Sessions, clock: Clock) -> None:
+    old = sessions.unlock(None, "w", KEY)
+    clock.now += LIFETIME - 1
+    fresh = sessions.unlock(None, "w", KEY)
+    clock.now += 1
+    sessions.purge()
+    assert len(sessions._sessions) == 1
+    assert sessions.key(old, "w") is None
+    assert sessions.key(fresh, "w") is KEY
+
+
+def test_the_number_of_sessions_is_bounded(monkeypatch: pytest.MonkeyPatch, sessions: Sessions, clock: Clock) -> None:
+    monkeypatch.setattr("services.wallet.sessions._MAX_SESSIONS", 2)
+    tokens = []
+    for _ in range(3):
+        clock.now += 1
+        tokens.append(sessions.unlock(None, "w", KEY))
+    assert [sessions.key(token, "w") for token in tokens] == [None, KEY, KEY]
+
+
+def test_a_form_token_belongs_to_one_session_of_one_process(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.new_token()
+    form_token = sessions.form_token(token)
+    assert sessions.is_form_token(token, form_token)
+    assert not sessions.is_form_token(sessions.new_token(), form_token)
+    assert not sessions.is_form_token(None, form_token)
+    assert not sessions.is_form_token("", sessions.form_token(""))
+    assert not sessions.is_form_token(token, "")
+    assert not sessions.is_form_token(token, "ä\ud800")
+    assert not Sessions(clock).is_form_token(token, form_token)
+
+
+def test_notices_are_shown_once(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.new_token()
+    sessions.add_notice(token, Notice("good", "done"))
+    assert sessions.take_notices(token) == [Notice("good", "done")]
+    assert sessions.take_notices(token) == []
+    clock.now += 61
+    sessions.purge()
+    assert not sessions._sessions
+
+
+def test_a_session_shows_no_key(sessions: Sessions) -> None:
+    sessions.unlock(None, "w", KEY)
+    assert KEY.private_key is not None
+    assert KEY.private_key.secret.hex() not in repr(sessions._sessions)
+    assert repr(KEY.private_key.secret) not in repr(sessions._sessions)
