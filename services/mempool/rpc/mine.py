@@ -81,7 +81,7 @@ def _page(node: Node, status: HTTPStatus, result: MineResult | None = None, erro
         address=request.values.get("address", ""),
         count=request.values.get("blocks", "1"),
         max_blocks=MAX_BLOCKS,
-        explorer_url=node.settings.explorer_url,
+        maturity=node.params.coinbase_maturity,
     )
     response = make_response(page, status)
     response.headers["Cache-Control"] = "no-store"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services.mempool.rpc.table import METHODS
@@ -89,3 +91,8 @@ def test_an_address_that_is_not_of_this_chain(rpc: Rpc, address: str) -> None:
     assert result["isvalid"] is False
     assert result["error"]
     assert result["error_locations"] == []
+
+
+def test_every_method_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "json-rpc.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in text] == []
