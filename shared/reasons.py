@@ -174,7 +174,6 @@ class Reason(StrEnum):
     TAPSCRIPT_EMPTY_PUBKEY = "Empty public key in tapscript"
     OP_CODESEPARATOR = "Using OP_CODESEPARATOR in non-witness script"
     SIG_FINDANDDELETE = "Signature is found in scriptCode"
-    UNSUPPORTED_SCRIPT = "script of a kind that is not supported"  # Warren's own: refused, not unchecked
     SCRIPTNUM = "Script number overflowed or is non-minimally encoded"
 
 

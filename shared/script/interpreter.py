@@ -1,38 +1,40 @@
 """Decides whether an input may spend its coin: the last and costliest step of checking a transaction.
 
-P2PKH, P2WPKH and P2TR key path spends are checked in full, under any flags. A spend of any other kind is refused,
-never accepted unchecked. Source: VerifyScript and what it calls in Core's script/interpreter.cpp.
+Here is what surrounds the running of scripts: scriptSig before scriptPubKey, P2SH (BIP16), witness programs (BIP141),
+taproot (BIP341). A script itself is run by `shared.script.evaluate`. Source: VerifyScript in Core's interpreter.cpp.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.crypto.hashes import hash160
-from shared.crypto.signatures import verify_ecdsa, verify_schnorr
+from shared.crypto.hashes import sha256, tagged_hash
+from shared.crypto.signatures import check_taproot_tweak
 from shared.errors import DecodeError, ScriptError
+from shared.primitives.serialize import compact_size_length, pack_var_bytes
 from shared.reasons import Reason
-from shared.script.encoding import check_public_key_encoding, check_signature_encoding
+from shared.script.evaluate import evaluate
 from shared.script.flags import Flags
-from shared.script.opcodes import OP_1, OP_1NEGATE, OP_16, OP_RESERVED
-from shared.script.script import (
-    MAX_SCRIPT_ELEMENT_SIZE,
-    MAX_SCRIPT_SIZE,
-    encode_number,
-    is_minimal_push,
-    iterate,
-    push_data,
-)
-from shared.script.sighash import SighashCache, find_and_delete
-from shared.script.standard import is_p2pkh, p2pkh_script, witness_program
+from shared.script.machine import MAX_STACK_SIZE, Machine, SigVersion, is_true, require_schnorr
+from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, is_push_only, iterate, push_data
+from shared.script.sighash import SighashCache
+from shared.script.standard import P2A_SCRIPT, is_p2sh, p2pkh_script, witness_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.primitives.transaction import Transaction, TxOut
 
-MAX_STACK_SIZE = 1000
 ANNEX_TAG = 0x50
+TAPROOT_LEAF_MASK = 0xFE
+TAPROOT_LEAF_TAPSCRIPT = 0xC0
+_CONTROL_BASE_SIZE = 33
+_CONTROL_NODE_SIZE = 32
+_CONTROL_MAX_NODES = 128
+_VALIDATION_WEIGHT_OFFSET = 50
+_OP_SUCCESS = frozenset(
+    [80, 98, *range(126, 130), *range(131, 135), 137, 138, 141, 142, *range(149, 154), *range(187, 255)]
+)
 
 
 def verify_input(
@@ -50,120 +52,180 @@ def verify_input(
     """
     if cache is None:
         cache = SighashCache(tx, spent_outputs)
-    script = spent_outputs[index].script_pubkey
-    if is_p2pkh(script):
-        _verify_p2pkh(cache, index, script, int(flags))
-        return
-    program = witness_program(script)
-    if program is not None and flags & Flags.WITNESS:
-        if tx.inputs[index].script_sig:
-            raise ScriptError(Reason.WITNESS_MALLEATED)
-        version, key = program
-        if version == 0 and len(key) == 20:
-            _verify_p2wpkh(cache, index, key, int(flags))
+    _Verifier(cache, index, int(flags)).verify()
+
+
+class _Verifier:
+    """The check of one input."""
+
+    __slots__ = ("cache", "flags", "index", "tx_in")
+
+    def __init__(self, cache: SighashCache, index: int, flags: int) -> None:
+        self.cache = cache
+        self.index = index
+        self.flags = flags
+        self.tx_in = cache.tx.inputs[index]
+
+    def verify(self) -> None:
+        script_sig = self.tx_in.script_sig
+        script_pubkey = self.cache.spent_outputs[self.index].script_pubkey
+        if self.flags & Flags.SIGPUSHONLY and not is_push_only(script_sig):
+            raise ScriptError(Reason.SIG_PUSHONLY)
+        # One after the other on the same stack, never as one script (CVE-2010-5141).
+        stack: list[bytes] = []
+        self._run(script_sig, stack)
+        pushed = list(stack)
+        self._run(script_pubkey, stack)
+        _require_true(stack)
+        had_witness = False
+        if self.flags & Flags.WITNESS and (program := witness_program(script_pubkey)) is not None:
+            had_witness = True
+            if script_sig:
+                raise ScriptError(Reason.WITNESS_MALLEATED)
+            self._verify_witness_program(*program, is_p2sh=False)
+            del stack[1:]  # a witness program leaves its own items behind
+        if self.flags & Flags.P2SH and is_p2sh(script_pubkey):
+            stack = pushed
+            had_witness = self._verify_p2sh(script_sig, stack)
+        if self.flags & Flags.CLEANSTACK and len(stack) != 1:
+            raise ScriptError(Reason.CLEANSTACK)
+        if self.flags & Flags.WITNESS and not had_witness and self.tx_in.witness:
+            raise ScriptError(Reason.WITNESS_UNEXPECTED)
+
+    def _run(self, script: bytes, stack: list[bytes]) -> None:
+        evaluate(Machine(script, stack, self.flags, SigVersion.BASE, self.cache, self.index))
+
+    def _verify_p2sh(self, script_sig: bytes, stack: list[bytes]) -> bool:
+        """Run the redeem script on top of `stack` (BIP16); returns whether it is a witness program."""
+        if not is_push_only(script_sig):
+            raise ScriptError(Reason.SIG_PUSHONLY)
+        redeem_script = stack.pop()
+        self._run(redeem_script, stack)
+        _require_true(stack)
+        program = witness_program(redeem_script) if self.flags & Flags.WITNESS else None
+        if program is None:
+            return False
+        if script_sig != push_data(redeem_script):
+            raise ScriptError(Reason.WITNESS_MALLEATED_P2SH)
+        self._verify_witness_program(*program, is_p2sh=True)
+        del stack[1:]
+        return True
+
+    def _verify_witness_program(self, version: int, program: bytes, *, is_p2sh: bool) -> None:
+        """Source: BIP141, BIP341 and VerifyWitnessProgram."""
+        if version == 0:
+            self._verify_v0(program)
+        elif version == 1 and len(program) == 32 and not is_p2sh:
+            if self.flags & Flags.TAPROOT:
+                self._verify_taproot(program)
+        elif version == 1 and program == P2A_SCRIPT[2:] and not is_p2sh:
             return
-        if version == 1 and len(key) == 32 and flags & Flags.TAPROOT:
-            _verify_taproot_key_path(cache, index, key)
+        elif self.flags & Flags.DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM:
+            raise ScriptError(Reason.DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM, f"version {version}")
+
+    def _verify_v0(self, program: bytes) -> None:
+        witness = self.tx_in.witness
+        if len(program) == 32:
+            if not witness:
+                raise ScriptError(Reason.WITNESS_PROGRAM_WITNESS_EMPTY)
+            *stack, script = witness
+            if sha256(script) != program:
+                raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
+        elif len(program) == 20:
+            if len(witness) != 2:
+                raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
+            stack, script = list(witness), p2pkh_script(program)
+        else:
+            raise ScriptError(Reason.WITNESS_PROGRAM_WRONG_LENGTH)
+        _run_witness_script(Machine(script, stack, self.flags, SigVersion.WITNESS_V0, self.cache, self.index))
+
+    def _verify_taproot(self, output_key: bytes) -> None:
+        stack = list(self.tx_in.witness)
+        if not stack:
+            raise ScriptError(Reason.WITNESS_PROGRAM_WITNESS_EMPTY)
+        annex = stack.pop() if len(stack) >= 2 and stack[-1][:1] == bytes([ANNEX_TAG]) else None
+        if len(stack) == 1:
+            require_schnorr(self.cache, self.index, output_key, stack[0], annex=annex)
             return
-    raise ScriptError(Reason.UNSUPPORTED_SCRIPT, f"input {index}: this kind of script cannot be checked yet")
+        control, script = stack.pop(), stack.pop()
+        nodes, rest = divmod(len(control) - _CONTROL_BASE_SIZE, _CONTROL_NODE_SIZE)
+        if rest or not 0 <= nodes <= _CONTROL_MAX_NODES:
+            raise ScriptError(Reason.TAPROOT_WRONG_CONTROL_SIZE, f"{len(control)} bytes")
+        leaf_version = control[0] & TAPROOT_LEAF_MASK
+        leaf_hash = tapleaf_hash(script, leaf_version)
+        internal_key = control[1:_CONTROL_BASE_SIZE]
+        tweak = tagged_hash("TapTweak", internal_key + _merkle_root(control, leaf_hash))
+        if not check_taproot_tweak(output_key, internal_key, tweak, control[0] & 1):
+            raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
+        if leaf_version == TAPROOT_LEAF_TAPSCRIPT:
+            self._verify_tapscript(script, stack, leaf_hash, annex)
+        elif self.flags & Flags.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION:
+            raise ScriptError(Reason.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION, f"leaf version {leaf_version:#04x}")
+
+    def _verify_tapscript(self, script: bytes, stack: list[bytes], leaf_hash: bytes, annex: bytes | None) -> None:
+        """Source: BIP342."""
+        if _has_op_success(script):
+            if self.flags & Flags.DISCOURAGE_OP_SUCCESS:
+                raise ScriptError(Reason.DISCOURAGE_OP_SUCCESS)
+            return
+        if len(stack) > MAX_STACK_SIZE:
+            raise ScriptError(Reason.STACK_SIZE)
+        witness = self.tx_in.witness
+        witness_size = compact_size_length(len(witness)) + sum(
+            compact_size_length(len(item)) + len(item) for item in witness
+        )
+        _run_witness_script(
+            Machine(
+                script,
+                stack,
+                self.flags,
+                SigVersion.TAPSCRIPT,
+                self.cache,
+                self.index,
+                annex=annex,
+                leaf_hash=leaf_hash,
+                validation_weight=witness_size + _VALIDATION_WEIGHT_OFFSET,
+            )
+        )
 
 
-def _verify_p2pkh(cache: SighashCache, index: int, script: bytes, flags: int) -> None:
-    tx_in = cache.tx.inputs[index]
-    stack = _run_pushes(tx_in.script_sig, flags)
-    if not stack:
-        raise ScriptError(Reason.INVALID_STACK_OPERATION)
-    if len(stack) >= MAX_STACK_SIZE:  # OP_DUP makes one more
-        raise ScriptError(Reason.STACK_SIZE)
-    if hash160(stack[-1]) != script[3:23]:
-        raise ScriptError(Reason.EQUALVERIFY)
-    if len(stack) < 2:
-        raise ScriptError(Reason.INVALID_STACK_OPERATION)
-    public_key, signature = stack.pop(), stack.pop()
-    script_code, found = find_and_delete(script, push_data(signature))
-    if found and flags & Flags.CONST_SCRIPTCODE:
-        raise ScriptError(Reason.SIG_FINDANDDELETE)
-    check_signature_encoding(signature, flags)
-    check_public_key_encoding(public_key, flags, is_witness_v0=False)
-    digest = cache.legacy(index, script_code, signature[-1]) if signature else b""
-    _require_ecdsa(public_key, signature, digest, flags)
-    if stack and flags & Flags.CLEANSTACK:
-        raise ScriptError(Reason.CLEANSTACK)
-    if tx_in.witness and flags & Flags.WITNESS:
-        raise ScriptError(Reason.WITNESS_UNEXPECTED)
+def tapleaf_hash(script: bytes, leaf_version: int = TAPROOT_LEAF_TAPSCRIPT) -> bytes:
+    """Return the 32-byte hash of a leaf of a taproot script tree (BIP341)."""
+    return tagged_hash("TapLeaf", bytes([leaf_version]) + pack_var_bytes(script))
 
 
-def _verify_p2wpkh(cache: SighashCache, index: int, key_hash: bytes, flags: int) -> None:
-    """Source: BIP141 and BIP143."""
-    witness = cache.tx.inputs[index].witness
-    if len(witness) != 2:
-        raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
-    signature, public_key = witness
-    if len(signature) > MAX_SCRIPT_ELEMENT_SIZE or len(public_key) > MAX_SCRIPT_ELEMENT_SIZE:
-        raise ScriptError(Reason.PUSH_SIZE)
-    if hash160(public_key) != key_hash:
-        raise ScriptError(Reason.EQUALVERIFY)
-    check_signature_encoding(signature, flags)
-    check_public_key_encoding(public_key, flags, is_witness_v0=True)
-    amount = cache.spent_outputs[index].value
-    digest = cache.segwit_v0(index, p2pkh_script(key_hash), amount, signature[-1]) if signature else b""
-    _require_ecdsa(public_key, signature, digest, flags)
+def tapbranch_hash(left: bytes, right: bytes) -> bytes:
+    """Return the 32-byte hash of two nodes of a taproot script tree, in either order (BIP341)."""
+    return tagged_hash("TapBranch", min(left, right) + max(left, right))
 
 
-def _verify_taproot_key_path(cache: SighashCache, index: int, output_key: bytes) -> None:
-    """Source: BIP341."""
-    stack = list(cache.tx.inputs[index].witness)
-    if not stack:
-        raise ScriptError(Reason.WITNESS_PROGRAM_WITNESS_EMPTY)
-    annex = stack.pop() if len(stack) >= 2 and stack[-1][:1] == bytes([ANNEX_TAG]) else None
-    if len(stack) != 1:
-        raise ScriptError(Reason.UNSUPPORTED_SCRIPT, f"input {index}: script path spends cannot be checked yet")
-    signature = stack[0]
-    if len(signature) not in (64, 65):
-        raise ScriptError(Reason.SCHNORR_SIG_SIZE)
-    hash_type = 0
-    if len(signature) == 65:
-        hash_type = signature[64]
-        if hash_type == 0:
-            raise ScriptError(Reason.SCHNORR_SIG_HASHTYPE)
-    digest = cache.taproot(index, hash_type, annex=annex)
-    if digest is None:
-        raise ScriptError(Reason.SCHNORR_SIG_HASHTYPE)
-    if not verify_schnorr(output_key, signature[:64], digest):
-        raise ScriptError(Reason.SCHNORR_SIG)
+def _merkle_root(control: bytes, leaf_hash: bytes) -> bytes:
+    node = leaf_hash
+    for at in range(_CONTROL_BASE_SIZE, len(control), _CONTROL_NODE_SIZE):
+        node = tapbranch_hash(node, control[at : at + _CONTROL_NODE_SIZE])
+    return node
 
 
-def _require_ecdsa(public_key: bytes, signature: bytes, digest: bytes, flags: int) -> None:
-    if signature and verify_ecdsa(public_key, signature[:-1], digest):
-        return
-    if signature and flags & Flags.NULLFAIL:
-        raise ScriptError(Reason.NULLFAIL)
-    raise ScriptError(Reason.EVAL_FALSE)
-
-
-def _run_pushes(script: bytes, flags: int) -> list[bytes]:
-    """Return the stack after a scriptSig, which may only push: no operation is carried out here."""
-    if len(script) > MAX_SCRIPT_SIZE:
-        raise ScriptError(Reason.SCRIPT_SIZE)
-    stack: list[bytes] = []
+def _has_op_success(script: bytes) -> bool:
+    """Tell whether a tapscript has an opcode that makes it succeed; ScriptError if it breaks off before one."""
+    if _OP_SUCCESS.isdisjoint(script):
+        return False
     try:
-        for opcode, data, _ in iterate(script):
-            if data is not None:
-                if len(data) > MAX_SCRIPT_ELEMENT_SIZE:
-                    raise ScriptError(Reason.PUSH_SIZE)
-                if flags & Flags.MINIMALDATA and not is_minimal_push(opcode, data):
-                    raise ScriptError(Reason.MINIMALDATA)
-                stack.append(data)
-            elif opcode == OP_1NEGATE or OP_1 <= opcode <= OP_16:
-                stack.append(encode_number(opcode - OP_1 + 1))
-            elif opcode == OP_RESERVED:
-                raise ScriptError(Reason.BAD_OPCODE)
-            elif flags & Flags.SIGPUSHONLY:
-                raise ScriptError(Reason.SIG_PUSHONLY)
-            else:
-                raise ScriptError(Reason.UNSUPPORTED_SCRIPT, "the scriptSig does more than push data")
-            if len(stack) > MAX_STACK_SIZE:
-                raise ScriptError(Reason.STACK_SIZE)
-    except DecodeError:
-        raise ScriptError(Reason.BAD_OPCODE) from None
-    return stack
+        return any(opcode in _OP_SUCCESS for opcode, _, _ in iterate(script))
+    except DecodeError as error:
+        raise ScriptError(Reason.BAD_OPCODE, str(error)) from None
+
+
+def _run_witness_script(machine: Machine) -> None:
+    """Source: ExecuteWitnessScript."""
+    if any(len(item) > MAX_SCRIPT_ELEMENT_SIZE for item in machine.stack):
+        raise ScriptError(Reason.PUSH_SIZE)
+    evaluate(machine)
+    if len(machine.stack) != 1:
+        raise ScriptError(Reason.CLEANSTACK)
+    _require_true(machine.stack)
+
+
+def _require_true(stack: list[bytes]) -> None:
+    if not stack or not is_true(stack[-1]):
+        raise ScriptError(Reason.EVAL_FALSE)

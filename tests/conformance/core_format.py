@@ -1,8 +1,10 @@
 """What Core's test vectors are written in: scripts as words, flags as names, credit and spend transactions."""
 
+from shared.crypto.keys import PrivateKey
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from shared.script import opcodes
 from shared.script.flags import Flags
+from shared.script.interpreter import TAPROOT_LEAF_TAPSCRIPT, tapleaf_hash
 from shared.script.script import push_data, push_number
 
 
@@ -46,6 +48,27 @@ def fill_flags(flags):
     if flags & Flags.WITNESS:
         flags |= Flags.P2SH
     return flags
+
+
+def parse_witness(words):
+    """Return the witness and the output key of its taproot output, None where it has none.
+
+    `#SCRIPT#` begins a script in words, and `#CONTROLBLOCK#` stands for the control block of a tree of that script
+    alone under the key 1 (Core's script_tests.cpp).
+    """
+    witness, output_key = [], None
+    for word in words:
+        if word.startswith("#SCRIPT#"):
+            witness.append(parse_script(word.removeprefix("#SCRIPT#")))
+        elif word == "#CONTROLBLOCK#":
+            leaf = tapleaf_hash(witness[-1])
+            key = PrivateKey.from_bytes((1).to_bytes(32, "big"))
+            tweaked = key.tweaked(leaf).public_key
+            output_key = tweaked.x_only
+            witness.append(bytes([TAPROOT_LEAF_TAPSCRIPT | tweaked.compressed[0] & 1]) + key.public_key.x_only)
+        else:
+            witness.append(bytes.fromhex(word))
+    return witness, output_key
 
 
 def spend_of(script_pubkey, script_sig, witness, amount):

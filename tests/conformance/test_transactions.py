@@ -6,7 +6,6 @@ from shared.consensus.tx_check import check_transaction
 from shared.errors import ScriptError, ValidationError
 from shared.primitives.hexes import parse_display_hash
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
-from shared.reasons import Reason
 from shared.script.flags import Flags
 from shared.script.interpreter import verify_input
 from shared.script.sighash import SighashCache
@@ -75,13 +74,15 @@ def test_scripts_of_valid_transactions_succeed_under_every_flag_core_does_not_ex
     for tx, coins, excluded in _cases(core_vectors("tx_valid.json")):
         flags = trim_flags(ALL & ~parse_flags(excluded))
         failure = _failure(tx, coins, flags)
-        if failure is Reason.UNSUPPORTED_SCRIPT:
-            continue
         assert failure is None, tx.txid_hex
         checked += 1
         for flag in Flags:
-            assert _failure(tx, coins, trim_flags(flags & ~flag)) in (None, Reason.UNSUPPORTED_SCRIPT)
-    assert checked >= 9
+            assert _failure(tx, coins, trim_flags(flags & ~flag)) is None
+        for flag in parse_flags(excluded):
+            fewer = trim_flags(ALL & ~(parse_flags(excluded) & ~flag))
+            if fewer != flags:
+                assert _failure(tx, coins, fewer) is not None, "more flags are excluded than needed"
+    assert checked > 100
 
 
 def test_scripts_of_invalid_transactions_fail_under_the_flags_that_core_names(core_vectors):
@@ -95,4 +96,8 @@ def test_scripts_of_invalid_transactions_fail_under_the_flags_that_core_names(co
         checked += 1
         for flag in Flags:
             assert _failure(tx, coins, fill_flags(flags | flag)) is not None
-    assert checked >= 9
+        for flag in flags:
+            fewer = trim_flags(flags & ~flag)
+            if fewer != flags:
+                assert _failure(tx, coins, fewer) is None, "more flags are named than needed"
+    assert checked > 80

@@ -1,0 +1,79 @@
+"""The loop that runs a script on the machine, operation by operation (Core's EvalScript)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.errors import DecodeError, ScriptError
+from shared.reasons import Reason
+from shared.script import opcodes as op
+from shared.script.flags import Flags
+from shared.script.machine import MAX_STACK_SIZE, SigVersion
+from shared.script.operations import HANDLERS
+from shared.script.script import (
+    MAX_SCRIPT_ELEMENT_SIZE,
+    MAX_SCRIPT_SIZE,
+    encode_number,
+    is_minimal_push,
+    read_op,
+)
+
+if TYPE_CHECKING:
+    from shared.script.machine import Machine
+
+_CONST_SCRIPTCODE = int(Flags.CONST_SCRIPTCODE)
+_SMALL_NUMBERS = {
+    opcode: encode_number(opcode - op.OP_1 + 1) for opcode in (op.OP_1NEGATE, *range(op.OP_1, op.OP_16 + 1))
+}
+
+
+def evaluate(machine: Machine) -> None:
+    """Run the machine's script to its end and leave the result on the stack; ScriptError if it fails on the way."""
+    script = machine.script
+    size = len(script)
+    is_tapscript = machine.version is SigVersion.TAPSCRIPT
+    if not is_tapscript and size > MAX_SCRIPT_SIZE:
+        raise ScriptError(Reason.SCRIPT_SIZE)
+    while machine.position < size:
+        try:
+            opcode, data, machine.position = read_op(script, machine.position)
+        except DecodeError as error:
+            raise ScriptError(Reason.BAD_OPCODE, str(error)) from None
+        if data is not None:
+            _push(machine, opcode, data)
+        else:
+            if opcode > op.OP_16 and not is_tapscript:
+                machine.count_ops(1)
+            _operate(machine, opcode)
+        if len(machine.stack) + len(machine.altstack) > MAX_STACK_SIZE:
+            raise ScriptError(Reason.STACK_SIZE)
+        machine.op_position += 1
+    if machine.is_nested:
+        raise ScriptError(Reason.UNBALANCED_CONDITIONAL)
+
+
+def _push(machine: Machine, opcode: int, data: bytes) -> None:
+    if len(data) > MAX_SCRIPT_ELEMENT_SIZE:
+        raise ScriptError(Reason.PUSH_SIZE)
+    if machine.is_executing:
+        if machine.minimal and not is_minimal_push(opcode, data):
+            raise ScriptError(Reason.MINIMALDATA)
+        machine.stack.append(data)
+
+
+def _operate(machine: Machine, opcode: int) -> None:
+    # These two fail a script even where they are not executed.
+    if opcode in op.DISABLED:
+        raise ScriptError(Reason.DISABLED_OPCODE, op.NAMES[opcode])
+    if opcode == op.OP_CODESEPARATOR and machine.version is SigVersion.BASE and machine.flags & _CONST_SCRIPTCODE:
+        raise ScriptError(Reason.OP_CODESEPARATOR)
+    if not machine.is_executing and not op.OP_IF <= opcode <= op.OP_ENDIF:
+        return
+    number = _SMALL_NUMBERS.get(opcode)
+    if number is not None:
+        machine.stack.append(number)
+        return
+    handler = HANDLERS.get(opcode)
+    if handler is None:
+        raise ScriptError(Reason.BAD_OPCODE, op.NAMES.get(opcode, f"opcode {opcode:#04x}"))
+    handler(machine)
