@@ -92,8 +92,7 @@ def test_a_refused_payment_says_why_and_changes_nothing(stack: Stack) -> None:
 def test_no_secret_is_in_a_log_or_in_the_arguments_of_a_process(stack: Stack) -> None:
     secrets = [stack.creator_password, Path(stack.state.cookie_file).read_text(encoding="utf-8").split(":")[1]]
     chain_dir = Path(stack.state.creator_password_file).parent
-    for file in chain_dir.glob("secrets/*"):
-        secrets.append(file.read_text(encoding="utf-8").strip())
+    secrets += [file.read_text(encoding="utf-8").strip() for file in chain_dir.glob("secrets/*")]
     logs = [path.read_text(encoding="utf-8", errors="replace") for path in chain_dir.glob("logs/*")]
     arguments = [
         path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
