@@ -1,0 +1,146 @@
+"""The wallet's application on a real Redis and a real node; the broker between them is a fake that answers at once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis as redis_py
+
+from services.mempool.fork_choice import accept_block
+from services.mempool.node import Node
+from services.mempool.submissions import submit
+from services.wallet.app import create_wallet_app
+from services.wallet.attempts import Attempts
+from services.wallet.handlers import Inbox, subscriptions
+from services.wallet.keystore import Keystore
+from services.wallet.ledger import Ledger
+from services.wallet.payments import Payments
+from services.wallet.service import WalletService
+from services.wallet.sessions import Sessions
+from services.wallet.store import WalletStore
+from shared.bus import events
+from shared.bus.events import MineRequested, MineResult, TxSubmitted
+from shared.bus.worker import Incoming
+from shared.chain.lease import Lease
+from shared.chain.redis_keys import Keys
+from shared.chain.view import ChainView
+from shared.config import Settings
+from shared.params import REGTEST
+from shared.primitives.block import Block
+from tests.builders import key, make_block, p2wpkh
+from tests.unit.bus.fake_broker import FakeBroker
+
+PARAMS = replace(REGTEST, coinbase_maturity=3)
+PASSWORD = "correct horse"
+COIN = 100_000_000
+
+
+class Stack:
+    """One wallet service and the node that it talks to."""
+
+    def __init__(self, client: redis_py.Redis) -> None:
+        self.client = client
+        self.keys = Keys(PARAMS.name)
+        epoch = Lease(client, self.keys).take()
+        assert epoch is not None
+        self.node = Node(client, self.keys, PARAMS)
+        self.node.load(epoch)
+        self._writer = threading.Lock()
+        self.view = ChainView(client, self.keys)
+        self.broker = FakeBroker()
+        self.broker.answers = {TxSubmitted: self._submit, MineRequested: self._mine}
+        self.now = 1_700_000_000.0
+        self.attempts = Attempts(limit=3, clock=lambda: self.now)
+        self.sessions = Sessions(clock=lambda: self.now)
+        self.store = WalletStore(client, self.keys)
+        self.wallets = self.new_service()
+        self.payments = Payments(self.wallets, self.broker, timeout=0.2)
+        self.inbox = Inbox(self.wallets, self.view)
+        settings = Settings(wallet_port=8080)
+        ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
+        self.app = create_wallet_app(settings, self.wallets, self.payments, self.sessions, ready)
+        self.http = self.app.test_client()
+        self._read = b"0"
+
+    def new_service(self) -> WalletService:
+        ledger = Ledger(self.view, PARAMS.coinbase_maturity)
+        keystore = Keystore(PARAMS, self.attempts, n=16)
+        return WalletService(PARAMS, self.store, ledger, keystore, self.broker, 1.0)
+
+    # ── the node ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _submit(self, message: TxSubmitted) -> events.TxVerdicts:
+        with self._writer:
+            return submit(self.node, [message])[0][0]
+
+    def _mine(self, message: MineRequested) -> MineResult:
+        script = bytes.fromhex(message.script_pubkey)
+        return MineResult(hashes=tuple(self.mine(script).hash[::-1].hex() for _ in range(message.count)))
+
+    def mine(self, script: bytes | None = None, *, with_pool: bool = True, on: Block | None = None, tag=b"t") -> Block:
+        """A block on the tip or on another block, with the whole pool."""
+        with self._writer:
+            prev = self.node.index.get(on.hash) if on else self.node.index.tip
+            assert prev is not None
+            records = self.view.pool_records() if with_pool else []
+            records.sort(key=lambda record: record.pool.sequence)
+            fees = sum(record.pool.fee for record in records)
+            script = script or p2wpkh(key("somebody"))
+            txs = [record.tx for record in records]
+            block = make_block(prev.header, prev.height + 1, script, txs, fees=fees, params=PARAMS, tag=tag)
+            verdict = accept_block(self.node, block)
+            assert verdict.accepted, verdict
+            return block
+
+    def deliver(self) -> int:
+        """Hand every new event of the outbox to the wallet's inbox, and return how many there were."""
+        found = self.client.xrange(self.keys.events, min=b"(" + self._read if self._read != b"0" else b"-")
+        handlers = subscriptions(self.inbox)
+        for id_, fields in found:
+            message = events.decode(fields[b"topic"].decode(), fields[b"body"])
+            handlers[type(message)]([Incoming(message, "", None)])
+            self._read = id_
+        return len(found)
+
+    # ── the wallet ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def post(self, path: str, **body: Any):
+        return self.http.post(f"/api/wallets{path}", json=body)
+
+    def get(self, path: str):
+        return self.http.get(f"/api/wallets{path}")
+
+    def create(self, wallet_id: str) -> str:
+        """Create a wallet and return its address."""
+        response = self.post("", id=wallet_id, password=PASSWORD)
+        assert response.status_code == 201, response.json
+        return response.json["address"]
+
+    def fund(self, wallet_id: str, blocks: int = 1) -> str:
+        """A wallet with so many mature rewards of 50."""
+        address = self.create(wallet_id)
+        script = self.wallets.current_key(self.wallets.load(wallet_id)).script_pubkey
+        for _ in range(blocks):
+            self.mine(script)
+        for _ in range(PARAMS.coinbase_maturity):
+            self.mine()
+        return address
+
+    def wallet_records(self) -> dict[str, Any]:
+        """Everything that the wallet keeps, to compare states."""
+        read = {
+            b"string": self.client.get,
+            b"hash": self.client.hgetall,
+            b"set": self.client.smembers,
+            b"zset": lambda name: self.client.zrange(name, 0, -1, withscores=True),
+        }
+        names = sorted(self.client.keys(self.keys.wallet.replace("{", "\\{").replace("}", "\\}") + "*"))
+        return {name.decode(): read[self.client.type(name)](name) for name in names}
+
+
+@pytest.fixture
+def stack(redis: redis_py.Redis) -> Stack:
+    return Stack(redis)
