@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from shared.crypto.address import AddressPrefix, encode_address
+from functools import reduce
+from operator import xor
+
 from shared.crypto.keys import PublicKey
 from shared.errors import DecodeError
 from shared.script.standard import ScriptType, classify
 
 _INPUT = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "  # BIP380
+_POSITIONS = {character: position for position, character in enumerate(_INPUT)}
 _CHECKSUM = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
+_STEPS = [reduce(xor, (g for bit, g in enumerate(_GENERATOR) if top >> bit & 1), 0) for top in range(32)]
+"""What the five bits that leave the state at the top come back as."""
 
 
-def infer(script: bytes, prefix: AddressPrefix) -> str:
-    """Return the descriptor of a scriptPubKey of which nothing else is known (Core's InferDescriptor)."""
+def infer(script: bytes, address: str | None) -> str:
+    """Return the descriptor of a scriptPubKey of which only its address is known (Core's InferDescriptor)."""
     kind, parts = classify(script)
-    address = encode_address(script, prefix)
     if kind is ScriptType.PUBKEY and _is_plain_key(parts[0]):
         text = f"pk({parts[0].hex()})"
     elif kind is ScriptType.MULTISIG and all(map(_is_plain_key, parts[1:-1])):
@@ -30,17 +34,14 @@ def infer(script: bytes, prefix: AddressPrefix) -> str:
 
 
 def checksum(text: str) -> str:
-    """Return the 8 characters that follow `#` (BIP380); `ValueError` for a character that no descriptor has."""
-    state, group, in_group = 1, 0, 0
-    for character in text:
-        position = _INPUT.index(character)
-        state = _polymod(state, position & 31)
-        group = group * 3 + (position >> 5)
-        in_group += 1
-        if in_group == 3:
-            state = _polymod(state, group)
-            group = in_group = 0
-    if in_group:
+    """Return the 8 characters that follow `#` (BIP380); `KeyError` for a character that no descriptor has."""
+    positions = [_POSITIONS[character] for character in text]
+    state = 1
+    for start in range(0, len(positions), 3):
+        group = 0
+        for position in positions[start : start + 3]:
+            state = _polymod(state, position & 31)
+            group = group * 3 + (position >> 5)
         state = _polymod(state, group)
     for _ in range(8):
         state = _polymod(state, 0)
@@ -49,12 +50,7 @@ def checksum(text: str) -> str:
 
 
 def _polymod(state: int, value: int) -> int:
-    top = state >> 35
-    state = (state & 0x7FFFFFFFF) << 5 ^ value
-    for bit, generator in enumerate(_GENERATOR):
-        if top >> bit & 1:
-            state ^= generator
-    return state
+    return (state & 0x7FFFFFFFF) << 5 ^ value ^ _STEPS[state >> 35]
 
 
 def _is_plain_key(key: bytes) -> bool:

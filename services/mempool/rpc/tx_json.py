@@ -16,16 +16,15 @@ from shared.script.standard import classify
 
 def script_json(script: bytes, prefix: AddressPrefix) -> dict[str, Json]:
     """Return a scriptPubKey with asm, descriptor, hex, address (where it has one) and type."""
-    kind, _ = classify(script)
+    address = encode_address(script, prefix)
     shown: dict[str, Json] = {
         "asm": to_asm(script),
-        "desc": descriptor.infer(script, prefix),
+        "desc": descriptor.infer(script, address),
         "hex": script.hex(),
     }
-    address = encode_address(script, prefix)
     if address is not None:
         shown["address"] = address
-    shown["type"] = str(kind)
+    shown["type"] = str(classify(script)[0])
     return shown
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from services.mempool.rpc import descriptor, protocol, values
 from services.mempool.rpc.errors import RpcError
+from shared.crypto.address import encode_address
 from shared.params import REGTEST
 
 GENESIS_SCRIPT = REGTEST.genesis.transactions[0].outputs[0].script_pubkey
@@ -100,7 +101,8 @@ def test_the_checksum_is_that_of_bip380() -> None:
     ],
 )
 def test_a_descriptor_is_inferred_from_a_script(script_hex: str, text: str) -> None:
-    inferred = descriptor.infer(bytes.fromhex(script_hex), REGTEST.address)
+    script = bytes.fromhex(script_hex)
+    inferred = descriptor.infer(script, encode_address(script, REGTEST.address))
     assert inferred.startswith(text)
     body, _, checksum = inferred.partition("#")
     assert descriptor.checksum(body) == checksum
