@@ -6,6 +6,8 @@ in the same process, and it answers on a standby just as well.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -24,8 +26,11 @@ from services.mempool.rpc.table import METHODS
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
+from shared.logs import with_fields
 from shared.params import ChainParams
 from shared.web.app import ReadyChecks, create_app, text, wants_html
+
+log = logging.getLogger(__name__)
 
 
 def create_rpc_app(
@@ -39,7 +44,8 @@ def create_rpc_app(
 ) -> Flask:
     """Return the application. `stop` asks the process to stop (RPC `stop`); it must not block."""
     app = create_app(__name__, settings, ready, protocol.MAX_BODY)
-    node = Node(settings, params, view, broker, METHODS, ChainSize(view), stop)
+    mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))
+    node = Node(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)
     failures = FailureLimit()
 
     @app.route("/", methods=["GET", "POST"])
@@ -69,6 +75,7 @@ def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | Non
         if credentials.admit(header):
             return None
         failures.record(address)
+        log.warning("wrong RPC password", extra=with_fields(address=address))
     response = text("", HTTPStatus.UNAUTHORIZED)
     response.headers["WWW-Authenticate"] = 'Basic realm="jsonrpc"'
     return response

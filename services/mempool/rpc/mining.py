@@ -11,7 +11,7 @@ from services.mempool.rpc.values import BLOCK_DECODE_FAILED, block, integer
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.crypto.address import decode_address
-from shared.errors import DecodeError, RequestFailed
+from shared.errors import BrokerUnavailable, DecodeError, RequestFailed
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
@@ -22,10 +22,16 @@ _CATEGORY = "Mining"
 def mine(node: Node, count: int, script_pubkey: bytes) -> MineResult:
     """Ask for `count` blocks that pay `script_pubkey` and wait until they are on the chain.
 
-    The result says in `error` why there are fewer. Raises `BrokerError` if no answer comes at all.
+    The result says in `error` why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
+    requests are under way that one more could leave no thread for other calls.
     """
     message = MineRequested(count=count, script_pubkey=script_pubkey.hex())
-    reply = node.broker.request(message, node.settings.mine_timeout + MINE_MARGIN)
+    if not node.mining_slots.acquire(blocking=False):
+        raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
+    try:
+        reply = node.broker.request(message, node.settings.mine_timeout + MINE_MARGIN)
+    finally:
+        node.mining_slots.release()
     if not isinstance(reply, MineResult):
         raise RequestFailed(f"unexpected reply to mine.requested: {type(reply).__name__}")
     if len(reply.hashes) < count and not reply.error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Node:
     broker: Broker
     methods: Mapping[str, Method]
     chain_size: ChainSize
+    mining_slots: threading.Semaphore
+    """How many calls may wait for the miners at once, each on a thread of the HTTP server."""
     stop: Callable[[], None]
     started: float = field(default_factory=time.monotonic)
 
