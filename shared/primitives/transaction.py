@@ -69,13 +69,17 @@ class TxIn:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """Read an input without its witness, which comes after the outputs."""
-        prevout = OutPoint(*_OUTPOINT.unpack(reader.take(36, "outpoint")))
-        return cls(prevout, reader.var_bytes("scriptSig"), reader.u32("sequence"))
+        return cls(*_read_input(reader))
 
     def serialize(self) -> bytes:
         """Return the input without its witness."""
         prevout = self.prevout
         return _OUTPOINT.pack(prevout.txid, prevout.vout) + pack_var_bytes(self.script_sig) + pack_u32(self.sequence)
+
+
+def _read_input(reader: Reader) -> tuple[OutPoint, bytes, int]:
+    prevout = OutPoint(*_OUTPOINT.unpack(reader.take(36, "outpoint")))
+    return prevout, reader.var_bytes("scriptSig"), reader.u32("sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +138,20 @@ class Transaction:
             outputs_follow = flags != 0
             if outputs_follow:
                 count = reader.count("inputs", _LEAST_INPUT)
-        inputs = tuple([TxIn.read(reader) for _ in range(count)])
+        bare_inputs = [_read_input(reader) for _ in range(count)]
         outputs: tuple[TxOut, ...] = ()
         if outputs_follow:
             outputs = tuple([TxOut.read(reader) for _ in range(reader.count("outputs", _LEAST_OUTPUT))])
         base: bytes | None = None
         if flags:
             witness_start = reader.position
-            inputs = _read_witnesses(reader, flags, inputs)
+            witnesses = _read_witnesses(reader, flags, count)
+            inputs = tuple([TxIn(*bare, stack) for bare, stack in zip(bare_inputs, witnesses, strict=True)])
             lock_time = reader.u32("lock time")
             end = reader.position
             base = data[start : start + 4] + data[start + 6 : witness_start] + data[end - 4 : end]
         else:
+            inputs = tuple([TxIn(*bare) for bare in bare_inputs])
             lock_time = reader.u32("lock time")
             end = reader.position
         transaction = cls(version, inputs, outputs, lock_time)
@@ -251,20 +257,15 @@ class Transaction:
         return self.txid_hex
 
 
-def _read_witnesses(reader: Reader, flags: int, inputs: tuple[TxIn, ...]) -> tuple[TxIn, ...]:
+def _read_witnesses(reader: Reader, flags: int, count: int) -> list[tuple[bytes, ...]]:
     if flags != 1:
         raise DecodeError(f"transaction: unknown optional data (flags {flags:02x})")
-    has_any = False
-    with_witness = []
-    for tx_in in inputs:
-        stack = tuple([reader.var_bytes("witness item") for _ in range(reader.count("witness items", 1))])
-        if stack:
-            has_any = True
-            tx_in = TxIn(tx_in.prevout, tx_in.script_sig, tx_in.sequence, stack)
-        with_witness.append(tx_in)
-    if not has_any:
+    witnesses = [
+        tuple([reader.var_bytes("witness item") for _ in range(reader.count("witness items", 1))]) for _ in range(count)
+    ]
+    if not any(witnesses):
         raise DecodeError("transaction: superfluous witness record")
-    return tuple(with_witness)
+    return witnesses
 
 
 def _pack_witness(tx_in: TxIn) -> bytes:

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
     from shared.primitives.transaction import Transaction, TxOut
 
+# Plain integers: an IntFlag takes ten times as long to test.
+_CLEANSTACK = int(Flags.CLEANSTACK)
+_DISCOURAGE_OP_SUCCESS = int(Flags.DISCOURAGE_OP_SUCCESS)
+_DISCOURAGE_UPGRADABLE_TAPROOT_VERSION = int(Flags.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION)
+_DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM = int(Flags.DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM)
+_P2SH = int(Flags.P2SH)
+_SIGPUSHONLY = int(Flags.SIGPUSHONLY)
+_TAPROOT = int(Flags.TAPROOT)
+_WITNESS = int(Flags.WITNESS)
+
 ANNEX_TAG = 0x50
 TAPROOT_LEAF_MASK = 0xFE
 TAPROOT_LEAF_TAPSCRIPT = 0xC0
@@ -69,7 +79,7 @@ class _Verifier:
     def verify(self) -> None:
         script_sig = self.tx_in.script_sig
         script_pubkey = self.cache.spent_outputs[self.index].script_pubkey
-        if self.flags & Flags.SIGPUSHONLY and not is_push_only(script_sig):
+        if self.flags & _SIGPUSHONLY and not is_push_only(script_sig):
             raise ScriptError(Reason.SIG_PUSHONLY)
         # One after the other on the same stack, never as one script (CVE-2010-5141).
         stack: list[bytes] = []
@@ -78,18 +88,18 @@ class _Verifier:
         self._run(script_pubkey, stack)
         _require_true(stack)
         had_witness = False
-        if self.flags & Flags.WITNESS and (program := witness_program(script_pubkey)) is not None:
+        if self.flags & _WITNESS and (program := witness_program(script_pubkey)) is not None:
             had_witness = True
             if script_sig:
                 raise ScriptError(Reason.WITNESS_MALLEATED)
             self._verify_witness_program(*program, is_p2sh=False)
             del stack[1:]  # a witness program leaves its own items behind
-        if self.flags & Flags.P2SH and is_p2sh(script_pubkey):
+        if self.flags & _P2SH and is_p2sh(script_pubkey):
             stack = pushed
             had_witness = self._verify_p2sh(script_sig, stack)
-        if self.flags & Flags.CLEANSTACK and len(stack) != 1:
+        if self.flags & _CLEANSTACK and len(stack) != 1:
             raise ScriptError(Reason.CLEANSTACK)
-        if self.flags & Flags.WITNESS and not had_witness and self.tx_in.witness:
+        if self.flags & _WITNESS and not had_witness and self.tx_in.witness:
             raise ScriptError(Reason.WITNESS_UNEXPECTED)
 
     def _run(self, script: bytes, stack: list[bytes]) -> None:
@@ -102,7 +112,7 @@ class _Verifier:
         redeem_script = stack.pop()
         self._run(redeem_script, stack)
         _require_true(stack)
-        program = witness_program(redeem_script) if self.flags & Flags.WITNESS else None
+        program = witness_program(redeem_script) if self.flags & _WITNESS else None
         if program is None:
             return False
         if script_sig != push_data(redeem_script):
@@ -116,11 +126,11 @@ class _Verifier:
         if version == 0:
             self._verify_v0(program)
         elif version == 1 and len(program) == 32 and not is_p2sh:
-            if self.flags & Flags.TAPROOT:
+            if self.flags & _TAPROOT:
                 self._verify_taproot(program)
         elif version == 1 and program == P2A_SCRIPT[2:] and not is_p2sh:
             return
-        elif self.flags & Flags.DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM:
+        elif self.flags & _DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM:
             raise ScriptError(Reason.DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM, f"version {version}")
 
     def _verify_v0(self, program: bytes) -> None:
@@ -159,13 +169,13 @@ class _Verifier:
             raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
         if leaf_version == TAPROOT_LEAF_TAPSCRIPT:
             self._verify_tapscript(script, stack, leaf_hash, annex)
-        elif self.flags & Flags.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION:
+        elif self.flags & _DISCOURAGE_UPGRADABLE_TAPROOT_VERSION:
             raise ScriptError(Reason.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION, f"leaf version {leaf_version:#04x}")
 
     def _verify_tapscript(self, script: bytes, stack: list[bytes], leaf_hash: bytes, annex: bytes | None) -> None:
         """Source: BIP342."""
         if _has_op_success(script):
-            if self.flags & Flags.DISCOURAGE_OP_SUCCESS:
+            if self.flags & _DISCOURAGE_OP_SUCCESS:
                 raise ScriptError(Reason.DISCOURAGE_OP_SUCCESS)
             return
         if len(stack) > MAX_STACK_SIZE:
