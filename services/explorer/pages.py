@@ -14,6 +14,7 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 
 from services.explorer import serialize
 from services.explorer.arguments import read_address, read_hash, read_number
+from services.explorer.errors import RequestError
 from services.explorer.esplora import TXS_PER_PAGE, Esplora
 from services.explorer.fees import fee_bands, fee_estimates
 from services.explorer.handlers import Feed
@@ -30,6 +31,7 @@ HOME_TXS = 8
 LISTED_BLOCKS = 25
 POOL_TXS = 50
 LISTED_COINS = 100
+LISTED_SIDES = 50
 _HEIGHT_DIGITS = 10
 
 
@@ -92,15 +94,21 @@ class Pages:
         )
 
     def tx(self, txid: str) -> str:
-        """Show a transaction: what it spends, what it pays, and what became of its outputs."""
+        """Show a transaction: what it spends, what it pays, and what became of its outputs, 50 of each at a time."""
         tx_id = read_hash(txid)
+        start = read_number(request.args.get("start", "0"))
+        window = slice(start, start + LISTED_SIDES)
         info, spends, tip = self._reads.snapshot(
-            lambda: (self._reads.tx(tx_id), self._reads.outspends(tx_id), self._reads.tip().height)
+            lambda: (self._reads.tx(tx_id), self._reads.outspends(tx_id, window), self._reads.tip().height)
         )
+        if start >= max(len(info.tx.inputs), len(info.tx.outputs)):
+            raise RequestError(400, "start index out of range")
         return render_template(
             "tx.html",
             info=info,
-            tx=serialize.tx_json(info, self._prefix),
+            tx=serialize.tx_json(info, self._prefix, window),
+            start=start,
+            step=LISTED_SIDES,
             spends=spends,
             confirmations=tip - info.block.height + 1 if info.block else 0,
             miner=miner_name(info.tx.inputs[0].script_sig) if info.tx.is_coinbase else "",
@@ -129,6 +137,7 @@ class Pages:
             txs=[(info, _gain(info, script)) for info in txs],
             coin_count=coin_count,
             coins=coins,
+            tx_step=LISTED_SIDES,
             after=after,
             next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
         )

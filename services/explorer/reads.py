@@ -25,6 +25,7 @@ T = TypeVar("T")
 MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
 _CACHED_LAYOUTS = 16
+_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +219,10 @@ class ChainReads:
         [found] = self._view.consistent(lambda: self._outspends([outpoint]))
         return found
 
-    def outspends(self, txid: bytes) -> list[Outspend | None]:
-        """Return what spends each output of a transaction."""
-        outpoints = [OutPoint(txid, vout) for vout in range(len(self.tx_record(txid).tx.outputs))]
+    def outspends(self, txid: bytes, window: slice = _ALL) -> list[Outspend | None]:
+        """Return what spends each output of a transaction, or those in `window`."""
+        outputs = range(len(self.tx_record(txid).tx.outputs))
+        outpoints = [OutPoint(txid, vout) for vout in outputs[window]]
         return self._view.consistent(lambda: self._outspends(outpoints))
 
     def _outspends(self, outpoints: Sequence[OutPoint]) -> list[Outspend | None]:

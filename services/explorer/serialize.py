@@ -30,6 +30,7 @@ _TYPES = {
     ScriptType.WITNESS_V0_SCRIPTHASH: "v0_p2wsh",
     ScriptType.WITNESS_V1_TAPROOT: "v1_p2tr",
 }
+_ALL = slice(None)
 _DIFFICULTY_ONE_EXPONENT = 29
 _DIFFICULTY_ONE_MANTISSA = 0xFFFF
 
@@ -82,15 +83,15 @@ def status_json(entry: BlockEntry | None) -> Json:
     }
 
 
-def tx_json(info: TxInfo, prefix: AddressPrefix) -> Json:
-    """Return a transaction with the outputs that it spends."""
+def tx_json(info: TxInfo, prefix: AddressPrefix, window: slice = _ALL) -> Json:
+    """Return a transaction with the outputs that it spends; `window` leaves some inputs and outputs out."""
     tx = info.tx
     return {
         "txid": tx.txid_hex,
         "version": tx.version & 0xFFFFFFFF,
         "locktime": tx.lock_time,
-        "vin": [_input_json(txin, tx.is_coinbase, info.prevouts, prefix) for txin in tx.inputs],
-        "vout": [output_json(output, prefix) for output in tx.outputs],
+        "vin": [_input_json(txin, tx.is_coinbase, info.prevouts, prefix) for txin in tx.inputs[window]],
+        "vout": [output_json(output, prefix) for output in tx.outputs[window]],
         "size": tx.size,
         "weight": tx.weight,
         "fee": info.fee,
