@@ -63,6 +63,7 @@ class Job:
         )
         self._target = bits_to_target(template.bits)
         self._counter = -1
+        self._nonce = 0
         self._time = max(template.time, template.min_time)
         self._next_space()
 
