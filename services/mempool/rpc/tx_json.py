@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from services.mempool.rpc import descriptor
 from services.mempool.rpc.values import Json, btc
@@ -14,8 +15,12 @@ from shared.script.script import to_asm
 from shared.script.standard import classify
 
 
-def script_json(script: bytes, prefix: AddressPrefix) -> dict[str, Json]:
-    """Return a scriptPubKey with asm, descriptor, hex, address (where it has one) and type."""
+@lru_cache(maxsize=10_000)
+def script_json(script: bytes, prefix: AddressPrefix) -> Mapping[str, Json]:
+    """Return a scriptPubKey with asm, descriptor, hex, address (where it has one) and type.
+
+    Kept for a while, because a block shows the same scripts many times; so nobody may change it.
+    """
     address = encode_address(script, prefix)
     shown: dict[str, Json] = {
         "asm": to_asm(script),
