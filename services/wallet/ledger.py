@@ -14,10 +14,11 @@ from services.wallet.accounts import WalletKey
 from services.wallet.coin_selection import SpendableCoin
 from services.wallet.store import Send, SendStatus
 from shared.chain.view import ChainView, TxRecord, script_hash
-from shared.errors import DecodeError
+from shared.errors import DecodeError, StoreUnavailable
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
+_BALANCE_TRIES = 50
 _HEADER_BYTES = 80
 _COINBASE_BYTES = 1024
 """More than the coinbases that Warren's own template has; a longer one is read with its whole block."""
@@ -80,14 +81,23 @@ class Ledger:
         self._coinbase_outputs = lru_cache(maxsize=4 * coinbase_maturity)(self._read_coinbase)
 
     def balance(self, keys: Sequence[WalletKey]) -> Balance:
-        """Return the balance of these keys."""
-        return self._view.consistent(lambda: self._balance(keys))
+        """Return the balance of these keys.
 
-    def _balance(self, keys: Sequence[WalletKey]) -> Balance:
+        No block comes in between its reads, so that no payment counts twice, in the pool and in a block. Changes of the
+        pool may: a flood of transactions must not keep anyone from seeing a balance.
+        """
+        tip = self._view.tip()
+        for _ in range(_BALANCE_TRIES):
+            balance = self._balance(keys, tip.height)
+            before, tip = tip, self._view.tip()
+            if tip.hash == before.hash:
+                return balance
+        raise StoreUnavailable("blocks come faster than the balance can be read")
+
+    def _balance(self, keys: Sequence[WalletKey], height: int) -> Balance:
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
         confirmed = sum(stats.balance for stats in self._view.script_stats(hashes))
-        height = self._view.tip().height
         immature = self._immature(scripts, height)
         effects = self._effects(self._pool_records(hashes), scripts).values()
         unconfirmed = sum(effect.received - effect.spent for effect in effects)
@@ -111,10 +121,10 @@ class Ledger:
             return block.transactions[0].outputs if block else ()
 
     def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], int]:
-        """Return the coins that a payment may spend now, and the tip's height."""
-        return self._view.consistent(lambda: self._spendable(keys))
+        """Return the coins that a payment may spend now, and the tip's height.
 
-    def _spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], int]:
+        A coin that is spent meanwhile does no harm: the mempool refuses the payment, and it is built again.
+        """
         by_script = {key.script_pubkey: key for key in keys}
         tip_height = self._view.tip().height
         unspent = self._view.script_unspent(list(by_script))
@@ -134,18 +144,14 @@ class Ledger:
         """Return the pool's transactions that touch these keys, newest first."""
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
-        return self._view.consistent(lambda: self._entries(self._pool_records(hashes), scripts))
+        return self._entries(self._pool_records(hashes), scripts)
 
     def confirmed(self, keys: Sequence[WalletKey], limit: int, after: bytes | None = None) -> list[HistoryEntry]:
         """Return up to `limit` transactions in blocks that touch these keys, newest first; `after` a txid."""
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
-
-        def read() -> list[HistoryEntry]:
-            items = self._view.scripts_history(hashes, limit, after)
-            return self._entries(self._view.transactions([item.txid for item in items]), scripts)
-
-        return self._view.consistent(read)
+        items = self._view.scripts_history(hashes, limit, after)
+        return self._entries(self._view.transactions([item.txid for item in items]), scripts)
 
     def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
         """Return those of the newest `limit` transactions of these keys that are in blocks of these heights."""

@@ -169,7 +169,7 @@ class WalletService:
         else:
             unmined = []
             confirmed = self.ledger.confirmed(keys, limit + 1, _parse_after(after_hex))
-        mined = {entry.txid for entry in confirmed}
+        mined = {entry.txid for entry in confirmed}  # some may have been while this page was read
         unmined = [entry for entry in unmined if entry.txid not in mined]
         after = confirmed[limit - 1].txid if len(confirmed) > limit else None
         return HistoryPage(unmined + confirmed[:limit], after)

@@ -88,12 +88,17 @@ def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_bod
 
 
 def problem(status: int, title: str, detail: str = "", **extra: Any) -> Response:
-    """Return a problem details response (RFC 9457), or a page where a browser asked for one."""
+    """Return a problem details response (RFC 9457), or a page where a browser asked for one.
+
+    `extra` are further members; its `code`, which programs can rely on, is made of the title unless given.
+    """
     if wants_html():
         page = render_template("problem.html", status=status, title=title, detail=detail)
         response = make_response(page, status)
     else:
-        response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **extra})
+        code = title.lower().replace(" ", "-")
+        about = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+        response = jsonify(about | extra)
         response.status_code = status
         response.content_type = "application/problem+json"
     response.headers["Cache-Control"] = "no-store"
