@@ -114,9 +114,16 @@ def test_a_whole_hash_is_copied(page, chain):
     assert page.evaluate("navigator.clipboard.readText()") == chain.tip.hash_hex
 
 
+def test_a_hash_that_is_selected_by_hand_is_whole(page, chain):
+    page.goto(f"/block/{chain.tip.hash_hex}")
+    page.locator(".hash").first.select_text()
+    assert page.evaluate("getSelection().toString().trim()") == chain.tip.hash_hex
+
+
 def test_everything_works_without_scripts(browser, base, chain):
     context = browser.new_context(base_url=base, java_script_enabled=False)
     page = context.new_page()
+    page.set_default_timeout(10_000)
     page.goto("/")
     page.locator("#search").fill(chain.tip.transactions[1].txid_hex)
     page.get_by_role("button", name="Search").click()
