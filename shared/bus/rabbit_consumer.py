@@ -202,7 +202,8 @@ class RabbitConsumer(Consumer):
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
         """See `Consumer.requeue`. A transient queue has no other consumer, and no count at the broker: kept here."""
-        durable, transient = [], []
+        durable: list[Delivery] = []
+        transient: list[Delivery] = []
         for delivery in deliveries:
             (durable if self._subscriptions[delivery.queue].queue.durable else transient).append(delivery)
         self._settle(durable, lambda subscription, tags: subscription.requeue(tags))

@@ -1,0 +1,276 @@
+"""The worker's promises about what goes wrong, against a broker in memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from shared import metrics
+from shared.bus.broker import ReplyAddress
+from shared.bus.events import BlockVerdict, Failure, Message, MineRequested, TxSubmitted
+from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
+from shared.bus.worker import Handler, Incoming, Worker, each
+from shared.errors import BrokerUnavailable, CommitConflict, StaleWriter, StoreUnavailable, UnsafeStore
+from shared.shutdown import ExitFlag
+from tests.unit.bus.fake_broker import FakeBroker, FakeConsumer
+
+SOMEONE = ReplyAddress("someone", "1")
+
+
+def tx(name: str) -> TxSubmitted:
+    return TxSubmitted(txs=(name,))
+
+
+def mine(count: int) -> MineRequested:
+    return MineRequested(count=count, script_pubkey="51")
+
+
+class Setup:
+    """A worker on a fake broker, and what its handlers saw."""
+
+    def __init__(self, **options: Any) -> None:
+        self.broker = FakeBroker()
+        self.consumer: FakeConsumer = self.broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS])
+        self.batches: list[list[str]] = []
+        self.stop = ExitFlag()
+        self.trouble: Callable[[list[str]], None] = lambda names: None
+        handlers: dict[type[Message], Handler[Any]] = options.pop("handlers", None) or {TxSubmitted: self.handle}
+        self.worker = Worker(
+            self.broker, self.consumer, handlers, name="test", stop=self.stop, idle_wait=0.001, **options
+        )
+
+    def handle(self, batch: Sequence[Incoming[TxSubmitted]]) -> list[Message | None]:
+        names = [incoming.message.txs[0] for incoming in batch]
+        self.batches.append(names)
+        self.trouble(names)
+        return [BlockVerdict(hash=name, accepted=True) for name in names]
+
+    def put(self, *names: str, **options: Any) -> None:
+        for name in names:
+            self.broker.put(MEMPOOL_TXS, tx(name), **options)
+
+    def drain(self) -> None:
+        for _ in range(100):
+            if not self.worker.run_once():
+                return
+        pytest.fail("the queue never ran empty")
+
+
+def fail_on(name: str, error: Exception, times: int = 1_000_000) -> Callable[[list[str]], None]:
+    left = iter(range(times))
+
+    def trouble(names: list[str]) -> None:
+        if name in names and next(left, None) is not None:
+            raise error
+
+    return trouble
+
+
+def test_a_batch_is_handled_together_answered_and_acked() -> None:
+    setup = Setup()
+    setup.put("a", "b")
+    setup.put("c", reply_address=SOMEONE)
+    assert setup.worker.run_once()
+    assert setup.batches == [["a", "b", "c"]]
+    assert setup.broker.replies == [(SOMEONE, BlockVerdict(hash="c", accepted=True))]
+    assert len(setup.consumer.acked) == 3
+    assert not setup.worker.run_once()
+
+
+def test_runs_of_one_type_stay_in_order() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def note(kind: str) -> Handler[Any]:
+        def handler(batch: Sequence[Incoming[Any]]) -> list[None]:
+            seen.append((kind, len(batch)))
+            return [None] * len(batch)
+
+        return handler
+
+    setup = Setup(handlers={TxSubmitted: note("tx"), MineRequested: note("mine")})
+    for message in (tx("a"), tx("b"), mine(1), tx("c")):
+        setup.broker.put(MEMPOOL_TXS, message)
+    setup.drain()
+    assert seen == [("tx", 2), ("mine", 1), ("tx", 1)]
+    assert len(setup.consumer.acked) == 4
+
+
+def test_no_reply_is_sent_for_none() -> None:
+    setup = Setup(handlers={TxSubmitted: each(lambda message: None)})
+    setup.put("a", reply_address=SOMEONE)
+    setup.drain()
+    assert setup.broker.replies == []
+    assert len(setup.consumer.acked) == 1
+
+
+def test_an_answer_is_sent_before_the_ack() -> None:
+    setup = Setup()
+    setup.put("a", reply_address=SOMEONE)
+    setup.broker.reply_many = lambda replies: pytest.fail("acked first") if setup.consumer.acked else None  # type: ignore[method-assign]
+    setup.drain()
+    assert len(setup.consumer.acked) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (("tx.submitted", b"\xff"), "tx.submitted"),
+        (("tx.submitted", b'{"txs": 5}'), "tx.submitted"),
+        (("no.such", b"{}"), "unknown message type"),
+        (("mine.requested", b'{"count": 1, "script_pubkey": "51"}'), "no handler"),
+    ],
+)
+def test_what_cannot_be_handled_is_dead_lettered_at_once_and_answered(raw: tuple[str, bytes], reason: str) -> None:
+    setup = Setup()
+    before = metrics.BUS_DEAD_LETTERED.labels("mempool.txs")._value.get()
+    setup.put("a")
+    setup.broker.put(MEMPOOL_TXS, raw, reply_address=SOMEONE)
+    setup.put("b")
+    setup.drain()
+    assert [(delivery.body, reason in why) for delivery, why in setup.broker.dead] == [(raw[1], True)]
+    ((address, answer),) = setup.broker.replies
+    assert address == SOMEONE
+    assert isinstance(answer, Failure)
+    assert reason in answer.error
+    assert [name for batch in setup.batches for name in batch] == ["a", "b"]
+    assert metrics.BUS_DEAD_LETTERED.labels("mempool.txs")._value.get() == before + 1
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away"), CommitConflict("moved on")])
+def test_a_batch_waits_for_the_store_and_recovers_before_each_try(error: Exception) -> None:
+    recovered: list[int] = []
+
+    def recover() -> None:
+        recovered.append(1)
+        if len(recovered) == 1:
+            raise StoreUnavailable("still away")
+
+    setup = Setup(recover=recover)
+    setup.trouble = fail_on("a", error, times=2)
+    setup.put("a", "b")
+    setup.drain()
+    assert setup.batches == [["a", "b"]] * 3
+    assert len(recovered) == 3
+    assert len(setup.consumer.acked) == 2
+    assert setup.consumer.requeued == []
+
+
+def test_replies_wait_for_the_broker() -> None:
+    setup = Setup()
+    setup.put("a", reply_address=SOMEONE)
+    setup.trouble = lambda names: setattr(setup.broker, "away", True)
+    timer = threading.Timer(0.1, lambda: setattr(setup.broker, "away", False))
+    timer.start()
+    assert setup.worker.run_once()
+    timer.join()
+    assert setup.batches == [["a"]]
+    assert setup.broker.replies == [(SOMEONE, BlockVerdict(hash="a", accepted=True))]
+
+
+def test_stopping_during_an_outage_leaves_the_batch_to_others() -> None:
+    setup = Setup()
+    setup.trouble = fail_on("a", StoreUnavailable("away"))
+    setup.put("a")
+    timer = threading.Timer(0.1, setup.stop.set)
+    timer.start()
+    setup.worker.run()
+    timer.join()
+    assert setup.consumer.acked == []
+    setup.consumer.close()
+    assert len(setup.broker.backlog(MEMPOOL_TXS)) == 1
+
+
+@pytest.mark.parametrize("error", [StaleWriter("fenced"), UnsafeStore("may evict")])
+def test_a_writer_that_was_fenced_off_stops_and_settles_nothing(error: Exception) -> None:
+    setup = Setup()
+    setup.trouble = fail_on("a", error)
+    setup.put("a")
+    with pytest.raises(type(error)):
+        setup.worker.run()
+    assert (setup.consumer.acked, setup.consumer.requeued, setup.broker.dead) == ([], [], [])
+
+
+def test_one_bad_message_does_not_harm_its_batch() -> None:
+    recovered: list[int] = []
+    setup = Setup(recover=lambda: recovered.append(1))
+    setup.trouble = fail_on("bad", RuntimeError("oops"))
+    setup.put("a")
+    setup.put("bad", reply_address=SOMEONE)
+    setup.put("b")
+    setup.drain()
+    assert setup.batches[:4] == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
+    assert [delivery.delivery_count for delivery in setup.consumer.requeued] == [0, 1, 2, 3]
+    assert len(setup.consumer.acked) == 2
+    assert [(delivery.delivery_count, why) for delivery, why in setup.broker.dead] == [(4, "its handler keeps failing")]
+    assert setup.broker.replies == [(SOMEONE, Failure(error="internal error"))]
+    assert setup.batches.count(["bad"]) == 5
+    assert recovered
+
+
+def test_a_handler_that_forgets_an_answer_is_a_failure() -> None:
+    setup = Setup(handlers={TxSubmitted: lambda batch: []}, delivery_limit=1)
+    setup.put("a")
+    setup.drain()
+    assert len(setup.broker.dead) == 1
+
+
+def test_a_message_that_kills_the_process_is_dead_lettered_unhandled_and_its_neighbours_are_not() -> None:
+    setup = Setup(delivery_limit=3)
+    setup.put("killer", "neighbour", delivery_count=4)
+    setup.drain()
+    assert [why for _, why in setup.broker.dead] == ["handed out too often without an answer"]
+    assert setup.batches == [["neighbour"]]
+
+
+def test_a_message_that_was_handed_out_before_is_handled_and_acked_alone() -> None:
+    setup = Setup()
+    setup.put("a")
+    setup.put("b", "c", delivery_count=1)
+    setup.put("d")
+    acked_at: list[int] = []
+    setup.trouble = lambda names: acked_at.append(len(setup.consumer.acked))
+    setup.drain()
+    assert setup.batches == [["a"], ["b"], ["c"], ["d"]]
+    assert acked_at == [0, 0, 2, 3]
+
+
+def test_idle_work_is_done_after_every_batch_and_without_one() -> None:
+    calls: list[int] = []
+    setup = Setup(on_idle=lambda: calls.append(len(setup.consumer.acked)))
+    setup.worker.run_once()
+    setup.put("a")
+    setup.worker.run_once()
+    assert calls == [0, 1]
+
+
+def test_idle_work_waits_for_the_store_too() -> None:
+    failures = iter([StoreUnavailable("away"), None])
+
+    def idle() -> None:
+        if error := next(failures):
+            raise error
+
+    Setup(on_idle=idle).worker.run_once()
+    assert next(failures, "used up") == "used up"
+
+
+def test_run_ends_when_the_flag_is_set() -> None:
+    setup = Setup()
+    setup.put("a")
+    setup.trouble = lambda names: setup.stop.set()
+    setup.worker.run()
+    assert len(setup.consumer.acked) == 1
+
+
+def test_a_failure_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup(delivery_limit=1)
+    setup.trouble = fail_on("a", RuntimeError("oops"))
+    setup.put("a")
+    with caplog.at_level(logging.ERROR):
+        setup.drain()
+    assert "RuntimeError: oops" in caplog.text
+    assert "dead-lettered" in caplog.text

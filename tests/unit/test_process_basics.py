@@ -1,0 +1,105 @@
+"""Log lines, metrics, back-off and the exit flag."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from shared import logs, metrics
+from shared.backoff import backoff
+from shared.config import Settings
+from shared.shutdown import ExitFlag
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    line = logging.LogRecord("shared.bus", logging.INFO, "x.py", 1, message, None, None)
+    line.fields = fields
+    return line
+
+
+def test_a_text_line_has_its_fields() -> None:
+    line = logs.TextFormatter("miner").format(record("block found", height=5, why="it is time", empty=""))
+    assert line.endswith('INFO miner: block found height=5 why="it is time" empty=""')
+
+
+def test_a_json_line_has_its_fields() -> None:
+    entry = json.loads(logs.JsonFormatter("miner").format(record("block found", height=5)))
+    assert (entry["service"], entry["level"], entry["message"], entry["height"]) == ("miner", "INFO", "block found", 5)
+
+
+@pytest.mark.parametrize("formatter", [logs.TextFormatter("x"), logs.JsonFormatter("x")])
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@h:1/0", "amqps://me:hunter2@h/%2F", "amqp://u:hunt/er2@h", "r://u:a@hunter2@h"]
+)
+def test_no_password_reaches_a_log_line(formatter: logging.Formatter, url: str) -> None:
+    line = formatter.format(record(f"cannot reach {url} now", url=url))
+    assert "hunter2" not in line
+    assert "***@h" in line
+
+
+def test_setup_sends_lines_of_the_asked_level_to_stderr() -> None:
+    code = (
+        "import logging; from shared import logs; from shared.config import Settings;"
+        "logs.setup(Settings(log_level='WARNING', log_format='json'), 'svc');"
+        "logging.getLogger('a').info('quiet'); logging.getLogger('a').warning('loud', extra=logs.with_fields(n=1))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert (json.loads(line)["message"], json.loads(line)["n"], done.stdout) == ("loud", 1, "")
+
+
+def test_metrics_are_rendered_with_the_house_prefix() -> None:
+    metrics.BUS_REQUEUED.labels("some.queue").inc()
+    assert b'warren_bus_requeued_total{queue="some.queue"} 1.0' in metrics.render()
+
+
+def test_backoff_doubles_to_its_cap_and_is_spread_over_the_upper_half() -> None:
+    assert [backoff(n, base=1, cap=5, jitter=1) for n in range(5)] == [1, 2, 4, 5, 5]
+    assert backoff(3, base=1, cap=5, jitter=0) == 2.5
+    assert backoff(10_000, cap=5, jitter=1) == 5
+    assert all(0.5 <= backoff(0, base=1) <= 1 for _ in range(100))
+
+
+def test_the_exit_flag_wakes_who_waits() -> None:
+    flag = ExitFlag()
+    assert not flag.wait(0.001)
+    flag.set()
+    assert flag.wait()
+    assert flag.is_set()
+
+
+_WAITS = """
+import sys, time
+from shared.shutdown import ExitFlag, install
+flag = ExitFlag()
+install(flag)
+print("ready", flush=True)
+while not flag.wait(0.05): pass
+print("draining", flush=True)
+if sys.argv[1] == "hang":
+    while True: time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_drains_and_the_second_ends_the_process(number: int) -> None:
+    for mode, code in (("drain", 0), ("hang", 128 + number)):
+        child = subprocess.Popen([sys.executable, "-c", _WAITS, mode], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        os.kill(child.pid, number)
+        assert child.stdout.readline() == "draining\n"
+        if mode == "hang":
+            os.kill(child.pid, number)
+        child.communicate(timeout=20)
+        assert child.returncode == code
+
+
+def test_settings_show_no_secrets() -> None:
+    assert "hunter2" not in repr(Settings(redis_url="redis://:hunter2@h", amqp_url="amqp://u:hunter2@h"))
