@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.config import Settings
 
-_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\s"']+@")
+_URL_PASSWORD = re.compile(r"""(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\s"']+@""")
 _LEVELS_OF_LIBRARIES = {
     "pika": logging.CRITICAL,  # the bus reports what went wrong, in one line
     "urllib3": logging.WARNING,
