@@ -6,7 +6,7 @@ from services.mempool.policy import MAX_DATACARRIER_BYTES, MAX_POOL_VSIZE, MIN_R
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import Node
-from services.mempool.rpc.pool_graph import PoolGraph
+from services.mempool.rpc.pool_graph import PoolGraph, family
 from services.mempool.rpc.values import Json, block_or_tx_hash, btc
 from shared.primitives.hexes import display_hash
 
@@ -19,7 +19,7 @@ def getrawmempool(node: Node, verbose: bool | None, with_sequence: bool | None) 
         if with_sequence:
             message = "Verbose results cannot contain mempool sequence values."
             raise RpcError(RpcCode.INVALID_PARAMETER, message)
-        return node.view.consistent(lambda: _all_entries(node))
+        return PoolGraph(reversed(node.view.pool_records()), node.view.tip().height).all_json()
     if with_sequence:
         txids, sequence = node.view.consistent(lambda: (node.view.pool_txids(), node.view.tip().seq))
         return {"txids": _shown(txids), "mempool_sequence": sequence}
@@ -30,13 +30,6 @@ def _shown(newest_first: list[bytes]) -> list[str]:
     return [display_hash(txid) for txid in reversed(newest_first)]
 
 
-def _all_entries(node: Node) -> dict[str, Json]:
-    graph = PoolGraph(node.view, node.view.tip().height)
-    txids = node.view.pool_txids()[::-1]
-    graph.load(txids)
-    return {display_hash(txid): graph.entry_json(txid) for txid in txids if txid in graph}
-
-
 def getmempoolentry(node: Node, txid_hex: str) -> Json:
     """Return what is known of one unconfirmed transaction."""
     txid = block_or_tx_hash(txid_hex, "txid")
@@ -44,7 +37,7 @@ def getmempoolentry(node: Node, txid_hex: str) -> Json:
 
 
 def _entry(node: Node, txid: bytes) -> Json:
-    graph = PoolGraph(node.view, node.view.tip().height)
+    graph = PoolGraph(family(node.view, txid), node.view.tip().height)
     if txid not in graph:
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
     return graph.entry_json(txid)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from services.mempool.rpc.values import Json, btc
 from shared.chain.codec import PoolEntry
-from shared.chain.view import ChainView
+from shared.chain.view import ChainView, TxRecord
 from shared.primitives.hexes import display_hash
 from shared.primitives.transaction import OutPoint, Transaction
 
@@ -15,31 +16,34 @@ _RBF_SEQUENCE = 0xFFFFFFFD
 
 
 class PoolGraph:
-    """The part of the pool that has been asked for; relatives are read as they are reached."""
+    """Unconfirmed transactions with their relations. Pure: it knows what it was given, the pool or one family."""
 
-    def __init__(self, view: ChainView, height: int) -> None:
-        self._view = view
+    def __init__(self, records: Iterable[TxRecord], height: int) -> None:
+        """Take records of the pool, and the height of the tip."""
         self._height = height
-        self._known: dict[bytes, tuple[Transaction, PoolEntry] | None] = {}
-        self._parents: dict[bytes, frozenset[bytes]] = {}
-        self._children: dict[bytes, frozenset[bytes]] = {}
-
-    def load(self, txids: Iterable[bytes]) -> None:
-        """Read these transactions, in one go, unless they are known already."""
-        missing = [txid for txid in txids if txid not in self._known]
-        for txid, record in zip(missing, self._view.transactions(missing), strict=True):
-            in_pool = record is not None and record.pool is not None
-            self._known[txid] = (record.tx, record.pool) if in_pool else None  # type: ignore[union-attr, assignment]
+        self._known = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool is not None}
+        self._parents: Mapping[bytes, frozenset[bytes]] = {
+            txid: frozenset(txin.prevout.txid for txin in tx.inputs if txin.prevout.txid in self._known)
+            for txid, (tx, _) in self._known.items()
+        }
+        self._children: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        for txid, parents in self._parents.items():
+            for parent in parents:
+                self._children[parent].add(txid)
 
     def __contains__(self, txid: bytes) -> bool:
-        self.load([txid])
-        return self._known[txid] is not None
+        return txid in self._known
+
+    def all_json(self) -> dict[str, Json]:
+        """Return every transaction's entry by its displayed txid, in the order given."""
+        return {display_hash(txid): self.entry_json(txid) for txid in self._known}
 
     def entry_json(self, txid: bytes) -> dict[str, Json]:
-        """Return what is known of a transaction that is in the pool."""
-        _, entry = self._get(txid)
-        ancestors = [self._get(relative)[1] for relative in self._relatives(txid, self._parents_of)]
-        descendants = [self._get(relative)[1] for relative in self._relatives(txid, self._children_of)]
+        """Return what is known of a transaction, which must be one of them."""
+        _, entry = self._known[txid]
+        family = _reach([txid], lambda relative: self._parents[relative])
+        ancestors = [self._known[relative] for relative in family]
+        descendants = [self._known[relative][1] for relative in _reach([txid], lambda other: self._children[other])]
         return {
             "vsize": entry.vsize,
             "weight": entry.weight,
@@ -48,54 +52,61 @@ class PoolGraph:
             "descendantcount": len(descendants),
             "descendantsize": sum(relative.vsize for relative in descendants),
             "ancestorcount": len(ancestors),
-            "ancestorsize": sum(relative.vsize for relative in ancestors),
+            "ancestorsize": sum(relative.vsize for _, relative in ancestors),
             "wtxid": display_hash(entry.wtxid),
             "fees": {
                 "base": btc(entry.fee),
                 "modified": btc(entry.fee),
-                "ancestor": btc(sum(relative.fee for relative in ancestors)),
+                "ancestor": btc(sum(relative.fee for _, relative in ancestors)),
                 "descendant": btc(sum(relative.fee for relative in descendants)),
             },
-            "depends": sorted(map(display_hash, self._parents_of(txid))),
-            "spentby": sorted(map(display_hash, self._children_of(txid))),
-            "bip125-replaceable": self._signals_replacement(txid),
+            "depends": sorted(map(display_hash, self._parents[txid])),
+            "spentby": sorted(map(display_hash, self._children[txid])),
+            "bip125-replaceable": any(map(_signals_replacement, ancestors)),
             "unbroadcast": False,
         }
 
-    def _get(self, txid: bytes) -> tuple[Transaction, PoolEntry]:
-        self.load([txid])
-        known = self._known[txid]
-        if known is None:
-            raise KeyError(display_hash(txid))
-        return known
 
-    def _relatives(self, txid: bytes, step: Callable[[bytes], frozenset[bytes]]) -> set[bytes]:
-        found = {txid}
-        frontier = [txid]
-        while frontier:
-            reached = {relative for member in frontier for relative in step(member)} - found
-            found |= reached
-            frontier = list(reached)
-        return found
+def family(view: ChainView, txid: bytes) -> list[TxRecord]:
+    """Return an unconfirmed transaction with its unconfirmed ancestors and descendants; nothing if it is not one."""
+    known: dict[bytes, TxRecord | None] = {}
 
-    def _parents_of(self, txid: bytes) -> frozenset[bytes]:
-        if txid not in self._parents:
-            spent = {txin.prevout.txid for txin in self._get(txid)[0].inputs}
-            self.load(spent)
-            self._parents[txid] = frozenset(parent for parent in spent if self._known[parent] is not None)
-        return self._parents[txid]
+    def read(txids: Iterable[bytes]) -> None:
+        missing = [wanted for wanted in txids if wanted not in known]
+        known.update(zip(missing, view.transactions(missing), strict=True))
 
-    def _children_of(self, txid: bytes) -> frozenset[bytes]:
-        if txid not in self._children:
-            outputs = [OutPoint(txid, vout) for vout in range(len(self._get(txid)[0].outputs))]
-            spends = {spend.txid for spend in self._view.pool_spends(outputs) if spend is not None}
-            self.load(spends)
-            self._children[txid] = frozenset(child for child in spends if self._known[child] is not None)
-        return self._children[txid]
+    def record(wanted: bytes) -> TxRecord | None:
+        found = known[wanted]
+        return found if found is not None and found.pool is not None else None
 
-    def _signals_replacement(self, txid: bytes) -> bool:
-        return any(
-            txin.sequence <= _RBF_SEQUENCE
-            for relative in self._relatives(txid, self._parents_of)
-            for txin in self._get(relative)[0].inputs
-        )
+    def parents(child: bytes) -> set[bytes]:
+        found = record(child)
+        spent = {txin.prevout.txid for txin in found.tx.inputs} if found else set()
+        read(spent)
+        return spent
+
+    def children(parent: bytes) -> set[bytes]:
+        found = record(parent)
+        outputs = [OutPoint(parent, vout) for vout in range(len(found.tx.outputs))] if found else []
+        spenders = {spend.txid for spend in view.pool_spends(outputs) if spend is not None}
+        read(spenders)
+        return spenders
+
+    read([txid])
+    members = _reach([txid], parents) | _reach([txid], children)
+    return [found for member in members if (found := record(member)) is not None]
+
+
+def _reach(start: Iterable[bytes], step: Callable[[bytes], Iterable[bytes]]) -> set[bytes]:
+    """Return all that can be reached from `start` in any number of steps, itself included."""
+    found = set(start)
+    frontier = list(found)
+    while frontier:
+        reached = {relative for member in frontier for relative in step(member)} - found
+        found |= reached
+        frontier = list(reached)
+    return found
+
+
+def _signals_replacement(relative: tuple[Transaction, PoolEntry]) -> bool:
+    return any(txin.sequence <= _RBF_SEQUENCE for txin in relative[0].inputs)

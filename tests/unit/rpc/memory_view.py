@@ -102,6 +102,9 @@ class MemoryView(ChainView):
     def pool_txids(self, limit: int | None = None) -> list[bytes]:
         return list(reversed(self._pool))[:limit]
 
+    def pool_records(self) -> list[TxRecord]:
+        return list(reversed(self._pool.values()))
+
     def _record(self, txid: bytes) -> TxRecord | None:
         if txid in self._confirmed:
             tx, block_hash = self._confirmed[txid]
