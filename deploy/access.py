@@ -23,7 +23,7 @@ REDIS_RULES: Mapping[str, str] = {
     "wallet": "%R~{warren:*}:[^w]* ~{warren:*}:wallet:* +@all -@admin -@dangerous +info",
     "explorer": "%R~{warren:*}:[^w]* +@read +@connection +@transaction +info -@dangerous +info",
 }
-"""ACL rules of each Redis user; the user `health` may only ping, `default` is off."""
+"""ACL rules of each Redis user; the user `health` may only ping, nobody can be `default`."""
 
 _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
     "mempool": tuple(Topic),
@@ -48,7 +48,9 @@ _TWO_WEEKS_MS = 14 * 24 * 3600 * 1000
 
 def redis_acl(passwords: Mapping[str, str]) -> str:
     """Return Redis's ACL file; passwords are in it as SHA-256 only."""
-    lines = ["user default off", "user health on nopass +ping"]
+    # Nobody can log in as `default`. It keeps all rights because Redis runs the transactions of its append-only file
+    # as this user when it loads the file, and would drop every one that the user may not run.
+    lines = ["user default off resetpass ~* &* +@all", "user health on nopass +ping"]
     for user, rules in REDIS_RULES.items():
         digest = hashlib.sha256(passwords[user].encode()).hexdigest()
         lines.append(f"user {user} on #{digest} resetchannels {rules}")

@@ -1,0 +1,113 @@
+import json
+import re
+import stat
+
+import pytest
+
+from deploy import access, container_setup
+from shared import config
+from shared.bus.topics import EXCHANGE, FACTS, MEMPOOL_TXS, WALLET_INBOX, Topic
+
+PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
+
+
+@pytest.fixture
+def definitions():
+    return access.rabbitmq_definitions(PASSWORDS)
+
+
+def permission(definitions, user, kind, name):
+    (found,) = [entry for entry in definitions["permissions"] if entry["user"] == user]
+    return re.search(found[kind], name) is not None
+
+
+def may_publish(definitions, user, topic):
+    (found,) = [entry for entry in definitions["topic_permissions"] if entry["user"] == user]
+    assert found["exchange"] == EXCHANGE
+    return re.search(found["write"], topic) is not None
+
+
+def test_the_password_hash_is_the_one_of_rabbitmqs_documentation():
+    salt = bytes.fromhex("908DC60A")
+    assert access.rabbitmq_hash("test12", salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+def test_passwords_are_in_no_file_of_the_servers(definitions):
+    assert "password-of" not in json.dumps(definitions)
+    assert "password-of" not in access.redis_acl(PASSWORDS)
+
+
+def test_only_the_mempool_publishes_facts_and_templates(definitions):
+    for topic in (*FACTS, Topic.BLOCK_TEMPLATE, Topic.TX_REJECTED):
+        publishers = [user for user in PASSWORDS if may_publish(definitions, user, topic)]
+        assert publishers == ["mempool"]
+
+
+def test_claims_come_from_who_makes_them(definitions):
+    publishers = {topic: {user for user in PASSWORDS if may_publish(definitions, user, topic)} for topic in Topic}
+    assert publishers[Topic.TX_SUBMITTED] == {"mempool", "wallet", "explorer"}
+    assert publishers[Topic.BLOCK_MINED] == {"mempool", "miner"}
+    assert publishers[Topic.MINE_REQUESTED] == {"mempool", "wallet"}
+
+
+def test_a_queue_is_read_by_its_service_only(definitions):
+    for queue, owner in ((MEMPOOL_TXS.name, "mempool"), (WALLET_INBOX.name, "wallet"), ("miner.0123", "miner")):
+        assert [user for user in PASSWORDS if permission(definitions, user, "read", queue)] == [owner]
+
+
+def test_only_the_mempool_answers_requests(definitions):
+    assert [user for user in PASSWORDS if permission(definitions, user, "write", "amq.default")] == ["mempool"]
+
+
+def test_every_queue_has_one_policy(definitions):
+    for queue in ("mempool.blocks", "mempool.txs", "wallet.inbox", "warren.dead", "miner." + "0" * 32):
+        policies = [policy for policy in definitions["policies"] if re.search(policy["pattern"], queue)]
+        assert len(policies) == 1, queue
+
+
+def test_the_default_redis_user_is_off_but_may_replay_the_append_only_file():
+    line = access.redis_acl(PASSWORDS).splitlines()[0]
+    assert line == "user default off resetpass ~* &* +@all"
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """The secrets volume after a first start, as whoever runs the tests."""
+    monkeypatch.setattr("os.fchown", lambda *arguments: None)
+    container_setup.main(tmp_path)
+    return tmp_path
+
+
+def test_every_service_gets_settings_that_it_understands(written):
+    for service in container_setup.SERVICE_UIDS:
+        environ = {"WARREN_BROKER": "rabbitmq", "WARREN_AMQP_URL_FILE": str(written / service / "amqp-url")}
+        if service != "miner":
+            environ["WARREN_REDIS_URL_FILE"] = str(written / service / "redis-url")
+        settings = config.load(environ)
+        assert settings.amqp_url.startswith(f"amqp://{service}:")
+        assert settings.amqp_url.endswith("@rabbitmq:5672/warren")
+
+
+def test_a_miner_gets_no_access_to_redis(written):
+    assert [path.name for path in (written / "miner").iterdir()] == ["amqp-url"]
+
+
+def test_passwords_are_kept_when_containers_start_again(written):
+    before = {path: path.read_text() for path in written.rglob("*-url")}
+    container_setup.main(written)
+    assert {path: path.read_text() for path in written.rglob("*-url")} == before
+    assert len(before) == 7
+
+
+def test_every_file_is_for_one_user_only(written):
+    files = [path for path in written.rglob("*") if path.is_file()]
+    assert len(files) == 16
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE((written / "passwords").stat().st_mode) == 0o700
+
+
+def test_the_users_are_those_of_the_compose_file():
+    text = (container_setup.Path(container_setup.__file__).with_name("compose.yaml")).read_text()
+    for service, uid in container_setup.SERVICE_UIDS.items():
+        section = text.split(f"\n  {service}:\n")[1].split("\n\n")[0]
+        assert f'user: "{uid}:{uid}"' in section
