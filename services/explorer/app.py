@@ -30,7 +30,11 @@ _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_TITLES = {400: "That does not look right", 404: "Not found"}
+_HINTS = {
+    "Block not found": "No block with this hash or height is known.",
+    "Transaction not found": "It is neither on the best chain nor in the pool: it may not have arrived yet, "
+    "or it was replaced or has expired.",
+}
 
 
 def create_explorer_app(
@@ -66,9 +70,11 @@ def _answer_error(error: Exception) -> Response:
     if _is_for_program():
         return _error_text(error)
     if isinstance(error, RequestError):
-        return problem(error.status, _TITLES.get(error.status, "Bad request"), error.message)
+        if error.message in _HINTS:
+            return problem(error.status, error.message, _HINTS[error.message])
+        return problem(error.status, "That does not look right", error.message)
     if isinstance(error, HTTPException) and error.code == 404:
-        return problem(404, "Not found", f"There is no page at {request.path}")
+        return problem(404, "Page not found", f"There is nothing at {request.path}")
     return handle_error(error)
 
 

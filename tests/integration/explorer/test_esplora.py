@@ -218,9 +218,12 @@ def answer_with(broker, **fields):
 
 
 @pytest.mark.parametrize("path", ["/tx", "/api/tx"])
-def test_a_transaction_is_submitted(client, broker, story, path):
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded"]
+)  # the last is curl's
+def test_a_transaction_is_submitted(client, broker, story, path, content_type):
     answer_with(broker, txid=story.waiting.txid_hex, accepted=True)
-    answer = client.post(path, data=story.waiting.serialize().hex())
+    answer = client.post(path, data=story.waiting.serialize().hex(), content_type=content_type)
     assert (answer.status_code, answer.text) == (200, story.waiting.txid_hex)
     assert answer.content_type.startswith("text/plain")
 

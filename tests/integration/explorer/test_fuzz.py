@@ -1,0 +1,71 @@
+"""Whatever is asked for, the answer is an answer: never a 500, never a stack trace."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.explorer.app import create_explorer_app
+from shared.config import Settings
+from shared.params import REGTEST
+from tests.integration.explorer.conftest import address_of
+
+NAMES = ["block", "blocks", "block-height", "tx", "address", "scripthash", "mempool", "search", "api", "feed", "static"]
+RESTS = [
+    "txs",
+    "txids",
+    "txid",
+    "utxo",
+    "chain",
+    "tip",
+    "hash",
+    "raw",
+    "hex",
+    "outspend",
+    "outspends",
+    "status",
+    "qr.svg",
+]
+VALUES = [
+    "0",
+    "1",
+    "-1",
+    "25",
+    "999999999999",
+    "ab" * 32,
+    REGTEST.genesis.hash_hex,
+    address_of("bob"),
+    "%",
+    "..",
+    "\x00",
+]
+PIECES = st.sampled_from(NAMES + RESTS + VALUES) | st.text(min_size=1, max_size=80)
+PATHS = st.lists(PIECES, max_size=5).map(lambda pieces: "/" + "/".join(quote(piece, safe="") for piece in pieces))
+QUERIES = st.dictionaries(st.sampled_from(["q", "start", "after", "tx", "x"]), st.text(max_size=80), max_size=3)
+ACCEPTS = st.sampled_from(["text/html", "*/*", "application/json", ";;q=x", ""])
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=PATHS, query=QUERIES, accept=ACCEPTS, method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS"]))
+def test_no_request_ever_breaks_the_service(client, path, query, accept, method):
+    with client.open(path, method=method, query_string=query, headers={"Accept": accept}) as answer:
+        assert answer.status_code < 500, answer.text
+        assert "Traceback" not in answer.text
+
+
+@given(body=st.binary(max_size=400))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_ever_breaks_the_service(client, body):
+    answer = client.post("/tx", data=body)
+    assert answer.status_code == 400
+    assert answer.text.startswith("sendrawtransaction RPC error -22: TX decode failed")
+
+
+def test_every_route_of_the_api_is_mounted_twice(story, broker, feed):
+    app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
+    rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("api.")}
+    roots = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("root.")}
+    assert rules == {f"/api{rule}" for rule in roots}
+    assert len(roots) >= 30
