@@ -37,6 +37,8 @@ from shared.web.server import HttpServer
 log = logging.getLogger("services.wallet")
 
 _HOUSEKEEPING_SECONDS = 30.0
+_HEAD_START_SECONDS = 3.0
+"""For the first blocks: what they bring is then handled in one batch, which leaves the processor to those who mine."""
 
 
 def main() -> int:
@@ -74,6 +76,7 @@ def main() -> int:
     try:
         _until(lambda: chain_store.check_server(client), stop)
         threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
+        bootstrap.wait(_HEAD_START_SECONDS)
         _until(lambda: _run_inbox(broker, Inbox(wallets, view), stop), stop)
     except UnsafeStore as error:
         log.error("%s", error)

@@ -51,6 +51,10 @@ class Bootstrap:
         """Whether nothing is left to do."""
         return self._done.is_set()
 
+    def wait(self, seconds: float) -> None:
+        """Return when nothing is left to do, or after so many seconds."""
+        self._done.wait(seconds)
+
     def run(self) -> None:
         """Do what is left; wait out whatever is not up yet. Returns when done, or when the exit flag is set."""
         failures = 0

@@ -6,7 +6,7 @@
     ├── WalletExists        creating it again would replace its keys, so it is refused
     ├── WrongPassword
     ├── TooManyAttempts     too many wrong passwords: wait `retry_after` seconds
-    ├── Busy                too many passwords are being checked at this moment
+    ├── Busy                too much of a kind is going on: checking passwords, mining
     ├── Locked              no password given, and the session has not unlocked the wallet
     ├── InsufficientFunds
     ├── FeeChanged          the fee is no longer the one that was confirmed
@@ -75,12 +75,12 @@ class TooManyAttempts(WalletError):
 
 
 class Busy(WalletError):
-    """Too many passwords are being checked at this moment."""
+    """Too much of one costly kind is going on at this moment."""
 
     code = "busy"
 
-    def __init__(self) -> None:
-        super().__init__("too many passwords are being checked at this moment; try again")
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; try again in a moment")
 
 
 class Locked(WalletError):

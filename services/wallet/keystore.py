@@ -135,7 +135,7 @@ class _Slot:
 
     def __enter__(self) -> None:
         if not self._slots.acquire(timeout=self._patience):
-            raise Busy
+            raise Busy("too many passwords are being checked")
 
     def __exit__(self, *exc_info: object) -> None:
         self._slots.release()

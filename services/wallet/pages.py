@@ -16,6 +16,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from services.wallet.amounts import format_btc, format_feerate, parse_amount
 from services.wallet.errors import (
     BadInput,
+    Busy,
     FeeChanged,
     InsufficientFunds,
     MiningStopped,
@@ -250,7 +251,7 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
     def mine(wallet_id: str) -> Response:
         try:
             blocks = wallets.mine(wallet_id, 1)
-        except (MiningStopped, BrokerError) as error:
+        except (MiningStopped, Busy, BrokerError) as error:
             show.notice("bad", f"No block was mined: {error}.")
         else:
             show.notice("good", "Mined a block that pays this wallet.", f"{explorer_url}/block/{blocks[-1]}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.wallet.accounts import Account, Branch, WalletKey
-from services.wallet.errors import BadInput, Locked, MiningStopped, UnknownWallet, WalletExists
+from services.wallet.errors import BadInput, Busy, Locked, MiningStopped, UnknownWallet, WalletExists
 from services.wallet.keystore import Keystore, check_new_password
 from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
@@ -33,6 +34,8 @@ MAX_BLOCKS = 1000
 MAX_HISTORY = 100
 _MINE_MARGIN = 5.0
 """Seconds beyond `mine_timeout`, after which the mempool answers with what was found."""
+_MINING_AT_ONCE = 3
+"""Mining may take long: some of the HTTP server's threads must stay free for everything else."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -101,6 +104,7 @@ class WalletService:
         self._mine_timeout = mine_timeout
         self._clock = clock
         self._accounts: dict[str, Account] = {}
+        self._mining = threading.BoundedSemaphore(_MINING_AT_ONCE)
 
     # ── wallets ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,14 +202,19 @@ class WalletService:
     def mine(self, wallet_id: str, count: object) -> tuple[str, ...]:
         """Mine blocks that pay the wallet and return their hashes (display order), once they are on the chain.
 
-        Raises `MiningStopped` if there are fewer; what was mined is in it.
+        Raises `MiningStopped` if there are fewer (what was mined is in it), or `Busy`.
         """
         wallet = self.load(wallet_id)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_BLOCKS:
             raise BadInput("count", "count-out-of-range", f"count must be a whole number from 1 to {MAX_BLOCKS}")
         script = self.current_key(wallet).script_pubkey
         request = MineRequested(count=count, script_pubkey=script.hex())
-        result = self._broker.request(request, timeout=self._mine_timeout + _MINE_MARGIN)
+        if not self._mining.acquire(blocking=False):
+            raise Busy(f"this service waits for {_MINING_AT_ONCE} mining requests already")
+        try:
+            result = self._broker.request(request, timeout=self._mine_timeout + _MINE_MARGIN)
+        finally:
+            self._mining.release()
         if not isinstance(result, MineResult):
             raise RequestFailed(f"unexpected answer to a mining request: {type(result).__name__}")
         if len(result.hashes) < count:
