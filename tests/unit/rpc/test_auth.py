@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import stat
+import threading
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,9 +143,17 @@ def test_a_cookie_that_others_could_read_is_replaced(tmp_path: Path) -> None:
 
 def test_instances_that_start_together_share_one_cookie(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        loaded = pool.starmap(Credentials.load, [(settings, REGTEST)] * 32)
-    assert len({credentials.password for credentials in loaded}) == 1
+    together = threading.Barrier(8)
+
+    def start(_: int) -> Credentials:
+        together.wait(10)
+        return Credentials.load(settings, REGTEST)
+
+    for _ in range(20):
+        cookie_path(tmp_path, "regtest").unlink(missing_ok=True)
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(start, range(8)))) == 1
+    assert os.listdir(tmp_path / "regtest") == [".cookie"]
 
 
 def test_configured_credentials_make_no_cookie(tmp_path: Path) -> None:
