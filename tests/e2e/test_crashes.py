@@ -38,6 +38,17 @@ def kill(folder: Path, name: str) -> int:
     return pid
 
 
+@pytest.fixture(autouse=True)
+def _everything_answers(stack: Stack, folder: Path) -> None:
+    """Each test begins with a whole stack."""
+    state = stack_state.read(folder)
+    assert state is not None
+    for service in state.services:
+        if service.ready_url:
+            client = Client(service.ready_url)
+            eventually(lambda client=client: client.get(""), what=f"readiness of {service.name}")
+
+
 def unlock(stack: Stack) -> Client:
     """A client with the creator's wallet unlocked; a restarted wallet service has forgotten earlier sessions."""
     client = Client(stack.state.wallet_url)
@@ -62,7 +73,7 @@ def test_a_killed_service_comes_back_and_nothing_is_lost(stack: Stack, folder: P
     eventually(lambda: pid_of(folder, name) != killed, what="a restart")
     eventually(pay, what="a payment")
     eventually(lambda: stack.mine(address), what="a block")
-    assert stack.height() > height
+    eventually(lambda: stack.height() > height, what="the explorer's answer")
     for txid in sent:
         assert stack.explorer.get(f"/api/tx/{txid}")["status"]["confirmed"], "an acknowledged payment is lost"
     eventually(lambda: stack.balance(payee)["confirmed"] >= 3 * COIN, what="the balance")
