@@ -151,6 +151,12 @@ class Stack:
     def _password_file(self) -> Path:
         return self._options.chain_dir / "creator-password"
 
+    @property
+    def _cookie_file(self) -> Path:
+        """Where bitcoin-cli looks for it: the main chain's lies in the data directory itself."""
+        options = self._options
+        return (options.data_dir if options.chain_name == "main" else options.chain_dir) / ".cookie"
+
     def _write_state(self) -> None:
         found = plan.urls(self._options.host, self._ports)
         children = sorted(self._supervisor.children, key=lambda child: child.spec.stop_rank)
@@ -174,7 +180,7 @@ class Stack:
                 explorer_url=found["explorer"],
                 rpc_url=found["rpc"],
                 creator_password_file=str(self._password_file),
-                cookie_file=str(self._options.chain_dir / ".cookie"),
+                cookie_file=str(self._cookie_file),
                 services=services,
             ),
         )

@@ -94,7 +94,7 @@ def services(
     specs.append(spec("wallet", "wallet", StopRank.FRONT, common, found["wallet"]))
     specs.append(spec("explorer", "explorer", StopRank.FRONT, common, found["explorer"]))
     for name in standby_names(options):
-        own = {"WARREN_RPC_PORT": str(ports[name]), "WARREN_DATA_DIR": str(options.chain_dir / name)}
+        own = {"WARREN_RPC_PORT": str(ports[name])}
         specs.append(spec(name, "mempool", StopRank.MEMPOOL, node | own, found[name]))
     return specs
 

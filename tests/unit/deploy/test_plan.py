@@ -66,10 +66,9 @@ def test_with_rabbitmq_a_miner_does_not_know_where_redis_is():
     assert not [name for name in environment if "REDIS" in name]
 
 
-def test_a_standby_has_a_port_and_a_directory_of_its_own():
+def test_a_standby_has_a_port_of_its_own():
     standby = specs(mempools=2)["mempool-2"]
     assert standby.environment["WARREN_RPC_PORT"] == "40000"
-    assert standby.environment["WARREN_DATA_DIR"] == "/data/regtest/mempool-2"
     assert standby.url == "http://127.0.0.1:40000"
 
 
