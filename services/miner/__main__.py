@@ -1,39 +1,73 @@
-"""The miner service: gets work from the broker and answers with solutions. It needs nothing else, no Redis."""
+"""`python -m services.miner`: one worker that searches for blocks. It needs the broker and nothing else.
+
+Run as many as there are processors to spend; they share nothing. Templates are received on the main thread, searched
+on a second one; the bus has its own, so its heartbeats go on while the processor is busy.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 
 from services.miner.grind import Grinder
-from services.miner.handlers import subscriptions
-from shared import config, logs, shutdown
+from services.miner.handlers import handlers, queue
+from shared import logs
+from shared.bus.broker import Broker
 from shared.bus.connect import connect
-from shared.bus.topics import Topic, transient_queue
 from shared.bus.worker import Worker
+from shared.config import Settings, load
 from shared.errors import ConfigError
-from shared.shutdown import ExitFlag
+from shared.shutdown import ExitFlag, install
+
+log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL = 0.001
+"""Seconds after which the searching thread lets another have the interpreter; Python's default is 5 ms."""
+
+
+def run(settings: Settings, broker: Broker, stop: ExitFlag) -> bool:
+    """Mine until `stop` is set; return whether the search ended without an error."""
+    grinder = Grinder(broker, settings.miner_name, stop)
+    clean_end = threading.Event()
+
+    def grind() -> None:
+        try:
+            grinder.run()
+            clean_end.set()
+        finally:
+            stop.set()
+
+    consumer = broker.consumer([queue()])
+    thread = threading.Thread(target=grind, name="grinder")
+    thread.start()
+    log.info("mining", extra=logs.with_fields(miner=settings.miner_name))
+    try:
+        Worker(broker, consumer, handlers(grinder), name="miner", stop=stop).run()
+    finally:
+        stop.set()
+        grinder.wake()
+        consumer.close()
+        thread.join()
+    return clean_end.is_set()
 
 
 def main() -> int:
-    """Run until told to stop; returns the exit status."""
+    """Run the service; return its exit status."""
     try:
-        settings = config.load()
+        settings = load()
+        logs.setup(settings, "miner")
         broker = connect(settings)
     except ConfigError as error:
         print(f"miner: {error}", file=sys.stderr)
         return 2
-    logs.setup(settings, "miner")
     stop = ExitFlag()
-    shutdown.install(stop)
-    grinder = Grinder(broker, settings.miner_name, stop)
-    grinder.start()
-    consumer = broker.consumer([transient_queue("miner", Topic.BLOCK_TEMPLATE)])
-    Worker(broker, consumer, subscriptions(grinder), name="miner", stop=stop, idle_wait=0.5).run()
-    grinder.wake()
-    grinder.join()
-    consumer.close()
-    broker.close()
-    return 0
+    install(stop)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    try:
+        return 0 if run(settings, broker, stop) else 1
+    finally:
+        broker.close()
 
 
 if __name__ == "__main__":

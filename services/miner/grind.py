@@ -1,103 +1,145 @@
-"""The grinding thread: works on the newest job in short slices, and publishes what it finds."""
+"""The thread that searches: takes the newest job, tries nonces in short slices, publishes what it finds.
+
+`offer` is called by the thread that receives templates. Between two slices the grinder looks whether there is a newer
+job or it should stop, so that it never works for long on a block that is already found.
+"""
 
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import threading
 import time
+from collections.abc import Callable
 
-from services.miner.job import SALT_SIZE, Job
-from services.miner.kernel import search
+from services.miner.job import Job, Work, extranonce
+from services.miner.kernel import NONCES, search
+from shared import metrics
 from shared.backoff import backoff
 from shared.bus.broker import Broker
-from shared.bus.events import BlockMined, BlockTemplate
+from shared.bus.events import BlockMined
 from shared.errors import BrokerError
 from shared.logs import with_fields
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 
-SLICE_SECONDS = 0.02
-"""How long a slice should take: a newer template waits no longer than this."""
-FIRST_SLICE = 256
-KEEP_SHARE_SECONDS = 60.0
-"""How long a solution is offered again while the broker is away."""
+_SLICE_SECONDS = 0.02
+_FIRST_SLICE = 2_000
+_KEEP_SOLUTION = 60.0
+"""Seconds for which a solution is offered to a broker that is away."""
+_CLAIM_LOST = 5.0
+"""Seconds after which a solved template that is still offered is searched again: the claim must be lost."""
+
+_HASHES = metrics.counter("miner_hashes", "Headers hashed.")
+_BLOCKS = metrics.counter("miner_blocks", "Solutions published.")
+
+Search = Callable[[bytes, int, int, int], int | None]
 
 
 class Grinder:
-    """Searches for one template at a time; a newer one takes its place at once."""
+    """Searches for one miner. `run` belongs to a thread of its own; the other methods may be called from any."""
 
-    def __init__(self, broker: Broker, name: str, stop: ExitFlag) -> None:
+    def __init__(self, broker: Broker, name: str, stop: ExitFlag, search: Search = search) -> None:
         self._broker = broker
         self._name = name
         self._stop = stop
-        self._salt = secrets.token_bytes(SALT_SIZE)
-        self._changed = threading.Condition()
+        self._search = search
+        self._own = os.urandom(4)
+        self._counter = 0
+        self._slice = _FIRST_SLICE
+        self._newer = threading.Condition()
         self._job: Job | None = None
         self._solved = ""
-        self._thread = threading.Thread(target=self._run, name="grind", daemon=True)
+        self._solved_at = 0.0
 
-    def start(self) -> None:
-        """Start the thread; it waits for work."""
-        self._thread.start()
-
-    def work_on(self, template: BlockTemplate) -> None:
-        """Make this the work, unless it is already, or is solved. Raises `DecodeError` for a template that is none."""
-        with self._changed:
-            current = self._job.template.id if self._job is not None else self._solved
-            if template.id == current:
+    def offer(self, job: Job) -> None:
+        """Work on this from now on; one that is under way, or was just solved, changes nothing."""
+        with self._newer:
+            if self._job is not None and self._job.template_id == job.template_id:
                 return
-            self._job = Job(template, self._name, self._salt)
-            self._changed.notify()
+            if self._solved == job.template_id and time.monotonic() - self._solved_at < _CLAIM_LOST:
+                return
+            self._job = job
+            self._newer.notify_all()
 
     def wake(self) -> None:
-        """Let the thread look at the exit flag."""
-        with self._changed:
-            self._changed.notify()
+        """Let `run` see at once that the exit flag is set."""
+        with self._newer:
+            self._newer.notify_all()
 
-    def join(self) -> None:
-        """Wait until the thread has ended; the exit flag must be set."""
-        self._thread.join()
-
-    def _run(self) -> None:
-        slice_size = FIRST_SLICE
+    def run(self) -> None:
+        """Search until the exit flag is set."""
         while not self._stop.is_set():
-            with self._changed:
+            with self._newer:
                 job = self._job
                 if job is None:
-                    self._changed.wait(1.0)
+                    self._newer.wait()
                     continue
-            started = time.perf_counter()
-            solution = job.advance(search, slice_size, int(time.time()))
-            if solution is None:
-                # Longer or shorter slices, so that each takes about as long as it should.
-                elapsed = max(time.perf_counter() - started, 1e-6)
-                slice_size = max(1, min(2 * slice_size, int(slice_size * SLICE_SECONDS / elapsed)))
-                continue
-            with self._changed:
-                self._solved = job.template.id
-                if self._job is job:
-                    self._job = None
-            self._publish(solution, job.template)
+            self._grind(job)
 
-    def _publish(self, solution: BlockMined, template: BlockTemplate) -> None:
-        """Offer a solution, again and again while the broker is away, until it is sure to be stale."""
-        log.info("solution found", extra=with_fields(miner=self._name, height=template.height, template=template.id))
-        deadline = time.monotonic() + KEEP_SHARE_SECONDS
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                self._broker.publish(solution)
+    def _is_current(self, job: Job) -> bool:
+        return self._job is job and not self._stop.is_set()
+
+    def _grind(self, job: Job) -> None:
+        """Search one job until it is solved or replaced; every second the header's time moves with the clock."""
+        started = time.monotonic()
+        nonce = NONCES
+        seconds = 0
+        work: Work | None = None
+        while self._is_current(job):
+            elapsed = int(time.monotonic() - started)
+            if work is None or nonce >= NONCES or elapsed != seconds:
+                if nonce >= NONCES:
+                    self._counter = (self._counter + 1) % (1 << 32)
+                    nonce = 0
+                seconds = elapsed
+                work = job.work(extranonce(self._name, self._own, self._counter, job.extranonce_size), seconds)
+            count = min(self._slice, NONCES - nonce)
+            found = self._search_slice(work, nonce, count)
+            if found is not None:
+                self._submit(job, work, found)
                 return
-            except BrokerError as error:
-                if time.monotonic() > deadline or self._is_overtaken(template):
-                    log.warning("solution dropped: %s", error, extra=with_fields(height=template.height))
-                    return
-                log.warning("solution waits: %s", error, extra=with_fields(height=template.height))
-                self._stop.wait(backoff(failures))
-                failures += 1
+            nonce += count
 
-    def _is_overtaken(self, template: BlockTemplate) -> bool:
-        with self._changed:
-            return self._job is not None and self._job.template.previous_hash != template.previous_hash
+    def _search_slice(self, work: Work, nonce: int, count: int) -> int | None:
+        """Search `count` nonces, and size the next slice to last about `_SLICE_SECONDS`."""
+        before = time.perf_counter()
+        found = self._search(work.header_76, work.target, nonce, count)
+        if found is not None:
+            _HASHES.inc(found - nonce + 1)
+            return found
+        _HASHES.inc(count)
+        rate = count / max(time.perf_counter() - before, 1e-6)
+        self._slice = max(1, min(int(rate * _SLICE_SECONDS), 2 * self._slice))
+        return None
+
+    def _submit(self, job: Job, work: Work, nonce: int) -> None:
+        log.info(
+            "block found",
+            extra=with_fields(miner=self._name, height=work.height, hash=work.hash_hex(nonce), nonce=nonce),
+        )
+        self._publish(job, work.claim(nonce, self._name))
+        with self._newer:
+            self._solved, self._solved_at = job.template_id, time.monotonic()
+            if self._job is job:
+                self._job = None
+
+    def _publish(self, job: Job, claim: BlockMined) -> None:
+        """Publish without waiting for the verdict: a new template tells soon enough. A stale claim is dropped."""
+        give_up_at = time.monotonic() + _KEEP_SOLUTION
+        failures = 0
+        while True:
+            try:
+                self._broker.publish(claim)
+            except BrokerError as error:
+                log.warning("cannot publish the block", extra=with_fields(miner=self._name, error=error))
+            else:
+                _BLOCKS.inc()
+                return
+            with self._newer:
+                self._newer.wait_for(lambda: not self._is_current(job), backoff(failures))
+            failures += 1
+            if not self._is_current(job) or time.monotonic() > give_up_at:
+                log.warning("dropped a block that is stale", extra=with_fields(miner=self._name, height=job.height))
+                return

@@ -1,4 +1,4 @@
-"""What a miner does with each topic. The table at the end is its whole subscription."""
+"""What the miner listens to: block templates, on a queue of its own, so that every miner gets every template."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.miner.grind import Grinder
+from services.miner.job import Job
 from shared.bus.events import BlockTemplate, Message
+from shared.bus.topics import Queue, Topic, transient_queue
 from shared.bus.worker import Handler, Incoming
 
 
-def block_template(grinder: Grinder, batch: Sequence[Incoming[BlockTemplate]]) -> Sequence[None]:
-    """Work on the newest template; those before it are stale already."""
-    grinder.work_on(batch[-1].message)
-    return [None for _ in batch]
+def queue() -> Queue:
+    """Return a queue of this process's own."""
+    return transient_queue("miner", Topic.BLOCK_TEMPLATE)
 
 
-def subscriptions(grinder: Grinder) -> Mapping[type[Message], Handler[Any]]:
-    """Return the miner's subscription table."""
-    return {BlockTemplate: lambda batch: block_template(grinder, batch)}
+def handlers(grinder: Grinder) -> Mapping[type[Message], Handler[Any]]:
+    """Return the subscription table."""
+
+    def take_newest(batch: Sequence[Incoming[BlockTemplate]]) -> list[None]:
+        grinder.offer(Job.from_template(batch[-1].message))
+        return [None] * len(batch)
+
+    return {BlockTemplate: take_newest}

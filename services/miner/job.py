@@ -1,101 +1,115 @@
-"""One template, as a miner works on it: a search space of its own, walked slice by slice. Pure.
+"""From a template to headers that can be searched, and from a nonce to the claim that a block was found. All pure.
 
-The extranonce is `/name/`, a random number of this process, and a counter: no two miners search the same space, and
-anyone can read in the coinbase who found a block.
+A miner fills the template's extranonce bytes with `/name/`, four bytes of its own and a counter: so no two miners ever
+search the same headers, and the block shows who found it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
 from dataclasses import dataclass
+from typing import Self
 
 from shared.bus.events import BlockMined, BlockTemplate
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 from shared.primitives.block import BlockHeader
-from shared.primitives.hexes import parse_display_hash, parse_hex
+from shared.primitives.hexes import display_hash, parse_display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
 from shared.primitives.serialize import pack_u32
 
-NONCES = 1 << 32
-COUNTER_SIZE = 4
-SALT_SIZE = 4
-_COUNTERS = 1 << (8 * COUNTER_SIZE)
-_MAX_TIME = 0xFFFFFFFF
-
-Search = Callable[[bytes, int, int, int], int | None]
+_OWN_BYTES = 4
+_COUNTER_BYTES = 4
+_MAX_TIME = (1 << 32) - 1
 
 
-def extranonce(size: int, name: str, salt: bytes, counter: int) -> bytes:
-    """Return `size` bytes: `/name/`, as far as it fits, zeros, the salt and the counter.
+def extranonce(name: str, own: bytes, counter: int, size: int) -> bytes:
+    """Return the `size` bytes that make this miner's coinbase its own.
 
-    Raises `DecodeError` when not even salt and counter fit.
+    `/name/`, then the process's `own` four random bytes, then a 32-bit counter, then NULs. A name that does not fit is
+    cut. Raises `DecodeError` if there is no room for the random bytes and the counter.
     """
-    room = size - SALT_SIZE - COUNTER_SIZE
+    room = size - _OWN_BYTES - _COUNTER_BYTES
     if room < 0:
-        raise DecodeError(f"an extranonce of {size} bytes is too small")
-    shown = name.encode("ascii")[: max(room - 2, 0)]
-    label = b"/" + shown + b"/" if shown else b""
-    return label.ljust(room, b"\0") + salt[:SALT_SIZE] + counter.to_bytes(COUNTER_SIZE, "big")
+        raise DecodeError(f"a template has room for {size} extranonce bytes, and 8 are needed")
+    tag = f"/{name[: max(0, room - 2)]}/".encode("ascii")[:room]
+    return (tag + own + pack_u32(counter)).ljust(size, b"\0")
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    prefix: bytes
-    suffix: bytes
-    branch: tuple[bytes, ...]
-    prev_hash: bytes
+class Work:
+    """One header to search: everything but the nonce."""
+
+    template_id: str
+    height: int
+    header_76: bytes
+    """Serialised, wire order."""
+    coinbase: bytes
+    """Serialised without witness."""
+    target: int
+
+    def claim(self, nonce: int, miner: str) -> BlockMined:
+        """Return the message that says that `nonce` solves this header."""
+        header = self.header_76 + pack_u32(nonce)
+        return BlockMined(template_id=self.template_id, header=header.hex(), coinbase=self.coinbase.hex(), miner=miner)
+
+    def hash_hex(self, nonce: int) -> str:
+        """Return the block's hash as users see it."""
+        return display_hash(sha256d(self.header_76 + pack_u32(nonce)))
 
 
+@dataclass(frozen=True, slots=True)
 class Job:
-    """The search for one template's solution."""
+    """A decoded template."""
 
-    def __init__(self, template: BlockTemplate, name: str, salt: bytes) -> None:
-        self.template = template
-        self._name = name
-        self._salt = salt
-        self._parts = _Parts(
-            parse_hex(template.coinbase_prefix, "coinbase_prefix"),
-            parse_hex(template.coinbase_suffix, "coinbase_suffix"),
-            tuple(parse_hex(node, "merkle_branch") for node in template.merkle_branch),
-            parse_display_hash(template.previous_hash),
+    template_id: str
+    height: int
+    version: int
+    previous_hash: bytes
+    bits: int
+    target: int
+    time: int
+    min_time: int
+    coinbase_prefix: bytes
+    coinbase_suffix: bytes
+    extranonce_size: int
+    merkle_branch: tuple[bytes, ...]
+
+    @classmethod
+    def from_template(cls, template: BlockTemplate) -> Self:
+        """Return the job; `DecodeError` says what is wrong with the template."""
+        target = bits_to_target(template.bits)
+        if target == 0:
+            raise DecodeError(f"no hash can meet the bits {template.bits:08x}")
+        branch = tuple(parse_hex(item, "merkle branch") for item in template.merkle_branch)
+        if any(len(item) != 32 for item in branch):
+            raise DecodeError("a merkle branch has items of 32 bytes")
+        job = cls(
+            template_id=template.id,
+            height=template.height,
+            version=template.version,
+            previous_hash=parse_display_hash(template.previous_hash),
+            bits=template.bits,
+            target=target,
+            time=template.time,
+            min_time=template.min_time,
+            coinbase_prefix=parse_hex(template.coinbase_prefix, "coinbase prefix"),
+            coinbase_suffix=parse_hex(template.coinbase_suffix, "coinbase suffix"),
+            extranonce_size=template.extranonce_size,
+            merkle_branch=branch,
         )
-        self._target = bits_to_target(template.bits)
-        self._counter = -1
-        self._nonce = 0
-        self._time = max(template.time, template.min_time)
-        self._next_space()
+        job.work(extranonce("", bytes(_OWN_BYTES), 0, job.extranonce_size), 0)
+        return job
 
-    def advance(self, search: Search, count: int, now: int) -> BlockMined | None:
-        """Try up to `count` nonces and return the solution if one is among them.
-
-        When the nonces are used up, the extranonce moves on, and the block's time with the clock (`now`, in seconds),
-        never backwards.
-        """
-        count = min(count, NONCES - self._nonce)
-        found = search(self._header_base, self._target, self._nonce, count)
-        if found is not None:
-            self._nonce = found + 1
-            return BlockMined(
-                template_id=self.template.id,
-                header=(self._header_base + pack_u32(found)).hex(),
-                coinbase=self._coinbase.hex(),
-                miner=self._name,
-            )
-        self._nonce += count
-        if self._nonce >= NONCES:
-            self._time = min(max(self._time, now), _MAX_TIME)
-            self._next_space()
-        return None
-
-    def _next_space(self) -> None:
-        """Move to the next extranonce."""
-        self._counter = (self._counter + 1) % _COUNTERS
-        parts = self._parts
-        filled = extranonce(self.template.extranonce_size, self._name, self._salt, self._counter)
-        self._coinbase = parts.prefix + filled + parts.suffix
-        root = root_from_branch(sha256d(self._coinbase), parts.branch, 0)
-        header = BlockHeader(self.template.version, parts.prev_hash, root, self._time, self.template.bits, 0)
-        self._header_base = header.serialize()[:-4]
-        self._nonce = 0
+    def work(self, extranonce: bytes, seconds: int) -> Work:
+        """Return the header with this extranonce and a time `seconds` after the template's, never below `min_time`."""
+        coinbase = self.coinbase_prefix + extranonce + self.coinbase_suffix
+        merkle_root = root_from_branch(sha256d(coinbase), self.merkle_branch, 0)
+        time = min(max(self.time + seconds, self.min_time), _MAX_TIME)
+        header = BlockHeader(self.version, self.previous_hash, merkle_root, time, self.bits, nonce=0)
+        try:
+            header_76 = header.serialize()[:-4]
+        except struct.error as error:
+            raise DecodeError(f"a header cannot hold the template's numbers: {error}") from None
+        return Work(self.template_id, self.height, header_76, coinbase, self.target)

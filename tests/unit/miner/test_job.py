@@ -1,0 +1,166 @@
+"""Templates, extranonces, headers and the kernel that searches them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.miner.job import Job, extranonce
+from services.miner.kernel import NONCES, search
+from shared.bus.events import BlockTemplate
+from shared.consensus.pow import bits_to_target
+from shared.crypto.hashes import sha256d
+from shared.errors import DecodeError
+from shared.params import REGTEST
+from shared.primitives.block import BlockHeader
+from shared.primitives.merkle import merkle_branch, merkle_root
+
+GENESIS = REGTEST.genesis
+EASY = bits_to_target(0x207FFFFF)
+
+
+def template(**changes: object) -> BlockTemplate:
+    values: dict[str, object] = {
+        "id": "t1",
+        "height": 5,
+        "version": 0x20000000,
+        "previous_hash": GENESIS.hash_hex,
+        "bits": 0x207FFFFF,
+        "time": 1_700_000_000,
+        "min_time": 1_600_000_000,
+        "coinbase_prefix": "aabb",
+        "coinbase_suffix": "ccdd",
+        "extranonce_size": 32,
+        "merkle_branch": (),
+    }
+    return BlockTemplate(**(values | changes))  # type: ignore[arg-type]
+
+
+# ── kernel ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_kernel_finds_the_nonce_of_the_genesis_block() -> None:
+    header = GENESIS.header.serialize()[:76]
+    assert search(header, EASY, 2, 100) == GENESIS.header.nonce
+    assert GENESIS.header.nonce == 2
+
+
+def test_the_kernel_finds_the_nonce_of_the_first_bitcoin_block() -> None:
+    header = bytes.fromhex(
+        "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f61"
+        "7fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d"
+    )
+    assert search(header, bits_to_target(0x1D00FFFF), 2083236893 - 50, 100) == 2083236893
+
+
+@given(st.binary(min_size=76, max_size=76), st.integers(1, 255))
+def test_the_kernel_agrees_with_plain_hashing(header: bytes, bits: int) -> None:
+    target = (1 << (256 - bits % 12)) - 1 - (bits << 240) // 1024
+    expected = next(
+        (n for n in range(64) if int.from_bytes(sha256d(header + n.to_bytes(4, "little")), "little") <= target), None
+    )
+    assert search(header, target, 0, 64) == expected
+
+
+def test_a_hash_that_equals_the_target_meets_it() -> None:
+    header = GENESIS.header.serialize()[:76]
+    exact = int.from_bytes(GENESIS.hash, "little")
+    assert search(header, exact, 2, 1) == 2
+    assert search(header, exact - 1, 2, 1) is None
+
+
+def test_nonces_end_at_32_bits() -> None:
+    assert search(bytes(76), 0, NONCES - 3, 100) is None
+
+
+@pytest.mark.parametrize("size", [75, 80])
+def test_the_kernel_refuses_what_is_not_a_header_without_nonce(size: int) -> None:
+    with pytest.raises(ValueError, match="76 bytes"):
+        search(bytes(size), EASY, 0, 1)
+
+
+# ── extranonce ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_extranonce_has_name_own_bytes_counter_and_nuls() -> None:
+    assert extranonce("rig-1", b"abcd", 258, 20) == b"/rig-1/abcd\x02\x01\x00\x00" + bytes(5)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (8, b"abcd\x01\0\0\0"),
+        (9, b"/abcd\x01\0\0\0"),
+        (10, b"//abcd\x01\0\0\0"),
+        (13, b"/rig/abcd\x01\0\0\0"),
+        (15, b"/rig-1/abcd\x01\0\0\0"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_cut(size: int, expected: bytes) -> None:
+    assert extranonce("rig-1", b"abcd", 1, size) == expected
+
+
+def test_an_extranonce_without_room_for_its_counter_is_refused() -> None:
+    with pytest.raises(DecodeError, match="7 extranonce bytes"):
+        extranonce("", b"abcd", 1, 7)
+
+
+@given(st.integers(8, 60), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_no_two_counters_give_the_same_extranonce(size: int, one: int, other: int) -> None:
+    first, second = (extranonce("name", b"abcd", counter, size) for counter in (one, other))
+    assert len(first) == size
+    assert (first == second) == (one == other)
+
+
+# ── job ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_header_commits_to_the_coinbase_through_the_branch() -> None:
+    others = [sha256d(bytes([n])) for n in range(4)]
+    branch = merkle_branch([bytes(32), *others], 0)
+    job = Job.from_template(template(merkle_branch=tuple(item.hex() for item in branch)))
+    work = job.work(b"e" * 32, 0)
+    assert work.coinbase == b"\xaa\xbb" + b"e" * 32 + b"\xcc\xdd"
+    header = BlockHeader.parse(work.header_76 + bytes(4))
+    assert header.merkle_root == merkle_root([sha256d(work.coinbase), *others])[0]
+    assert (header.version, header.prev_hash, header.bits) == (0x20000000, GENESIS.hash, 0x207FFFFF)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "min_time", "expected"),
+    [(0, 0, 1_700_000_000), (7, 0, 1_700_000_007), (0, 1_700_000_100, 1_700_000_100), (1 << 33, 0, 0xFFFFFFFF)],
+)
+def test_the_time_moves_forward_and_never_below_its_minimum(seconds: int, min_time: int, expected: int) -> None:
+    work = Job.from_template(template(min_time=min_time)).work(bytes(32), seconds)
+    assert BlockHeader.parse(work.header_76 + bytes(4)).time == expected
+
+
+def test_a_claim_is_a_block_that_meets_the_target() -> None:
+    work = Job.from_template(template()).work(bytes(32), 0)
+    nonce = search(work.header_76, work.target, 0, 1000)
+    assert nonce is not None
+    claim = work.claim(nonce, "rig-1")
+    header = BlockHeader.parse(bytes.fromhex(claim.header or ""))
+    assert (claim.template_id, claim.miner, claim.coinbase) == ("t1", "rig-1", work.coinbase.hex())
+    assert int.from_bytes(header.hash, "little") <= EASY
+    assert header.hash_hex == work.hash_hex(nonce)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bits": 0}, "no hash can meet"),
+        ({"bits": 0x20800000}, "no hash can meet"),
+        ({"previous_hash": "00"}, "64 hex digits"),
+        ({"coinbase_prefix": "xx"}, "coinbase prefix"),
+        ({"coinbase_suffix": "a"}, "coinbase suffix"),
+        ({"merkle_branch": ("00",)}, "32 bytes"),
+        ({"extranonce_size": 7}, "extranonce"),
+        ({"version": 1 << 31}, "cannot hold"),
+        ({"min_time": -5, "time": -9}, "cannot hold"),
+    ],
+)
+def test_a_template_that_makes_no_header_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DecodeError, match=message):
+        Job.from_template(template(**change))
