@@ -1,0 +1,88 @@
+"""The wallet service as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.wallet.conftest import Stack
+
+ROOT = Path(__file__).parents[3]
+DEADLINE = 30.0
+
+
+def start(tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WARREN_")}
+    environment |= {"WARREN_WALLET_PORT": "0", "WARREN_DATA_DIR": str(tmp_path), "WARREN_LOG_FORMAT": "json"} | settings
+    command = [sys.executable, "-m", "services.wallet"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def service(stack: Stack, redis_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its URL."""
+    process = start(tmp_path, WARREN_REDIS_URL=redis_url, WARREN_CREATOR_BLOCKS="0")
+    assert process.stderr
+    try:
+        for line in process.stderr:
+            entry = json.loads(line)
+            if entry["message"] == "listening":
+                yield process, f"http://127.0.0.1:{entry['port']}"
+                break
+    finally:
+        process.kill()
+        process.communicate(timeout=DEADLINE)
+
+
+def ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=DEADLINE) as response:
+            return response.status == 200
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+
+
+def test_it_becomes_ready_and_stops_in_order(service: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = service
+    deadline = time.monotonic() + DEADLINE
+    while not ready(url):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    body = json.dumps({"id": "w", "password": "pw"}).encode()
+    request = urllib.request.Request(f"{url}/api/wallets", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=DEADLINE) as response:
+        assert response.status == 201
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert json.loads(rest.splitlines()[-1])["message"] == "stopped"
+
+
+def test_a_wrong_setting_ends_it_with_a_clear_message(tmp_path: Path) -> None:
+    process = start(tmp_path, WARREN_CHAIN="nowhere")
+    _, text = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 2
+    assert text.startswith("wallet: chain 'nowhere' is neither")
+    assert "Traceback" not in text
+
+
+def test_a_server_that_may_evict_is_refused(stack: Stack, redis_url: str, tmp_path: Path) -> None:
+    stack.client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        process = start(tmp_path, WARREN_REDIS_URL=redis_url, WARREN_CREATOR_BLOCKS="0")
+        _, text = process.communicate(timeout=DEADLINE)
+    finally:
+        stack.client.config_set("maxmemory-policy", "noeviction")
+    assert process.returncode == 1
+    assert "may evict keys" in text
