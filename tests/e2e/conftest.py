@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from deploy.control import running
 from deploy.demo_client import Client
@@ -117,6 +117,11 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def _is_ours(message: ConsoleMessage) -> bool:
+    """Whether a message is of a script or a policy, not of an answer with an error status."""
+    return message.type == "error" and not message.text.startswith("Failed to load resource")
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test when a script of ours fails or a policy is broken."""
@@ -124,7 +129,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: problems.append(message.text) if _is_ours(message) else None)
     yield page
     context.close()
     assert problems == []

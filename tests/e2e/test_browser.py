@@ -69,7 +69,7 @@ def test_the_walk_in_a_browser(stack: Stack, browser, script: bool) -> None:
     page.get_by_label("Address that is paid").fill(creator)
     page.get_by_role("button", name="Mine", exact=True).click()
     expect(page.get_by_role("heading", name="A block was mined")).to_be_visible()
-    page.locator(".mined a").first.click()
+    page.get_by_role("region", name="mined").get_by_role("link").first.click()
     expect(page.locator("body")).to_contain_text("miner-")
 
     page.goto(f"{stack.state.wallet_url}/{payee}")
