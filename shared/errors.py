@@ -23,10 +23,7 @@ publish, the second a reason to stop and retry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from shared.reasons import Reason
+from shared.reasons import Reason, script_verdict
 
 
 class WarrenError(Exception):
@@ -71,7 +68,7 @@ class ScriptCheckError(ValidationError):
     @property
     def reject_reason(self) -> str:
         """The place and the script error: `mempool-script-verify-flag-failed (…)`."""
-        return f"{self.reason} ({self.script_reason})"
+        return script_verdict(self.reason, self.script_reason)
 
 
 class ScriptError(ValidationError):
