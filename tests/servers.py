@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -47,6 +48,10 @@ class Server(ABC):
         """Crash it: no clean shutdown."""
 
     @abstractmethod
+    def stop(self) -> None:
+        """Stop it in order; `start` brings it back."""
+
+    @abstractmethod
     def close(self) -> None:
         """Stop it and remove everything it left."""
 
@@ -70,10 +75,16 @@ _AOF = ("--save", "''", "--appendonly", "yes", "--appendfsync", "always")
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that is free now.
+
+    Below the range from which outgoing connections take theirs: a client that tries to reach a crashed server again
+    and again would sooner or later connect to itself, and keep the port.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _redis_url(port: int) -> str:
@@ -136,11 +147,20 @@ class _Process:
         """Signal the whole session; kill what is left of it after a while."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, number)
-        try:
-            self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+            deadline = time.monotonic() + seconds
+            while self._child.poll() is None or _group_alive(self._child.pid):
+                if time.monotonic() > deadline:
+                    os.killpg(self._child.pid, signal.SIGKILL)
+                time.sleep(0.02)
+        self._child.wait()
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class _NativeRedis(Server):
@@ -161,6 +181,10 @@ class _NativeRedis(Server):
     def kill(self) -> None:
         assert self._process is not None
         self._process.stop(signal.SIGKILL)
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.stop(signal.SIGTERM, seconds=30)
 
     def close(self) -> None:
         if self._process is not None:
@@ -241,6 +265,10 @@ class _NativeRabbitMQ(Server):
         assert self._process is not None
         self._process.stop(signal.SIGKILL)
 
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.stop(signal.SIGTERM, seconds=30)
+
     def close(self) -> None:
         for process in (self._process, self._epmd):
             if process is not None:
@@ -312,6 +340,9 @@ class _Container(Server):
 
     def kill(self) -> None:
         self._container.get_wrapped_container().kill()
+
+    def stop(self) -> None:
+        self._container.get_wrapped_container().stop()
 
     def close(self) -> None:
         if self._started:

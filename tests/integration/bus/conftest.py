@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pika
 import pytest
+import redis
 
 from shared.bus.broker import Broker
 from shared.bus.rabbit import RabbitBroker
 from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.topics import MEMPOOL_TXS
 from tests.conftest import run_server
 from tests.servers import Server, rabbitmq_server, redis_server
 
@@ -56,9 +59,31 @@ class CrashableBackend(Backend):
     server: Server
 
 
-@pytest.fixture(params=BACKENDS)
-def crashable(request: pytest.FixtureRequest) -> Iterator[CrashableBackend]:
-    """A backend on a server of the test's own, which it may crash and start again."""
+@pytest.fixture(scope="module", params=BACKENDS)
+def crash_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]:
+    """A server of the module's own, with its durable queue.
+
+    RabbitMQ 3.10 does not find a quorum queue again that was declared only seconds before a kill -9: it writes the
+    queue's name to disk later, or when it stops in order.
+    """
     for server in run_server(rabbitmq_server if request.param == "rabbit" else redis_server):
-        with contextlib.ExitStack() as stack:
-            yield CrashableBackend(request.param, server.url, stack, server)
+        with contextlib.closing(open_broker(request.param, server.url)) as broker:
+            broker.consumer([MEMPOOL_TXS]).close()
+        server.stop()
+        server.start()
+        yield request.param, server
+
+
+@pytest.fixture
+def crashable(crash_server: tuple[str, Server]) -> Iterator[CrashableBackend]:
+    """A backend that the test may crash and start again, with no messages yet."""
+    name, server = crash_server
+    if name == "rabbit":
+        connection = pika.BlockingConnection(pika.URLParameters(server.url))
+        connection.channel().queue_purge(MEMPOOL_TXS.name)
+        connection.close()
+    else:
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
+    with contextlib.ExitStack() as stack:
+        yield CrashableBackend(name, server.url, stack, server)
