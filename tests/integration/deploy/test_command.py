@@ -1,0 +1,115 @@
+"""The command itself, in a checkout of its own whose path has a space, with an installation that needs no network."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.plan import ROOT
+
+CODE = ("deploy", "shared", "services")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the command and its code, and a `.venv` that counts as installed: this run's own Python."""
+    root = tmp_path / "a checkout"
+    (root / "requirements").mkdir(parents=True)
+    shutil.copy(ROOT / "warren", root)
+    for name in CODE:
+        (root / name).symlink_to(ROOT / name)
+    for name in ("local", "test"):
+        (root / "requirements" / f"{name}.lock").write_text("")
+    return root
+
+
+def install(root: Path, lock: str) -> None:
+    """Make `.venv` look as after an installation of this lock file."""
+    python = root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from deploy import environment; "
+    code += "environment._write_stamp(Path(sys.argv[1]), sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, str(root), lock], check=True)
+
+
+def run(
+    root: Path, *arguments: str, command: Path | None = None, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(command or root / "warren"), *arguments],
+        cwd=cwd or root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["--help"]])
+def test_anything_but_a_command_prints_the_usage(checkout, arguments):
+    result = run(checkout, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith("usage: warren COMMAND")
+    assert not (checkout / ".venv").exists()
+
+
+def test_it_works_from_anywhere_and_through_a_link(checkout, tmp_path):
+    """The environment is found beside the script, the data directory where the user is."""
+    copy_of_environment(checkout)
+    link = tmp_path / "warren"
+    link.symlink_to("a checkout/warren")
+    result = subprocess.run(
+        [str(link), "status"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"warren: no stack runs on {tmp_path / 'data'}\n"
+
+
+def test_wrong_options_are_wrong_usage(checkout):
+    copy_of_environment(checkout)
+    result = run(checkout, "up", "--no-such-option")
+    assert result.returncode == 2
+    assert "unrecognized arguments: --no-such-option" in result.stderr
+
+
+def test_without_a_new_enough_python_it_says_so(checkout, tmp_path):
+    """PATH has the tools that the script needs, and a Python that is too old."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "readlink"):
+        (tools / name).symlink_to(shutil.which(name))
+    old = tools / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    result = run(checkout, "status", PATH=str(tools), PYTHON="python3")
+    assert result.returncode == 1
+    assert "needs Python 3.11 or newer" in result.stderr
+
+
+def test_a_newer_python_is_found_behind_an_old_python3(checkout, tmp_path):
+    """What would install is the newer one: here it only says its name."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "readlink"):
+        (tools / name).symlink_to(shutil.which(name))
+    for name, body in (("python3", "exit 1"), ("python3.12", 'case $1 in -c) exit 0 ;; esac; echo "new $*"; exit 7')):
+        (tools / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tools / name).chmod(0o755)
+    result = run(checkout, "status", PATH=str(tools), PYTHON="python3")
+    assert result.returncode == 7
+    assert "new -I" in result.stdout
+    assert result.stdout.rstrip().endswith("environment.py local")
+
+
+def copy_of_environment(root: Path) -> None:
+    """Give the checkout real files of its own (a link would lead the stamp back here) and an installed `.venv`."""
+    for name in CODE:
+        (root / name).unlink()
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    install(root, "local")
