@@ -76,6 +76,39 @@ class MineRequested(Message, frozen=True, kw_only=True):
     count: int
     script_pubkey: str
     """In hex."""
+    txs: tuple[str, ...] | None = None
+    """For one block with exactly these transactions: txids of the pool, or raw transactions in hex."""
+
+
+class ControlAction(StrEnum):
+    """What `ChainControl` orders."""
+
+    INVALIDATE = "invalidate"
+    """Treat `block` as breaking a rule."""
+    RECONSIDER = "reconsider"
+    """Take that back, for `block` and its descendants."""
+    PRECIOUS = "precious"
+    """Prefer `block` over others with the same work."""
+    SUBMIT_HEADER = "submit-header"
+    """Check `header` and remember it."""
+    PRIORITISE = "prioritise"
+    """Let `txid` count as paying `fee_delta` satoshis more when blocks are made."""
+    SET_TIME = "set-time"
+    """Let the node's clock stand at `time`; 0 lets it run again."""
+
+
+class ChainControl(Message, frozen=True, kw_only=True):
+    """An order of the operator. Answered with `ControlResult` after the commit."""
+
+    topic: ClassVar[Topic] = Topic.CHAIN_CONTROL
+    action: ControlAction
+    block: str = ""
+    txid: str = ""
+    header: str = ""
+    """80 bytes in hex."""
+    fee_delta: int = 0
+    time: int = 0
+    """Seconds."""
 
 
 # ── work ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,6 +230,14 @@ class MineResult(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class ControlResult(Message, frozen=True, kw_only=True):
+    """Reply to `ChainControl`: done, or the reason why not."""
+
+    done: bool
+    reason: str = ""
+    detail: str = ""
+
+
 class Failure(Message, frozen=True, kw_only=True):
     """Reply to a request whose message could not be decoded or crashed its handler."""
 
@@ -209,6 +250,7 @@ BY_TOPIC: dict[str, type[Message]] = {
         TxSubmitted,
         BlockMined,
         MineRequested,
+        ChainControl,
         BlockTemplate,
         TxAccepted,
         TxRemoved,
@@ -217,7 +259,7 @@ BY_TOPIC: dict[str, type[Message]] = {
         TxRejected,
     )
 }
-REPLIES: dict[str, type[Message]] = {cls.__name__: cls for cls in (TxVerdicts, BlockVerdict, MineResult, Failure)}
+REPLIES: dict[str, type[Message]] = {cls.__name__: cls for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, Failure)}
 
 _encoder = msgspec.json.Encoder()
 _decoders = {name: msgspec.json.Decoder(cls) for name, cls in (BY_TOPIC | REPLIES).items()}

@@ -3,6 +3,7 @@
     wallet, explorer, RPC ── tx.submitted ──▶ mempool           claims: "please check this"
     miner, RPC ───────────── block.mined ───▶ mempool
     RPC, CLI, wallet ─────── mine.requested ▶ mempool
+    RPC ──────────────────── chain.control ─▶ mempool           orders: invalidate a block, set the clock, …
     mempool ── block.template ──────────────▶ every miner       work
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
     mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
@@ -24,6 +25,7 @@ class Topic(StrEnum):
     TX_SUBMITTED = "tx.submitted"
     BLOCK_MINED = "block.mined"
     MINE_REQUESTED = "mine.requested"
+    CHAIN_CONTROL = "chain.control"
     BLOCK_TEMPLATE = "block.template"
     TX_ACCEPTED = "tx.accepted"
     TX_REMOVED = "tx.removed"
@@ -32,7 +34,7 @@ class Topic(StrEnum):
     BLOCK_DISCONNECTED = "block.disconnected"
 
 
-CLAIMS = (Topic.TX_SUBMITTED, Topic.BLOCK_MINED, Topic.MINE_REQUESTED)
+CLAIMS = (Topic.TX_SUBMITTED, Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL)
 """Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
 FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
 
@@ -46,7 +48,7 @@ class Queue:
     durable: bool = True
 
 
-MEMPOOL_BLOCKS = Queue("mempool.blocks", (Topic.BLOCK_MINED, Topic.MINE_REQUESTED))
+MEMPOOL_BLOCKS = Queue("mempool.blocks", (Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL))
 MEMPOOL_TXS = Queue("mempool.txs", (Topic.TX_SUBMITTED,))
 WALLET_INBOX = Queue("wallet.inbox", FACTS)
 
