@@ -259,7 +259,9 @@ BY_TOPIC: dict[str, type[Message]] = {
         TxRejected,
     )
 }
-REPLIES: dict[str, type[Message]] = {cls.__name__: cls for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, Failure)}
+REPLIES: dict[str, type[Message]] = {
+    cls.__name__: cls for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, Failure)
+}
 
 _encoder = msgspec.json.Encoder()
 _decoders = {name: msgspec.json.Decoder(cls) for name, cls in (BY_TOPIC | REPLIES).items()}
