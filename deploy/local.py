@@ -77,7 +77,10 @@ class Stack:
             amqp_url=self._secret("amqp-url", options.amqp_url) if options.broker == "rabbitmq" else None,
             rpc_password=self._secret("rpc-password", options.rpc_password) if options.rpc_password else None,
         )
-        for option, url in (("--redis-url", options.redis_url), ("--amqp-url", options.amqp_url)):
+        needed = [("--redis-url", options.redis_url)]
+        if options.broker == "rabbitmq":
+            needed.append(("--amqp-url", options.amqp_url))
+        for option, url in needed:
             address = server_address(url) if url else None
             if address is not None and not ports.is_open(*address):
                 raise LaunchError(f"nothing answers at {address[0]} port {address[1]} ({option})")

@@ -34,7 +34,7 @@ def main(name: str, port: int, notes: str, manner: str) -> None:
     if manner == "warns":
         print("2026-01-02T03:04:05.678Z WARNING fake: something is odd", file=sys.stderr, flush=True)
         print("2026-01-02T03:04:05.678Z INFO fake: nothing to see", file=sys.stderr, flush=True)
-    if port:
+    if port and manner != "deaf":
         server = http.server.HTTPServer(("127.0.0.1", port), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     stopped.wait()

@@ -155,6 +155,16 @@ def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(launch):
     assert state.read(launcher.data_dir) is None
 
 
+def test_a_signal_before_everything_is_ready_stops_what_has_started(launch):
+    launcher = launch("explorer=deaf")
+    poll(lambda: (launcher.data_dir / "notes").exists() and len(launcher.notes()) == 5)
+    assert launcher.end(signal.SIGINT) == 130
+    assert sorted(line for line in launcher.notes() if line.startswith("stop")) == [
+        *("stop explorer", "stop mempool", "stop miner-1", "stop miner-2", "stop wallet")
+    ]
+    assert "ready in" not in launcher.text()
+
+
 def test_a_port_in_use_is_refused_before_anything_starts(launch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
