@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 from deploy.errors import LaunchError
+
+FREE_PORTS = range(12_000, 32_000)
+"""Where free ports are looked for: below those that outgoing connections get, or a client that tries to reach a
+crashed service again and again would sooner or later connect to itself and keep the port."""
+_TRIES = 200
+
+
+class PortInUse(LaunchError):
+    """Someone else listens there."""
 
 
 def choose(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
@@ -21,7 +31,9 @@ def choose(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
             names = " and ".join(name for name, other in wanted.items() if other == port)
             raise LaunchError(f"{names} cannot share port {port}")
     with ExitStack() as held:  # all at once, so that no two get the same
-        return {name: _bind(held, host, port, name) for name, port in wanted.items()}
+        return {
+            name: _bind(held, host, port, name) if port else _free(held, host, name) for name, port in wanted.items()
+        }
 
 
 def is_open(host: str, port: int, timeout: float = 2.0) -> bool:
@@ -33,15 +45,25 @@ def is_open(host: str, port: int, timeout: float = 2.0) -> bool:
         return False
 
 
+def _free(held: ExitStack, host: str, name: str) -> int:
+    for _ in range(_TRIES):
+        try:
+            return _bind(held, host, random.choice(FREE_PORTS), name)
+        except PortInUse:
+            continue
+    raise LaunchError(f"no free port found for {name}")
+
+
 def _bind(held: ExitStack, host: str, port: int, name: str) -> int:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = held.enter_context(socket.socket(family, kind, protocol))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do; refuses a live listener
         listener.bind(address)
+        listener.listen()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             option = f"; choose another with --{name}-port" if name in ("wallet", "explorer", "rpc") else ""
-            raise LaunchError(f"port {port} ({name}) is in use{option}") from None
+            raise PortInUse(f"port {port} ({name}) is in use{option}") from None
         raise LaunchError(f"cannot listen at {host} port {port} ({name}): {error.strerror or error}") from None
     return int(listener.getsockname()[1])

@@ -17,7 +17,21 @@ def listener():
 def test_port_zero_becomes_a_free_port_for_each():
     chosen = ports.choose("127.0.0.1", {"wallet": 0, "explorer": 0, "rpc": 0})
     assert len(set(chosen.values())) == 3
-    assert all(port > 0 for port in chosen.values())
+    assert all(port in ports.FREE_PORTS for port in chosen.values())
+
+
+def test_free_ports_are_not_those_that_outgoing_connections_get():
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+        assert client.getsockname()[1] not in ports.FREE_PORTS
+
+
+def test_a_free_port_is_found_beside_those_in_use(listener, monkeypatch):
+    other = ports.choose("127.0.0.1", {"any": 0})["any"]
+    monkeypatch.setattr(ports, "FREE_PORTS", [listener, other])
+    assert ports.choose("127.0.0.1", {"any": 0}) == {"any": other}
 
 
 def test_a_port_in_use_is_refused_with_the_option_that_helps(listener):
