@@ -45,6 +45,8 @@ class TxSubmitted(Message, frozen=True, kw_only=True):
     """Check only; nothing enters the pool."""
     max_feerate: int | None = None
     """Refuse a transaction that pays more than this, in satoshis per 1,000 vbytes."""
+    package: bool = False
+    """A child with its parents, which together pay for all of them (Core's submitpackage)."""
 
 
 class BlockMined(Message, frozen=True, kw_only=True):
@@ -59,6 +61,8 @@ class BlockMined(Message, frozen=True, kw_only=True):
     block: str | None = None
     miner: str = ""
     """Name of the worker that found it."""
+    test_only: bool = False
+    """Check a whole block on the tip, its proof of work apart; it does not join the chain (BIP23's proposals)."""
 
     def __post_init__(self) -> None:
         """Refuse a message that is neither form, or both."""
@@ -206,12 +210,20 @@ class TxVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
     fee: int | None = None
     vsize: int | None = None
+    effective_feerate: int | None = None
+    """Satoshis per 1,000 vbytes that it was judged by: its own, or its package's; None if it was in the pool before."""
+    effective_includes: tuple[str, ...] = ()
+    """The wtxids that this feerate is of."""
+    other_wtxid: str = ""
+    """Of the transaction of the pool that has the same txid and another witness."""
 
 
 class TxVerdicts(Message, frozen=True, kw_only=True):
     """Reply to `TxSubmitted`: one verdict for each transaction, in order."""
 
     verdicts: tuple[TxVerdict, ...]
+    package_error: str = ""
+    """Why the submission as a whole was refused, or `transaction failed` if it was for one of them."""
 
 
 class BlockVerdict(Message, frozen=True, kw_only=True):
