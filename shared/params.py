@@ -16,9 +16,11 @@ from shared.crypto.address import MAINNET_PREFIX, REGTEST_PREFIX, TESTNET_PREFIX
 from shared.crypto.hashes import sha256d
 from shared.errors import ConfigError, DecodeError
 from shared.primitives.block import Block, BlockHeader
+from shared.primitives.hexes import parse_display_hash
 from shared.primitives.serialize import pack_var_bytes
 from shared.primitives.target import bits_to_target, target_to_bits
 from shared.primitives.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOut
+from shared.script.flags import Flags
 from shared.script.opcodes import OP_CHECKSIG
 from shared.script.script import encode_number, push_data
 
@@ -54,6 +56,10 @@ class ChainParams:
     taproot_height: int = 0  # Core applies taproot's rules from the start
     genesis_spendable: bool = False
     signet_challenge: bytes = b""
+    script_flag_exceptions: tuple[tuple[bytes, Flags], ...] = ()
+    """Hashes of blocks that break a script rule which holds from the start, and what holds for them instead."""
+    bip30_exceptions: frozenset[bytes] = frozenset()
+    """Hashes of blocks whose coinbase has the txid of an older one and overwrites it."""
 
     @property
     def retarget_interval(self) -> int:
@@ -101,6 +107,21 @@ MAINNET = ChainParams(
     bip66_height=363_725,
     csv_height=419_328,
     segwit_height=481_824,
+    script_flag_exceptions=(
+        # An output of the form of P2SH was spent before BIP16 was enforced.
+        (parse_display_hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22"), Flags.NONE),
+        # A witness program of version 1 was spent as anyone could, before taproot.
+        (
+            parse_display_hash("0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad"),
+            Flags.P2SH | Flags.WITNESS,
+        ),
+    ),
+    bip30_exceptions=frozenset(
+        {
+            parse_display_hash("00000000000a4d0a398161ffc163c503763b1f4360639393e0e4c8e300e0caec"),  # 91,842
+            parse_display_hash("00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721"),  # 91,880
+        }
+    ),
 )
 
 TESTNET4 = ChainParams(

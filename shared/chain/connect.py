@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared.chain.codec import tx_locations
 from shared.chain.overlay import Overlay
-from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, is_money
 from shared.consensus.subsidy import block_subsidy
 from shared.consensus.tx_verify import check_tx_inputs, sequence_locks, sigop_cost
 from shared.errors import ValidationError
@@ -46,12 +46,13 @@ def connect_block(
     `median_time_past` is that of the parent, in seconds; `mtp_at` gives that of the block at a height of this branch.
     Raises `ValidationError`; the overlay is then of no further use.
     """
-    _check_no_overwrite(overlay, block)
+    if block.hash not in params.bip30_exceptions:
+        _check_no_overwrite(overlay, block)
     own = {tx.txid for tx in block.transactions}
     overlay.prefetch(
         txin.prevout for tx in block.transactions[1:] for txin in tx.inputs if txin.prevout.txid not in own
     )
-    flags = block_flags(height, params)
+    flags = block_flags(height, params, block.hash)
     undo = []
     fees = sigops = 0
     for position, (tx, location) in enumerate(zip(block.transactions, tx_locations(block), strict=True)):
@@ -59,6 +60,8 @@ def connect_block(
         if not tx.is_coinbase:
             coins = [overlay.coin(txin.prevout) for txin in tx.inputs]
             fees += check_tx_inputs(tx, coins, height, params)
+            if not is_money(fees):
+                raise ValidationError(Reason.BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE)
             spent_outputs = [coin.output for coin in coins if coin is not None]
             if height >= params.csv_height:
                 heights = [coin.height for coin in coins if coin is not None]

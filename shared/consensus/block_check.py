@@ -7,8 +7,14 @@ What needs coins (fees, scripts, BIP30, the coinbase's amount) is checked where 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from shared.consensus.commitment import (
+    COMMITMENT_HEADER,
+    WITNESS_RESERVED_VALUE,
+    commitment_script,
+    witness_commitment,
+)
 from shared.consensus.limits import (
     MAX_BLOCK_SIGOPS_COST,
     MAX_BLOCK_WEIGHT,
@@ -18,6 +24,7 @@ from shared.consensus.limits import (
     WITNESS_SCALE_FACTOR,
 )
 from shared.consensus.pow import check_proof_of_work
+from shared.consensus.signet import check_signet_solution
 from shared.consensus.tx_check import check_transaction
 from shared.consensus.tx_verify import is_final_tx, legacy_sigops
 from shared.crypto.hashes import sha256d
@@ -32,13 +39,18 @@ if TYPE_CHECKING:
     from shared.params import ChainParams
     from shared.primitives.block import Block, BlockHeader
 
-COMMITMENT_HEADER: Final = bytes.fromhex("6a24aa21a9ed")
-"""How the script of an output with a witness commitment begins; the 32 bytes of the commitment follow."""
-
-WITNESS_RESERVED_VALUE: Final = bytes(32)
-"""The one witness item of a coinbase that Warren makes; any 32 bytes would do (BIP141)."""
-
-_COMMITMENT_SIZE = len(COMMITMENT_HEADER) + 32
+__all__ = [
+    "COMMITMENT_HEADER",
+    "WITNESS_RESERVED_VALUE",
+    "BlockContext",
+    "bip34_height_push",
+    "check_block",
+    "check_block_context",
+    "check_header_context",
+    "commitment_script",
+    "median_time_past",
+    "witness_commitment",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +76,12 @@ def median_time_past(times: Sequence[int]) -> int:
 def check_block(block: Block, params: ChainParams) -> None:
     """Raise ValidationError with the first rule that the block breaks by itself (Core's CheckBlock).
 
-    Includes proof of work and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` may mean that the
-    transactions are not those of the header, so the header must not be marked invalid for them.
+    Includes proof of work, signet's solution and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` may mean
+    that the transactions are not those of the header, so the header must not be marked invalid for them.
     """
     check_proof_of_work(block.header, params)
     if params.signet_challenge and block.hash != params.genesis.hash:
-        # BIP325's solution is a script of its own kind, which is not run here: never accepted unchecked.
-        raise ValidationError(Reason.BAD_SIGNET_BLKSIG, "signet block solutions are not supported")
+        check_signet_solution(block, params.signet_challenge)
     _check_merkle_root(block)
     transactions = block.transactions
     if not transactions or block.base_size * WITNESS_SCALE_FACTOR > MAX_BLOCK_WEIGHT:
@@ -164,21 +175,3 @@ def bip34_height_push(height: int) -> bytes:
     Up to height 16 it is one byte, so the scriptSig needs at least one more (bad-cb-length).
     """
     return push_number(height)
-
-
-def witness_commitment(block: Block) -> bytes | None:
-    """Return the 32-byte commitment in the coinbase's last output that has one (GetWitnessCommitmentIndex)."""
-    if block.transactions:
-        for tx_out in reversed(block.transactions[0].outputs):
-            script = tx_out.script_pubkey
-            if len(script) >= _COMMITMENT_SIZE and script.startswith(COMMITMENT_HEADER):
-                return script[len(COMMITMENT_HEADER) : _COMMITMENT_SIZE]
-    return None
-
-
-def commitment_script(witness_root: bytes, reserved_value: bytes = WITNESS_RESERVED_VALUE) -> bytes:
-    """Return the script of the output that commits a block to its witnesses (BIP141).
-
-    `witness_root` is that of `witness_merkle_root`; the coinbase's witness must be `reserved_value` alone.
-    """
-    return COMMITMENT_HEADER + sha256d(witness_root + reserved_value)

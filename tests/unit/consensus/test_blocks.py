@@ -81,7 +81,7 @@ def test_proof_of_work_comes_first():
     _refused("high-hash", check_block, Block(replace(block.header, bits=0x1D00FFFF), ()), REGTEST)
 
 
-def test_a_signet_block_is_refused_as_its_solution_is_not_checked():
+def test_a_signet_block_without_a_solution_is_refused():
     easy_signet = replace(SIGNET, pow_limit=REGTEST.pow_limit)
     _refused("bad-signet-blksig", check_block, mined([coinbase(1)]), easy_signet)
 

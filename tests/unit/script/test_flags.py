@@ -1,7 +1,13 @@
 import dataclasses
 
 from shared.params import MAINNET, REGTEST
+from shared.primitives.hexes import parse_display_hash
 from shared.script.flags import MANDATORY, STANDARD, Flags, block_flags
+
+EXCUSED = (
+    "00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22",
+    "0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad",
+)
 
 
 def test_flags_have_cores_values():
@@ -58,3 +64,11 @@ def test_a_chain_may_activate_taproot_later():
     params = dataclasses.replace(REGTEST, taproot_height=10)
     assert not block_flags(9, params) & Flags.TAPROOT
     assert block_flags(10, params) & Flags.TAPROOT
+
+
+def test_the_blocks_of_mainnet_that_broke_a_rule_are_excused_from_it_alone():
+    bip16, taproot = (parse_display_hash(text) for text in EXCUSED)
+    assert block_flags(170_060, MAINNET, bip16) == Flags.NONE
+    assert block_flags(692_261, MAINNET, taproot) == MANDATORY & ~Flags.TAPROOT
+    assert block_flags(692_261, MAINNET, bytes(32)) == block_flags(692_261, MAINNET) == MANDATORY
+    assert block_flags(692_261, REGTEST, taproot) == MANDATORY
