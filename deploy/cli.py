@@ -40,6 +40,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
         sys.stdout.flush()
         print(f"warren: {error}", file=sys.stderr, flush=True)
         return 1
+    except KeyboardInterrupt:  # while nothing runs that would have to be stopped in order
+        return 130
 
 
 def up_options(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> UpOptions:
