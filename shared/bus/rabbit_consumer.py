@@ -112,7 +112,7 @@ class _Subscription:
             type=properties.type or "",
             body=body,
             message_id=properties.message_id or "",
-            delivery_count=count if isinstance(count, int) else 0,
+            delivery_count=int(count) if isinstance(count, int) else 0,
             reply_address=ReplyAddress(reply_to, properties.correlation_id or "") if reply_to else None,
             tag=_Tag(channel, method.delivery_tag),
         )
