@@ -1,4 +1,4 @@
-"""Bitcoin Core's own test vectors, taken from the source distribution of py-bitcoinkernel.
+"""Bitcoin Core's own test vectors and blocks, taken from the source distribution of py-bitcoinkernel.
 
 It is downloaded once, checked, unpacked into .cache/ and never committed.
 """
@@ -17,9 +17,16 @@ import pytest
 
 VERSION = "0.1.0a5"
 SHA256 = "71b91eecac7a8b07248be04471c3bf98016b38bf823aefd28f7b31179940520d"
-CACHE = Path(__file__).parents[2] / ".cache" / f"core-vectors-{VERSION}"
-BITCOIN = f"py_bitcoinkernel-{VERSION}/depend/bitcoin/"
-BIP340_VECTORS = BITCOIN + "test/functional/test_framework/bip340_test_vectors.csv"
+CACHE = Path(__file__).parents[2] / ".cache" / f"core-vectors-{VERSION}-blocks"
+ROOT = f"py_bitcoinkernel-{VERSION}/"
+BITCOIN = ROOT + "depend/bitcoin/"
+FILES = {
+    ROOT + "test/data/regtest/blocks.txt",
+    BITCOIN + "src/bench/data/block413567.raw",
+    BITCOIN + "test/functional/data/mainnet_alt.json",
+    BITCOIN + "test/functional/feature_signet.py",
+    BITCOIN + "test/functional/test_framework/bip340_test_vectors.csv",
+}
 
 
 def _download(directory):
@@ -39,7 +46,7 @@ def _unpack(archive, directory):
     with tarfile.open(archive) as tar:
         for member in tar:
             is_json = member.name.startswith(BITCOIN + "src/test/data/") and member.name.endswith(".json")
-            if is_json or member.name == BIP340_VECTORS:
+            if is_json or member.name in FILES:
                 (directory / Path(member.name).name).write_bytes(tar.extractfile(member).read())
 
 
@@ -61,12 +68,18 @@ def _ensure_vectors():
 
 
 @pytest.fixture(scope="session")
-def core_vectors():
-    """Return a function from a file name to its content: that of a JSON file, or a list of a CSV file's rows."""
+def core_file():
+    """Return a function from a file name to the path of Core's file."""
     _ensure_vectors()
-    return _load
+    return CACHE.joinpath
 
 
-def _load(name):
-    text = (CACHE / name).read_text()
-    return json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
+@pytest.fixture(scope="session")
+def core_vectors(core_file):
+    """Return a function from a file name to its content: that of a JSON file, or a list of a CSV file's rows."""
+
+    def load(name):
+        text = core_file(name).read_text()
+        return json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
+
+    return load
