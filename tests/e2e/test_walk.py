@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from deploy.demo import walk
-from deploy.demo_client import HttpProblem
+from deploy.demo_client import Client, HttpProblem
 from deploy.demo_target import Target
 from shared.primitives.hexes import display_hash
 from tests.e2e.conftest import COIN, Stack, StartStack, eventually
@@ -71,6 +72,33 @@ def test_an_answer_to_a_mining_request_can_be_read_at_once_everywhere(stack: Sta
         assert stack.height() == before + 1
         assert stack.rpc("getbestblockhash") == block_hash
         assert stack.explorer.get(f"/api/block/{block_hash}")["height"] == before + 1
+
+
+def test_mining_and_paying_at_the_same_time_never_forks_or_loses_a_payment(stack: Stack) -> None:
+    stack.wallet.post("/api/wallets", {"id": "busy", "password": "correct horse"})
+    address = stack.balance("busy")["address"]
+    creator = stack.balance("creator")["address"]
+    stack.mine(creator, 5)
+    before = stack.height()
+
+    def mine(_: int) -> int:
+        return len(Client(stack.state.rpc_url).post(f"/mine?blocks=3&address={creator}", None)["blocks"])
+
+    def pay(_: int) -> str:
+        client = Client(stack.state.wallet_url)
+        client.post("/api/wallets/creator/unlock", {"password": stack.creator_password})
+        return str(client.post("/api/wallets/creator/send", {"to": address, "amount": "1"})["txid"])
+
+    with ThreadPoolExecutor(8) as pool:
+        mined = [pool.submit(mine, n) for n in range(4)]
+        paid = [pool.submit(pay, n) for n in range(6)]
+        assert sum(future.result() for future in mined) == 12
+        txids = {future.result() for future in paid}
+    assert stack.height() == before + 12
+    stack.mine(creator)
+    assert len(txids) == 6
+    assert all(stack.explorer.get(f"/api/tx/{txid}")["status"]["confirmed"] for txid in txids)
+    assert stack.balance("busy")["confirmed"] == 6 * COIN
 
 
 def test_a_refused_payment_says_why_and_changes_nothing(stack: Stack) -> None:
