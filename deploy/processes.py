@@ -48,7 +48,10 @@ def start_of(pid: int) -> str:
     except OSError:
         return "" if sys.platform == "linux" else _start_by_ps(pid)
     fields = stat.rpartition(")")[2].split()  # the name before it may contain anything
-    return "" if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    state, threads, start = fields[0], int(fields[17]), fields[19]
+    # While other threads of a zombie still run, so do its sockets and files.
+    has_ended = state in "ZX" and threads <= 1
+    return "" if has_ended else f"{boot}:{start}"
 
 
 def _start_by_ps(pid: int) -> str:

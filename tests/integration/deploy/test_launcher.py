@@ -102,6 +102,7 @@ def test_it_says_what_runs_where_and_then_that_it_is_ready(launch):
 def test_services_stop_in_order_and_redis_last(launch):
     launcher = launch()
     launcher.wait_for("^ready")
+    poll(lambda: len(launcher.notes()) == 5)  # a miner that is not yet up would have nothing to note
     redis = launcher.state().service("redis").process
     assert launcher.end(signal.SIGINT) == 0
     stops = [line.split()[1] for line in launcher.notes() if line.startswith("stop")]
