@@ -4,6 +4,7 @@
     ├── ConfigError            a setting is missing, unknown or out of range
     ├── DecodeError            bytes or text that are not what they should be
     ├── ValidationError        a transaction or block that breaks a rule (reason + detail)
+    │   ├── BadVersionError    … a block of a version that is not allowed any more
     │   ├── ScriptError        … a script that does not succeed
     │   └── ScriptCheckError   … a transaction or block with such a script
     ├── BrokerError
@@ -56,6 +57,19 @@ class ValidationError(WarrenError):
 
     def __str__(self) -> str:
         return f"{self.reject_reason}, {self.detail}" if self.detail else self.reject_reason
+
+
+class BadVersionError(ValidationError):
+    """A block has a version that is not allowed any more; the reason says which, as in Core."""
+
+    def __init__(self, version: int) -> None:
+        self.version = f"0x{version & 0xFFFFFFFF:08x}"
+        super().__init__(Reason.BAD_VERSION, f"rejected nVersion={self.version} block")
+
+    @property
+    def reject_reason(self) -> str:
+        """The reason and the version: `bad-version(0x00000001)`."""
+        return f"{self.reason}({self.version})"
 
 
 class ScriptCheckError(ValidationError):

@@ -28,7 +28,7 @@ from shared.consensus.signet import check_signet_solution
 from shared.consensus.tx_check import check_transaction
 from shared.consensus.tx_verify import is_final_tx, legacy_sigops
 from shared.crypto.hashes import sha256d
-from shared.errors import ValidationError
+from shared.errors import BadVersionError, ValidationError
 from shared.primitives.merkle import block_merkle_root, witness_merkle_root
 from shared.reasons import Reason
 from shared.script.script import push_number
@@ -73,14 +73,16 @@ def median_time_past(times: Sequence[int]) -> int:
     return last[len(last) // 2]
 
 
-def check_block(block: Block, params: ChainParams) -> None:
+def check_block(block: Block, params: ChainParams, *, check_pow: bool = True) -> None:
     """Raise ValidationError with the first rule that the block breaks by itself (Core's CheckBlock).
 
     Includes proof of work, signet's solution and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` may mean
-    that the transactions are not those of the header, so the header must not be marked invalid for them.
+    that the transactions are not those of the header, so the header must not be marked invalid for them. A proposal
+    (BIP23) is checked without `check_pow`: it has neither work nor solution yet.
     """
-    check_proof_of_work(block.header, params)
-    if params.signet_challenge and block.hash != params.genesis.hash:
+    if check_pow:
+        check_proof_of_work(block.header, params)
+    if check_pow and params.signet_challenge and block.hash != params.genesis.hash:
         check_signet_solution(block, params.signet_challenge)
     _check_merkle_root(block)
     transactions = block.transactions
@@ -130,8 +132,7 @@ def check_header_context(header: BlockHeader, context: BlockContext, params: Cha
         (4, params.bip65_height),
     ):
         if header.version < version and context.height >= activation_height:
-            number = header.version & 0xFFFFFFFF
-            raise ValidationError(Reason.BAD_VERSION, f"rejected nVersion=0x{number:08x} block")
+            raise BadVersionError(header.version)
 
 
 def check_block_context(block: Block, context: BlockContext, params: ChainParams) -> None:

@@ -72,16 +72,34 @@ def bad_blocks(chain: Chain) -> dict[str, Block]:
     }
 
 
-def test_core_refuses_the_blocks_that_we_refuse(redis: redis_py.Redis, kernel: KernelChain) -> None:
+REASONS = {
+    "coinbase pays too much": "bad-cb-amount",
+    "coinbase of another height": "bad-cb-height",
+    "no witness commitment": "bad-witness-merkle-match",
+    "a coin twice": "bad-txns-inputs-missingorspent",
+    "creates coins": "bad-txns-in-belowout",
+    "forged signature": "block-script-verify-flag-failed (Script failed an OP_EQUALVERIFY operation)",
+    "immature coinbase": "bad-txns-premature-spend-of-coinbase",
+    "not final": "bad-txns-nonfinal",
+    "relative lock": "bad-txns-nonfinal",
+    "another merkle root": "bad-txnmrklroot",
+    "old time": "time-too-old",
+    "far future": "time-too-new",
+}
+
+
+def test_core_refuses_the_blocks_that_we_refuse_for_the_same_reason(redis: redis_py.Redis, kernel: KernelChain) -> None:
     chain = Chain(redis)
     cases = bad_blocks(chain)
     for block in stored_blocks(chain):
         assert kernel.accepts(block)
+    assert set(cases) == set(REASONS)
     for name, block in cases.items():
         before = chain.view.tip().hash
-        assert not chain.accept(block).accepted, name
-        kernel.accepts(block)
+        verdict = chain.accept(block)
+        assert not verdict.accepted, name
+        assert verdict.reason == kernel.verdict(block.serialize()) == REASONS[name], name
         assert chain.view.tip().hash == before == kernel.hashes[-1], name
     (last,) = chain.mine()
-    assert kernel.accepts(last)
+    assert kernel.verdict(last.serialize()) == ""
     assert kernel.hashes[-1] == last.hash

@@ -2,7 +2,7 @@
 
 import pbk
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pbk.script import PrecomputedTransactionData
 
@@ -11,6 +11,7 @@ from shared.primitives.serialize import Reader
 from shared.primitives.transaction import Transaction, TxOut
 from shared.script.flags import MANDATORY, Flags
 from shared.script.interpreter import verify_input
+from tests.conformance.examples import examples
 from tests.unit.script.spends import KINDS, signed, unsigned
 
 # The flags that the kernel knows are those of consensus.
@@ -65,7 +66,7 @@ def _agree(tx, spent, flags):
         assert ours == theirs, (index, spent[index].script_pubkey.hex(), raw.hex(), str(flags))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(spends())
 def test_valid_key_spends_are_accepted_by_both(spend):
     tx, spent = spend
@@ -74,13 +75,13 @@ def test_valid_key_spends_are_accepted_by_both(spend):
         assert kernel_accepts(tx.serialize(), index, spent, MANDATORY)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(spends(), st.sampled_from(FLAG_SETS))
 def test_both_agree_under_fewer_flags(spend, flags):
     _agree(*spend, flags)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(spends(), st.data())
 def test_both_agree_on_spends_with_bytes_changed(spend, data):
     tx, spent = spend
@@ -98,7 +99,7 @@ def test_both_agree_on_spends_with_bytes_changed(spend, data):
         _agree(changed, spent, data.draw(st.sampled_from(FLAG_SETS)))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(spends(), st.data())
 def test_both_agree_when_the_coin_is_another(spend, data):
     tx, spent = spend
@@ -111,7 +112,7 @@ def test_both_agree_when_the_coin_is_another(spend, data):
     _agree(tx, spent, MANDATORY)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(spends())
 def test_ids_are_those_of_the_kernel(spend):
     tx, _ = spend

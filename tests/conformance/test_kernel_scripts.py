@@ -1,12 +1,13 @@
 """Random scripts in every place where a script can be, judged by Bitcoin Core's own engine and by ours."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.crypto.keys import PrivateKey
 from shared.script import opcodes as op
 from shared.script.flags import MANDATORY, Flags
 from shared.script.script import push_data, push_number
+from tests.conformance.examples import examples
 from tests.conformance.test_kernel_oracle import kernel_accepts, warren_accepts
 from tests.unit.script.script_paths import PLACES, sign, spend
 
@@ -53,7 +54,7 @@ def _agree(tx, spent, flags):
     return ours
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @given(st.sampled_from(PLACES), scripts, st.lists(items, max_size=4), fields, st.sampled_from(FLAG_SETS))
 def test_both_agree_on_random_scripts(place, script, stack, values, flags):
     tx, spent = spend(place, script, stack, **values)
@@ -71,7 +72,7 @@ def balanced(draw):
     return script + bytes([op.OP_2DROP]) * (drops // 2) + bytes([op.OP_DEPTH, op.OP_0NOTEQUAL])
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.sampled_from(PLACES), balanced(), st.sampled_from(FLAG_SETS))
 def test_both_agree_on_arithmetic(place, script, flags):
     _agree(*spend(place, script, []), flags)
@@ -90,7 +91,7 @@ def multisigs(draw):
     return script, signers
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.sampled_from(PLACES[:-1]), multisigs(), st.sampled_from([1, 2, 3, 0x81, 0x83, 0]), st.booleans(), st.data())
 def test_both_agree_on_multisigs(place, multisig, hash_type, has_dummy, data):
     script, signers = multisig
@@ -99,7 +100,7 @@ def test_both_agree_on_multisigs(place, multisig, hash_type, has_dummy, data):
     _agree(tx, spent, data.draw(st.sampled_from(FLAG_SETS)))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.sampled_from([*KEYS, None]), min_size=3, max_size=3), st.integers(0, 3), st.integers(0, 3))
 def test_both_agree_on_checksigadd(signers, wanted, padding):
     script = bytes([op.OP_0])
