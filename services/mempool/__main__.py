@@ -39,7 +39,7 @@ def main() -> int:
     view = ChainView(client, Keys(chain.name))
     credentials = Credentials.load(settings, chain)
     ready = {"redis": view.has_chain, "broker": broker.is_connected}
-    app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop=stop.set)
+    app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop)
     server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
     writer = threading.Thread(target=_run, args=(Writer(settings, chain, broker, stop), stop), name="writer")
     writer.start()

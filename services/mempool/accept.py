@@ -5,11 +5,13 @@ Pure but for the pool it is given, which it reads and does not change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from services.mempool import policy
 from services.mempool.block_index import Branch
+from services.mempool.input_policy import check_inputs_standard
 from services.mempool.pool import Pool
 from services.mempool.verifier import Verifier
 from shared.chain.codec import PoolEntry
@@ -40,6 +42,29 @@ class AcceptContext:
     """Of the tip, in seconds."""
     now: int
     """Seconds since 1970."""
+    prioritised: Mapping[bytes, int]
+    """Txid → satoshis that it counts as paying beyond its fee."""
+
+
+class Origin(Enum):
+    """Where a transaction comes from, which decides what it has to pay."""
+
+    SUBMITTED = auto()
+    """It pays for itself."""
+    PACKAGE = auto()
+    """Its package pays; whoever checks the package sees to that."""
+    BLOCK = auto()
+    """It was confirmed before a reorganisation: relay policy does not apply to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A transaction that has passed every check but that of its scripts."""
+
+    record: PoolRecord
+    spent: tuple[TxOut, ...]
+    modified_fee: int
+    """Satoshis that it counts as paying."""
 
 
 class Acceptor:
@@ -51,36 +76,48 @@ class Acceptor:
         self._verifier = verifier
 
     def accept(
-        self, tx: Transaction, sequence: int, *, max_feerate: int | None = None, from_block: bool = False
+        self, tx: Transaction, sequence: int, origin: Origin = Origin.SUBMITTED, *, max_feerate: int | None = None
     ) -> PoolRecord:
         """Return what the pool would store of a transaction, or raise `ValidationError` with Core's reason.
 
-        `max_feerate` is in satoshis per 1,000 vbytes. A transaction `from_block` was confirmed before a reorganisation:
-        relay policy does not apply to it.
+        `max_feerate` is in satoshis per 1,000 vbytes.
         """
-        self._check_context_free(tx, from_block)
+        candidate = self.examine(tx, sequence, origin)
+        policy.check_maximum_fee(candidate.record.entry.fee, candidate.record.entry.vsize, max_feerate)
+        self.verify(candidate)
+        return candidate.record
+
+    def examine(self, tx: Transaction, sequence: int, origin: Origin) -> Candidate:
+        """Check everything but scripts; raises `ValidationError` with Core's reason."""
+        self._check_context_free(tx, origin)
         self._check_conflicts(tx)
         coins = self._find_coins(tx)
-        fee, spent = self._check_inputs(tx, coins, from_block)
+        fee, spent = self._check_inputs(tx, coins, origin)
         cost = sigop_cost(tx, spent, STANDARD)
         vsize = policy.policy_vsize(tx.weight, cost)
-        if not from_block:
+        modified_fee = fee + self._context.prioritised.get(tx.txid, 0)
+        if origin is not Origin.BLOCK:
             if cost > policy.MAX_STANDARD_TX_SIGOPS_COST:
                 raise ValidationError(Reason.BAD_TXNS_TOO_MANY_SIGOPS, str(cost))
-            policy.check_fee(fee, vsize, max_feerate)
+            if origin is Origin.SUBMITTED:
+                policy.check_minimum_fee(modified_fee, vsize)
             self._check_family(tx, vsize)
             if self._pool.vsize + vsize > policy.MAX_POOL_VSIZE:
                 raise ValidationError(Reason.MEMPOOL_FULL)
-        self._verifier.verify(tx, spent, STANDARD, Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED)
         scripts = {output.script_pubkey: None for output in (*spent, *tx.outputs)}
         entry = PoolEntry(tx.wtxid, fee, vsize, tx.weight, cost, self._context.now, sequence)
-        return PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
+        record = PoolRecord(tx, entry, tuple([sha256(script) for script in scripts]))
+        return Candidate(record, tuple(spent), modified_fee)
 
-    def _check_context_free(self, tx: Transaction, from_block: bool) -> None:
+    def verify(self, candidate: Candidate) -> None:
+        """Run a transaction's scripts; raises `ScriptCheckError`."""
+        self._verifier.verify(candidate.record.tx, candidate.spent, STANDARD, Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED)
+
+    def _check_context_free(self, tx: Transaction, origin: Origin) -> None:
         check_transaction(tx)
         if tx.is_coinbase:
             raise ValidationError(Reason.COINBASE, "a coinbase is only valid in a block")
-        if not from_block:
+        if origin is not Origin.BLOCK:
             policy.check_standard(tx)
         if not is_final_tx(tx, self._context.height, self._context.median_time_past):
             raise ValidationError(Reason.NON_FINAL, f"lock time {tx.lock_time}")
@@ -109,7 +146,7 @@ class Acceptor:
                 raise ValidationError(Reason.TXN_ALREADY_KNOWN, "it is in a block already")
         return coins
 
-    def _check_inputs(self, tx: Transaction, coins: Sequence[Coin | None], from_block: bool) -> tuple[int, list[TxOut]]:
+    def _check_inputs(self, tx: Transaction, coins: Sequence[Coin | None], origin: Origin) -> tuple[int, list[TxOut]]:
         context = self._context
         fee = check_tx_inputs(tx, coins, context.height, context.params)
         present = [coin for coin in coins if coin is not None]
@@ -117,8 +154,8 @@ class Acceptor:
         if not locks.are_met(context.height, context.median_time_past):
             raise ValidationError(Reason.NON_BIP68_FINAL)
         spent = [coin.output for coin in present]
-        if not from_block:
-            policy.check_inputs_standard(spent)
+        if origin is not Origin.BLOCK:
+            check_inputs_standard(tx, spent)
         return fee, spent
 
     def _check_family(self, tx: Transaction, vsize: int) -> None:

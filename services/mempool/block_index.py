@@ -1,4 +1,8 @@
-"""The tree of all known blocks, in the writer's memory: the best chain, side branches, and blocks that break a rule."""
+"""The tree of all known blocks, in the writer's memory: the best chain, side branches, and blocks that break a rule.
+
+Which block should be the tip is found among a few candidates, those that are no worse than the tip (as Core does with
+its setBlockIndexCandidates), so that a new block costs the same on a long chain as on a short one.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,12 @@ class BlockIndex:
         while entry is not None:
             self._best[entry.height] = entry.hash
             entry = self._entries.get(entry.header.prev_hash)
+        # What was the best chain when we stopped wins ties (Core's SEQ_ID_BEST_CHAIN_FROM_DISK).
+        self._sequences = dict.fromkeys(self._best, 0)
+        self._precious_work = 0
+        self._next_precious = -1
+        self._candidates: set[bytes] = set()
+        self.find_candidates()
 
     @property
     def tip(self) -> BlockEntry:
@@ -46,6 +56,9 @@ class BlockIndex:
     def set_best_chain(self, first_height: int, hashes: Iterable[bytes]) -> None:
         """Make these blocks the best chain from `first_height` on."""
         self._best[first_height:] = hashes
+        least = self._rank(self.tip)
+        self._candidates = {known for known in self._candidates if self._rank(self._entries[known]) >= least}
+        self._candidates.add(self.tip.hash)
 
     def is_best(self, entry: BlockEntry) -> bool:
         """Whether a block is on the best chain."""
@@ -94,10 +107,62 @@ class BlockIndex:
                 pending.append(child)
                 yield self._entries[child]
 
+    # ── which block should be the tip ───────────────────────────────────────────────────────────────────────────
+
     def best_candidate(self) -> BlockEntry:
-        """Return the block with the most work that may still be valid; the one seen first, of several."""
-        usable = (e for e in self._entries.values() if not e.failed and e.status & BlockStatus.HAVE_DATA)
-        return max(usable, key=lambda entry: (entry.chain_work, -entry.arrival))
+        """Return the block with the most work that may still be valid; of several, the one seen first."""
+        return max((self._entries[known] for known in self._candidates), key=self._rank)
+
+    def find_candidates(self) -> None:
+        """Look through all blocks for candidates, after the tip or a block below it has changed its status."""
+        floor = self.tip
+        while floor.failed:
+            floor = self._entries[floor.header.prev_hash]
+        least = self._rank(floor)
+        self._candidates = {
+            entry.hash for entry in self._entries.values() if is_usable(entry) and self._rank(entry) >= least
+        }
+
+    def link(self, entry: BlockEntry) -> list[BlockEntry]:
+        """Make a block whose data came in a candidate, with those above it that waited for it; return all changed.
+
+        A block whose branch is not stored throughout has no `chain_tx_count` yet, and waits. Source: Core's
+        ReceivedBlockTransactions.
+        """
+        self.add(entry)
+        parent = self.parent(entry)
+        linked: list[BlockEntry] = []
+        pending = [entry] if parent is not None and parent.chain_tx_count else []
+        while pending:
+            block = pending.pop(0)
+            below = self._entries[block.header.prev_hash]
+            block = dataclasses.replace(
+                block, chain_tx_count=below.chain_tx_count + block.tx_count, arrival=self.next_arrival
+            )
+            self.next_arrival += 1
+            self.add(block)
+            linked.append(block)
+            self.consider(block)
+            children = [self._entries[child] for child in self._children.get(block.hash, ())]
+            pending += [child for child in children if child.status & BlockStatus.HAVE_DATA]
+        return linked or [entry]
+
+    def consider(self, entry: BlockEntry) -> None:
+        """Make a block a candidate, if it may be valid and is no worse than the tip."""
+        if is_usable(entry) and self._rank(entry) >= self._rank(self.tip):
+            self._candidates.add(entry.hash)
+
+    def prefer(self, entry: BlockEntry) -> None:
+        """Let a block win ties with others of the same work, until we stop (Core's PreciousBlock)."""
+        work = self.tip.chain_work
+        if entry.chain_work < work:
+            return
+        if work > self._precious_work:
+            self._next_precious = -1
+        self._precious_work = work
+        self._sequences[entry.hash] = self._next_precious
+        self._next_precious -= 1
+        self.consider(entry)
 
     def mark_failed(self, entry: BlockEntry) -> list[BlockEntry]:
         """Mark a block as breaking a rule, and all above it as descending from it; return the changed entries."""
@@ -107,7 +172,34 @@ class BlockIndex:
         ]
         for item in changed:
             self.add(item)
+            self._candidates.discard(item.hash)
         return changed
+
+    def forgive(self, entry: BlockEntry) -> list[BlockEntry]:
+        """Take marks of failure off a block, those below it and those above it; return the changed entries.
+
+        Source: Core's ResetBlockFailureFlags.
+        """
+        family = [entry, *self.descendants(entry)]
+        below = self.parent(entry)
+        while below is not None:
+            family.append(below)
+            below = self.parent(below)
+        marks = BlockStatus.FAILED | BlockStatus.FAILED_PARENT
+        changed = [_with_status(item, item.status & ~marks) for item in family if item.failed]
+        for item in changed:
+            self.add(item)
+        for item in changed:
+            self.consider(item)
+        return changed
+
+    def _rank(self, entry: BlockEntry) -> tuple[int, int]:
+        return entry.chain_work, -self._sequences.get(entry.hash, entry.arrival)
+
+
+def is_usable(entry: BlockEntry) -> bool:
+    """Tell whether a block could be the tip: it and all below it are stored, and none is known to break a rule."""
+    return not entry.failed and bool(entry.status & BlockStatus.HAVE_DATA) and entry.chain_tx_count > 0
 
 
 class Branch:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from services.mempool.control import control
 from services.mempool.mining import Mining
 from services.mempool.node import Node
 from services.mempool.submissions import retry_orphans, submit
 from shared.bus.broker import Broker
-from shared.bus.events import BlockMined, BlockVerdict, Message, MineRequested, TxRejected, TxSubmitted
+from shared.bus.events import (
+    BlockMined,
+    BlockVerdict,
+    ChainControl,
+    Message,
+    MineRequested,
+    TxRejected,
+    TxSubmitted,
+)
 from shared.bus.worker import Handler, Incoming
 from shared.primitives.hexes import parse_display_hash
 
@@ -34,6 +43,11 @@ def mine_requested(mining: Mining, batch: Sequence[Incoming[MineRequested]]) -> 
     return [mining.request(incoming.message, incoming.message_id, incoming.reply_address) for incoming in batch]
 
 
+def chain_control(node: Node, batch: Sequence[Incoming[ChainControl]]) -> Sequence[Message]:
+    """Carry out the operator's orders, each in a commit of its own."""
+    return [control(node, incoming.message) for incoming in batch]
+
+
 def _orphans_of(node: Node, verdict: BlockVerdict) -> list[TxRejected]:
     if not len(node.orphans) or not verdict.accepted:
         return []
@@ -53,4 +67,5 @@ def subscriptions(node: Node, mining: Mining, broker: Broker) -> Mapping[type[Me
         TxSubmitted: lambda batch: tx_submitted(node, broker, batch),
         BlockMined: lambda batch: block_mined(node, mining, broker, batch),
         MineRequested: lambda batch: mine_requested(mining, batch),
+        ChainControl: lambda batch: chain_control(node, batch),
     }

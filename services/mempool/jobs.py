@@ -23,6 +23,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     script_pubkey: str
     """Where the rewards go, in hex."""
     remaining: int
+    txs: tuple[bytes, ...] | None = None
+    """Raw transactions that its one block is to have, and no others; None for the best of the pool."""
     hashes: tuple[str, ...] = ()
     """Blocks found so far, in display order."""
     reply_address: ReplyAddress | None = None

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
 from services.mempool import jobs, template
 from services.mempool.block_index import Branch
-from services.mempool.fork_choice import accept_block
+from services.mempool.choice import CHOICE_REFUSED, chosen_txs, pool_candidates
+from services.mempool.fork_choice import accept_block, check_on_tip, propose
 from services.mempool.jobs import Job
 from services.mempool.node import Node
-from services.mempool.template import Candidate, Template
+from services.mempool.template import Template
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
 from shared.chain.commit import Delta
@@ -28,6 +30,7 @@ from shared.errors import BrokerError, DecodeError, ValidationError
 from shared.logs import with_fields
 from shared.primitives.block import Block
 from shared.primitives.hexes import parse_hex
+from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -63,11 +66,23 @@ class Mining:
             return MineResult(hashes=(), error=f"script_pubkey is longer than {MAX_SCRIPT} bytes")
         if not 1 <= message.count <= MAX_COUNT:
             return MineResult(hashes=(), error=f"count must be from 1 to {MAX_COUNT}")
-        now = self._node.now()
+        txs: list[Transaction] | None = None
+        if message.txs is not None:
+            if message.count != 1:
+                return MineResult(hashes=(), error="transactions are chosen for one block only")
+            try:
+                txs = chosen_txs(self._node, message.txs)
+                check_on_tip(self._node, self._template("", script, txs).unsolved())
+            except DecodeError as error:
+                return MineResult(hashes=(), error=str(error))
+            except ValidationError as error:
+                return MineResult(hashes=(), error=f"{CHOICE_REFUSED}: {error}")
+        now = int(time.time())
         job = Job(
             id=message_id,
             script_pubkey=message.script_pubkey,
             remaining=message.count,
+            txs=None if txs is None else tuple(tx.serialize() for tx in txs),
             reply_address=reply_address,
             created=now,
             deadline=now + int(self._timeout),
@@ -80,7 +95,7 @@ class Mining:
         try:
             if message.block is not None:
                 block = Block.parse(_block_bytes(message.block))
-                return accept_block(self._node, block)
+                return propose(self._node, block) if message.test_only else accept_block(self._node, block)
             return self._solved(message)
         except DecodeError as error:
             log.info("block refused", extra=with_fields(reason="Block decode failed", detail=str(error)))
@@ -90,7 +105,7 @@ class Mining:
 
     def tick(self) -> None:
         """Answer what is finished, give up what is overdue, forget what is old, and keep the miners at work."""
-        now = self._node.now()
+        now = int(time.time())
         for job in list(self._node.jobs.values()):
             if not job.finished and now > job.deadline:
                 error = f"no miner found the next block in time; {job.remaining} blocks are missing"
@@ -142,7 +157,7 @@ class Mining:
         replies = [(job.reply_address, job.result()) for job in waiting if job.reply_address is not None]
         if replies:
             self._broker.reply_many(replies)
-        old = self._node.now() - jobs.KEEP_FINISHED
+        old = int(time.time()) - jobs.KEEP_FINISHED
         changes: dict[str, bytes | None] = {}
         for job in waiting:
             self._node.jobs[job.id] = answered = msgspec.structs.replace(job, answered=True)
@@ -163,51 +178,61 @@ class Mining:
         tip = self._node.index.tip.hash
         current = self._current
         if current is None or current.job_id != job.id or current.previous_hash != tip:
-            current = self._build(job)
+            built = self._build(job)
+            if built is None:
+                return
+            current = built
         elif now - self._published < REBROADCAST_SECONDS:
             return
         elif self._built_on != self._node.next_sequence:
-            current = self._build(job)  # the pool has moved on
+            current = self._build(job) or current  # the pool has moved on
         self._broker.publish(current.message)
         self._published = now
 
-    def _build(self, job: Job) -> Template:
+    def _build(self, job: Job) -> Template | None:
+        """Return a new template for a job; None if its transactions do not go into the next block any more."""
+        script = bytes.fromhex(job.script_pubkey)
+        txs = None if job.txs is None else [Transaction.parse(raw) for raw in job.txs]
+        current = self._template(job.id, script, txs)
+        if txs is not None:
+            try:
+                check_on_tip(self._node, current.unsolved())
+            except ValidationError as error:
+                self._store(msgspec.structs.replace(job, error=f"{CHOICE_REFUSED}: {error}"))
+                return None
+        self._current = current
+        self._built_on = self._node.next_sequence
+        self._templates[current.message.id] = current
+        while len(self._templates) > KEEP_TEMPLATES:
+            self._templates.popitem(last=False)
+        return current
+
+    def _template(self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None) -> Template:
+        """Return a template on the tip, with these transactions or the best of the pool.
+
+        Fees of chosen transactions are nobody's, as in Core's generateblock.
+        """
         node = self._node
         tip = node.index.tip
         height = tip.height + 1
+        fees = 0
+        if txs is None:
+            chosen = template.choose(pool_candidates(node))
+            txs = [candidate.tx for candidate in chosen]
+            fees = sum(candidate.fee for candidate in chosen)
         median_time_past = node.index.median_time_past(tip)
         block_time = max(node.now(), median_time_past + 1)
-        candidates = [
-            Candidate(
-                tx=item.tx,
-                fee=item.fee,
-                vsize=item.vsize,
-                sigop_cost=item.record.entry.sigop_cost,
-                ancestors=frozenset(node.pool.ancestors([item.tx.txid])) if item.parents else frozenset([item.tx.txid]),
-                descendants=frozenset(node.pool.descendants([item.tx.txid]))
-                if item.children
-                else frozenset([item.tx.txid]),
-            )
-            for item in node.pool
-        ]
-        chosen = template.choose(candidates)
-        current = template.build(
-            job_id=job.id,
-            txs=[candidate.tx for candidate in chosen],
-            reward=block_subsidy(height, node.params) + sum(candidate.fee for candidate in chosen),
-            script_pubkey=bytes.fromhex(job.script_pubkey),
+        return template.build(
+            job_id=job_id,
+            txs=txs,
+            reward=block_subsidy(height, node.params) + fees,
+            script_pubkey=script_pubkey,
             height=height,
             previous_hash=tip.hash,
             bits=next_bits(Branch(node.index, tip), height, block_time, node.params),
             time=block_time,
             min_time=median_time_past + 1,
         )
-        self._current = current
-        self._built_on = node.next_sequence
-        self._templates[current.message.id] = current
-        while len(self._templates) > KEEP_TEMPLATES:
-            self._templates.popitem(last=False)
-        return current
 
 
 def _block_bytes(text: str) -> bytes:

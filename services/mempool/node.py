@@ -39,6 +39,8 @@ class Node:
     index: BlockIndex
     pool: Pool
     jobs: dict[str, Job]
+    prioritised: dict[bytes, int]
+    """Txid → satoshis that it counts as paying beyond its fee."""
     next_sequence: int
     """Order of entry that the next transaction of the pool gets."""
 
@@ -49,6 +51,7 @@ class Node:
         self.view = ChainView(client, keys)
         self.verifier = Verifier()
         self.orphans = Orphans()
+        self._clock: int | None = None
 
     def load(self, epoch: int) -> None:
         """Read everything from Redis, to write with this epoch; a new chain gets its genesis block."""
@@ -60,6 +63,8 @@ class Node:
         if self.view.block_hash(0) != self.params.genesis.hash:
             raise UnsafeStore(f"this Redis holds another chain by the name of {self.params.name}")
         self.index = BlockIndex(self.view.all_block_entries(), tip.hash)
+        self.prioritised = self.view.prioritised()
+        self._clock = self.view.clock()
         self._load_pool()
         with store_errors():
             stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
@@ -84,6 +89,7 @@ class Node:
             height=tip.height + 1,
             median_time_past=self.index.median_time_past(tip),
             now=self.now(),
+            prioritised=self.prioritised,
         )
 
     def take_sequence(self) -> int:
@@ -91,10 +97,20 @@ class Node:
         self.next_sequence += 1
         return self.next_sequence - 1
 
-    @staticmethod
-    def now() -> int:
-        """Return the time in seconds since 1970."""
-        return int(time.time())
+    def now(self) -> int:
+        """Return the time in seconds since 1970, by the node's clock: an operator may have made it stand."""
+        return int(time.time()) if self._clock is None else self._clock
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the clock stand at a time since 1970; 0 lets it run."""
+        self._clock = seconds or None
+
+    def prioritise(self, txid: bytes, delta: int) -> None:
+        """Let a transaction count as paying `delta` satoshis beyond its fee; 0 forgets it."""
+        if delta:
+            self.prioritised[txid] = delta
+        else:
+            self.prioritised.pop(txid, None)
 
     def _load_pool(self) -> None:
         records = self.view.pool_records()

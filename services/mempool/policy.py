@@ -74,17 +74,22 @@ def _is_standard_multisig(solutions: Sequence[bytes]) -> bool:
     return 1 <= total <= 3 and 1 <= required <= total
 
 
-def check_inputs_standard(spent: Sequence[TxOut]) -> None:
-    """Refuse a spend of an output of unknown form (ValidateInputsStandardness); raises `ValidationError`."""
-    for vin, output in enumerate(spent):
-        if classify(output.script_pubkey)[0] in (ScriptType.NONSTANDARD, ScriptType.WITNESS_UNKNOWN):
-            raise ValidationError(Reason.BAD_TXNS_NONSTANDARD_INPUTS, f"input {vin} script unknown")
+def feerate(fee: int, vsize: int) -> int:
+    """Return satoshis per 1,000 vbytes, rounded down (CFeeRate)."""
+    return fee * 1000 // vsize
 
 
-def check_fee(fee: int, vsize: int, max_feerate: int | None) -> None:
-    """Refuse a fee below the relay minimum, or above what the sender allows; raises `ValidationError`."""
+def check_minimum_fee(fee: int, vsize: int) -> None:
+    """Refuse a fee in satoshis below the relay minimum; raises `ValidationError`.
+
+    The fee is that which counts: with what the operator added, or that of a whole package.
+    """
     minimum = fee_for(vsize, MIN_RELAY_FEERATE)
     if fee < minimum:
         raise ValidationError(Reason.MIN_RELAY_FEE_NOT_MET, f"{fee} < {minimum}")
+
+
+def check_maximum_fee(fee: int, vsize: int, max_feerate: int | None) -> None:
+    """Refuse a fee above what the sender allows, in satoshis per 1,000 vbytes; raises `ValidationError`."""
     if max_feerate is not None and fee > fee_for(vsize, max_feerate):
         raise ValidationError(Reason.MAX_FEE_EXCEEDED, f"{fee} > {fee_for(vsize, max_feerate)}")

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 
 from services.mempool.accept import Acceptor
 from services.mempool.node import Node
+from services.mempool.packages import MAX_PACKAGE_COUNT, PackageCheck, check_well_formed
+from services.mempool.policy import feerate
+from services.mempool.verdicts import accepted_as, refusal
 from shared.bus.events import Fact, TxAccepted, TxRejected, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.commit import Delta, PoolRecord
 from shared.chain.overlay import Overlay
 from shared.errors import DecodeError, ValidationError
 from shared.logs import with_fields
-from shared.primitives.hexes import display_hash, parse_hex
+from shared.primitives.hexes import parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-MAX_PACKAGE_COUNT = 25
-"""Transactions in one submission (Core's MAX_PACKAGE_COUNT)."""
 DECODE_FAILED = "TX decode failed"
 _MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 
@@ -45,7 +46,7 @@ def submit(node: Node, submissions: Sequence[TxSubmitted]) -> tuple[list[TxVerdi
     coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
     batch = _Batch(node.acceptor(coins=coins))
     replies = [
-        _check_package(node, batch, submission, txs) for submission, txs in zip(submissions, parsed, strict=True)
+        _check_submission(node, batch, submission, txs) for submission, txs in zip(submissions, parsed, strict=True)
     ]
     if batch.added:
         node.commit(Delta(pool_added=batch.added, events=[accepted(record) for record in batch.added]))
@@ -75,24 +76,53 @@ def _parse(raw: str) -> Transaction | DecodeError:
         return error
 
 
-def _check_package(
+def _check_submission(
     node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction | DecodeError]
 ) -> TxVerdicts:
-    if len(txs) > MAX_PACKAGE_COUNT:
-        detail = f"{len(txs)} transactions, at most {MAX_PACKAGE_COUNT}"
-        return TxVerdicts(verdicts=tuple(_refusal(tx, str(Reason.PACKAGE_TOO_MANY_TRANSACTIONS), detail) for tx in txs))
+    decoded = [tx for tx in txs if isinstance(tx, Transaction)]
+    if submission.package and len(decoded) == len(txs) and decoded:
+        return _check_package(node, batch, submission, decoded)
+    try:
+        if submission.test_only or len(txs) > MAX_PACKAGE_COUNT:
+            check_well_formed(decoded)
+    except ValidationError as error:
+        verdicts = [_undecoded(tx) if isinstance(tx, DecodeError) else refusal(tx, error) for tx in txs]
+        return TxVerdicts(verdicts=tuple(verdicts), package_error=error.reject_reason)
+    return _check_each(node, batch, submission, txs)
+
+
+def _check_package(node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction]) -> TxVerdicts:
+    check = PackageCheck(node, batch.acceptor, submission.max_feerate)
+    verdicts = check.run(txs)
+    if submission.test_only:
+        for record in reversed(check.added):
+            node.pool.remove(record.tx.txid)
+        return verdicts
+    batch.added += check.added
+    batch.rejected += [
+        TxRejected(txid=verdict.txid, reason=verdict.reason, detail=verdict.detail)
+        for verdict in verdicts.verdicts
+        if not verdict.accepted
+    ]
+    _retry_orphans(node, batch, [record.tx.txid for record in check.added])
+    return verdicts
+
+
+def _check_each(
+    node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction | DecodeError]
+) -> TxVerdicts:
     verdicts = []
     trial: list[bytes] = []
     for tx in txs:
         if isinstance(tx, DecodeError):
-            verdicts.append(_refusal(tx, DECODE_FAILED, str(tx)))
+            verdicts.append(_undecoded(tx))
             continue
         try:
             record = batch.acceptor.accept(tx, node.next_sequence, max_feerate=submission.max_feerate)
         except ValidationError as error:
             verdicts.append(_refused(node, batch, tx, error, test_only=submission.test_only))
             continue
-        verdicts.append(_verdict(record))
+        verdicts.append(_accepted_alone(node, record))
         node.pool.add(record)
         if submission.test_only:
             trial.append(tx.txid)
@@ -123,23 +153,19 @@ def _retry_orphans(node: Node, batch: _Batch, txids: Iterable[bytes]) -> None:
 def _refused(node: Node, batch: _Batch, tx: Transaction, error: ValidationError, *, test_only: bool) -> TxVerdict:
     known = node.pool.get(tx.txid) if error.reason is Reason.TXN_ALREADY_IN_MEMPOOL else None
     if known is not None and not test_only:
-        return _verdict(known.record)  # submitted before: the answer is the same
+        return _accepted_alone(node, known.record)  # submitted before: the answer is the same
     if not test_only:
         if error.reason is _MISSING:
             node.orphans.add(tx, node.now())
         batch.rejected.append(TxRejected(txid=tx.txid_hex, reason=error.reject_reason, detail=error.detail))
         log.info("transaction refused", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
-    return _refusal(tx, error.reject_reason, error.detail)
+    return refusal(tx, error)
 
 
-def _verdict(record: PoolRecord) -> TxVerdict:
-    tx, entry = record.tx, record.entry
-    return TxVerdict(txid=tx.txid_hex, wtxid=tx.wtxid_hex, accepted=True, fee=entry.fee, vsize=entry.vsize)
+def _accepted_alone(node: Node, record: PoolRecord) -> TxVerdict:
+    fee = record.entry.fee + node.prioritised.get(record.tx.txid, 0)
+    return accepted_as(record, record.tx, feerate(fee, record.entry.vsize), (record.tx.wtxid_hex,))
 
 
-def _refusal(tx: Transaction | DecodeError, reason: str, detail: str) -> TxVerdict:
-    if isinstance(tx, DecodeError):
-        return TxVerdict(txid="", wtxid="", accepted=False, reason=reason, detail=detail)
-    return TxVerdict(
-        txid=display_hash(tx.txid), wtxid=display_hash(tx.wtxid), accepted=False, reason=reason, detail=detail
-    )
+def _undecoded(error: DecodeError) -> TxVerdict:
+    return TxVerdict(txid="", wtxid="", accepted=False, reason=DECODE_FAILED, detail=str(error))

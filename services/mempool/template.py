@@ -11,13 +11,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.mempool.policy import fee_for
 from shared.bus.events import BlockTemplate
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, bip34_height_push, commitment_script
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
+from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hexes import display_hash
-from shared.primitives.merkle import merkle_branch, merkle_root
+from shared.primitives.merkle import merkle_branch, merkle_root, root_from_branch
 from shared.primitives.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOut
 
 EXTRANONCE_SIZE = 24
@@ -26,6 +28,8 @@ BLOCK_VERSION = 0x20000000
 RESERVED_WEIGHT = 8_000
 """Weight units kept for header, counts and coinbase (Core's -blockreservedweight)."""
 RESERVED_SIGOPS = 400
+BLOCK_MIN_FEERATE = 1
+"""Satoshis per 1,000 vbytes below which nothing is mined (Core's -blockmintxfee)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Candidate:
 
     tx: Transaction
     fee: int
+    """Satoshis that the block earns."""
+    modified_fee: int
+    """Satoshis that it counts as paying, with what the operator added."""
     vsize: int
     sigop_cost: int
     ancestors: frozenset[bytes]
@@ -67,6 +74,14 @@ class Template:
         full = Transaction(tx.version, (witnessed,), tx.outputs, tx.lock_time)
         return Block(BlockHeader.parse(header), (full, *self.txs))
 
+    def unsolved(self) -> Block:
+        """Return the block as it is before anyone has searched: complete but for its proof of work."""
+        message = self.message
+        coinbase = bytes.fromhex(message.coinbase_prefix + "00" * message.extranonce_size + message.coinbase_suffix)
+        root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node) for node in message.merkle_branch], 0)
+        header = BlockHeader(message.version, self.previous_hash, root, message.time, message.bits, 0)
+        return self.complete(header.serialize(), coinbase)
+
 
 def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the transactions for a block, parents before children, best package feerate first.
@@ -75,7 +90,7 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
     block yet, and takes these along. One that does not fit is left out, with all that depends on it.
     """
     by_txid = {candidate.tx.txid: candidate for candidate in candidates}
-    fees = {txid: sum(by_txid[a].fee for a in c.ancestors) for txid, c in by_txid.items()}
+    fees = {txid: sum(by_txid[a].modified_fee for a in c.ancestors) for txid, c in by_txid.items()}
     sizes = {txid: sum(by_txid[a].vsize for a in c.ancestors) for txid, c in by_txid.items()}
     positions = {txid: position for position, txid in enumerate(by_txid)}
     heap = [(-fees[txid] / sizes[txid], position, txid) for txid, position in positions.items()]
@@ -87,6 +102,8 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
         rate, _, txid = heapq.heappop(heap)
         if txid in chosen or txid in left_out or rate != -fees[txid] / sizes[txid]:
             continue  # the last: it is in the heap again since some of its ancestors came into the block
+        if fees[txid] < fee_for(sizes[txid], BLOCK_MIN_FEERATE):
+            break  # so does all that is left
         package = [by_txid[a] for a in by_txid[txid].ancestors if a not in chosen]
         package_weight = sum(candidate.tx.weight for candidate in package)
         package_sigops = sum(candidate.sigop_cost for candidate in package)
@@ -98,7 +115,7 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
         for candidate in sorted(package, key=lambda candidate: len(candidate.ancestors)):
             chosen[candidate.tx.txid] = candidate
             for descendant in candidate.descendants - {candidate.tx.txid}:
-                fees[descendant] -= candidate.fee
+                fees[descendant] -= candidate.modified_fee
                 sizes[descendant] -= candidate.vsize
                 if descendant not in chosen:
                     heapq.heappush(heap, (-fees[descendant] / sizes[descendant], positions[descendant], descendant))

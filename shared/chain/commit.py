@@ -58,6 +58,10 @@ class Delta:
     pool_removed: Sequence[PoolRecord] = ()
     jobs: dict[str, bytes | None] = field(default_factory=dict)
     """Mining requests under way: id → state, or None where one is done."""
+    prioritised: dict[bytes, int] = field(default_factory=dict)
+    """Txid → satoshis that it counts as paying beyond its fee; 0 to forget it."""
+    clock: int | None = None
+    """Seconds at which the node's clock is to stand, 0 to let it run; None to leave it alone."""
     events: Sequence[Fact] = ()
 
 
@@ -107,6 +111,11 @@ class Committer:
             fields.update(_pack_overlay(delta.overlay))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
         fields.update(_changes("jobs", delta.jobs.items()))
+        fields.update(
+            _changes("prioritised", ((t, str(d).encode() if d else None) for t, d in delta.prioritised.items()))
+        )
+        if delta.clock is not None:
+            fields["clock"] = delta.clock
         fields["events"] = _flat((str(event.topic), events.encode(event)) for event in delta.events)
         packed: bytes = msgpack.packb(fields, use_bin_type=False)  # Redis' cmsgpack knows no bin type
         return packed
@@ -157,22 +166,20 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
                 record.tx.serialize(),
                 codec.encode_pool_entry(record.entry),
                 record.entry.sequence,
-                _flat(
-                    (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
-                    for vin, txin in enumerate(record.tx.inputs)
-                ),
                 [script_hash.hex() for script_hash in record.script_hashes],
             ]
             for record in added
         ],
-        "pool_del": [
-            [
-                record.tx.txid,
-                [txin.prevout.serialize() for txin in record.tx.inputs],
-                [script_hash.hex() for script_hash in record.script_hashes],
-            ]
-            for record in removed
-        ],
+        "pool_spends": _flat(
+            (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
+            for record in added
+            for vin, txin in enumerate(record.tx.inputs)
+        ),
+        "pool_del": [record.tx.txid for record in removed],
+        "pool_spends_del": [txin.prevout.serialize() for record in removed for txin in record.tx.inputs],
+        "pool_scripts_del": _flat(
+            (script_hash.hex(), record.tx.txid) for record in removed for script_hash in record.script_hashes
+        ),
         "pool_stats": _flat((name, change) for name, change in totals.items() if change),
     }
 

@@ -6,7 +6,7 @@ DisconnectBlock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from shared.chain.codec import tx_locations
@@ -46,12 +46,9 @@ def connect_block(
     `median_time_past` is that of the parent, in seconds; `mtp_at` gives that of the block at a height of this branch.
     Raises `ValidationError`; the overlay is then of no further use.
     """
+    overlay.prefetch(touched_by_connect(block))
     if block.hash not in params.bip30_exceptions:
         _check_no_overwrite(overlay, block)
-    own = {tx.txid for tx in block.transactions}
-    overlay.prefetch(
-        txin.prevout for tx in block.transactions[1:] for txin in tx.inputs if txin.prevout.txid not in own
-    )
     flags = block_flags(height, params, block.hash)
     undo = []
     fees = sigops = 0
@@ -86,16 +83,34 @@ def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> 
     """Take a block off the overlay, last transaction first."""
     if len(undo) != len(block.transactions) - 1:
         raise ValueError(f"undo data of {len(undo)} transactions for a block of {len(block.transactions)}")
-    outputs = (
-        OutPoint(tx.txid, vout)
-        for tx in block.transactions
-        for vout, output in enumerate(tx.outputs)
-        if not is_unspendable(output.script_pubkey)
-    )
-    overlay.prefetch([*outputs, *(txin.prevout for tx in block.transactions[1:] for txin in tx.inputs)])
+    overlay.prefetch(touched_by_disconnect(block))
     for tx, spent in zip(block.transactions[:0:-1], undo[::-1], strict=True):
         overlay.revert(tx, spent)
     overlay.revert(block.transactions[0], [])
+
+
+def touched_by_connect(block: Block) -> Iterator[OutPoint]:
+    """Yield the coins that `connect_block` looks up, to prefetch those of several blocks at once."""
+    own = {tx.txid for tx in block.transactions}
+    for tx in block.transactions:
+        txid = tx.txid
+        for vout in range(len(tx.outputs)):
+            yield OutPoint(txid, vout)
+    for tx in block.transactions[1:]:
+        for txin in tx.inputs:
+            if txin.prevout.txid not in own:
+                yield txin.prevout
+
+
+def touched_by_disconnect(block: Block) -> Iterator[OutPoint]:
+    """Yield the coins that `disconnect_block` looks up."""
+    for tx in block.transactions:
+        for vout, output in enumerate(tx.outputs):
+            if not is_unspendable(output.script_pubkey):
+                yield OutPoint(tx.txid, vout)
+    for tx in block.transactions[1:]:
+        for txin in tx.inputs:
+            yield txin.prevout
 
 
 def _check_no_overwrite(overlay: Overlay, block: Block) -> None:

@@ -26,6 +26,8 @@ class Keys:
         self.pool_order = prefix + "pool:order"
         self.pool_spends = prefix + "pool:spends"
         self.pool_stats = prefix + "pool:stats"
+        self.prioritised = prefix + "prioritised"
+        self.clock = prefix + "clock"
         self.jobs = prefix + "jobs"
         self.events = prefix + "events"
         self.relayed = prefix + "relayed"

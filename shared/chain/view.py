@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import redis
 
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, PoolEntry, Spend, TxLocation
+from shared.chain.records import HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 from shared.crypto.hashes import sha256
@@ -24,75 +24,11 @@ from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
+__all__ = ["ChainView", "HistoryItem", "PoolStats", "ScriptStats", "Tip", "TxRecord", "Unspent", "script_hash"]
+
 T = TypeVar("T")
 
 _CONSISTENT_TRIES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Tip:
-    """The last block of the best chain."""
-
-    hash: bytes
-    height: int
-    chain_work: int
-    seq: int
-    """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class TxRecord:
-    """A transaction, and where it is."""
-
-    tx: Transaction
-    block: BlockEntry | None = None
-    """The block on the best chain that holds it; None while it is in the pool."""
-    pool: PoolEntry | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryItem:
-    """A confirmed transaction that touches a script."""
-
-    txid: bytes
-    height: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptStats:
-    """Esplora's counters of a script; sums in satoshis."""
-
-    tx_count: int = 0
-    funded_count: int = 0
-    funded_sum: int = 0
-    spent_count: int = 0
-    spent_sum: int = 0
-
-    @property
-    def balance(self) -> int:
-        """Satoshis received and not spent."""
-        return self.funded_sum - self.spent_sum
-
-
-@dataclass(frozen=True, slots=True)
-class Unspent:
-    """An output that no known transaction spends; without a height while unconfirmed."""
-
-    outpoint: OutPoint
-    output: TxOut
-    height: int | None
-    is_coinbase: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """Totals of the pool: transactions, virtual bytes, satoshis, bytes."""
-
-    count: int
-    vsize: int
-    fees: int
-    size: int
 
 
 def script_hash(script_pubkey: bytes) -> bytes:
@@ -180,14 +116,19 @@ class ChainView:
 
     def block(self, block_hash: bytes) -> Block | None:
         """Return a block."""
-        raw = self.raw_block(block_hash)
-        return None if raw is None else Block.parse(raw)
+        return self.blocks([block_hash])[0]
+
+    def blocks(self, hashes: Sequence[bytes]) -> list[Block | None]:
+        """Return each of these blocks."""
+        return self._strings([self._keys.block(block_hash) for block_hash in hashes], Block.parse)
 
     def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
         """Return the coins that each transaction but the coinbase spent, for a block that was once connected."""
-        with store_errors():
-            data = self._redis.get(self._keys.undo(block_hash))
-        return None if data is None else codec.decode_undo(data)
+        return self.undos([block_hash])[0]
+
+    def undos(self, hashes: Sequence[bytes]) -> list[list[list[Coin]] | None]:
+        """Return the undo data of each of these blocks."""
+        return self._strings([self._keys.undo(block_hash) for block_hash in hashes], codec.decode_undo)
 
     # ── coins and spends ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -382,6 +323,18 @@ class ChainView:
             entries = self._redis.hgetall(self._keys.pool_entries)
         return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}
 
+    def prioritised(self) -> dict[bytes, int]:
+        """Return the satoshis that transactions count as paying beyond their fee, by txid; it may not be known yet."""
+        with store_errors():
+            deltas = self._redis.hgetall(self._keys.prioritised)
+        return {txid: int(delta) for txid, delta in deltas.items()}
+
+    def clock(self) -> int | None:
+        """Return the time in seconds at which the node's clock stands; None while it runs."""
+        with store_errors():
+            time = self._redis.get(self._keys.clock)
+        return None if time is None else int(time)
+
     def _newest(self, key: str, limit: int | None) -> list[bytes]:
         with store_errors():
             txids: list[bytes] = self._redis.zrevrange(key, 0, -1 if limit is None else limit - 1)
@@ -392,4 +345,11 @@ class ChainView:
             return []
         with store_errors():
             values = self._redis.hmget(key, fields)
+        return [None if value is None else decode(value) for value in values]
+
+    def _strings(self, keys: Sequence[str], decode: Callable[[bytes], T]) -> list[T | None]:
+        if not keys:
+            return []
+        with store_errors():
+            values = self._redis.mget(keys)
         return [None if value is None else decode(value) for value in values]

@@ -11,13 +11,18 @@
 --   raw                  {key suffix, value, …}: blocks and undo data to store
 --   scripts              {{script hash (hex), coins+, coins-, history+ {score, txid, …}, history- {txid, …},
 --                        stats {name, change, …}}, …}
---   pool_add             {{txid, raw, entry, sequence, {outpoint, spend, …}, {script hash, …}}, …}
---   pool_del             {{txid, {outpoint, …}, {script hash, …}}, …}
+--   pool_del             {txid, …}
+--   pool_spends_del      {outpoint, …}
+--   pool_scripts_del     {script hash, txid, …}
+--   pool_add             {{txid, raw, entry, sequence, {script hash, …}}, …}
+--   pool_spends          {outpoint, spend, …}
 --   pool_stats           {name, change, …}
 --   jobs, jobs_del       mining requests under way
+--   prioritised, prioritised_del    transactions that count as paying more or less than their fee
+--   clock                seconds at which the clock is to stand; 0 to let it run
 --   events               {topic, body, …}
 -- Key families: tip, heights, blocks, coins, txs, spends, block:*, undo:*, script:*:{coins,history,stats}, pool:*, jobs,
--- events; reads writer:epoch.
+-- prioritised, clock, events; reads writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
 
 local delta = cmsgpack.unpack(ARGV[1])
@@ -56,7 +61,7 @@ if delta.heights then
   end
 end
 
-for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'jobs'}) do
+for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'jobs', 'prioritised'}) do
   if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
   if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
 end
@@ -80,26 +85,32 @@ for _, script in ipairs(delta.scripts or {}) do
   if empty then call('DEL', key .. ':stats') end
 end
 
-for _, tx in ipairs(delta.pool_del or {}) do
-  local txid = tx[1]
-  call('HDEL', prefix .. 'pool:txs', txid)
-  call('HDEL', prefix .. 'pool:entries', txid)
-  call('ZREM', prefix .. 'pool:order', txid)
-  each_slice('HDEL', prefix .. 'pool:spends', tx[2])
-  for _, script in ipairs(tx[3]) do
-    call('ZREM', prefix .. 'pool:script:' .. script, txid)
-  end
+if delta.clock == 0 then
+  call('DEL', prefix .. 'clock')
+elseif delta.clock then
+  call('SET', prefix .. 'clock', string.format('%.0f', delta.clock))
+end
+
+-- What leaves the pool goes first: a reorganisation may put a transaction back in another place.
+local pool_del = delta.pool_del or {}
+each_slice('HDEL', prefix .. 'pool:txs', pool_del)
+each_slice('HDEL', prefix .. 'pool:entries', pool_del)
+each_slice('ZREM', prefix .. 'pool:order', pool_del)
+each_slice('HDEL', prefix .. 'pool:spends', delta.pool_spends_del or {})
+local pool_scripts_del = delta.pool_scripts_del or {}
+for i = 1, #pool_scripts_del, 2 do
+  call('ZREM', prefix .. 'pool:script:' .. pool_scripts_del[i], pool_scripts_del[i + 1])
 end
 for _, tx in ipairs(delta.pool_add or {}) do
   local txid = tx[1]
   call('HSET', prefix .. 'pool:txs', txid, tx[2])
   call('HSET', prefix .. 'pool:entries', txid, tx[3])
   call('ZADD', prefix .. 'pool:order', tx[4], txid)
-  each_slice('HSET', prefix .. 'pool:spends', tx[5])
-  for _, script in ipairs(tx[6]) do
+  for _, script in ipairs(tx[5]) do
     call('ZADD', prefix .. 'pool:script:' .. script, tx[4], txid)
   end
 end
+each_slice('HSET', prefix .. 'pool:spends', delta.pool_spends or {})
 local pool_stats = delta.pool_stats or {}
 for i = 1, #pool_stats, 2 do
   call('HINCRBY', prefix .. 'pool:stats', pool_stats[i], pool_stats[i + 1])

@@ -121,6 +121,27 @@ def test_a_forged_signature_is_refused(chain: Chain) -> None:
     assert verdict.reason.startswith(Reason.BLOCK_SCRIPT_VERIFY_FLAG_FAILED)
 
 
+def test_a_block_that_does_not_fit_on_its_branch_is_remembered(chain: Chain) -> None:
+    block = chain.block(first=coinbase(9, p2wpkh(chain.miner), SUBSIDY, [], b"wrong height"))
+    assert chain.accept(block).reason == Reason.BAD_CB_HEIGHT
+    assert chain.accept(block).reason == Reason.DUPLICATE_INVALID
+    chain.node = chain.new_writer()
+    assert chain.accept(make_block(block.header, 2, p2wpkh(chain.miner))).reason == Reason.BAD_PREVBLK
+    assert chain.view.block(block.hash) is None
+    chain.mine()
+
+
+def test_a_block_with_other_witnesses_than_its_own_is_not_held_against_it(chain: Chain) -> None:
+    (coin,) = chain.mature_coins()
+    block = chain.block([pay(coin, key("alice"), 1_000_000)], fees=1_000)
+    paid = block.transactions[1]
+    stripped = Transaction(paid.version, (TxIn(coin.outpoint, b"", paid.inputs[0].sequence, (b"",)),), paid.outputs)
+    assert refused(chain, Block(block.header, (block.transactions[0], stripped))).reason == (
+        Reason.BAD_WITNESS_MERKLE_MATCH
+    )
+    assert chain.accept(block).accepted
+
+
 def test_a_block_on_an_unknown_parent_is_refused_and_changes_nothing(chain: Chain) -> None:
     stranger = make_block(REGTEST.genesis.header, 1, p2wpkh(key("stranger")), tag=b"unknown")
     assert refused(chain, make_block(stranger.header, 2, p2wpkh(chain.miner))).reason == Reason.PREV_BLK_NOT_FOUND
@@ -157,7 +178,8 @@ def _unsolved(block: Block) -> Block:
 )
 def test_a_broken_header_is_refused_and_changes_nothing(chain: Chain, change, reason: Reason) -> None:
     chain.mine(12)
-    assert refused(chain, change(chain.block())).reason == reason
+    verdict = refused(chain, change(chain.block()))
+    assert verdict.reason.split("(")[0] == reason
 
 
 def test_a_repeated_last_transaction_is_refused_and_the_true_block_is_not(chain: Chain) -> None:
@@ -172,7 +194,6 @@ def test_a_repeated_last_transaction_is_refused_and_the_true_block_is_not(chain:
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
-        (lambda chain: coinbase(9, p2wpkh(chain.miner), SUBSIDY, [], b"wrong height"), Reason.BAD_CB_HEIGHT),
         (lambda chain: coinbase(1, p2wpkh(chain.miner), -1, [], b"negative"), Reason.BAD_TXNS_VOUT_NEGATIVE),
         (lambda chain: coinbase(1, b"\x51", SUBSIDY, [], b"x" * 99), Reason.BAD_CB_LENGTH),
         (

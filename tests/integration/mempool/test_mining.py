@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 import msgspec
 import pytest
 
@@ -12,11 +15,11 @@ from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
-from shared.primitives.block import BlockHeader
+from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hexes import parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from shared.reasons import Reason
-from tests.builders import grind, key, output_of, p2wpkh, pay
+from tests.builders import coinbase, grind, key, output_of, p2wpkh, pay
 from tests.integration.mempool.conftest import Chain
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -207,13 +210,13 @@ def test_requests_are_worked_on_in_order(desk: Desk) -> None:
 def test_without_a_miner_a_request_is_answered_with_an_error_in_time(desk: Desk, monkeypatch) -> None:
     desk.ask(2)
     desk.step()
-    later = desk.chain.node.now() + 61
-    monkeypatch.setattr(type(desk.chain.node), "now", staticmethod(lambda: later))
+    later = time.time() + 61
+    monkeypatch.setattr(mining_module.time, "time", lambda: later)
     desk.mining.tick()
     (answer,) = desk.answers()
     assert len(answer.hashes) == 1
     assert "1 blocks are missing" in answer.error
-    monkeypatch.setattr(type(desk.chain.node), "now", staticmethod(lambda: later + jobs.KEEP_FINISHED + 60))
+    monkeypatch.setattr(mining_module.time, "time", lambda: later + jobs.KEEP_FINISHED + 60)
     desk.mining.tick()
     assert desk.chain.client.hlen(desk.chain.keys.jobs) == 0, "old requests are forgotten"
 
@@ -270,3 +273,78 @@ def test_a_target_is_met_by_what_the_template_asks_for(desk: Desk) -> None:
     header = BlockHeader.parse(bytes.fromhex(solve(template).header or ""))
     assert int.from_bytes(header.hash, "little") <= bits_to_target(template.bits)
     assert template.time >= template.min_time
+
+
+def choose(desk: Desk, *names: str, id_: str = "m1") -> MineResult | None:
+    return desk.mining.request(MineRequested(count=1, script_pubkey=PAYEE.hex(), txs=names), id_, ADDRESS)
+
+
+def test_a_block_of_chosen_transactions_has_these_and_no_others(desk: Desk) -> None:
+    chain = desk.chain
+    first, second, third = chain.mature_coins(3)
+    pooled, raw, other = (pay(coin, key("alice"), 1_000_000) for coin in (first, second, third))
+    for tx in (pooled, other):
+        assert chain.submit(tx)[0].accepted
+    assert choose(desk, pooled.txid_hex, raw.serialize().hex()) is None
+    desk.chain.node = chain.new_writer()
+    after = Desk(chain)
+    assert after.step().accepted, "the choice outlives the writer"
+    block = chain.view.block(chain.view.tip().hash)
+    assert block is not None
+    assert block.transactions[1:] == (pooled, raw)
+    assert block.transactions[0].outputs[0].value == 50 * 100_000_000, "as in bitcoind, nobody takes the fees"
+    assert chain.view.pool_txids() == [other.txid]
+    assert len(after.answers()) == 1
+
+
+def test_transactions_that_make_no_valid_block_are_refused_and_change_nothing(desk: Desk) -> None:
+    (coin,) = desk.chain.mature_coins()
+    parent = pay(coin, key("alice"), 1_000_000)
+    child = pay(output_of(parent, 0, key("alice")), key("bob"), 500_000)
+    before = desk.chain.dump()
+    for names, error in (
+        (("ab" * 32,), f"Transaction {'ab' * 32} not in mempool."),
+        (("zz",), "Transaction decode failed for zz. Make sure the tx has at least one input."),
+        ((child.serialize().hex(), parent.serialize().hex()), "TestBlockValidity failed: bad-txns-inputs-missingors"),
+    ):
+        answer = choose(desk, *names)
+        assert answer is not None
+        assert answer.error.startswith(error)
+    assert desk.chain.dump() == before
+
+
+def test_a_choice_that_the_chain_has_overtaken_is_answered_with_the_reason(desk: Desk) -> None:
+    (coin,) = desk.chain.mature_coins()
+    tx = pay(coin, key("alice"), 1_000_000)
+    assert choose(desk, tx.serialize().hex()) is None
+    desk.chain.mine(txs=[pay(coin, key("bob"), 1_000_000)], fees=1_000)
+    desk.mining.tick()
+    desk.mining.tick()
+    (answer,) = desk.answers()
+    assert answer.error.startswith("TestBlockValidity failed: bad-txns-inputs-missingorspent")
+
+
+def test_a_proposal_is_checked_without_work_and_changes_nothing(desk: Desk) -> None:
+    chain = desk.chain
+    (base,) = chain.mine()
+    (tip,) = chain.mine()
+    side = chain.block(on=base, tag=b"side")
+    assert chain.accept(side).reason == Reason.INCONCLUSIVE
+    solved = chain.block()
+    unsolved = next(
+        Block(header, solved.transactions)
+        for nonce in range(1_000)
+        if int.from_bytes((header := dataclasses.replace(solved.header, nonce=nonce)).hash, "little") >> 255
+    )
+    greedy = chain.block(first=coinbase(3, PAYEE, 51 * 100_000_000, [], b"greedy"))
+    before = chain.dump()
+    for proposed, reason in (
+        (unsolved, ""),
+        (tip, Reason.DUPLICATE),
+        (side, Reason.DUPLICATE_INCONCLUSIVE),
+        (chain.block(on=base, tag=b"other"), Reason.INCONCLUSIVE_NOT_BEST_PREVBLK),
+        (greedy, Reason.BAD_CB_AMOUNT),
+    ):
+        verdict = desk.mining.solution(BlockMined(block=proposed.serialize().hex(), test_only=True))
+        assert (verdict.accepted, verdict.reason) == (not reason, reason)
+    assert chain.dump() == before

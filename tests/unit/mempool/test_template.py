@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ def family(
         Candidate(
             tx=txs[n],
             fee=fees[n],
+            modified_fee=fees[n],
             vsize=txs[n].vsize,
             sigop_cost=sigops,
             ancestors=frozenset(txs[a].txid for a in above[n]),
@@ -87,7 +90,7 @@ def test_signature_operations_are_limited() -> None:
 def test_parents_come_first_and_limits_hold_for_any_family(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 14))
     parents = {n: data.draw(st.lists(st.integers(0, n - 1), max_size=3, unique=True)) for n in range(1, count)}
-    fees = data.draw(st.lists(st.integers(0, 100_000), min_size=count, max_size=count))
+    fees = data.draw(st.lists(st.integers(1_000, 100_000), min_size=count, max_size=count))
     sizes = data.draw(st.lists(st.sampled_from([10, 500, 400_000]), min_size=count, max_size=count))
     candidates = family(fees, parents, sizes)
     chosen = choose(candidates)
@@ -149,3 +152,16 @@ def test_a_solution_that_does_not_decode_is_named(header: bytes, coinbase: bytes
 def test_reserved_space_is_what_core_reserves() -> None:
     assert template.RESERVED_WEIGHT == 8_000
     assert template.RESERVED_SIGOPS == 400
+
+
+def test_what_pays_nothing_is_not_mined_unless_a_child_pays_for_it() -> None:
+    assert choose(family([0], {}, [10])) == []
+    parent, child = family([0, 1_000], {1: [0]}, [10, 10])
+    assert choose([parent, child]) == [parent, child]
+
+
+def test_a_priority_counts_for_the_choice_and_not_for_the_reward() -> None:
+    poor, rich = family([1_000, 2_000], {}, [10, 10])
+    lifted = dataclasses.replace(poor, modified_fee=5_000)
+    assert choose([lifted, rich]) == [lifted, rich]
+    assert choose([dataclasses.replace(rich, modified_fee=0), poor]) == [poor]

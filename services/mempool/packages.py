@@ -1,0 +1,151 @@
+"""Takes a child with its parents into the pool, so that a child's fee can pay for parents that pay too little.
+
+Each transaction is tried by itself first; only those that fail for their fee, or for a parent that did, are judged
+together. Source: Core's policy/packages.cpp and AcceptPackage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.mempool import policy
+from services.mempool.accept import Acceptor, Candidate, Origin
+from services.mempool.node import Node
+from services.mempool.verdicts import accepted_as, refusal
+from shared.bus.events import TxVerdict, TxVerdicts
+from shared.chain.commit import PoolRecord
+from shared.errors import ValidationError
+from shared.primitives.transaction import Transaction
+from shared.reasons import Reason
+
+MAX_PACKAGE_COUNT = 25
+MAX_PACKAGE_WEIGHT = 404_000
+
+_JUDGED_TOGETHER = (
+    Reason.MIN_RELAY_FEE_NOT_MET,
+    Reason.MEMPOOL_MIN_FEE_NOT_MET,
+    Reason.BAD_TXNS_INPUTS_MISSINGORSPENT,
+)
+
+
+def check_well_formed(txs: Sequence[Transaction]) -> None:
+    """Raise `ValidationError` unless these could enter the pool together, in this order (IsWellFormedPackage)."""
+    if len(txs) > MAX_PACKAGE_COUNT:
+        detail = f"{len(txs)} transactions, at most {MAX_PACKAGE_COUNT}"
+        raise ValidationError(Reason.PACKAGE_TOO_MANY_TRANSACTIONS, detail)
+    weight = sum(tx.weight for tx in txs)
+    if len(txs) > 1 and weight > MAX_PACKAGE_WEIGHT:
+        raise ValidationError(Reason.PACKAGE_TOO_LARGE, f"{weight} weight units, at most {MAX_PACKAGE_WEIGHT}")
+    later = {tx.txid for tx in txs}
+    if len(later) < len(txs):
+        raise ValidationError(Reason.PACKAGE_CONTAINS_DUPLICATES)
+    for tx in txs:
+        if any(txin.prevout.txid in later for txin in tx.inputs):
+            raise ValidationError(Reason.PACKAGE_NOT_SORTED)
+        later.discard(tx.txid)
+    spent = [txin.prevout for tx in txs for txin in tx.inputs]
+    if len(set(spent)) < len(spent) or not all(tx.inputs for tx in txs):
+        raise ValidationError(Reason.CONFLICT_IN_PACKAGE)
+
+
+def check_topology(txs: Sequence[Transaction]) -> None:
+    """Raise `ValidationError` unless all but the last are parents of the last (IsChildWithParents)."""
+    parents = {txin.prevout.txid for txin in txs[-1].inputs}
+    if any(tx.txid not in parents for tx in txs[:-1]):
+        raise ValidationError(Reason.PACKAGE_NOT_CHILD_WITH_PARENTS)
+
+
+class PackageCheck:
+    """One package on its way into the pool of `node`; what is `added` there has yet to be committed."""
+
+    def __init__(self, node: Node, acceptor: Acceptor, max_feerate: int | None) -> None:
+        self._node = node
+        self._acceptor = acceptor
+        self._max_feerate = max_feerate
+        self.added: list[PoolRecord] = []
+
+    def run(self, txs: Sequence[Transaction]) -> TxVerdicts:
+        """Take in what is good; returns a verdict for each transaction, and what is wrong with the package."""
+        try:
+            check_well_formed(txs)
+            check_topology(txs)
+        except ValidationError as error:
+            return TxVerdicts(verdicts=tuple(refusal(tx, error) for tx in txs), package_error=error.reject_reason)
+        verdicts: dict[bytes, TxVerdict] = {}
+        together: list[Transaction] = []
+        has_failed = False
+        for tx in txs:
+            known = self._node.pool.get(tx.txid)
+            if known is not None:
+                verdicts[tx.txid] = accepted_as(known.record, tx)
+                continue
+            try:
+                verdicts[tx.txid] = self._alone(tx)
+            except ValidationError as error:
+                verdicts[tx.txid] = refusal(tx, error)
+                if error.reason in _JUDGED_TOGETHER:
+                    together.append(tx)
+                else:
+                    has_failed = True
+        if together and not has_failed:
+            judged = self._together(together)
+            verdicts |= judged
+            has_failed = not all(verdicts[tx.txid].accepted for tx in together)
+        return TxVerdicts(
+            verdicts=tuple(verdicts[tx.txid] for tx in txs),
+            package_error=str(Reason.TRANSACTION_FAILED) if has_failed else "",
+        )
+
+    def _alone(self, tx: Transaction) -> TxVerdict:
+        candidate = self._acceptor.examine(tx, self._node.next_sequence, Origin.SUBMITTED)
+        self._check_maximum(candidate)
+        self._acceptor.verify(candidate)
+        self._add(candidate)
+        entry = candidate.record.entry
+        rate = policy.feerate(candidate.modified_fee, entry.vsize)
+        return accepted_as(candidate.record, tx, rate, (tx.wtxid_hex,))
+
+    def _together(self, txs: Sequence[Transaction]) -> dict[bytes, TxVerdict]:
+        """Judge these by what they pay together: all of them enter the pool, or none."""
+        candidates: list[Candidate] = []
+        wtxids = tuple(tx.wtxid_hex for tx in txs)
+        tx = txs[0]
+        try:
+            for tx in txs:
+                candidate = self._acceptor.examine(tx, self._node.next_sequence, Origin.PACKAGE)
+                self._check_maximum(candidate)
+                self._add(candidate)
+                candidates.append(candidate)
+            fee = sum(candidate.modified_fee for candidate in candidates)
+            vsize = sum(candidate.record.entry.vsize for candidate in candidates)
+            rate = policy.feerate(fee, vsize)
+            try:
+                policy.check_minimum_fee(fee, vsize)
+            except ValidationError as error:
+                self._take_back(candidates)
+                return {tx.txid: refusal(tx, error, rate, wtxids)}
+            for candidate in candidates:
+                tx = candidate.record.tx
+                self._acceptor.verify(candidate)
+        except ValidationError as error:
+            self._take_back(candidates)
+            return {tx.txid: refusal(tx, error)}
+        return {
+            candidate.record.tx.txid: accepted_as(candidate.record, candidate.record.tx, rate, wtxids)
+            for candidate in candidates
+        }
+
+    def _check_maximum(self, candidate: Candidate) -> None:
+        vsize = candidate.record.entry.vsize
+        if self._max_feerate is not None and policy.feerate(candidate.modified_fee, vsize) > self._max_feerate:
+            raise ValidationError(Reason.MAX_FEERATE_EXCEEDED)
+
+    def _add(self, candidate: Candidate) -> None:
+        self._node.take_sequence()
+        self._node.pool.add(candidate.record)
+        self.added.append(candidate.record)
+
+    def _take_back(self, candidates: Sequence[Candidate]) -> None:
+        for candidate in reversed(candidates):
+            self._node.pool.remove(candidate.record.tx.txid)
+            self.added.remove(candidate.record)

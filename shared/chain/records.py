@@ -1,0 +1,74 @@
+"""What `ChainView` returns: transactions, histories, coins and totals, as they are committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.chain.codec import BlockEntry, PoolEntry
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The last block of the best chain."""
+
+    hash: bytes
+    height: int
+    chain_work: int
+    seq: int
+    """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxRecord:
+    """A transaction, and where it is."""
+
+    tx: Transaction
+    block: BlockEntry | None = None
+    """The block on the best chain that holds it; None while it is in the pool."""
+    pool: PoolEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """A confirmed transaction that touches a script."""
+
+    txid: bytes
+    height: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStats:
+    """Esplora's counters of a script; sums in satoshis."""
+
+    tx_count: int = 0
+    funded_count: int = 0
+    funded_sum: int = 0
+    spent_count: int = 0
+    spent_sum: int = 0
+
+    @property
+    def balance(self) -> int:
+        """Satoshis received and not spent."""
+        return self.funded_sum - self.spent_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """An output that no known transaction spends; without a height while unconfirmed."""
+
+    outpoint: OutPoint
+    output: TxOut
+    height: int | None
+    is_coinbase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """Totals of the pool: transactions, virtual bytes, satoshis, bytes."""
+
+    count: int
+    vsize: int
+    fees: int
+    size: int
