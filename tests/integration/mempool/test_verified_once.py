@@ -35,9 +35,7 @@ def test_a_block_of_pooled_transactions_verifies_nothing_twice(chain: Chain, run
     assert len(chain.node.pool) == 0
 
 
-def test_a_block_verifies_only_what_the_pool_did_not_know(
-    chain: Chain, runs: list[tuple[bytes, int]]
-) -> None:
+def test_a_block_verifies_only_what_the_pool_did_not_know(chain: Chain, runs: list[tuple[bytes, int]]) -> None:
     coins = chain.mature_coins(2)
     known, unknown = (pay(coin, key("alice"), 1_000_000) for coin in coins)
     chain.submit(known)
