@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from http import HTTPStatus
 
 from flask import Flask, Response, redirect, request
@@ -28,6 +27,7 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.logs import with_fields
 from shared.params import ChainParams
+from shared.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ def create_rpc_app(
     broker: Broker,
     credentials: Credentials,
     ready: ReadyChecks,
-    stop: Callable[[], None],
+    stop: ExitFlag,
 ) -> Flask:
-    """Return the application. `stop` asks the process to stop (RPC `stop`); it must not block."""
+    """Return the application. RPC `stop` sets `stop`."""
     app = create_app(__name__, settings, ready, protocol.MAX_BODY)
     mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))
     node = Node(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)

@@ -28,7 +28,7 @@ def help_(node: Node, command: str | None) -> str:
 
 def stop(node: Node) -> str:
     """Ask this process to stop in order."""
-    node.stop()
+    node.stop.set()
     return "Warren stopping"
 
 

@@ -20,6 +20,7 @@ from shared.consensus.block_check import median_time_past
 from shared.consensus.limits import MEDIAN_TIME_SPAN
 from shared.errors import StoreUnavailable
 from shared.params import ChainParams
+from shared.shutdown import ExitFlag
 
 T = TypeVar("T")
 
@@ -53,8 +54,9 @@ class Node:
     methods: Mapping[str, Method]
     chain_size: ChainSize
     mining_slots: threading.Semaphore
-    """How many calls may wait for the miners at once, each on a thread of the HTTP server."""
-    stop: Callable[[], None]
+    """How many calls may wait at once for the miners or for the tip, each on a thread of the HTTP server."""
+    stop: ExitFlag
+    """Set it to end the process in order; who waits for something gives up when it is set."""
     started: float = field(default_factory=time.monotonic)
 
     def at_tip(self, read: Callable[[Tip], T]) -> T:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.mempool.policy import fee_for
 from services.mempool.rpc.block_json import stored_block
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import REQUEST_TIMEOUT, Claim, Node
+from services.mempool.rpc.tx_build import BUILD_ARGS, unsigned_transaction
 from services.mempool.rpc.tx_json import tx_json
 from services.mempool.rpc.values import Json, amount, block_or_tx_hash, btc, expect, feerate, transaction, verbosity
 from shared.bus.events import Message, TxSubmitted, TxVerdict, TxVerdicts
@@ -91,6 +94,13 @@ def decoderawtransaction(node: Node, raw_hex: str, is_witness: bool | None) -> J
     if is_witness is False and tx.has_witness:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, "TX decode failed")
     return tx_json(tx, node.params.address, with_hex=False)
+
+
+def createrawtransaction(
+    node: Node, inputs: list[Any], outputs: Any, lock_time: object, replaceable: bool | None, version: object
+) -> str:
+    """Return an unsigned transaction in hex."""
+    return unsigned_transaction(node, inputs, outputs, lock_time, replaceable, version).serialize().hex()
 
 
 def sendrawtransaction(node: Node, raw_hex: str, max_feerate: object, max_burn: object) -> Claim:
@@ -184,6 +194,13 @@ _RAW = Arg("hexstring", Kind.STRING, "The raw transaction in hex")
 _MAX_FEERATE = Arg("maxfeerate", Kind.AMOUNT, "Refuse a feerate above this, in BTC/kvB; 0 for any", "0.10")
 
 METHODS = (
+    Method(
+        "createrawtransaction",
+        _CATEGORY,
+        "Creates an unsigned transaction from inputs and outputs. Returns it in hex.",
+        BUILD_ARGS,
+        createrawtransaction,
+    ),
     Method(
         "decoderawtransaction",
         _CATEGORY,

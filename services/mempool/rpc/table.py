@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from services.mempool.rpc import blockchain, control, mempool, mining, network, rawtransactions, util
+from services.mempool.rpc import (
+    block_stats,
+    blockchain,
+    chain_state,
+    control,
+    decode_script,
+    mempool,
+    mining,
+    network,
+    rawtransactions,
+    signing,
+    txoutproof,
+    util,
+    waiting,
+)
 
-METHODS = {
-    method.name: method
-    for category in (blockchain, control, mempool, mining, network, rawtransactions, util)
-    for method in category.METHODS
-}
+_CATEGORIES = (
+    block_stats,
+    blockchain,
+    chain_state,
+    control,
+    mempool,
+    mining,
+    network,
+    rawtransactions,
+    decode_script,
+    signing,
+    txoutproof,
+    util,
+    waiting,
+)
+
+METHODS = {method.name: method for category in _CATEGORIES for method in category.METHODS}

@@ -5,6 +5,7 @@ Errors are `RpcError`s with bitcoind's codes and messages (rpc/util.cpp).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -63,6 +64,15 @@ def block_or_tx_hash(text: str, name: str) -> bytes:
         return parse_hex(text, name)[::-1]
     except DecodeError:
         raise RpcError(RpcCode.INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')") from None
+
+
+def hex_bytes(text: object, name: str) -> bytes:
+    """Return the bytes of a hex string; the error speaks of it as `name` (ParseHexV)."""
+    expect(text, str)
+    with suppress(DecodeError):
+        if text:
+            return parse_hex(str(text), name)
+    raise RpcError(RpcCode.INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')")
 
 
 def amount(value: object) -> int:

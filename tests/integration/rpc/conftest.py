@@ -42,7 +42,7 @@ class RunningNode:
         self.view = ChainView(store.connect(redis_url), Keys(REGTEST.name))
         credentials = Credentials.load(settings, REGTEST)
         ready = {"redis": self.view.has_chain, "broker": self.broker.is_connected}
-        app = create_rpc_app(settings, REGTEST, self.view, self.broker, credentials, ready, stop=self.stop.set)
+        app = create_rpc_app(settings, REGTEST, self.view, self.broker, credentials, ready, self.stop)
         self.server = HttpServer(app, "127.0.0.1", 0, 4)
         self.cookie = cookie_path(data_dir, REGTEST.name).read_text()
         self._threads = [

@@ -21,6 +21,7 @@ from shared.config import Settings
 from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
+from shared.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.rpc.memory_view import MemoryView
@@ -98,12 +99,12 @@ def broker() -> FakeBroker:
 
 
 @pytest.fixture
-def stopped() -> list[str]:
-    return []
+def stopping() -> ExitFlag:
+    return ExitFlag()
 
 
 @pytest.fixture
-def app(chain: Chain, broker: FakeBroker, stopped: list[str]) -> Flask:
+def app(chain: Chain, broker: FakeBroker, stopping: ExitFlag) -> Flask:
     return create_rpc_app(
         Settings(),
         REGTEST,
@@ -111,7 +112,7 @@ def app(chain: Chain, broker: FakeBroker, stopped: list[str]) -> Flask:
         broker,
         Credentials(USER, PASSWORD),
         {"broker": broker.is_connected},
-        stop=lambda: stopped.append("stop"),
+        stopping,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend
+from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation
 from shared.chain.view import ChainView, PoolStats, Tip, TxRecord
 from shared.consensus.pow import block_work
 from shared.errors import StoreUnavailable
@@ -20,6 +20,8 @@ class MemoryView(ChainView):
     def __init__(self, params: ChainParams = REGTEST) -> None:
         self.away = False
         self.seq = 1
+        self.priorities: dict[bytes, int] = {}
+        self.time: int | None = None
         self._best: list[bytes] = []
         self._entries: dict[bytes, BlockEntry] = {}
         self._raw: dict[bytes, bytes] = {}
@@ -50,6 +52,10 @@ class MemoryView(ChainView):
         """Put a block beside the best chain."""
         self._store(block, height)
 
+    def lose_undo(self, block_hash: bytes) -> None:
+        """Forget what a block spent, as a damaged store would."""
+        del self._undo[block_hash]
+
     def add_to_pool(self, tx: Transaction, fee: int, time: int = 1_700_000_000) -> None:
         """Put a transaction into the pool."""
         sequence = len(self._pool) + 1
@@ -69,8 +75,25 @@ class MemoryView(ChainView):
     def block_entries(self, hashes: Sequence[bytes]) -> list[BlockEntry | None]:
         return [self._entries.get(block_hash) for block_hash in hashes]
 
+    def all_block_entries(self) -> list[BlockEntry]:
+        return list(self._entries.values())
+
+    def tx_locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
+        found = [self._confirmed.get(txid) for txid in txids]
+        return [None if where is None else TxLocation(where[1], 0, where[0].size) for where in found]
+
+    def prioritised(self) -> dict[bytes, int]:
+        return dict(self.priorities)
+
+    def clock(self) -> int | None:
+        return self.time
+
     def raw_block(self, block_hash: bytes) -> bytes | None:
         return self._raw.get(block_hash)
+
+    def block(self, block_hash: bytes) -> Block | None:
+        raw = self._raw.get(block_hash)
+        return None if raw is None else Block.parse(raw)
 
     def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
         return self._undo.get(block_hash)

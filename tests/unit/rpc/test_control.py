@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.mempool.rpc.table import METHODS
+from shared.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc
 
 
@@ -36,9 +37,9 @@ def test_optional_arguments_come_last() -> None:
         assert flags == sorted(flags), method.name
 
 
-def test_stop_asks_the_process_to_stop(rpc: Rpc, stopped: list[str]) -> None:
+def test_stop_asks_the_process_to_stop(rpc: Rpc, stopping: ExitFlag) -> None:
     assert rpc.call("stop") == "Warren stopping"
-    assert stopped == ["stop"]
+    assert stopping.is_set()
 
 
 def test_the_network_has_no_peers(rpc: Rpc) -> None:

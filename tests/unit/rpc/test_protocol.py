@@ -7,6 +7,7 @@ import json
 import pytest
 
 from services.mempool.rpc import protocol
+from shared.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc, parse
 
 TIP = 3
@@ -36,10 +37,10 @@ def test_jsonrpc_1_0_is_legacy(rpc: Rpc) -> None:
     assert parse(response.data) == {"result": TIP, "error": None}  # no id given, none returned
 
 
-def test_a_notification_is_run_and_not_answered(rpc: Rpc, stopped: list[str]) -> None:
+def test_a_notification_is_run_and_not_answered(rpc: Rpc, stopping: ExitFlag) -> None:
     response = rpc.post({"jsonrpc": "2.0", "method": "stop"})
     assert (response.status_code, response.data) == (204, b"")
-    assert stopped == ["stop"]
+    assert stopping.is_set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Partial merkle trees: proofs that some transactions are in a block (Core's merkleblock.cpp, BIP37). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from shared.consensus.limits import MAX_BLOCK_WEIGHT
+from shared.crypto.hashes import sha256d
+from shared.errors import DecodeError
+from shared.primitives.block import BlockHeader
+from shared.primitives.serialize import Reader, pack_compact_size, pack_u32, pack_var_bytes
+
+_LEAST_TX_WEIGHT = 4 * 60
+
+
+def encode_proof(header: BlockHeader, txids: Sequence[bytes], matches: Collection[bytes]) -> bytes:
+    """Return a merkle block: the header, and of the tree of `txids` what proves those in `matches`."""
+    bits: list[bool] = []
+    hashes: list[bytes] = []
+    levels = [list(txids)]
+    flags = [[txid in matches for txid in txids]]
+    while len(levels[-1]) > 1:
+        below, marked = levels[-1], flags[-1]
+        pairs = range(0, len(below), 2)
+        levels.append([sha256d(below[i] + below[min(i + 1, len(below) - 1)]) for i in pairs])
+        flags.append([any(marked[i : i + 2]) for i in pairs])
+
+    def visit(height: int, position: int) -> None:
+        is_parent_of_match = flags[height][position]
+        bits.append(is_parent_of_match)
+        if height == 0 or not is_parent_of_match:
+            hashes.append(levels[height][position])
+            return
+        visit(height - 1, 2 * position)
+        if 2 * position + 1 < len(levels[height - 1]):
+            visit(height - 1, 2 * position + 1)
+
+    visit(len(levels) - 1, 0)
+    packed = bytearray((len(bits) + 7) // 8)
+    for place, bit in enumerate(bits):
+        packed[place // 8] |= bit << place % 8
+    return b"".join(
+        (
+            header.serialize(),
+            pack_u32(len(txids)),
+            pack_compact_size(len(hashes)),
+            *hashes,
+            pack_var_bytes(bytes(packed)),
+        )
+    )
+
+
+def decode_proof(data: bytes) -> tuple[BlockHeader, int, list[bytes]]:
+    """Return header, number of transactions in the block, and the txids proven; none if the proof does not hold.
+
+    Raises `DecodeError` if the bytes are no merkle block.
+    """
+    reader = Reader(data)
+    header = BlockHeader.read(reader)
+    count = reader.u32("number of transactions")
+    hashes = [reader.take(32, "hash") for _ in range(reader.count("hashes", 32))]
+    packed = reader.var_bytes("flags")
+    reader.finish("merkle block")
+    bits = [bool(packed[place // 8] >> place % 8 & 1) for place in range(8 * len(packed))]
+    proven = _Extraction(count, hashes, bits).run(header.merkle_root)
+    return header, count, proven or []
+
+
+class _Extraction:
+    """Walks a partial tree (Core's CPartialMerkleTree::ExtractMatches)."""
+
+    def __init__(self, count: int, hashes: Sequence[bytes], bits: Sequence[bool]) -> None:
+        self._count = count
+        self._hashes = hashes
+        self._bits = bits
+        self._bits_used = 0
+        self._hashes_used = 0
+        self._matches: list[bytes] = []
+
+    def run(self, merkle_root: bytes) -> list[bytes] | None:
+        """Return the matches, None if the tree is malformed or has another root."""
+        if not 0 < self._count <= MAX_BLOCK_WEIGHT // _LEAST_TX_WEIGHT:
+            return None
+        if len(self._hashes) > self._count or len(self._bits) < len(self._hashes):
+            return None
+        height = (self._count - 1).bit_length()
+        try:
+            root = self._visit(height, 0)
+        except DecodeError:
+            return None
+        if (self._bits_used + 7) // 8 != (len(self._bits) + 7) // 8 or self._hashes_used != len(self._hashes):
+            return None
+        return self._matches if root == merkle_root else None
+
+    def _visit(self, height: int, position: int) -> bytes:
+        if self._bits_used >= len(self._bits):
+            raise DecodeError("the proof has too few flags")
+        is_parent_of_match = self._bits[self._bits_used]
+        self._bits_used += 1
+        if height == 0 or not is_parent_of_match:
+            if self._hashes_used >= len(self._hashes):
+                raise DecodeError("the proof has too few hashes")
+            node = self._hashes[self._hashes_used]
+            self._hashes_used += 1
+            if height == 0 and is_parent_of_match:
+                self._matches.append(node)
+            return node
+        left = self._visit(height - 1, 2 * position)
+        right = left
+        if 2 * position + 1 < (self._count + (1 << height - 1) - 1) >> height - 1:
+            right = self._visit(height - 1, 2 * position + 1)
+            if right == left:
+                raise DecodeError("the same hash twice side by side (CVE-2012-2459)")
+        return sha256d(left + right)
