@@ -119,7 +119,8 @@ def _compute(node: Node, candidate: BlockEntry, unstored: Mapping[bytes, Block])
     parent = fork
     for entries in _chunks(branch):
         blocks = _blocks(node, entries, unstored)
-        move.overlay.prefetch(outpoint for block in blocks for outpoint in touched_by_connect(block))
+        if len(blocks) > 1:
+            move.overlay.prefetch(outpoint for block in blocks for outpoint in touched_by_connect(block))
         for entry, block in zip(entries, blocks, strict=True):
             _connect(node, move, entry, block, parent)
             parent = entry

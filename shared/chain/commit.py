@@ -136,15 +136,26 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
     )
     scripts = []
     for script_hash, script in overlay.script_changes().items():
-        stats = [(name, getattr(script.stats, name)) for name in _STATS]
+        history_added: list[Any] = []
+        history_removed = []
+        for txid, score in script.history.items():
+            if score is None:
+                history_removed.append(txid)
+            else:
+                history_added += (score, txid)
+        stats: list[Any] = []
+        for name in _STATS:
+            change = getattr(script.stats, name)
+            if change:
+                stats += (name, change)
         scripts.append(
             [
                 script_hash.hex(),
                 script.coins_added,
                 script.coins_removed,
-                _flat((score, txid) for txid, score in script.history.items() if score is not None),
-                [txid for txid, score in script.history.items() if score is None],
-                _flat((name, change) for name, change in stats if change),
+                history_added,
+                history_removed,
+                stats,
             ]
         )
     fields["scripts"] = scripts

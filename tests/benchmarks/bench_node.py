@@ -14,6 +14,7 @@ import redis as redis_py
 from services.mempool.fork_choice import accept_block
 from services.mempool.mining import Mining
 from services.mempool.submissions import submit
+from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockTemplate, MineRequested, TxSubmitted
 from shared.primitives.block import Block
@@ -53,6 +54,7 @@ def main(count: int) -> None:
     server.start()
     try:
         chain = Chain(redis_py.Redis.from_url(server.url))
+        calm_collector()
         txs = fan_out(chain, count)
         raw = [tx.serialize().hex() for tx in txs]
         started = time.perf_counter()

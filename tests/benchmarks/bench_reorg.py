@@ -1,0 +1,84 @@
+"""What a deep reorganisation takes, on a private Redis: `python -m tests.benchmarks.bench_reorg [BLOCKS] [PAYMENTS]`.
+
+A branch of BLOCKS blocks, each with PAYMENTS payments, gives way to an empty one with one block more. Prints how long
+the block takes that tips the balance, how long Redis is busy with its commit, and how much memory the process grew by.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import redis as redis_py
+
+from services.mempool.fork_choice import accept_block
+from services.mempool.writer import calm_collector
+from shared.primitives.block import Block
+from shared.primitives.transaction import TxOut
+from tests.builders import Spendable, key, make_block, output_of, p2wpkh, spend
+from tests.integration.mempool.conftest import Chain
+from tests.servers import redis_server
+
+FEE = 500
+
+
+def _megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _payments(chain: Chain, count: int) -> list[Spendable]:
+    """`count` coins, all confirmed."""
+    (coin,) = chain.mature_coins()
+    owner = key("owner")
+    share = (coin.output.value - 100_000) // count
+    split = spend([coin], [TxOut(share, p2wpkh(owner))] * count)
+    chain.mine(txs=[split], fees=coin.output.value - share * count)
+    return [output_of(split, vout, owner) for vout in range(count)]
+
+
+def main(blocks: int, payments: int) -> None:
+    """Grow both branches, and time the block that tips the balance."""
+    server = redis_server()
+    server.start()
+    try:
+        chain = Chain(redis_py.Redis.from_url(server.url))
+        coins = _payments(chain, payments)
+        base = chain.node.index.tip
+        calm_collector()
+        started = time.perf_counter()
+        for number in range(blocks):
+            txs = [spend([coin], [TxOut(coin.output.value - FEE, p2wpkh(key(f"{number}")))]) for coin in coins]
+            chain.mine(txs=txs, fees=FEE * len(txs))
+            coins = [output_of(tx, 0, key(f"{number}")) for tx in txs]
+        grown = time.perf_counter() - started
+        header, height = base.header, base.height
+        rivals: list[Block] = []
+        for _ in range(blocks + 1):
+            height += 1
+            rivals.append(make_block(header, height, b"\x51", tag=b"rival"))
+            header = rivals[-1].header
+        for rival in rivals[:-1]:
+            accept_block(chain.node, rival)
+        before = _megabytes()
+        started = time.perf_counter()
+        verdict = accept_block(chain.node, rivals[-1])
+        seconds = time.perf_counter() - started
+        assert verdict.accepted
+        assert not verdict.reason
+        print(f"{blocks:,} blocks of {payments} payments mined              {grown:8.2f} s")
+        print(f"reorganised away, {blocks:,} off and {blocks + 1:,} on       {seconds:8.2f} s")
+        print(f"of which the last commit's script took at most   {_slowest(chain):8.2f} s")
+        print(f"the process grew by                              {_megabytes() - before:8.1f} MB")
+        print(f"payments back in the pool                        {len(chain.node.pool):8,}")
+    finally:
+        server.close()
+
+
+def _slowest(chain: Chain) -> float:
+    entries = chain.client.slowlog_get(128)
+    return max((entry["duration"] for entry in entries), default=0) / 1e6
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
