@@ -182,24 +182,18 @@ class Machine:
                     raise ScriptError(Reason.SIG_FINDANDDELETE)
         return code
 
-    def check_ecdsa(self, signature: bytes, public_key: bytes, digests: dict[int, bytes], code: bytes) -> bool:
-        """Tell whether a signature is right; ScriptError if signature or key are encoded in a forbidden way.
-
-        `digests` keeps those of this `code` by hash type, as a multisig may need the same one many times.
-        """
+    def check_ecdsa(self, signature: bytes, public_key: bytes, code: bytes) -> bool:
+        """Tell whether a signature is right; ScriptError if signature or key are encoded in a forbidden way."""
         check_signature_encoding(signature, self.flags)
         check_public_key_encoding(public_key, self.flags, is_witness_v0=self.version is SigVersion.WITNESS_V0)
         if not signature:
             return False
         hash_type = signature[-1]
-        digest = digests.get(hash_type)
-        if digest is None:
-            if self.version is SigVersion.BASE:
-                digest = self.cache.legacy(self.index, code, hash_type)
-            else:
-                amount = self.cache.spent_outputs[self.index].value
-                digest = self.cache.segwit_v0(self.index, code, amount, hash_type)
-            digests[hash_type] = digest
+        if self.version is SigVersion.BASE:
+            digest = self.cache.legacy(self.index, code, hash_type)
+        else:
+            amount = self.cache.spent_outputs[self.index].value
+            digest = self.cache.segwit_v0(self.index, code, amount, hash_type)
         return verify_ecdsa(public_key, signature[:-1], digest)
 
     def check_signature(self, signature: bytes, public_key: bytes) -> bool:
@@ -207,7 +201,7 @@ class Machine:
         if self.version is SigVersion.TAPSCRIPT:
             return self._check_tapscript_signature(signature, public_key)
         code = self.script_code([signature])
-        is_valid = self.check_ecdsa(signature, public_key, {}, code)
+        is_valid = self.check_ecdsa(signature, public_key, code)
         if not is_valid and signature and self.flags & _NULLFAIL:
             raise ScriptError(Reason.NULLFAIL)
         return is_valid

@@ -367,12 +367,11 @@ def _on_checkmultisig(m: Machine) -> None:
 def _match_signatures(m: Machine, signatures: list[bytes], keys: list[bytes]) -> bool:
     """Tell whether each signature is right for a key, in the same order; the last ones are tried first."""
     code = m.script_code(signatures[::-1])
-    digests: dict[int, bytes] = {}
     wanted, available = list(signatures), list(keys)
     while wanted:
         if len(wanted) > len(available):
             return False
-        if m.check_ecdsa(wanted[-1], available.pop(), digests, code):
+        if m.check_ecdsa(wanted[-1], available.pop(), code):
             wanted.pop()
     return True
 

@@ -5,6 +5,7 @@ One `SighashCache` serves all inputs of a transaction, so that what they share i
 
 from __future__ import annotations
 
+import hashlib
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,12 @@ from shared.script.opcodes import OP_CODESEPARATOR
 from shared.script.script import iterate, read_op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from shared.primitives.transaction import Transaction, TxIn
+    from shared.primitives.transaction import Transaction
+
+    _Parts = Callable[[], Iterable[bytes | memoryview]]
+    _MidstateKey = tuple[str, int, int, bytes]
 
 SIGHASH_DEFAULT = 0
 SIGHASH_ALL = 1
@@ -33,17 +37,30 @@ _BLANK_OUTPUT = TxOut(-1, b"").serialize()
 _TAPROOT_HASH_TYPES = frozenset((0, 1, 2, 3, 0x81, 0x82, 0x83))
 _HASH_TYPE_AND_TX = Struct("<BBII")
 _NO_CODESEPARATOR = 0xFFFFFFFF
+_BLANK = Struct("<xI").pack  # an empty script and the sequence
+_BLANK_INPUT_SIZE = 41
+
+
+def _mode(hash_type: int) -> int:
+    """Return ALL, NONE or SINGLE, maybe with ANYONECANPAY: every other hash type before taproot means ALL."""
+    output_type = hash_type & 0x1F
+    if output_type not in (SIGHASH_NONE, SIGHASH_SINGLE):
+        output_type = SIGHASH_ALL
+    return output_type | hash_type & SIGHASH_ANYONECANPAY
 
 
 class SighashCache:
     """Digests for the inputs of one transaction; `spent_outputs` are those of its inputs, in order."""
 
-    __slots__ = ("_shared", "spent_outputs", "tx")
+    __slots__ = ("_midstates", "_midstates_of", "_shared", "spent_outputs", "tx")
 
     def __init__(self, tx: Transaction, spent_outputs: Sequence[TxOut]) -> None:
         self.tx = tx
         self.spent_outputs = spent_outputs
         self._shared: dict[str, bytes] = {}
+        # Hashes of all but the hash type, for the many signatures that one input may have (Core's SigHashCache).
+        self._midstates: dict[_MidstateKey, hashlib._Hash] = {}
+        self._midstates_of = -1
 
     def _once(self, what: str, make: Callable[[], bytes]) -> bytes:
         known = self._shared.get(what)
@@ -69,71 +86,95 @@ class SighashCache:
             lambda: sha256(b"".join([pack_var_bytes(spent.script_pubkey) for spent in self.spent_outputs])),
         )
 
+    def _digest(self, index: int, hash_type: int, key: _MidstateKey, parts: _Parts) -> bytes:
+        """Return the double SHA-256 of `parts` and the hash type; what has the same key has the same parts."""
+        if index != self._midstates_of:
+            self._midstates.clear()
+            self._midstates_of = index
+        midstate = self._midstates.get(key)
+        if midstate is None:
+            midstate = self._midstates[key] = hashlib.sha256()
+            for part in parts():
+                midstate.update(part)
+        whole = midstate.copy()
+        whole.update(pack_u32(hash_type & 0xFFFFFFFF))
+        return sha256(whole.digest())
+
     def legacy(self, index: int, script_code: bytes, hash_type: int) -> bytes:
         """Return the digest of a pre-segwit input; `hash_type` may be any signed or unsigned 32-bit integer.
 
         OP_CODESEPARATORs are skipped here; removing the signature itself (FindAndDelete) is the interpreter's work.
         """
-        tx = self.tx
-        output_type = hash_type & 0x1F
-        if output_type == SIGHASH_SINGLE and index >= len(tx.outputs):
+        mode = _mode(hash_type)
+        if mode & 3 == SIGHASH_SINGLE and index >= len(self.tx.outputs):
             return _ONE
-        script_code = _without_codeseparators(script_code)
-        inputs: Sequence[TxIn]
-        if hash_type & SIGHASH_ANYONECANPAY:
-            inputs, signed = (tx.inputs[index],), 0
+        key = ("legacy", mode, 0, script_code)
+        return self._digest(index, hash_type, key, lambda: self._legacy_parts(index, script_code, mode))
+
+    def _legacy_parts(self, index: int, script_code: bytes, mode: int) -> Iterator[bytes | memoryview]:
+        tx = self.tx
+        tx_in = tx.inputs[index]
+        signed = pack_var_bytes(_without_codeseparators(script_code))
+        yield pack_u32(tx.version)
+        if mode & SIGHASH_ANYONECANPAY:
+            yield from (b"\x01", tx_in.prevout.serialize(), signed, pack_u32(tx_in.sequence))
         else:
-            inputs, signed = tx.inputs, index
-        keeps_sequences = output_type not in (SIGHASH_NONE, SIGHASH_SINGLE)
-        parts = [pack_u32(tx.version), pack_compact_size(len(inputs))]
-        for i, tx_in in enumerate(inputs):
-            is_signed = i == signed
-            parts.append(tx_in.prevout.serialize())
-            parts.append(pack_var_bytes(script_code) if is_signed else b"\x00")
-            parts.append(pack_u32(tx_in.sequence if is_signed or keeps_sequences else 0))
-        if output_type == SIGHASH_NONE:
-            parts.append(b"\x00")
-        elif output_type == SIGHASH_SINGLE:
-            parts.append(pack_compact_size(index + 1))
-            parts.extend([_BLANK_OUTPUT] * index)
-            parts.append(tx.outputs[index].serialize())
-        else:
-            parts.append(pack_compact_size(len(tx.outputs)))
-            parts.extend([tx_out.serialize() for tx_out in tx.outputs])
-        parts.append(pack_u32(tx.lock_time))
-        parts.append(pack_u32(hash_type & 0xFFFFFFFF))
-        return sha256d(b"".join(parts))
+            blank = memoryview(self._blank_inputs(keeps_sequences=mode & 3 == SIGHASH_ALL))
+            at = index * _BLANK_INPUT_SIZE
+            yield pack_compact_size(len(tx.inputs))
+            yield from (blank[:at], tx_in.prevout.serialize(), signed, pack_u32(tx_in.sequence))
+            yield blank[at + _BLANK_INPUT_SIZE :]
+        match mode & 3:
+            case 2:  # none
+                yield b"\x00"
+            case 3:  # single
+                yield pack_compact_size(index + 1) + _BLANK_OUTPUT * index + tx.outputs[index].serialize()
+            case _:
+                yield self._all_outputs()
+        yield pack_u32(tx.lock_time)
+
+    def _blank_inputs(self, *, keeps_sequences: bool) -> bytes:
+        """Return all inputs without scripts, as another input's signature sees them: 41 bytes each."""
+        inputs = self.tx.inputs
+        if keeps_sequences:
+            return self._once("blank", lambda: b"".join([i.prevout.serialize() + _BLANK(i.sequence) for i in inputs]))
+        return self._once("blank, free", lambda: b"".join([i.prevout.serialize() + _BLANK(0) for i in inputs]))
+
+    def _all_outputs(self) -> bytes:
+        outputs = self.tx.outputs
+        return self._once(
+            "all outputs", lambda: pack_compact_size(len(outputs)) + b"".join([out.serialize() for out in outputs])
+        )
 
     def segwit_v0(self, index: int, script_code: bytes, amount: int, hash_type: int) -> bytes:
         """Return the BIP143 digest of an input that spends `amount` satoshis."""
+        mode = _mode(hash_type)
+        key = ("v0", mode, amount, script_code)
+        return self._digest(index, hash_type, key, lambda: self._segwit_v0_parts(index, script_code, amount, mode))
+
+    def _segwit_v0_parts(self, index: int, script_code: bytes, amount: int, mode: int) -> Iterable[bytes]:
         tx = self.tx
         tx_in = tx.inputs[index]
-        output_type = hash_type & 0x1F
-        keeps_all = output_type not in (SIGHASH_NONE, SIGHASH_SINGLE)
+        keeps_all = mode & 3 == SIGHASH_ALL
         prevouts = sequences = outputs = _ZERO
-        if not hash_type & SIGHASH_ANYONECANPAY:
+        if not mode & SIGHASH_ANYONECANPAY:
             prevouts = self._once("prevouts twice", lambda: sha256(self._prevouts()))
             if keeps_all:
                 sequences = self._once("sequences twice", lambda: sha256(self._sequences()))
         if keeps_all:
             outputs = self._once("outputs twice", lambda: sha256(self._outputs()))
-        elif output_type == SIGHASH_SINGLE and index < len(tx.outputs):
+        elif mode & 3 == SIGHASH_SINGLE and index < len(tx.outputs):
             outputs = sha256d(tx.outputs[index].serialize())
-        return sha256d(
-            b"".join(
-                (
-                    pack_u32(tx.version),
-                    prevouts,
-                    sequences,
-                    tx_in.prevout.serialize(),
-                    pack_var_bytes(script_code),
-                    pack_i64(amount),
-                    pack_u32(tx_in.sequence),
-                    outputs,
-                    pack_u32(tx.lock_time),
-                    pack_u32(hash_type & 0xFFFFFFFF),
-                )
-            )
+        return (
+            pack_u32(tx.version),
+            prevouts,
+            sequences,
+            tx_in.prevout.serialize(),
+            pack_var_bytes(script_code),
+            pack_i64(amount),
+            pack_u32(tx_in.sequence),
+            outputs,
+            pack_u32(tx.lock_time),
         )
 
     def taproot(
