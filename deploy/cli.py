@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy import control
+from deploy.genesis import GenesisOrder, write_genesis
 from deploy.local import Stack
 from deploy.options import MAX_MEMPOOLS, MAX_MINERS, UpOptions, check, default_secret, resolve_chain
 from shared.config import Settings, load
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
             case "down":
                 control.down(_directory(options), _say)
                 return 0
+            case "genesis":
+                return _genesis(options)
             case "status":
                 return 0 if control.status(_directory(options), _say) else 1
             case _:
@@ -105,6 +108,20 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     up.add_argument("--rpc-password", default="", metavar="PASSWORD", help="better: WARREN_RPC_PASSWORD_FILE")
     up.add_argument("--detach", action="store_true", help="return when all is ready; `warren down` stops it")
 
+    genesis = commands.add_parser(
+        "genesis",
+        help="mine the genesis block of a chain of your own, and write it to the chain file",
+        description="Mine the genesis block of a chain of your own, and write it to the chain file.",
+        allow_abbrev=False,
+    )
+    genesis.add_argument("--chain", required=True, metavar="FILE", help="the chain file; made if it does not exist")
+    genesis.add_argument("--payee", default="", metavar="ADDRESS|KEY", help="whom it pays: an address or public key")
+    genesis.add_argument("--name", default="", help="name of a new chain (default: that of the file)")
+    genesis.add_argument("--reward", type=int, metavar="SATOSHIS", help="what it pays (default: the first subsidy)")
+    genesis.add_argument("--bits", metavar="HEX", help="its target, as in a header (default: the chain's limit)")
+    genesis.add_argument("--time", type=int, metavar="SECONDS", help="since 1970 (default: now)")
+    genesis.add_argument("--again", action="store_true", help="replace a genesis block that has been mined already")
+
     command("down", "stop the stack of a data directory")
     command("status", "list the services of a running stack")
 
@@ -114,6 +131,24 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     demo.add_argument("--rpc-url", default="", metavar="URL")
     demo.add_argument("--creator-password-file", default="", metavar="FILE", help="default: the data directory's")
     return parser
+
+
+def _genesis(options: argparse.Namespace) -> int:
+    order = GenesisOrder(
+        payee=options.payee,
+        name=options.name,
+        reward=options.reward,
+        bits=options.bits,
+        time=options.time,
+        again=options.again,
+    )
+    chain = write_genesis(Path(options.chain), order)
+    header = chain.genesis.header
+    _say(
+        f"genesis {header.hash_hex} of {chain.name} (nonce {header.nonce}, time {header.time}, bits {header.bits:08x})"
+    )
+    _say(f"run it with: ./warren up --chain {options.chain}")
+    return 0
 
 
 def _directory(options: argparse.Namespace) -> Path:

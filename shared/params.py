@@ -193,13 +193,20 @@ def load(name_or_path: str) -> ChainParams:
         known = ", ".join(sorted(BUILT_IN))
         raise ConfigError(f"chain {name_or_path!r} is neither a known network ({known}) nor a file")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise ConfigError(f"chain file {path}: {error}") from None
+
+
+def parse(text: str, *, genesis_tries: int = _GENESIS_TRIES) -> ChainParams:
+    """Return the chain that the text of a chain file describes; ConfigError names what is wrong.
+
+    A genesis block that brings no nonce along gets one, if `genesis_tries` suffice.
+    """
     try:
-        return _from_toml(content)
-    except ConfigError as error:
-        raise ConfigError(f"chain file {path}: {error}") from None
+        return _from_toml(tomllib.loads(text), genesis_tries)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(error)) from None
 
 
 class _Table:
@@ -255,7 +262,7 @@ _MAX_HEIGHT = 0x7FFFFFFF
 _MAX_MONEY = 21_000_000 * COIN
 
 
-def _from_toml(content: dict[str, Any]) -> ChainParams:
+def _from_toml(content: dict[str, Any], genesis_tries: int) -> ChainParams:
     top = _Table("", content)
     if not top.has("name"):
         raise ConfigError("name is missing")
@@ -270,7 +277,7 @@ def _from_toml(content: dict[str, Any]) -> ChainParams:
     params = _with_subsidy(params, top.table("subsidy"))
     params = _with_address(params, top.table("address"))
     params = _with_activation(params, top.table("activation"))
-    params = _with_genesis(params, top.table("genesis"))
+    params = _with_genesis(params, top.table("genesis"), genesis_tries)
     magic = top.text("magic", sha256d(params.genesis.hash)[:4].hex(), r"[0-9a-fA-F]{8}")
     top.finish()
     # A chain of one's own has no signet challenge: its blocks need proof of work alone.
@@ -341,7 +348,7 @@ def _with_activation(base: ChainParams, table: _Table) -> ChainParams:
     return params
 
 
-def _with_genesis(base: ChainParams, table: _Table) -> ChainParams:
+def _with_genesis(base: ChainParams, table: _Table, tries: int) -> ChainParams:
     """Make the genesis block: the name of the chain is in it, so that every chain has its own."""
     header = base.genesis.header
     message = table.text("message", f"Warren chain {base.name}", r"[\s\S]+").encode()
@@ -363,7 +370,7 @@ def _with_genesis(base: ChainParams, table: _Table) -> ChainParams:
         reward=table.integer("reward", base.subsidy, 0, _MAX_MONEY),
         version=table.integer("version", header.version, 1, _MAX_HEIGHT),
     )
-    block = _with_work(block, target, _GENESIS_TRIES if needs_nonce else 1)
+    block = _with_work(block, target, tries if needs_nonce else 1)
     spendable = table.flag("spendable", pays_someone)
     table.finish()
     return replace(base, genesis=block, genesis_spendable=spendable)
@@ -382,10 +389,10 @@ def _payee_script(table: _Table, base: ChainParams) -> bytes:
 
 def _with_work(block: Block, target: int, tries: int) -> Block:
     header = block.header
+    head = header.serialize()[:-4]
     for nonce in range(header.nonce, header.nonce + tries):
-        candidate = replace(header, nonce=nonce)
-        if int.from_bytes(candidate.hash, "little") <= target:
-            return Block(candidate, block.transactions)
+        if int.from_bytes(sha256d(head + nonce.to_bytes(4, "little")), "little") <= target:
+            return Block(replace(header, nonce=nonce), block.transactions)
     if tries == 1:
         raise ConfigError(f"genesis.nonce {header.nonce} does not meet the target of genesis.bits")
     raise ConfigError(f"genesis.nonce is missing: {tries} nonces were tried for these bits without success")

@@ -88,6 +88,8 @@ class Overlay:
         spent: list[Coin] = []
         touched: set[bytes] = set()
         txid = tx.txid
+        # What a chain's own genesis block pays need not mature: no reorganisation can take it back.
+        matures = tx.is_coinbase and height > 0
         if not tx.is_coinbase:
             for vin, txin in enumerate(tx.inputs):
                 coin = self.coin(txin.prevout)
@@ -101,7 +103,7 @@ class Overlay:
                 spent.append(coin)
         for vout, output in enumerate(tx.outputs):
             if not is_unspendable(output.script_pubkey):
-                self._coins[OutPoint(txid, vout)] = Coin(output, height, tx.is_coinbase)
+                self._coins[OutPoint(txid, vout)] = Coin(output, height, matures)
                 stats = self._touch(output.script_pubkey, touched).stats
                 stats.funded_count += 1
                 stats.funded_sum += output.value
