@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 
 import pika
 import pytest
 import redis as redis_py
+from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
 from tests.servers import NoServer, Server, rabbitmq_server, redis_server
@@ -21,11 +23,13 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup doe
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the servers that it needs."""
+    """Mark each test with the servers and the browser that it needs."""
     for item in items:
         needs = set(getattr(item, "fixturenames", ()))
         if needs & {"redis_url", "redis"}:
             item.add_marker("redis")
+        if "browser" in needs:
+            item.add_marker("browser")
         if needs & {"amqp_url", "rabbitmq"}:
             item.add_marker("rabbitmq")
 
@@ -75,3 +79,19 @@ def rabbitmq(amqp_url: str) -> str:
         channel.queue_delete(name)
     connection.close()
     return amqp_url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, one for the whole run: Playwright allows no second one beside it."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium on PATH")
+        pytest.skip("no Chromium on PATH")
+    quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+    quiet += ["--disable-component-update", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=quiet)
+        yield chromium
+        chromium.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from deploy.control import running
 from deploy.demo_client import Client
@@ -100,21 +98,6 @@ def stack(start_stack: StartStack, tmp_path_factory: pytest.TempPathFactory) -> 
     """A stack with three miners, shared by the tests of a module."""
     with start_stack(tmp_path_factory.mktemp("stack"), "--miners", "3") as state:
         yield Stack(state)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium on PATH")
-        pytest.skip("no Chromium on PATH")
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-        chromium = playwright.chromium.launch(executable_path=found, args=[*quiet, "--disable-component-update"])
-        yield chromium
-        chromium.close()
 
 
 def _is_ours(message: ConsoleMessage) -> bool:

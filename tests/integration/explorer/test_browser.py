@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, expect
 
 from services.explorer.app import create_explorer_app
 from shared.bus.events import BlockConnected
@@ -19,23 +16,7 @@ from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import COIN, address_of
 
-pytestmark = pytest.mark.browser
 ALICE, BOB = key("alice"), key("bob")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
-            )
-        except PlaywrightError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(f"no browser: {error}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

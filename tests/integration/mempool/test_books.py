@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import redis as redis_py
@@ -32,7 +33,12 @@ class Play:
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.owners = {p2wpkh(owner): owner for owner in (*OWNERS, chain.miner)}
+        self._numbers = itertools.count()
         chain.mature_coins(6)
+
+    def tag(self) -> bytes:
+        """What makes a block differ from all others, whatever the random numbers are."""
+        return next(self._numbers).to_bytes(8, "big")
 
     def coins(self) -> list[Spendable]:
         height = self.chain.view.tip().height
@@ -62,7 +68,7 @@ class Play:
         txs.sort(key=lambda tx: len(node.pool.ancestors([tx.txid])))
         fees = sum(item.fee for item in chosen.values())
         claimed = fees - rng.choice([0, fees // 2])  # a miner may leave coins unclaimed
-        block = self.chain.block(txs, fees=claimed, tag=rng.randbytes(8))
+        block = self.chain.block(txs, fees=claimed, tag=self.tag())
         assert self.chain.accept(block).accepted
 
     def fork(self, rng: random.Random) -> None:
@@ -73,7 +79,7 @@ class Play:
         header, height = base.header, base.height
         for _ in range(depth + rng.randint(0, 1)):
             height += 1
-            block: Block = make_block(header, height, p2wpkh(rng.choice(OWNERS)), tag=rng.randbytes(8))
+            block: Block = make_block(header, height, p2wpkh(rng.choice(OWNERS)), tag=self.tag())
             header = block.header
             assert self.chain.accept(block).accepted
 
