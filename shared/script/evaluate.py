@@ -25,34 +25,40 @@ _CONST_SCRIPTCODE = int(Flags.CONST_SCRIPTCODE)
 _SMALL_NUMBERS = {
     opcode: encode_number(opcode - op.OP_1 + 1) for opcode in (op.OP_1NEGATE, *range(op.OP_1, op.OP_16 + 1))
 }
+_CHECKED_UNEXECUTED = op.DISABLED | {op.OP_CODESEPARATOR}
 
 
 def evaluate(machine: Machine) -> None:
     """Run the machine's script to its end and leave the result on the stack; ScriptError if it fails on the way."""
     script = machine.script
+    stack, altstack = machine.stack, machine.altstack
     size = len(script)
-    is_tapscript = machine.version is SigVersion.TAPSCRIPT
-    if not is_tapscript and size > MAX_SCRIPT_SIZE:
+    counts_ops = machine.version is not SigVersion.TAPSCRIPT
+    if counts_ops and size > MAX_SCRIPT_SIZE:
         raise ScriptError(Reason.SCRIPT_SIZE)
     while machine.position < size:
-        try:
-            opcode, data, machine.position = read_op(script, machine.position)
-        except DecodeError as error:
-            raise ScriptError(Reason.BAD_OPCODE, str(error)) from None
-        if data is not None:
-            _push(machine, opcode, data)
-        else:
-            if opcode > op.OP_16 and not is_tapscript:
+        opcode = script[machine.position]
+        if opcode > op.OP_PUSHDATA4:
+            machine.position += 1
+            if counts_ops and opcode > op.OP_16:
                 machine.count_ops(1)
             _operate(machine, opcode)
-        if len(machine.stack) + len(machine.altstack) > MAX_STACK_SIZE:
+        else:
+            _push(machine)
+        if len(stack) + len(altstack) > MAX_STACK_SIZE:
             raise ScriptError(Reason.STACK_SIZE)
         machine.op_position += 1
     if machine.is_nested:
         raise ScriptError(Reason.UNBALANCED_CONDITIONAL)
 
 
-def _push(machine: Machine, opcode: int, data: bytes) -> None:
+def _push(machine: Machine) -> None:
+    try:
+        opcode, data, machine.position = read_op(machine.script, machine.position)
+    except DecodeError as error:
+        raise ScriptError(Reason.BAD_OPCODE, str(error)) from None
+    if data is None:
+        raise ValueError(f"opcode {opcode:#04x} is no push")
     if len(data) > MAX_SCRIPT_ELEMENT_SIZE:
         raise ScriptError(Reason.PUSH_SIZE)
     if machine.is_executing:
@@ -62,11 +68,8 @@ def _push(machine: Machine, opcode: int, data: bytes) -> None:
 
 
 def _operate(machine: Machine, opcode: int) -> None:
-    # These two fail a script even where they are not executed.
-    if opcode in op.DISABLED:
-        raise ScriptError(Reason.DISABLED_OPCODE, op.NAMES[opcode])
-    if opcode == op.OP_CODESEPARATOR and machine.version is SigVersion.BASE and machine.flags & _CONST_SCRIPTCODE:
-        raise ScriptError(Reason.OP_CODESEPARATOR)
+    if opcode in _CHECKED_UNEXECUTED:
+        _check_unexecuted(machine, opcode)
     if not machine.is_executing and not op.OP_IF <= opcode <= op.OP_ENDIF:
         return
     number = _SMALL_NUMBERS.get(opcode)
@@ -77,3 +80,11 @@ def _operate(machine: Machine, opcode: int) -> None:
     if handler is None:
         raise ScriptError(Reason.BAD_OPCODE, op.NAMES.get(opcode, f"opcode {opcode:#04x}"))
     handler(machine)
+
+
+def _check_unexecuted(machine: Machine, opcode: int) -> None:
+    """Raise ScriptError for an opcode that fails a script even where it is not executed."""
+    if opcode in op.DISABLED:
+        raise ScriptError(Reason.DISABLED_OPCODE, op.NAMES[opcode])
+    if opcode == op.OP_CODESEPARATOR and machine.version is SigVersion.BASE and machine.flags & _CONST_SCRIPTCODE:
+        raise ScriptError(Reason.OP_CODESEPARATOR)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.crypto.hashes import sha256, tagged_hash
+from shared.crypto.hashes import hash160, sha256, tagged_hash
 from shared.crypto.signatures import check_taproot_tweak
 from shared.errors import DecodeError, ScriptError
 from shared.primitives.serialize import compact_size_length, pack_var_bytes
@@ -18,7 +18,7 @@ from shared.script.flags import Flags
 from shared.script.machine import MAX_STACK_SIZE, Machine, SigVersion, is_true, require_schnorr
 from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, is_push_only, iterate, push_data
 from shared.script.sighash import SighashCache
-from shared.script.standard import P2A_SCRIPT, is_p2sh, p2pkh_script, witness_program
+from shared.script.standard import P2A_SCRIPT, is_p2pkh, is_p2sh, p2pkh_script, witness_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +79,8 @@ class _Verifier:
     def verify(self) -> None:
         script_sig = self.tx_in.script_sig
         script_pubkey = self.cache.spent_outputs[self.index].script_pubkey
+        if self._is_valid_key_spend(script_sig, script_pubkey):
+            return
         if self.flags & _SIGPUSHONLY and not is_push_only(script_sig):
             raise ScriptError(Reason.SIG_PUSHONLY)
         # One after the other on the same stack, never as one script (CVE-2010-5141).
@@ -101,6 +103,30 @@ class _Verifier:
             raise ScriptError(Reason.CLEANSTACK)
         if self.flags & _WITNESS and not had_witness and self.tx_in.witness:
             raise ScriptError(Reason.WITNESS_UNEXPECTED)
+
+    def _is_valid_key_spend(self, script_sig: bytes, script_pubkey: bytes) -> bool:
+        """Tell whether this is a valid P2WPKH or P2PKH spend of the usual form: what most inputs are.
+
+        A short path past the stack. False only says that the scripts must be run, to know whether they fail and why;
+        an encoding that is forbidden raises the ScriptError which they would.
+        """
+        program = witness_program(script_pubkey)
+        if program is not None and program[0] == 0 and len(program[1]) == 20:
+            if script_sig or len(self.tx_in.witness) != 2 or not self.flags & _WITNESS:
+                return False
+            (signature, public_key), key_hash = self.tx_in.witness, program[1]
+            script, version = p2pkh_script(key_hash), SigVersion.WITNESS_V0
+        elif is_p2pkh(script_pubkey) and not self.tx_in.witness:
+            pushes = _signature_and_key(script_sig)
+            if pushes is None:
+                return False
+            (signature, public_key), key_hash = pushes, script_pubkey[3:23]
+            script, version = script_pubkey, SigVersion.BASE
+        else:
+            return False
+        if len(public_key) not in (33, 65) or not 9 <= len(signature) <= 73 or hash160(public_key) != key_hash:
+            return False
+        return Machine(script, [], self.flags, version, self.cache, self.index).check_signature(signature, public_key)
 
     def _run(self, script: bytes, stack: list[bytes]) -> None:
         evaluate(Machine(script, stack, self.flags, SigVersion.BASE, self.cache, self.index))
@@ -207,6 +233,15 @@ def tapleaf_hash(script: bytes, leaf_version: int = TAPROOT_LEAF_TAPSCRIPT) -> b
 def tapbranch_hash(left: bytes, right: bytes) -> bytes:
     """Return the 32-byte hash of two nodes of a taproot script tree, in either order (BIP341)."""
     return tagged_hash("TapBranch", min(left, right) + max(left, right))
+
+
+def _signature_and_key(script_sig: bytes) -> tuple[bytes, bytes] | None:
+    """Return the two items of a scriptSig that pushes them in the shortest way, each of 2 to 75 bytes; else None."""
+    size = script_sig[0] if script_sig else 0
+    key_at = size + 2
+    if not 2 <= size <= 75 or len(script_sig) < key_at or len(script_sig) - key_at != script_sig[size + 1]:
+        return None
+    return (script_sig[1 : size + 1], script_sig[key_at:]) if 2 <= script_sig[size + 1] <= 75 else None
 
 
 def _merkle_root(control: bytes, leaf_hash: bytes) -> bytes:

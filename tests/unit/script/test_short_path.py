@@ -1,0 +1,100 @@
+"""The short path of P2PKH and P2WPKH spends says what running their scripts says, down to the reason."""
+
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import ScriptError
+from shared.script.evaluate import evaluate
+from shared.script.flags import MANDATORY, STANDARD, Flags
+from shared.script.interpreter import _Verifier, verify_input
+from shared.script.script import push_data
+from tests.unit.script.spends import KEY, signature_of, signed, unsigned, with_input
+
+NO_SHORT_PATH = mock.patch.object(_Verifier, "_is_valid_key_spend", return_value=False)
+
+
+def outcome(tx, spent, flags):
+    try:
+        verify_input(tx, 0, spent, flags)
+    except ScriptError as error:
+        return error.reason
+    return "OK"
+
+
+@pytest.mark.parametrize("kind", ["p2pkh", "p2wpkh"])
+def test_a_usual_spend_runs_no_script(kind):
+    tx, spent = unsigned([kind])
+    tx = signed(tx, 0, spent, kind)
+    with mock.patch("shared.script.interpreter.evaluate", wraps=evaluate) as run:
+        verify_input(tx, 0, spent, STANDARD)
+        assert not run.called
+        with NO_SHORT_PATH:
+            verify_input(tx, 0, spent, STANDARD)
+        assert run.called
+
+
+# Pushes that are not the shortest, and items in excess.
+SCRIPT_SIGS = [
+    lambda signature, key: push_data(signature) + push_data(key),
+    lambda signature, key: b"\x4c" + bytes([len(signature)]) + signature + push_data(key),
+    lambda signature, key: push_data(signature) + b"\x4c" + bytes([len(key)]) + key,
+    lambda signature, key: b"\x51" + push_data(signature) + push_data(key),
+    lambda signature, key: push_data(signature) + push_data(key) + b"\x61",
+    lambda signature, key: push_data(signature) + push_data(key)[:-1],
+    lambda signature, key: push_data(signature),
+    lambda signature, key: push_data(key) + push_data(signature),
+    lambda signature, key: b"",
+]
+
+
+@st.composite
+def spends(draw):
+    kind = draw(st.sampled_from(["p2pkh", "p2wpkh"]))
+    tx, spent = unsigned([kind])
+    hash_type = draw(st.sampled_from([1, 2, 3, 0x81, 0x83, 0, 4, 0x50]))
+    signature = signature_of(tx, 0, spent, kind, hash_type)
+    key = draw(st.sampled_from([KEY.public_key.compressed, KEY.public_key.compressed, KEY.public_key.uncompressed]))
+    change = draw(st.sampled_from(["none", "none", "signature", "key", "empty signature", "long signature"]))
+    at = draw(st.integers(0, 70))
+    match change:
+        case "signature":
+            signature = signature[:at] + bytes([signature[at % len(signature)] ^ 1]) + signature[at + 1 :]
+        case "key":
+            key = key[: at % 33] + bytes([key[at % 33] ^ 1]) + key[at % 33 + 1 :]
+        case "empty signature":
+            signature = b""
+        case "long signature":
+            signature += bytes(draw(st.sampled_from([1, 2, 3, 4, 600])))
+    witness = draw(st.sampled_from([(), (), (b"x",)]))
+    if kind == "p2pkh":
+        return with_input(tx, 0, script_sig=draw(st.sampled_from(SCRIPT_SIGS))(signature, key), witness=witness), spent
+    script_sig = draw(st.sampled_from([b"", b"", b"\x51"]))
+    return with_input(tx, 0, script_sig=script_sig, witness=(*witness, signature, key)), spent
+
+
+flag_sets = st.one_of(
+    st.sampled_from([MANDATORY, STANDARD, Flags.NONE, Flags.P2SH]),
+    st.integers(0, (1 << 21) - 1).map(Flags),
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(spends(), flag_sets)
+def test_both_paths_end_alike(spend, flags):
+    tx, spent = spend
+    short = outcome(tx, spent, flags)
+    with NO_SHORT_PATH:
+        assert outcome(tx, spent, flags) == short
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=160))
+def test_any_script_sig_ends_alike_on_both_paths(script_sig):
+    tx, spent = unsigned(["p2pkh"])
+    tx = with_input(tx, 0, script_sig=script_sig)
+    short = outcome(tx, spent, STANDARD)
+    with NO_SHORT_PATH:
+        assert outcome(tx, spent, STANDARD) == short
