@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 
+from services.mempool import template
+from services.mempool.rpc.block_template import HeadersBelow, check_proposal, next_time
+from services.mempool.rpc.descriptors import single_script
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import MINE_MARGIN, REQUEST_TIMEOUT, Node
-from services.mempool.rpc.values import BLOCK_DECODE_FAILED, block, integer
-from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
+from services.mempool.rpc.orders import order
+from services.mempool.rpc.values import (
+    BLOCK_DECODE_FAILED,
+    Json,
+    block,
+    block_or_tx_hash,
+    expect,
+    integer,
+    transaction,
+)
+from shared.bus.events import BlockMined, BlockVerdict, ControlAction, MineRequested, MineResult
+from shared.chain.view import Tip
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
+from shared.consensus.limits import MAX_MONEY
+from shared.consensus.pow import bits_to_target, next_bits
+from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
+from shared.crypto.hashes import sha256d
 from shared.errors import BrokerUnavailable, DecodeError, RequestFailed
-from shared.primitives.block import Block
+from shared.primitives.block import Block, BlockHeader
+from shared.primitives.hexes import display_hash, parse_hex
+from shared.primitives.merkle import root_from_branch
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 _CATEGORY = "Mining"
+_OWN_TRIES = 1_000_000
+"""Nonces that `generateblock` tries by itself for a block that is not submitted."""
 
 
-def mine(node: Node, count: int, script_pubkey: bytes) -> MineResult:
-    """Ask for `count` blocks that pay `script_pubkey` and wait until they are on the chain.
+def mine(node: Node, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
+    """Ask for `count` blocks that pay `script_pubkey`, or one with just these `txs`, and wait until they are there.
 
     The result says in `error` why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
     requests are under way that one more could leave no thread for other calls.
     """
-    message = MineRequested(count=count, script_pubkey=script_pubkey.hex())
+    message = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
     if not node.mining_slots.acquire(blocking=False):
         raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
     try:
@@ -48,6 +69,18 @@ def generatetoaddress(node: Node, count: object, address: str, max_tries: object
         script = decode_address(address, node.params.address)
     except DecodeError:
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Error: Invalid address") from None
+    return _generate(node, blocks, script)
+
+
+def generatetodescriptor(node: Node, count: object, descriptor: str, max_tries: object) -> list[str]:
+    """Mine blocks that pay a descriptor's script, and return their hashes."""
+    blocks = integer(count)
+    if max_tries is not None:
+        integer(max_tries, 0)
+    return _generate(node, blocks, single_script(descriptor, node.params.address))
+
+
+def _generate(node: Node, blocks: int, script: bytes) -> list[str]:
     if blocks <= 0:
         return []
     result = mine(node, blocks, script)
@@ -55,6 +88,95 @@ def generatetoaddress(node: Node, count: object, address: str, max_tries: object
         message = f"{result.error} ({len(result.hashes)} of {blocks} blocks are on the chain)"
         raise RpcError(RpcCode.MISC_ERROR, message)
     return list(result.hashes)
+
+
+def generateblock(node: Node, output: str, transactions: list[object], submit: bool | None) -> Json:
+    """Mine one block with exactly these transactions, given by txid or raw; it collects no fees."""
+    script = _payee(node, output)
+    raws = [_raw_of(node, item) for item in transactions]
+    if submit is not False:
+        result = mine(node, 1, script, tuple(raw.serialize().hex() for raw in raws))
+        if result.error:
+            raise RpcError(RpcCode.VERIFY_ERROR, f"TestBlockValidity failed: {result.error}")
+        return {"hash": result.hashes[0]}
+    found = node.at_tip(lambda tip: _solved(node, tip, script, raws))
+    verdict = check_proposal(node, found.serialize().hex())
+    if not verdict.accepted:
+        raise RpcError(RpcCode.VERIFY_ERROR, f"TestBlockValidity failed: {verdict.reason}")
+    return {"hash": found.hash_hex, "hex": found.serialize().hex()}
+
+
+def _payee(node: Node, output: str) -> bytes:
+    try:
+        return decode_address(output, node.params.address)
+    except DecodeError:
+        pass  # no address: then it must be a descriptor
+    try:
+        return single_script(output, node.params.address)
+    except RpcError:
+        message = "Error: Invalid address or descriptor"
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message) from None
+
+
+def _raw_of(node: Node, item: object) -> Transaction:
+    expect(item, str)
+    text = str(item)
+    if len(text) == 64:
+        record = node.view.transaction(block_or_tx_hash(text, "txid"))
+        if record is None or record.pool is None:
+            raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f"Transaction {text} not in mempool.")
+        return record.tx
+    message = f"Transaction decode failed for {text}. Make sure the tx has at least one input."
+    return transaction(text, message)
+
+
+def _solved(node: Node, tip: Tip, script: bytes, txs: list[Transaction]) -> Block:
+    """Return a block with a nonce that this process finds by itself, which only easy chains allow."""
+    entry = node.block_entry(tip.hash)
+    min_time, now = next_time(node, entry)
+    made = template.build(
+        job_id="",
+        txs=txs,
+        reward=block_subsidy(tip.height + 1, node.params),
+        script_pubkey=script,
+        height=tip.height + 1,
+        previous_hash=tip.hash,
+        bits=next_bits(HeadersBelow(node), tip.height + 1, now, node.params),
+        time=now,
+        min_time=min_time,
+    )
+    work = made.message
+    coinbase = bytes.fromhex(work.coinbase_prefix) + bytes(work.extranonce_size) + bytes.fromhex(work.coinbase_suffix)
+    root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node_hex) for node_hex in work.merkle_branch], 0)
+    target = bits_to_target(work.bits)
+    for nonce in range(_OWN_TRIES):
+        header = BlockHeader(work.version, tip.hash, root, work.time, work.bits, nonce)
+        if int.from_bytes(header.hash, "little") <= target:
+            return made.complete(header.serialize(), coinbase)
+    raise RpcError(RpcCode.MISC_ERROR, "Failed to make block.")
+
+
+def submitheader(node: Node, header_hex: str) -> None:
+    """Submit a header whose block may follow."""
+    try:
+        header = BlockHeader.parse(parse_hex(header_hex, "header"))
+    except DecodeError:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block header decode failed") from None
+    if node.view.block_entry(header.prev_hash) is None:
+        message = f"Must submit previous header ({display_hash(header.prev_hash)}) first"
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    order(node, RpcCode.VERIFY_ERROR, action=ControlAction.SUBMIT_HEADER, header=header_hex)
+
+
+def prioritisetransaction(node: Node, txid_hex: str, dummy: object, fee_delta: object) -> bool:
+    """Let a transaction count as paying more, or less, when blocks are made."""
+    txid = block_or_tx_hash(txid_hex, "txid")
+    if dummy is not None and (isinstance(dummy, (bool, str, list, dict)) or dummy != 0):
+        message = "Priority is no longer supported, dummy argument to prioritisetransaction must be 0."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    delta = integer(fee_delta, -MAX_MONEY, MAX_MONEY)
+    order(node, RpcCode.MISC_ERROR, action=ControlAction.PRIORITISE, txid=display_hash(txid), fee_delta=delta)
+    return True
 
 
 def submitblock(node: Node, raw_hex: str, dummy: str | None) -> str | None:
@@ -88,7 +210,49 @@ def _with_reserved_value(node: Node, submitted: Block) -> Block:
     return Block(submitted.header, (completed, *submitted.transactions[1:]))
 
 
+_MAX_TRIES = Arg("maxtries", Kind.NUMBER, "Accepted as bitcoind does; the miners search until they find", "1000000")
+
 METHODS = (
+    Method(
+        "generateblock",
+        _CATEGORY,
+        "Mines a block with exactly the transactions given. Its coinbase collects no fees.",
+        (
+            Arg("output", Kind.STRING, "Address or descriptor that the reward goes to"),
+            Arg("transactions", Kind.ARRAY, "Txids of the pool, or raw transactions in hex, parents before children"),
+            Arg("submit", Kind.BOOL, "false to return the block in hex and leave the chain alone", "true"),
+        ),
+        generateblock,
+    ),
+    Method(
+        "generatetodescriptor",
+        _CATEGORY,
+        "Mines blocks that pay a descriptor, and returns their hashes.",
+        (
+            Arg("num_blocks", Kind.NUMBER, "How many blocks"),
+            Arg("descriptor", Kind.STRING, "Whose script gets the rewards"),
+            _MAX_TRIES,
+        ),
+        generatetodescriptor,
+    ),
+    Method(
+        "prioritisetransaction",
+        _CATEGORY,
+        "Lets a transaction count as paying more or less than it does when blocks are made.",
+        (
+            Arg("txid", Kind.STRING, "The transaction id"),
+            Arg("dummy", Kind.ANY, "0 or null"),
+            Arg("fee_delta", Kind.NUMBER, "Satoshis to add, negative to take away"),
+        ),
+        prioritisetransaction,
+    ),
+    Method(
+        "submitheader",
+        _CATEGORY,
+        "Submits a block header.",
+        (Arg("hexdata", Kind.STRING, "The header in hex"),),
+        submitheader,
+    ),
     Method(
         "generatetoaddress",
         _CATEGORY,
@@ -96,7 +260,7 @@ METHODS = (
         (
             Arg("nblocks", Kind.NUMBER, "How many blocks"),
             Arg("address", Kind.STRING, "Where the rewards go"),
-            Arg("maxtries", Kind.NUMBER, "Accepted as bitcoind does; the miners search until they find", "1000000"),
+            _MAX_TRIES,
         ),
         generatetoaddress,
     ),

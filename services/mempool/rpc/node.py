@@ -71,6 +71,11 @@ class Node:
                 return result
         raise StoreUnavailable("the chain moves faster than it can be read")
 
+    def now(self) -> int:
+        """Return the node's time in seconds since 1970: the clock's, or that at which `setmocktime` made it stand."""
+        clock = self.view.clock()
+        return int(time.time()) if clock is None else clock
+
     def block_entry(self, block_hash: bytes, message: str = "Block not found") -> BlockEntry:
         """Return a block's index entry; `RpcError` INVALID_ADDRESS_OR_KEY with `message` if it is unknown."""
         entry = self.view.block_entry(block_hash)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from services.mempool.rpc.values import Json, btc
 from shared.chain.codec import PoolEntry
@@ -18,9 +19,12 @@ _RBF_SEQUENCE = 0xFFFFFFFD
 class PoolGraph:
     """Unconfirmed transactions with their relations. Pure: it knows what it was given, the pool or one family."""
 
-    def __init__(self, records: Iterable[TxRecord], height: int) -> None:
-        """Take records of the pool, and the height of the tip."""
+    def __init__(
+        self, records: Iterable[TxRecord], height: int, priorities: Mapping[bytes, int] = MappingProxyType({})
+    ) -> None:
+        """Take records of the pool, the height of the tip, and what transactions count as paying beyond their fee."""
         self._height = height
+        self._priorities = priorities
         self._known = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool is not None}
         self._parents: Mapping[bytes, frozenset[bytes]] = {
             txid: frozenset(txin.prevout.txid for txin in tx.inputs if txin.prevout.txid in self._known)
@@ -34,6 +38,14 @@ class PoolGraph:
     def __contains__(self, txid: bytes) -> bool:
         return txid in self._known
 
+    def ancestors(self, txid: bytes) -> set[bytes]:
+        """Return a transaction, which must be one of them, and all that it depends on."""
+        return _reach([txid], lambda relative: self._parents[relative])
+
+    def descendants(self, txid: bytes) -> set[bytes]:
+        """Return a transaction, which must be one of them, and all that depends on it."""
+        return _reach([txid], lambda relative: self._children[relative])
+
     def all_json(self) -> dict[str, Json]:
         """Return every transaction's entry by its displayed txid, in the order given."""
         return {display_hash(txid): self.entry_json(txid) for txid in self._known}
@@ -41,9 +53,9 @@ class PoolGraph:
     def entry_json(self, txid: bytes) -> dict[str, Json]:
         """Return what is known of a transaction, which must be one of them."""
         _, entry = self._known[txid]
-        family = _reach([txid], lambda relative: self._parents[relative])
-        ancestors = [self._known[relative] for relative in family]
-        descendants = [self._known[relative][1] for relative in _reach([txid], lambda other: self._children[other])]
+        above, below = self.ancestors(txid), self.descendants(txid)
+        ancestors = [self._known[relative] for relative in above]
+        descendants = [self._known[relative][1] for relative in below]
         return {
             "vsize": entry.vsize,
             "weight": entry.weight,
@@ -56,15 +68,18 @@ class PoolGraph:
             "wtxid": display_hash(entry.wtxid),
             "fees": {
                 "base": btc(entry.fee),
-                "modified": btc(entry.fee),
-                "ancestor": btc(sum(relative.fee for _, relative in ancestors)),
-                "descendant": btc(sum(relative.fee for relative in descendants)),
+                "modified": btc(self._modified_fees([txid])),
+                "ancestor": btc(self._modified_fees(above)),
+                "descendant": btc(self._modified_fees(below)),
             },
             "depends": sorted(map(display_hash, self._parents[txid])),
             "spentby": sorted(map(display_hash, self._children[txid])),
             "bip125-replaceable": any(map(_signals_replacement, ancestors)),
             "unbroadcast": False,
         }
+
+    def _modified_fees(self, txids: Iterable[bytes]) -> int:
+        return sum(self._known[txid][1].fee + self._priorities.get(txid, 0) for txid in txids)
 
 
 def family(view: ChainView, txid: bytes) -> list[TxRecord]:

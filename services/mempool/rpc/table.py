@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.mempool.rpc import (
     block_stats,
+    block_template,
     blockchain,
     chain_state,
     control,
@@ -20,6 +21,7 @@ from services.mempool.rpc import (
 
 _CATEGORIES = (
     block_stats,
+    block_template,
     blockchain,
     chain_state,
     control,

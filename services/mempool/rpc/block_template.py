@@ -1,0 +1,198 @@
+"""RPC `getblocktemplate` (BIP22, BIP23, BIP145; rpc/mining.cpp): work for miners that speak JSON-RPC."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from services.mempool.rpc.errors import RpcCode, RpcError
+from services.mempool.rpc.methods import Arg, Kind, Method
+from services.mempool.rpc.node import REQUEST_TIMEOUT, Node
+from services.mempool.rpc.pool_graph import PoolGraph
+from services.mempool.rpc.values import BLOCK_DECODE_FAILED, Json, block
+from services.mempool.rpc.waiting import LONGEST, wait_for
+from services.mempool.template import BLOCK_VERSION, Candidate, choose
+from shared.bus.events import BlockMined, BlockVerdict
+from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.view import Tip
+from shared.consensus.block_check import commitment_script
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
+from shared.consensus.pow import bits_to_target, next_bits
+from shared.consensus.subsidy import block_subsidy
+from shared.errors import RequestFailed
+from shared.primitives.block import BlockHeader
+from shared.primitives.hexes import display_hash
+from shared.primitives.merkle import merkle_root
+from shared.reasons import Reason
+
+_MAX_BLOCK_SIZE = 4_000_000
+_REFRESH_SECONDS = 60
+"""After which a long poll ends if there are new transactions, though the tip is the same."""
+
+
+class HeadersBelow:
+    """The best chain as the difficulty rules look back on it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def header_at(self, height: int) -> BlockHeader:
+        """Return the header at a height of the best chain."""
+        block_hash = self._node.view.block_hash(height)
+        if block_hash is None:
+            raise RpcError(RpcCode.INTERNAL_ERROR, f"no block at height {height}")
+        return self._node.block_entry(block_hash).header
+
+
+def getblocktemplate(node: Node, request: dict[str, Any]) -> Json:
+    """Return a template for the next block, or in proposal mode what is wrong with a block."""
+    mode = request.get("mode", "template")
+    if mode is not None and not isinstance(mode, str):
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
+    if mode == "proposal":
+        return _propose(node, request.get("data"))
+    if mode not in ("template", None):
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
+    rules = request.get("rules")
+    names = [rule.lstrip("!") for rule in rules if isinstance(rule, str)] if isinstance(rules, list) else []
+    if node.params.signet_challenge and "signet" not in names:
+        message = 'getblocktemplate must be called with the signet rule set (call with {"rules": ["segwit", "signet"]})'
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    if "segwit" not in names:
+        message = 'getblocktemplate must be called with the segwit rule set (call with {"rules": ["segwit"]})'
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    if isinstance(request.get("longpollid"), str):
+        _wait(node, request["longpollid"])
+    return node.at_tip(lambda tip: _template(node, tip))
+
+
+def _wait(node: Node, known: str) -> None:
+    """Wait until the tip is another one than in a long poll id, or the pool has changed and is a minute older."""
+    begun = time.monotonic()
+
+    def is_news(tip: Tip) -> bool:
+        is_old = time.monotonic() - begun > _REFRESH_SECONDS
+        return not known.startswith(display_hash(tip.hash)) or (is_old and known != _long_poll_id(tip))
+
+    wait_for(node, is_news, LONGEST)
+
+
+def _long_poll_id(tip: Tip) -> str:
+    return f"{display_hash(tip.hash)}{tip.seq}"
+
+
+def candidates(node: Node, tip: Tip) -> list[Candidate]:
+    """Return the pool as `template.choose` takes it, parents before children."""
+    records = [record for record in reversed(node.view.pool_records()) if record.pool is not None]
+    graph = PoolGraph(records, tip.height)
+    deltas = node.view.prioritised()
+    return [
+        Candidate(
+            tx=record.tx,
+            fee=record.pool.fee,
+            modified_fee=record.pool.fee + deltas.get(record.tx.txid, 0),
+            vsize=record.pool.vsize,
+            sigop_cost=record.pool.sigop_cost,
+            ancestors=frozenset(graph.ancestors(record.tx.txid)),
+            descendants=frozenset(graph.descendants(record.tx.txid)),
+        )
+        for record in records
+        if record.pool is not None
+    ]
+
+
+def next_time(node: Node, entry: BlockEntry) -> tuple[int, int]:
+    """Return the earliest time of the block after `entry`, and the time that it should have now, in seconds."""
+    earliest = node.median_time_past(entry) + 1
+    if node.params.enforce_bip94 and (entry.height + 1) % node.params.retarget_interval == 0:
+        earliest = max(earliest, entry.header.time - MAX_TIMEWARP)
+    return earliest, max(earliest, node.now())
+
+
+def _template(node: Node, tip: Tip) -> Json:
+    entry = node.block_entry(tip.hash)
+    height = tip.height + 1
+    min_time, now = next_time(node, entry)
+    chosen = choose(candidates(node, tip))
+    positions = {candidate.tx.txid: number for number, candidate in enumerate(chosen, 1)}
+    transactions = [
+        {
+            "data": candidate.tx.serialize().hex(),
+            "txid": candidate.tx.txid_hex,
+            "hash": candidate.tx.wtxid_hex,
+            "depends": sorted(
+                {positions[txin.prevout.txid] for txin in candidate.tx.inputs if txin.prevout.txid in positions}
+            ),
+            "fee": candidate.fee,
+            "sigops": candidate.sigop_cost,
+            "weight": candidate.tx.weight,
+        }
+        for candidate in chosen
+    ]
+    witness_root, _ = merkle_root([bytes(32), *(candidate.tx.wtxid for candidate in chosen)])
+    bits = next_bits(HeadersBelow(node), height, now, node.params)
+    reward = block_subsidy(height, node.params) + sum(candidate.fee for candidate in chosen)
+    shown: dict[str, Json] = {
+        "capabilities": ["proposal"],
+        "version": BLOCK_VERSION,
+        "rules": ["csv", "!segwit", "taproot", *(["!signet"] if node.params.signet_challenge else [])],
+        "vbavailable": {},
+        "vbrequired": 0,
+        "previousblockhash": display_hash(tip.hash),
+        "transactions": transactions,
+        "coinbaseaux": {},
+        "coinbasevalue": reward,
+        "longpollid": _long_poll_id(tip),
+        "target": f"{bits_to_target(bits):064x}",
+        "mintime": min_time,
+        "mutable": ["time", "transactions", "prevblock"],
+        "noncerange": "00000000ffffffff",
+        "sigoplimit": MAX_BLOCK_SIGOPS_COST,
+        "sizelimit": _MAX_BLOCK_SIZE,
+        "weightlimit": MAX_BLOCK_WEIGHT,
+        "curtime": now,
+        "bits": f"{bits:08x}",
+        "height": height,
+    }
+    if node.params.signet_challenge:
+        shown["signet_challenge"] = node.params.signet_challenge.hex()
+    shown["default_witness_commitment"] = commitment_script(witness_root).hex()
+    return shown
+
+
+def _propose(node: Node, data: object) -> str | None:
+    if not isinstance(data, str):
+        raise RpcError(RpcCode.TYPE_ERROR, "Missing data String key for proposal")
+    proposed = block(data)
+    known = node.view.block_entry(proposed.hash)
+    if known is not None:
+        if known.failed:
+            return str(Reason.DUPLICATE_INVALID)
+        is_valid = known.status & BlockStatus.CONNECTED
+        return str(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
+    if proposed.header.prev_hash != node.view.tip().hash:
+        return str(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
+    verdict = check_proposal(node, data)
+    return None if verdict.accepted else verdict.reason or str(Reason.REJECTED)
+
+
+def check_proposal(node: Node, raw_hex: str) -> BlockVerdict:
+    """Ask the writer what it would say to a block on the tip, its proof of work apart (TestBlockValidity)."""
+    reply = node.broker.request(BlockMined(block=raw_hex, test_only=True), REQUEST_TIMEOUT)
+    if not isinstance(reply, BlockVerdict):
+        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
+    if reply.reason == BLOCK_DECODE_FAILED:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
+    return reply
+
+
+METHODS = (
+    Method(
+        "getblocktemplate",
+        "Mining",
+        "Returns what a miner needs for the next block (BIP22, BIP23, BIP145), or with mode `proposal` and a block as\n"
+        "`data` what is wrong with it: null for nothing.",
+        (Arg("template_request", Kind.OBJECT, 'Such as {"rules": ["segwit"]}'),),
+        getblocktemplate,
+    ),
+)
