@@ -31,6 +31,9 @@ _KEEP_SOLUTION = 60.0
 _CLAIM_LOST = 5.0
 """Seconds after which a solved template that is still offered is searched again: the claim must be lost."""
 
+_OFFER_HOLDS = 5.0
+"""Seconds for which an offer is worked on. The writer offers work twice a second for as long as it wants it."""
+
 _HASHES = metrics.counter("miner_hashes", "Headers hashed.")
 _BLOCKS = metrics.counter("miner_blocks", "Solutions published.")
 
@@ -52,10 +55,12 @@ class Grinder:
         self._job: Job | None = None
         self._solved = ""
         self._solved_at = 0.0
+        self._offered_at = 0.0
 
     def offer(self, job: Job) -> None:
         """Work on this from now on; one that is under way, or was just solved, changes nothing."""
         with self._newer:
+            self._offered_at = time.monotonic()
             if self._job is not None and self._job.template_id == job.template_id:
                 return
             if self._solved == job.template_id and time.monotonic() - self._solved_at < _CLAIM_LOST:
@@ -77,6 +82,18 @@ class Grinder:
                     self._newer.wait()
                     continue
             self._grind(job)
+            self._drop_unwanted(job)
+
+    def _drop_unwanted(self, job: Job) -> None:
+        """Forget a job that is offered no more: somebody else found the block, or nobody wants it any longer."""
+        with self._newer:
+            if self._job is job and not self._is_wanted():
+                log.info("the work is wanted no more", extra=with_fields(miner=self._name, height=job.height))
+                self._job = None
+                self._counter = (self._counter + 1) % (1 << 32)
+
+    def _is_wanted(self) -> bool:
+        return time.monotonic() - self._offered_at < _OFFER_HOLDS
 
     def _is_current(self, job: Job) -> bool:
         return self._job is job and not self._stop.is_set()
@@ -87,7 +104,7 @@ class Grinder:
         nonce = NONCES
         seconds = 0
         work: Work | None = None
-        while self._is_current(job):
+        while self._is_current(job) and self._is_wanted():
             elapsed = int(time.monotonic() - started)
             if work is None or nonce >= NONCES or elapsed != seconds:
                 if nonce >= NONCES:

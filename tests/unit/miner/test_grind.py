@@ -189,3 +189,34 @@ def test_a_slice_adapts_to_the_speed_of_the_kernel() -> None:
         rig.offer()
         until(lambda: len(counts) > 3)
     assert counts[3] < counts[0]
+
+
+def test_work_that_is_offered_no_more_is_dropped_and_taken_up_again_elsewhere(monkeypatch) -> None:
+    monkeypatch.setattr(grind, "_OFFER_HOLDS", 0.2)
+    searched: list[tuple[bytes, int]] = []
+
+    def kernel(header_76: bytes, target: int, nonce: int, count: int) -> None:
+        searched.append((header_76[36:68], nonce))
+        time.sleep(0.001)
+
+    with Rig(kernel) as rig:
+        rig.offer(id="hard")
+        until(lambda: bool(searched))
+        until(lambda: rig.grinder._job is None)
+        before = len(searched)
+        rig.offer(id="hard")
+        until(lambda: len(searched) > before)
+        assert searched[before][0] not in {merkle_root for merkle_root, _ in searched[:before]}
+        assert rig.claims == []
+
+
+def test_work_goes_on_while_it_is_offered(monkeypatch) -> None:
+    monkeypatch.setattr(grind, "_OFFER_HOLDS", 0.3)
+    with Rig(lambda *_: time.sleep(0.001)) as rig:
+        rig.offer(id="hard")
+        job = rig.grinder._job
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            rig.offer(id="hard")
+            time.sleep(0.01)
+        assert rig.grinder._job is job
