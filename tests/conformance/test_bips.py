@@ -78,7 +78,10 @@ def root():
 
 
 def test_the_wallets_account_is_that_of_bip84(root):
-    zpub = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
+    zpub = (
+        "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3Ef"
+        "H1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
+    )
     account = account_key(Mnemonic("english").to_seed(ABOUT), MAINNET)
     xpub = account.neuter().serialize(MAINNET_PREFIX)
     assert base58.decode_check(xpub)[4:] == base58.decode_check(zpub)[4:]  # the version says only what it is used for

@@ -217,3 +217,23 @@ def test_opcodes_have_their_published_values():
     assert opcodes.NAMES[0x60] == "OP_16"
     assert len(opcodes.NAMES) == 113
     assert len(opcodes.DISABLED) == 15
+
+
+def _sigops_by_operation(script, accurate):
+    count, previous = 0, None
+    try:
+        for opcode, _, _ in iterate(script):
+            if opcode in (0xAC, 0xAD):
+                count += 1
+            elif opcode in (0xAE, 0xAF):
+                count += previous - 0x50 if accurate and previous in range(0x51, 0x61) else 20
+            previous = opcode
+    except DecodeError:
+        pass
+    return count
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 0x4B, 0x4C, 0x4D, 0x4E, 0x50, 0x51, 0x60, 0xAC, 0xAE, 0xAF])), st.booleans())
+def test_sigops_are_counted_operation_by_operation(opcodes, accurate):
+    script = bytes(opcodes)
+    assert count_sigops(script, accurate=accurate) == _sigops_by_operation(script, accurate)

@@ -1,12 +1,14 @@
 """BIP143's published example, and what the hash types cover."""
 
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.crypto.hashes import sha256d
 from shared.primitives.serialize import pack_u32
-from shared.primitives.transaction import Transaction, TxIn, TxOut
+from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.script.opcodes import OP_CHECKSIG, OP_CODESEPARATOR
 from shared.script.script import push_data
 from shared.script.sighash import SighashCache, find_and_delete
@@ -171,3 +173,36 @@ def test_a_shared_cache_gives_what_a_fresh_one_gives(tx, script, hash_type, data
 def test_find_and_delete_works_at_the_boundaries_of_operations(script, pattern, result, count):
     found = find_and_delete(bytes.fromhex(script), bytes.fromhex(pattern))
     assert found == (bytes.fromhex(result), count)
+
+
+def _many_inputs(count):
+    inputs = tuple(TxIn(OutPoint(number.to_bytes(32, "big"), 0), b"") for number in range(count))
+    return Transaction(2, inputs, (TxOut(1, b"\x51"),))
+
+
+def test_legacy_digests_of_many_inputs_write_each_input_out_once():
+    cache = SighashCache(_many_inputs(50), ())
+    with mock.patch.object(OutPoint, "serialize", autospec=True, side_effect=OutPoint.serialize) as written:
+        assert len({cache.legacy(index, b"\xac", 1) for index in range(50)}) == 50
+    assert written.call_count <= 2 * 50
+
+
+@pytest.mark.parametrize("kind", ["legacy", "segwit v0"])
+def test_signatures_of_one_input_hash_the_transaction_once_for_all_types_that_mean_the_same(kind):
+    cache = SighashCache(_many_inputs(3), ())
+    parts = "_legacy_parts" if kind == "legacy" else "_segwit_v0_parts"
+
+    def digest(index, code, hash_type):
+        if kind == "legacy":
+            return cache.legacy(index, code, hash_type)
+        return cache.segwit_v0(index, code, 1, hash_type)
+
+    with mock.patch.object(SighashCache, parts, autospec=True, side_effect=getattr(SighashCache, parts)) as hashed:
+        digests = [digest(0, b"\xac", hash_type) for hash_type in (1, 1, 0, 4, 0x7F)]
+        assert len(set(digests)) == 4, "the hash type itself is hashed too"
+        assert hashed.call_count == 1
+        assert digest(0, b"\xad", 1) != digests[0]
+        assert digest(0, b"\xac", 2) != digests[0]
+        assert digest(1, b"\xac", 1) != digests[0]
+        assert digest(0, b"\xac", 1) == digests[0]
+        assert hashed.call_count == 5
