@@ -13,20 +13,13 @@ from shared.consensus.pow import next_bits
 from shared.script.interpreter import verify_input
 
 
-class NoCoins:
-    """Where the overlay begins: nothing was committed before."""
-
-    def coins(self, outpoints):
-        return [None for _ in outpoints]
-
-
 class MemoryChain:
-    """A chain without forks. It is a HeaderSource, and the verifier of its own scripts."""
+    """A chain without forks. It is a HeaderSource, a CoinSource, and the verifier of its own scripts."""
 
     def __init__(self, params):
         self.params = params
         self.headers = [params.genesis.header]
-        self.overlay = Overlay(NoCoins())
+        self.unspent = {}
         self.inputs_verified = 0
 
     @property
@@ -35,6 +28,9 @@ class MemoryChain:
 
     def header_at(self, height):
         return self.headers[height]
+
+    def coins(self, outpoints):
+        return [self.unspent.get(outpoint) for outpoint in outpoints]
 
     def mtp_at(self, height):
         return median_time_past([header.time for header in self.headers[max(0, height - 10) : height + 1]])
@@ -64,14 +60,15 @@ class MemoryChain:
     def accept(self, block, *, now=None):
         """Add the block to the chain; ValidationError if it breaks a rule."""
         self.check(block, now=now)
-        mtp = self.mtp_at(self.height)
+        overlay = Overlay(self)
         connect_block(
-            self.overlay,
+            overlay,
             block,
             self.height + 1,
             self.params,
-            median_time_past=mtp,
+            median_time_past=self.mtp_at(self.height),
             mtp_at=self.mtp_at,
             verifier=self,
         )
+        self.unspent.update(overlay.coin_changes())
         self.headers.append(block.header)

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from shared.consensus.block_check import BlockContext, check_block, check_block_context
-from shared.consensus.pow import block_work
+from shared.consensus.pow import bits_to_target, block_work
 from shared.consensus.subsidy import block_subsidy
+from shared.crypto.hashes import hash160
 from shared.errors import ScriptError, ValidationError
 from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.primitives.block import Block, BlockHeader
@@ -18,6 +19,7 @@ from shared.reasons import Reason
 from shared.script.flags import Flags, block_flags
 from shared.script.interpreter import verify_input
 from shared.script.script import push_number
+from shared.script.standard import p2sh_script
 from tests.conformance.memory_chain import MemoryChain
 
 ALTERNATIVE_PAYEE = bytes.fromhex("76a914eadbac7f36c37e39361168b7aaee3cb24a25312d88ac")
@@ -144,6 +146,7 @@ def test_cores_regtest_chain_is_valid_with_all_its_scripts(core_file):
     for line in core_file("blocks.txt").read_text().split():
         chain.accept(Block.parse(bytes.fromhex(line)))
     assert chain.height == 206
+    assert chain.inputs_verified > 0
 
 
 # The first blocks of mainnet: version, time, bits, nonce, public key and extra nonce of the coinbase.
@@ -194,17 +197,16 @@ SMALL = dataclasses.replace(
 )
 
 
-def following(chain, seconds, bits=None):
-    """Return the next block at a time, with the bits that are due unless others are given."""
+def following(chain, seconds, bits=None, coinbase=None, txs=()):
+    """Return the next block at a time, with the bits that are due and a coinbase of its own unless others are given."""
     height = chain.height + 1
-    script_sig = push_number(height) + b"\x00"
     reward = TxOut(block_subsidy(height, chain.params), b"\x51")
-    coinbase = Transaction(2, (TxIn(NULL_OUTPOINT, script_sig),), (reward,))
-    root, _ = merkle_root([coinbase.txid])
+    coinbase = coinbase or Transaction(2, (TxIn(NULL_OUTPOINT, push_number(height) + b"\x00"),), (reward,))
+    root, _ = merkle_root([tx.txid for tx in (coinbase, *txs)])
     header = BlockHeader(4, chain.headers[-1].hash, root, seconds, bits or chain.next_bits(seconds), 0)
-    while int.from_bytes(header.hash, "little") > (1 << 8 * ((header.bits >> 24) - 3)) * (header.bits & 0xFFFFFF):
+    while int.from_bytes(header.hash, "little") > bits_to_target(header.bits):
         header = dataclasses.replace(header, nonce=header.nonce + 1)
-    return Block(header, (coinbase,))
+    return Block(header, (coinbase, *txs))
 
 
 def grown(params, height, spacing):
@@ -252,3 +254,35 @@ def test_times_are_bounded_by_the_median_and_the_clock():
     chain.check(following(chain, now + 7_200), now=now)
     refused(chain, following(chain, chain.mtp_at(chain.height)), Reason.TIME_TOO_OLD)
     chain.check(following(chain, chain.mtp_at(chain.height) + 1))
+
+
+def without(chain, **changes):
+    """Return a chain of the same headers and coins with other parameters."""
+    other = MemoryChain(dataclasses.replace(chain.params, **changes))
+    other.headers, other.unspent = chain.headers, chain.unspent
+    return other
+
+
+def test_a_repeated_coinbase_is_refused_but_in_the_blocks_that_are_excused():
+    chain = grown(dataclasses.replace(SMALL, bip34_height=1_000), 3, 10)
+    first = following(chain, chain.headers[-1].time + 10)
+    chain.accept(first)
+    again = following(chain, chain.headers[-1].time + 10, coinbase=first.transactions[0])
+    with pytest.raises(ValidationError, match="bad-txns-BIP30"):
+        chain.accept(again)
+    excused = without(chain, bip30_exceptions=frozenset({again.hash}))
+    excused.accept(again)
+    coin = excused.unspent[OutPoint(first.transactions[0].txid, 0)]
+    assert coin.height == 5, "the newer one takes the place of the older"
+
+
+def test_a_script_rule_is_broken_only_in_the_blocks_that_are_excused():
+    chain = grown(dataclasses.replace(SMALL, coinbase_maturity=1), 3, 10)
+    p2sh = p2sh_script(hash160(b"\x00"))  # what is revealed fails, as only BIP16 minds
+    reward = Transaction(2, (TxIn(NULL_OUTPOINT, push_number(4) + b"\x00"),), (TxOut(1_000, p2sh),))
+    chain.accept(following(chain, chain.headers[-1].time + 10, coinbase=reward))
+    spend = Transaction(2, (TxIn(OutPoint(reward.txid, 0), b"\x01\x00"),), (TxOut(1_000, b"\x51"),))
+    block = following(chain, chain.headers[-1].time + 10, txs=[spend])
+    with pytest.raises(ScriptError):
+        chain.accept(block)
+    without(chain, script_flag_exceptions=((block.hash, Flags.NONE),)).accept(block)
