@@ -27,6 +27,7 @@ class KernelChain:
 
     def accepts(self, block: Block) -> bool:
         """Whether a block passes the checks that need no coins; `hashes` says if it was connected."""
+        self._messages.clear()
         try:
             self._manager.process_block(pbk.Block(block.serialize()))
         except (pbk.ProcessBlockException, RuntimeError):
