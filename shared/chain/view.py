@@ -29,6 +29,8 @@ __all__ = ["ChainView", "HistoryItem", "PoolStats", "ScriptStats", "Tip", "TxRec
 T = TypeVar("T")
 
 _CONSISTENT_TRIES = 20
+_SLICE = 1000
+"""Fields that one step of a scan asks for."""
 
 
 def script_hash(script_pubkey: bytes) -> bytes:
@@ -135,6 +137,11 @@ class ChainView:
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
         """Return the confirmed, unspent coin at each outpoint."""
         return self._many(self._keys.coins, [outpoint.serialize() for outpoint in outpoints], codec.decode_coin)
+
+    def all_coins(self) -> dict[bytes, bytes]:
+        """Return every coin as stored, by its outpoint: read in slices, so only right if the tip stays the same."""
+        with store_errors():
+            return dict(self._redis.hscan_iter(self._keys.coins, count=_SLICE))
 
     def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
         """Return the confirmed input that spends each outpoint."""

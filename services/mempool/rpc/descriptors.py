@@ -19,6 +19,7 @@ from embit.descriptor.miniscript import Miniscript
 
 from services.mempool.rpc.descriptor import checksum
 from services.mempool.rpc.errors import RpcCode, RpcError
+from services.mempool.rpc.values import integer
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.crypto.hashes import hash160
 from shared.errors import DecodeError
@@ -28,6 +29,9 @@ from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpk
 MAX_LENGTH = 20_000
 """Characters: longer than any descriptor of standard size."""
 _MAX_DEPTH = 100
+_MAX_RANGE = 1_000_000
+_SCAN_RANGE = 1_000
+"""Last index of a ranged descriptor without a range."""
 _BARE = ("pk(", "multi(", "sortedmulti(")
 # What embit raises for text that is no descriptor: it checks by assertions, conversions and look-ups too.
 _EMBIT_ERRORS = (EmbitError, ValueError, AssertionError, IndexError, KeyError, TypeError, AttributeError, RuntimeError)
@@ -42,6 +46,7 @@ class Descriptor:
     is_solvable: bool
     has_private_keys: bool
     _scripts: Callable[[int], list[bytes]]
+    _inner: Callable[[int], list[bytes]] = lambda _: []
 
     def scripts(self, index: int = 0) -> list[bytes]:
         """Return the scriptPubKeys at an index (one, but for `combo`); INVALID_ADDRESS_OR_KEY if it has none."""
@@ -50,6 +55,10 @@ class Descriptor:
         except _EMBIT_ERRORS as error:
             message = f"Cannot derive script without private keys ({error})"
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message) from None
+
+    def inner_scripts(self, index: int = 0) -> list[bytes]:
+        """Return the redeem and witness scripts at an index."""
+        return self._inner(index)
 
 
 def parse(text: str, prefix: AddressPrefix, *, needs_checksum: bool = False) -> Descriptor:
@@ -83,6 +92,42 @@ def single_script(text: str, prefix: AddressPrefix) -> bytes:
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     scripts = found.scripts()
     return scripts[0] if len(scripts) == 1 else scripts[min(2, len(scripts) - 1)]  # combo: P2WPKH where there is one
+
+
+def scan_objects(items: Sequence[Any]) -> list[tuple[str, int, int]]:
+    """Return text, first and last index of descriptors in an array of texts and objects with `desc` and `range`."""
+    found = []
+    for item in items:
+        if isinstance(item, str):
+            found.append((item, 0, _SCAN_RANGE))
+            continue
+        if not isinstance(item, dict):
+            message = "Scan object needs to be either a string or an object"
+            raise RpcError(RpcCode.INVALID_PARAMETER, message)
+        if not isinstance(item.get("desc"), str):
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Descriptor needs to be provided in scan object")
+        limits = descriptor_range(item["range"]) if item.get("range") is not None else (0, _SCAN_RANGE)
+        found.append((item["desc"], *limits))
+    return found
+
+
+def descriptor_range(value: object) -> tuple[int, int]:
+    """Return first and last index of a range: a number, or two in an array (ParseDescriptorRange)."""
+    if isinstance(value, list):
+        if len(value) != 2:
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Range must be specified as end or as [begin,end]")
+        first, last = (integer(end, -(1 << 63), (1 << 63) - 1) for end in value)
+    else:
+        first, last = 0, integer(value, -(1 << 63), (1 << 63) - 1)
+    if first > last:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Range specified as [begin,end] must not have begin after end")
+    if first < 0:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Range should be greater or equal than 0")
+    if last >> 31:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "End of range is too high")
+    if last >= first + _MAX_RANGE:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Range is too large")
+    return first, last
 
 
 def _invalid(message: str) -> RpcError:
@@ -150,7 +195,12 @@ def _parse_with_embit(body: str, prefix: AddressPrefix) -> Descriptor:
         is_solvable=True,
         has_private_keys=any(key.is_private for key in parsed.keys),
         _scripts=lambda index: [bytes(parsed.derive(index).script_pubkey().data)],
+        _inner=lambda index: _inner_scripts(parsed.derive(index)),
     )
+
+
+def _inner_scripts(derived: Any) -> list[bytes]:
+    return [bytes(script.data) for script in (derived.redeem_script(), derived.witness_script()) if script is not None]
 
 
 def _whole(read: Callable[[BytesIO], Any], text: str) -> Any:

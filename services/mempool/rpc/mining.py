@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from services.mempool import template
+from services.mempool.rpc.block_json import difficulty, target_hex
 from services.mempool.rpc.block_template import HeadersBelow, check_proposal, next_time
 from services.mempool.rpc.descriptors import single_script
 from services.mempool.rpc.errors import RpcCode, RpcError
@@ -16,8 +17,10 @@ from services.mempool.rpc.values import (
     Json,
     block,
     block_or_tx_hash,
+    btc,
     expect,
     integer,
+    real,
     transaction,
 )
 from shared.bus.events import BlockMined, BlockVerdict, ControlAction, MineRequested, MineResult
@@ -36,6 +39,7 @@ from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 _CATEGORY = "Mining"
+_RATE_WINDOW = 120
 _OWN_TRIES = 1_000_000
 """Nonces that `generateblock` tries by itself for a block that is not submitted."""
 
@@ -179,6 +183,62 @@ def prioritisetransaction(node: Node, txid_hex: str, dummy: object, fee_delta: o
     return True
 
 
+def getmininginfo(node: Node) -> Json:
+    """Return how hard mining is, and what waits to be mined."""
+    return node.at_tip(lambda tip: _mining_info(node, tip))
+
+
+def _mining_info(node: Node, tip: Tip) -> Json:
+    entry = node.block_entry(tip.hash)
+    bits = next_bits(HeadersBelow(node), tip.height + 1, next_time(node, entry)[1], node.params)
+    shown: dict[str, Json] = {
+        "blocks": tip.height,
+        "bits": f"{entry.header.bits:08x}",
+        "difficulty": real(difficulty(entry.header.bits)),
+        "target": target_hex(entry.header.bits),
+        "networkhashps": real(hash_rate(node, tip.height, _RATE_WINDOW)),
+        "pooledtx": node.view.pool_stats().count,
+        "blockmintxfee": btc(template.BLOCK_MIN_FEERATE),
+        "chain": node.params.name,
+    }
+    if node.params.signet_challenge:
+        shown["signet_challenge"] = node.params.signet_challenge.hex()
+    shown["next"] = {
+        "height": tip.height + 1,
+        "bits": f"{bits:08x}",
+        "difficulty": real(difficulty(bits)),
+        "target": target_hex(bits),
+    }
+    shown["warnings"] = []
+    return shown
+
+
+def getnetworkhashps(node: Node, count: object, height: object) -> Json:
+    """Return the hashes per second that the last blocks up to a height took, estimated from their work."""
+    blocks = _RATE_WINDOW if count is None else integer(count)
+    at = -1 if height is None else integer(height)
+    if blocks < -1 or blocks == 0:
+        message = "Invalid nblocks. Must be a positive number or -1."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    tip = node.view.tip()
+    if not -1 <= at <= tip.height:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Block does not exist at specified height")
+    return real(hash_rate(node, tip.height if at < 0 else at, blocks))
+
+
+def hash_rate(node: Node, height: int, blocks: int) -> float:
+    """Return hashes per second over `blocks` blocks up to a height; -1 for those of this difficulty period."""
+    if height == 0:
+        return 0.0
+    if blocks == -1:
+        blocks = height % node.params.retarget_interval + 1
+    hashes = node.view.block_hashes(max(0, height - blocks), min(blocks, height) + 1)
+    entries = [entry for entry in node.view.block_entries(hashes) if entry is not None]
+    times = [entry.header.time for entry in entries]
+    seconds = max(times) - min(times)
+    return (entries[-1].chain_work - entries[0].chain_work) / seconds if seconds else 0.0
+
+
 def submitblock(node: Node, raw_hex: str, dummy: str | None) -> str | None:
     """Submit a block: None if it is valid and the new tip, else the word of BIP22 for what is wrong."""
     submitted = _with_reserved_value(node, block(raw_hex))
@@ -234,6 +294,17 @@ METHODS = (
             _MAX_TRIES,
         ),
         generatetodescriptor,
+    ),
+    Method("getmininginfo", _CATEGORY, "Returns how hard mining is, and what waits.", (), getmininginfo),
+    Method(
+        "getnetworkhashps",
+        _CATEGORY,
+        "Returns the estimated hashes per second of the last blocks.",
+        (
+            Arg("nblocks", Kind.NUMBER, "How many blocks; -1 for those since the last change of difficulty", "120"),
+            Arg("height", Kind.NUMBER, "The last block's height; -1 for the tip", "-1"),
+        ),
+        getnetworkhashps,
     ),
     Method(
         "prioritisetransaction",

@@ -47,8 +47,13 @@ def getpeerinfo(node: Node) -> list[Json]:
     return []
 
 
+def ping(node: Node) -> None:
+    """Ask no peer, for there are none."""
+
+
 METHODS = (
     Method("getconnectioncount", _CATEGORY, "Returns the number of peers: always 0.", (), getconnectioncount),
     Method("getnetworkinfo", _CATEGORY, "Returns versions and relay fees.", (), getnetworkinfo),
     Method("getpeerinfo", _CATEGORY, "Returns the peers: there are none.", (), getpeerinfo),
+    Method("ping", _CATEGORY, "Pings the peers: there are none.", (), ping),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.mempool.policy import fee_for
@@ -107,9 +108,7 @@ def sendrawtransaction(node: Node, raw_hex: str, max_feerate: object, max_burn: 
     """Submit a transaction: its txid, or the code and reason with which bitcoind refuses it."""
     burn_limit = amount(max_burn) if max_burn is not None else 0
     tx = transaction(raw_hex, _DECODE_FAILED)
-    if any(output.value > burn_limit and _is_burned(output.script_pubkey) for output in tx.outputs):
-        message = "Unspendable output exceeds maximum configured by user (maxburnamount)"
-        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    _check_burn(tx, burn_limit)
     limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
     return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
 
@@ -153,6 +152,56 @@ def testmempoolaccept(node: Node, raw_hexes: list[object], max_feerate: object) 
     return results
 
 
+def submitpackage(node: Node, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
+    """Submit a child with its parents, and return what became of each."""
+    if not 1 <= len(raw_hexes) <= _MAX_PACKAGE:
+        message = f"Array must contain between 1 and {_MAX_PACKAGE} transactions."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    burn_limit = amount(max_burn) if max_burn is not None else 0
+    txs = []
+    for raw_hex in raw_hexes:
+        expect(raw_hex, str)
+        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
+        txs.append(transaction(str(raw_hex), message))
+        _check_burn(txs[-1], burn_limit)
+    if len(txs) > 1 and not _is_child_with_parents(txs):
+        message = "package topology disallowed. not child-with-parents or parents depend on each other."
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
+    reply = node.broker.request(submission, REQUEST_TIMEOUT)
+    results = {
+        tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, _verdicts(reply, len(txs)), strict=True)
+    }
+    error = reply.package_error if isinstance(reply, TxVerdicts) else ""
+    return {"package_msg": error or "success", "tx-results": results, "replaced-transactions": []}
+
+
+def _is_child_with_parents(txs: Sequence[Transaction]) -> bool:
+    """Whether the last one spends from all the others, which do not spend from each other (IsChildWithParentsTree)."""
+    *parents, child = txs
+    parent_txids = {parent.txid for parent in parents}
+    spent = {txin.prevout.txid for txin in child.inputs}
+    return parent_txids <= spent and not any(
+        txin.prevout.txid in parent_txids for parent in parents for txin in parent.inputs
+    )
+
+
+def _package_result(tx: Transaction, verdict: TxVerdict) -> Json:
+    result: dict[str, Json] = {"txid": tx.txid_hex}
+    if verdict.other_wtxid:
+        return result | {"other-wtxid": verdict.other_wtxid}
+    if not verdict.accepted:
+        return result | {"error": _with_detail(verdict)}
+    if verdict.fee is None or verdict.vsize is None:
+        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
+    fees: dict[str, Json] = {"base": btc(verdict.fee)}
+    if verdict.effective_feerate is not None:
+        fees["effective-feerate"] = btc(verdict.effective_feerate)
+        fees["effective-includes"] = list(verdict.effective_includes)
+    return result | {"vsize": verdict.vsize, "fees": fees}
+
+
 def _test_result(verdict: TxVerdict, max_feerate: int) -> dict[str, Json]:
     if not verdict.accepted:
         if verdict.reason in _MISSING:
@@ -180,6 +229,12 @@ def _with_detail(verdict: TxVerdict) -> str:
     return f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason
 
 
+def _check_burn(tx: Transaction, limit: int) -> None:
+    if any(output.value > limit and _is_burned(output.script_pubkey) for output in tx.outputs):
+        message = "Unspendable output exceeds maximum configured by user (maxburnamount)"
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+
+
 def _is_burned(script: bytes) -> bool:
     """Whether an output can never be spent: marked so, too long, or not a script at all (HasValidOps)."""
     if is_unspendable(script):
@@ -192,6 +247,7 @@ def _is_burned(script: bytes) -> bool:
 
 _RAW = Arg("hexstring", Kind.STRING, "The raw transaction in hex")
 _MAX_FEERATE = Arg("maxfeerate", Kind.AMOUNT, "Refuse a feerate above this, in BTC/kvB; 0 for any", "0.10")
+_MAX_BURN = Arg("maxburnamount", Kind.AMOUNT, "Refuse unspendable outputs of more than this, in BTC", "0.00")
 
 METHODS = (
     Method(
@@ -221,13 +277,24 @@ METHODS = (
         getrawtransaction,
     ),
     Method(
+        "submitpackage",
+        _CATEGORY,
+        "Submits a child and its parents, which may pay for each other, and returns what became of each.",
+        (
+            Arg("package", Kind.ARRAY, "1 to 25 raw transactions in hex, parents before the child"),
+            _MAX_FEERATE,
+            _MAX_BURN,
+        ),
+        submitpackage,
+    ),
+    Method(
         "sendrawtransaction",
         _CATEGORY,
         "Submits a raw transaction and returns its txid.",
         (
             _RAW,
             _MAX_FEERATE,
-            Arg("maxburnamount", Kind.AMOUNT, "Refuse unspendable outputs of more than this, in BTC", "0.00"),
+            _MAX_BURN,
         ),
         sendrawtransaction,
         is_submission=True,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from services.mempool.rpc import descriptors
+from services.mempool.rpc.descriptor import checksum
+from services.mempool.rpc.descriptors import descriptor_range
+from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import Node
 from services.mempool.rpc.values import Json
@@ -43,7 +47,59 @@ def validateaddress(node: Node, address: str) -> Json:
     return shown
 
 
+def getdescriptorinfo(node: Node, text: str) -> Json:
+    """Return the public form of a descriptor with its checksum, and what kind it is."""
+    found = descriptors.parse(text, node.params.address)
+    body = text.partition("#")[0]
+    return {
+        "descriptor": f"{found.canonical}#{checksum(found.canonical)}",
+        "checksum": checksum(body),
+        "isrange": found.is_ranged,
+        "issolvable": found.is_solvable,
+        "hasprivatekeys": found.has_private_keys,
+    }
+
+
+def deriveaddresses(node: Node, text: str, index_range: object) -> list[str]:
+    """Return the addresses of a descriptor, of a ranged one those at a range of indexes."""
+    found = descriptors.parse(text, node.params.address, needs_checksum=True)
+    if not found.is_ranged and index_range is not None:
+        message = "Range should not be specified for an un-ranged descriptor"
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    if found.is_ranged and index_range is None:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Range must be specified for a ranged descriptor")
+    first, last = descriptor_range(index_range) if index_range is not None else (0, 0)
+    addresses = []
+    for index in range(first, last + 1):
+        scripts = found.scripts(index)
+        for script in scripts:
+            address = encode_address(script, node.params.address)
+            if address is not None:
+                addresses.append(address)
+            elif len(scripts) == 1:  # of combo(), P2PK alone has none
+                message = "Descriptor does not have a corresponding address"
+                raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
+    return addresses
+
+
 METHODS = (
+    Method(
+        "deriveaddresses",
+        _CATEGORY,
+        "Returns the addresses of a descriptor.",
+        (
+            Arg("descriptor", Kind.STRING, "The descriptor, with checksum"),
+            Arg("range", Kind.ANY, "For a ranged descriptor: the last index, or [first, last]", ""),
+        ),
+        deriveaddresses,
+    ),
+    Method(
+        "getdescriptorinfo",
+        _CATEGORY,
+        "Analyses a descriptor, and computes its checksum.",
+        (Arg("descriptor", Kind.STRING, "The descriptor"),),
+        getdescriptorinfo,
+    ),
     Method(
         "validateaddress",
         _CATEGORY,

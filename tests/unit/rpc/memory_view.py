@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation
+from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation, encode_coin
 from shared.chain.view import ChainView, PoolStats, Tip, TxRecord
 from shared.consensus.pow import block_work
 from shared.errors import StoreUnavailable
@@ -101,6 +101,9 @@ class MemoryView(ChainView):
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
         return [self._coins.get(outpoint) for outpoint in outpoints]
 
+    def all_coins(self) -> dict[bytes, bytes]:
+        return {outpoint.serialize(): encode_coin(coin) for outpoint, coin in self._coins.items()}
+
     def pool_spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
         spends = {
             txin.prevout: Spend(txid, vin)
@@ -121,6 +124,9 @@ class MemoryView(ChainView):
             sum(entry.fee for entry in entries),
             sum(record.tx.size for record in records),
         )
+
+    def pool_entries(self) -> dict[bytes, PoolEntry]:
+        return {txid: record.pool for txid, record in self._pool.items() if record.pool is not None}
 
     def pool_txids(self, limit: int | None = None) -> list[bytes]:
         return list(reversed(self._pool))[:limit]

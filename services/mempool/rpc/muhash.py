@@ -1,0 +1,34 @@
+"""MuHash3072: a hash of a set, whatever its order (Core's crypto/muhash.cpp, `gettxoutsetinfo` with muhash). Pure.
+
+Each element becomes a number of 3,072 bits by SHA-256 and ChaCha20; the set's is their product modulo 2^3072 - 1103717.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+
+from shared.crypto.hashes import sha256
+
+PRIME = (1 << 3072) - 1_103_717
+_SIZE = 384
+
+
+def element(data: bytes) -> int:
+    """Return the number that stands for one element of the set."""
+    stream = Cipher(ChaCha20(sha256(data), bytes(16)), mode=None).encryptor()
+    return int.from_bytes(stream.update(bytes(_SIZE)), "little")
+
+
+def product(elements: Iterable[bytes], start: int = 1) -> int:
+    """Return `start` times the numbers of all elements, modulo the prime."""
+    for data in elements:
+        start = start * element(data) % PRIME
+    return start
+
+
+def finalize(number: int) -> bytes:
+    """Return the 32-byte hash of a set by its product, wire order."""
+    return sha256(number.to_bytes(_SIZE, "little"))
