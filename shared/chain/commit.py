@@ -170,17 +170,19 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
             totals["vsize"] += sign * record.entry.vsize
             totals["fees"] += sign * record.entry.fee
             totals["size"] += sign * record.tx.size
+    scripts_added: dict[bytes, list[Any]] = {}
+    for record in added:
+        for script_hash in record.script_hashes:
+            scripts_added.setdefault(script_hash, []).extend((record.entry.sequence, record.tx.txid))
+    scripts_removed: dict[bytes, list[bytes]] = {}
+    for record in removed:
+        for script_hash in record.script_hashes:
+            scripts_removed.setdefault(script_hash, []).append(record.tx.txid)
     return {
-        "pool_add": [
-            [
-                record.tx.txid,
-                record.tx.serialize(),
-                codec.encode_pool_entry(record.entry),
-                record.entry.sequence,
-                [script_hash.hex() for script_hash in record.script_hashes],
-            ]
-            for record in added
-        ],
+        "pool_txs": _flat((record.tx.txid, record.tx.serialize()) for record in added),
+        "pool_entries": _flat((record.tx.txid, codec.encode_pool_entry(record.entry)) for record in added),
+        "pool_order": _flat((record.entry.sequence, record.tx.txid) for record in added),
+        "pool_scripts": [[script_hash.hex(), members] for script_hash, members in scripts_added.items()],
         "pool_spends": _flat(
             (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
             for record in added
@@ -188,9 +190,7 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
         ),
         "pool_del": [record.tx.txid for record in removed],
         "pool_spends_del": [txin.prevout.serialize() for record in removed for txin in record.tx.inputs],
-        "pool_scripts_del": _flat(
-            (script_hash.hex(), record.tx.txid) for record in removed for script_hash in record.script_hashes
-        ),
+        "pool_scripts_del": [[script_hash.hex(), txids] for script_hash, txids in scripts_removed.items()],
         "pool_stats": _flat((name, change) for name, change in totals.items() if change),
     }
 

@@ -13,8 +13,11 @@
 --                        stats {name, change, …}}, …}
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
---   pool_scripts_del     {script hash, txid, …}
---   pool_add             {{txid, raw, entry, sequence, {script hash, …}}, …}
+--   pool_scripts_del     {{script hash, {txid, …}}, …}
+--   pool_txs             {txid, raw, …}
+--   pool_entries         {txid, entry, …}
+--   pool_order           {sequence, txid, …}
+--   pool_scripts         {{script hash, {sequence, txid, …}}, …}
 --   pool_spends          {outpoint, spend, …}
 --   pool_stats           {name, change, …}
 --   jobs, jobs_del       mining requests under way
@@ -78,9 +81,13 @@ for _, script in ipairs(delta.scripts or {}) do
   each_slice('ZREM', key .. ':history', script[5])
   each_slice('ZADD', key .. ':history', script[4])
   local stats, empty = script[6], false
-  for i = 1, #stats, 2 do
-    local count = call('HINCRBY', key .. ':stats', stats[i], stats[i + 1])
-    empty = empty or (stats[i] == 'tx_count' and count == 0)
+  if #stats > 2 and stats[1] == 'tx_count' and call('HSETNX', key .. ':stats', stats[1], stats[2]) == 1 then
+    call('HSET', key .. ':stats', unpack(stats, 3)) -- the script is new: nothing to add to
+  else
+    for i = 1, #stats, 2 do
+      local count = call('HINCRBY', key .. ':stats', stats[i], stats[i + 1])
+      empty = empty or (stats[i] == 'tx_count' and count == 0)
+    end
   end
   if empty then call('DEL', key .. ':stats') end
 end
@@ -97,18 +104,14 @@ each_slice('HDEL', prefix .. 'pool:txs', pool_del)
 each_slice('HDEL', prefix .. 'pool:entries', pool_del)
 each_slice('ZREM', prefix .. 'pool:order', pool_del)
 each_slice('HDEL', prefix .. 'pool:spends', delta.pool_spends_del or {})
-local pool_scripts_del = delta.pool_scripts_del or {}
-for i = 1, #pool_scripts_del, 2 do
-  call('ZREM', prefix .. 'pool:script:' .. pool_scripts_del[i], pool_scripts_del[i + 1])
+for _, script in ipairs(delta.pool_scripts_del or {}) do
+  each_slice('ZREM', prefix .. 'pool:script:' .. script[1], script[2])
 end
-for _, tx in ipairs(delta.pool_add or {}) do
-  local txid = tx[1]
-  call('HSET', prefix .. 'pool:txs', txid, tx[2])
-  call('HSET', prefix .. 'pool:entries', txid, tx[3])
-  call('ZADD', prefix .. 'pool:order', tx[4], txid)
-  for _, script in ipairs(tx[5]) do
-    call('ZADD', prefix .. 'pool:script:' .. script, tx[4], txid)
-  end
+each_slice('HSET', prefix .. 'pool:txs', delta.pool_txs or {})
+each_slice('HSET', prefix .. 'pool:entries', delta.pool_entries or {})
+each_slice('ZADD', prefix .. 'pool:order', delta.pool_order or {})
+for _, script in ipairs(delta.pool_scripts or {}) do
+  each_slice('ZADD', prefix .. 'pool:script:' .. script[1], script[2])
 end
 each_slice('HSET', prefix .. 'pool:spends', delta.pool_spends or {})
 local pool_stats = delta.pool_stats or {}
