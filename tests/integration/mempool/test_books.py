@@ -9,6 +9,8 @@ import redis as redis_py
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.mempool.control import control
+from shared.bus.events import ChainControl, ControlAction
 from shared.consensus.limits import COIN
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut
@@ -23,6 +25,7 @@ actions = st.one_of(
     st.tuples(st.just("pay"), st.integers(0, 2**32)),
     st.tuples(st.just("mine"), st.integers(0, 2**32)),
     st.tuples(st.just("fork"), st.integers(0, 2**32)),
+    st.tuples(st.just("refuse"), st.integers(0, 2**32)),
     st.tuples(st.just("restart"), st.just(0)),
 )
 
@@ -83,6 +86,17 @@ class Play:
             header = block.header
             assert self.chain.accept(block).accepted
 
+    def refuse(self, rng: random.Random) -> None:
+        """Invalidate a recent block; take it back at once, later, or never."""
+        index = self.chain.node.index
+        block = index.best_at(index.tip.height - rng.randint(0, 3))
+        assert block is not None
+        for action in (ControlAction.INVALIDATE, ControlAction.RECONSIDER)[: rng.randint(1, 2)]:
+            order = ChainControl(action=action, block=block.header.hash_hex)
+            assert control(self.chain.node, order).done
+        if rng.random() < 0.5:
+            self.mine(rng)
+
     def restart(self, rng: random.Random) -> None:
         self.chain.node = self.chain.new_writer()
 
@@ -112,7 +126,7 @@ def test_the_books_of_a_busy_chain_are_exact(redis: redis_py.Redis) -> None:
     play = Play(Chain(redis))
     rng = random.Random(2009)
     for _ in range(150):
-        action = rng.choices(["pay", "mine", "fork"], [8, 3, 1])[0]
+        action = rng.choices(["pay", "mine", "fork", "refuse"], [16, 8, 2, 1])[0]
         getattr(play, action)(rng)
     check_books(redis)
     tip = play.chain.node.index.tip
