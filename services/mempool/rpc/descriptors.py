@@ -29,7 +29,8 @@ from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpk
 MAX_LENGTH = 20_000
 """Characters: longer than any descriptor of standard size."""
 _MAX_DEPTH = 100
-_MAX_RANGE = 1_000_000
+_MAX_RANGE = 20_000
+"""Indexes that one call may derive (about a thousand a second); bitcoind's limit is a million."""
 _SCAN_RANGE = 1_000
 """Last index of a ranged descriptor without a range."""
 _BARE = ("pk(", "multi(", "sortedmulti(")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from services.mempool import template
+from services.mempool.choice import CHOICE_REFUSED
 from services.mempool.rpc.block_json import difficulty, target_hex
 from services.mempool.rpc.block_template import HeadersBelow, check_proposal, next_time
 from services.mempool.rpc.descriptors import single_script
@@ -101,12 +102,13 @@ def generateblock(node: Node, output: str, transactions: list[object], submit: b
     if submit is not False:
         result = mine(node, 1, script, tuple(raw.serialize().hex() for raw in raws))
         if result.error:
-            raise RpcError(RpcCode.VERIFY_ERROR, f"TestBlockValidity failed: {result.error}")
+            is_refusal = result.error.startswith(CHOICE_REFUSED)
+            raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
         return {"hash": result.hashes[0]}
     found = node.at_tip(lambda tip: _solved(node, tip, script, raws))
     verdict = check_proposal(node, found.serialize().hex())
     if not verdict.accepted:
-        raise RpcError(RpcCode.VERIFY_ERROR, f"TestBlockValidity failed: {verdict.reason}")
+        raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
     return {"hash": found.hash_hex, "hex": found.serialize().hex()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from shared.bus.events import (
@@ -12,6 +14,9 @@ from shared.bus.events import (
     ControlResult,
     MineRequested,
     MineResult,
+    TxSubmitted,
+    TxVerdict,
+    TxVerdicts,
 )
 from shared.primitives.block import Block
 from tests import builders
@@ -78,8 +83,10 @@ def test_a_block_of_just_these_transactions(rpc: Rpc, chain: Chain, broker: Fake
     assert made["hash"] == block.hash_hex
     assert block.transactions[1:] == (first,)
     assert block.transactions[0].outputs[0].value == 5_000_000_000
-    broker.answers[MineRequested] = lambda message: MineResult(hashes=(), error="bad-txns-nonfinal")
-    assert rpc.error("generateblock", f"raw({SCRIPT})", []) == (-25, "TestBlockValidity failed: bad-txns-nonfinal")
+    refusal = "TestBlockValidity failed: bad-txns-nonfinal"
+    for error, code in ((refusal, -25), ("no miner found the next block in time", -1)):
+        broker.answers[MineRequested] = lambda message, error=error: MineResult(hashes=(), error=error)
+        assert rpc.error("generateblock", f"raw({SCRIPT})", []) == (code, error)
 
 
 def test_blocks_for_a_descriptor(rpc: Rpc, broker: FakeBroker) -> None:
@@ -145,3 +152,44 @@ def test_relatives_in_the_pool(rpc: Rpc, chain: Chain) -> None:
 def test_what_is_refused(rpc: Rpc, method: str, params: tuple[object, ...], code: int, message: str) -> None:
     found = rpc.error(method, *params)
     assert (found[0], found[1][: len(message)]) == (code, message)
+
+
+def test_a_package_is_one_submission(rpc: Rpc, chain: Chain, broker: FakeBroker) -> None:
+    parent = builders.pay(builders.output_of(chain.payment, 0, BOB), BOB, 900_000_000)
+    child = builders.pay(builders.output_of(parent, 0, BOB), BOB, 800_000_000)
+    verdicts = (
+        TxVerdict(
+            txid=parent.txid_hex,
+            wtxid=parent.wtxid_hex,
+            accepted=True,
+            fee=1_000,
+            vsize=141,
+            effective_feerate=7_092,
+            effective_includes=(parent.wtxid_hex,),
+        ),
+        TxVerdict(txid=child.txid_hex, wtxid=child.wtxid_hex, accepted=False, reason="dust", detail="output 1"),
+    )
+    reply = TxVerdicts(verdicts=verdicts, package_error="transaction failed")
+    broker.answers[TxSubmitted] = lambda message: reply
+    raws = [tx.serialize().hex() for tx in (parent, child)]
+    assert rpc.call("submitpackage", raws) == {
+        "package_msg": "transaction failed",
+        "tx-results": {
+            parent.wtxid_hex: {
+                "txid": parent.txid_hex,
+                "vsize": 141,
+                "fees": {
+                    "base": Decimal("0.00001000"),
+                    "effective-feerate": Decimal("0.00007092"),
+                    "effective-includes": [parent.wtxid_hex],
+                },
+            },
+            child.wtxid_hex: {"txid": child.txid_hex, "error": "dust, output 1"},
+        },
+        "replaced-transactions": [],
+    }
+    assert broker.published[-1] == TxSubmitted(txs=tuple(raws), max_feerate=10_000_000, package=True)
+    topology = "package topology disallowed. not child-with-parents or parents depend on each other."
+    assert rpc.error("submitpackage", raws[::-1]) == (-25, topology)
+    assert rpc.error("submitpackage", []) == (-8, "Array must contain between 1 and 25 transactions.")
+    assert rpc.error("submitpackage", ["zz"])[0] == -22
