@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from services.mempool.control import BLOCK_NOT_FOUND, HEADER_DECODE_FAILED, control
+from services.mempool.handlers import subscriptions
+from services.mempool.mining import Mining
 from shared.bus.events import ChainControl, ControlAction, ControlResult
+from shared.bus.worker import Incoming
 from shared.chain.codec import BlockStatus
 from shared.consensus.limits import MAX_FUTURE_BLOCK_TIME
 from shared.primitives.block import Block, BlockHeader
@@ -14,6 +17,7 @@ from tests.builders import coinbase, key, make_block, p2wpkh, pay
 from tests.integration.mempool.books import check_books
 from tests.integration.mempool.conftest import Chain
 from tests.integration.mempool.test_reorganisations import branch
+from tests.unit.bus.fake_broker import FakeBroker
 
 ALICE, BOB = key("alice"), key("bob")
 DONE = ControlResult(done=True)
@@ -45,6 +49,19 @@ def status(chain: Chain, block: Block) -> BlockStatus:
     assert entry is not None
     assert entry == chain.node.index.get(block.hash), "memory and store agree"
     return entry.status
+
+
+def test_the_writer_carries_out_orders_that_come_over_the_bus(chain: Chain) -> None:
+    broker = FakeBroker()
+    handler = subscriptions(chain.node, Mining(chain.node, broker, 60), broker)[ChainControl]
+    (block,) = chain.mine()
+    orders = [
+        ChainControl(action=ControlAction.INVALIDATE, block=block.hash_hex),
+        ChainControl(action=ControlAction.INVALIDATE, block="ab" * 32),
+    ]
+    replies = handler([Incoming(message, str(number), None) for number, message in enumerate(orders)])
+    assert replies == [DONE, ControlResult(done=False, reason=BLOCK_NOT_FOUND)]
+    assert chain.view.tip().height == 0
 
 
 def test_an_invalidated_block_leaves_the_chain_in_one_commit_and_its_payments_return_to_the_pool(chain: Chain) -> None:
