@@ -63,17 +63,19 @@ def _known_in(graph: PoolGraph, txid: bytes) -> PoolGraph:
 def getmempoolancestors(node: Node, txid_hex: str, verbose: bool | None) -> Json:
     """Return the unconfirmed transactions that one depends on."""
     txid = block_or_tx_hash(txid_hex, "txid")
-    return node.view.consistent(lambda: _relatives(node, txid, PoolGraph.ancestors, bool(verbose)))
+    return _relatives(node, txid, PoolGraph.ancestors, bool(verbose))
 
 
 def getmempooldescendants(node: Node, txid_hex: str, verbose: bool | None) -> Json:
     """Return the unconfirmed transactions that depend on one."""
     txid = block_or_tx_hash(txid_hex, "txid")
-    return node.view.consistent(lambda: _relatives(node, txid, PoolGraph.descendants, bool(verbose)))
+    return _relatives(node, txid, PoolGraph.descendants, bool(verbose))
 
 
 def _relatives(node: Node, txid: bytes, related: Callable[[PoolGraph, bytes], set[bytes]], with_entries: bool) -> Json:
-    graph = _known_in(_whole_pool(node), txid)  # their entries tell of relatives beyond this one's own
+    # The entries of relatives tell of theirs in turn, so that for them the whole pool is read.
+    graph = _whole_pool(node) if with_entries else node.view.consistent(lambda: _family(node, txid))
+    _known_in(graph, txid)
     found = sorted(related(graph, txid) - {txid}, key=display_hash)
     if not with_entries:
         return list(map(display_hash, found))
