@@ -128,11 +128,13 @@ class Stack:
         self._write_state()
         for child in self._supervisor.children:
             self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
+        page = ""
         if self._password_file.exists():
+            page = "/creator"
             self._say(f"creator's password: {self._password_file}")
         found = plan.urls(self._options.host, self._ports)
         self._say(
-            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}/creator  "
+            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}{page}  "
             f"explorer {found['explorer']}  rpc {found['rpc']}"
         )
 

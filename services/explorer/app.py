@@ -41,7 +41,7 @@ def create_explorer_app(
     settings: Settings, params: ChainParams, view: ChainView, broker: Broker, feed: Feed, ready: ReadyChecks
 ) -> Flask:
     """Return the application; `feed` tells live pages that something happened."""
-    app = create_app("services.explorer", settings, ready, MAX_BODY)
+    app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.

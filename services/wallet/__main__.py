@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
-from services.wallet.bootstrap import Bootstrap
+from services.wallet.bootstrap import Bootstrap, first_blocks
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
 from services.wallet.ledger import Ledger
@@ -62,7 +62,8 @@ def main() -> int:
     ledger = Ledger(view, chain.coinbase_maturity)
     wallets = WalletService(chain, store, ledger, Keystore(chain, attempts), broker, settings.mine_timeout)
     payments = Payments(wallets, broker)
-    bootstrap = Bootstrap(wallets, view, settings.data_dir / chain.name, settings.creator_blocks, stop)
+    blocks = first_blocks(chain, settings.creator_blocks)
+    bootstrap = Bootstrap(wallets, view, settings.data_dir / chain.name, blocks, stop)
     ready = {
         "redis": lambda: view.tip().height >= 0,
         "broker": broker.is_connected,

@@ -20,7 +20,7 @@ def create_wallet_app(
     settings: Settings, wallets: WalletService, payments: Payments, sessions: Sessions, ready: ReadyChecks
 ) -> Flask:
     """Return the application; `ready` names what must answer before the service is ready."""
-    app = create_app("services.wallet", settings, ready, MAX_BODY)
+    app = create_app("services.wallet", settings, wallets.params.name, ready, MAX_BODY)
     web = Web(wallets, payments, sessions, f"{COOKIE}_{settings.wallet_port}")
     app.register_blueprint(create_api(web))
     app.register_blueprint(create_pages(web, settings.explorer_url))

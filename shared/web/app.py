@@ -37,17 +37,18 @@ _HEADERS = {
 }
 
 
-def create_app(import_name: str, settings: Settings, ready: ReadyChecks, max_body: int) -> Flask:
+def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> Flask:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
 
-    `ready` names what must answer before the service is ready; `max_body` is the largest request body in bytes.
+    `chain` is the name that pages show, `ready` names what must answer before the service is ready, `max_body` is the
+    largest request body in bytes.
     """
     app = Flask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
     loaders = [app.jinja_loader, FileSystemLoader(_HERE / "templates")]
     app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals["site"] = _site(settings)
+    app.jinja_env.globals["site"] = _site(settings, chain)
     formats.install(app)
     app.add_url_rule(
         "/shared/<path:filename>",
@@ -136,10 +137,10 @@ def handle_error(error: Exception) -> Response:
     return problem(500, "Internal error", "the service's log has the details")
 
 
-def _site(settings: Settings) -> dict[str, str]:
+def _site(settings: Settings, chain: str) -> dict[str, str]:
     """Return what the frame of every page shows and links to (templates/base.html)."""
     return {
-        "chain": Path(settings.chain).stem,
+        "chain": chain,
         "wallet_url": settings.wallet_url,
         "explorer_url": settings.explorer_url,
         "mine_url": f"{settings.rpc_url}/mine",

@@ -43,7 +43,7 @@ def create_rpc_app(
     stop: ExitFlag,
 ) -> Flask:
     """Return the application. RPC `stop` sets `stop`."""
-    app = create_app(__name__, settings, ready, protocol.MAX_BODY)
+    app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
     mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))
     node = Node(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)
     failures = FailureLimit()

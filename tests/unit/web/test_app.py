@@ -17,7 +17,7 @@ def app():
             raise StoreUnavailable("away")
         return True
 
-    app = create_app("tests.web", Settings(trusted_hosts="chain.example"), {"redis": check}, max_body=1_000)
+    app = create_app("tests.web", Settings(trusted_hosts="chain.example"), "regtest", {"redis": check}, max_body=1_000)
     app.state = state
     app.add_url_rule("/crash", "crash", view_func=lambda: 1 / 0)
     app.add_url_rule("/take", "take", view_func=lambda: request.get_data(), methods=["POST"])
