@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -77,6 +78,27 @@ def test_the_coins_add_up(proxy: bitcoin.rpc.Proxy) -> None:
     assert Decimal(str(info["total_amount"])) * COIN == sum(figures["subsidy"] for figures in stats)
     found = proxy.call("scantxoutset", "start", [f"wpkh({KEY})"])
     assert found["txouts"] == info["txouts"]
+
+
+def test_the_digest_of_all_coins_is_that_of_the_raw_blocks(proxy: bitcoin.rpc.Proxy) -> None:
+    """Computed here from nothing but raw blocks, with python-bitcoinlib's parser: Core's hash_serialized_3."""
+    coins: dict[bytes, bytes] = {}
+    for height in range(1, proxy.getblockcount() + 1):
+        for tx in proxy.getblock(proxy.getblockhash(height)).vtx:
+            for spent in () if tx.is_coinbase() else tx.vin:
+                del coins[spent.prevout.serialize()]
+            for vout, output in enumerate(tx.vout):
+                if not output.scriptPubKey.is_unspendable():
+                    outpoint = bitcoin.core.COutPoint(tx.GetTxid(), vout).serialize()
+                    code = (height << 1 | tx.is_coinbase()).to_bytes(4, "little")
+                    coins[outpoint] = outpoint + code + output.serialize()
+    # Core walks its database by txid, and by index within it.
+    ordered = sorted(coins, key=lambda outpoint: (outpoint[:32], int.from_bytes(outpoint[32:], "little")))
+    digest = hashlib.sha256(hashlib.sha256(b"".join(coins[outpoint] for outpoint in ordered)).digest()).digest()
+    info = proxy.call("gettxoutsetinfo", "hash_serialized_3")
+    assert info["hash_serialized_3"] == b2lx(digest)
+    assert info["txouts"] == len(coins)
+    assert info["bestblock"] == b2lx(proxy.getbestblockhash())
 
 
 def test_errors_are_bitcoinds(proxy: bitcoin.rpc.Proxy) -> None:
