@@ -135,7 +135,7 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
         _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
     )
     scripts = []
-    for script_hash, script in overlay.script_changes().items():
+    for script_hash, script in overlay.script_changes(coins).items():
         history_added: list[Any] = []
         history_removed = []
         for txid, score in script.history.items():

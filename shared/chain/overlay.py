@@ -6,7 +6,7 @@ as a whole or not at all. Nothing here knows a rule of validation: see `connect`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -144,14 +144,20 @@ class Overlay:
 
     def coin_changes(self) -> dict[OutPoint, Coin | None]:
         """Return what differs from committed state: a new coin, or None for one that is gone."""
-        return {outpoint: coin for outpoint, coin in self._coins.items() if coin != self._base.get(outpoint)}
+        committed = self._base.get
+        # Identity first: comparing coins field by field costs more than all else here.
+        return {
+            outpoint: coin
+            for outpoint, coin in self._coins.items()
+            if (before := committed(outpoint)) is not coin and (before is None or coin is None or before != coin)
+        }
 
-    def script_changes(self) -> dict[bytes, ScriptDelta]:
-        """Return the change of each script's index, by script hash."""
+    def script_changes(self, coin_changes: Mapping[OutPoint, Coin | None]) -> dict[bytes, ScriptDelta]:
+        """Return the change of each script's index, by script hash, that goes with these changes of coins."""
         for delta in self._scripts.values():
             delta.coins_added.clear()
             delta.coins_removed.clear()
-        for outpoint, coin in self.coin_changes().items():
+        for outpoint, coin in coin_changes.items():
             before = self._base.get(outpoint)
             if before is not None:
                 self._delta(before.output.script_pubkey).coins_removed.append(outpoint.serialize())
