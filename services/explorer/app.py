@@ -8,9 +8,12 @@ import logging
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from services.explorer.answers import blueprint
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.handlers import Feed
+from services.explorer.histories import Histories
+from services.explorer.packages import Packages
 from services.explorer.pages import Pages
 from services.explorer.reads import ChainReads
 from shared.bus.broker import Broker
@@ -44,10 +47,11 @@ def create_explorer_app(
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
+    tables = (esplora.routes(), Histories(reads, params.address).routes(), Packages(broker).routes())
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
     app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
-    app.register_blueprint(esplora.blueprint("api"), url_prefix=API_PREFIX.rstrip("/"))
-    app.register_blueprint(esplora.blueprint("root"))
+    app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
+    app.register_blueprint(blueprint("root", *tables))
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from services.explorer.errors import RequestError
 from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
 from shared.crypto.hashes import sha256
@@ -45,3 +47,24 @@ def read_address(text: str, prefix: AddressPrefix) -> bytes:
         raise RequestError(400, "Address on invalid network") from None
     except DecodeError as error:
         raise RequestError(400, f"Invalid Bitcoin address: {error}") from None
+
+
+def read_script(kind: str, name: str, prefix: AddressPrefix) -> bytes:
+    """Return the script hash of a name, which is an `address` or a `scripthash` by its kind."""
+    return read_address(name, prefix) if kind == "address" else read_script_hash(name)
+
+
+def read_count(text: str | None, default: int, most: int) -> int:
+    """Return how many items of a page were asked for: `default` unless it is a number, at most `most`."""
+    try:
+        return default if text is None else min(read_number(text), most)
+    except RequestError:
+        return default
+
+
+def read_texts(body: bytes) -> list[str]:
+    """Return the texts of a JSON array; 400 with what is wrong otherwise."""
+    try:
+        return msgspec.json.decode(body, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(400, f"Invalid JSON: {error}") from None

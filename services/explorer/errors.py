@@ -26,3 +26,8 @@ def block_not_found() -> RequestError:
 def transaction_not_found() -> RequestError:
     """Return the error for a transaction that is neither on the best chain nor in the pool."""
     return RequestError(404, "Transaction not found")
+
+
+def transaction_not_confirmed() -> RequestError:
+    """Return the error for a proof of a transaction that is in no block of the best chain."""
+    return RequestError(404, "Transaction not found or is unconfirmed")

@@ -5,21 +5,21 @@ Mounted under `/api` and, for clients that expect it there, under `/`. docs/http
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
-from flask import Blueprint, Response, request
+from flask import Response, request
 
 from services.explorer import serialize
-from services.explorer.arguments import read_address, read_hash, read_number, read_script_hash
+from services.explorer.answers import SCRIPT, Route, immutable, json, octets
+from services.explorer.arguments import read_hash, read_number, read_script
 from services.explorer.errors import RequestError
 from services.explorer.fees import fee_estimates, fee_histogram
-from services.explorer.reads import ChainReads, Outspend, TxInfo
+from services.explorer.infos import TxInfo
+from services.explorer.reads import ChainReads
 from services.explorer.submit import submit
 from shared.bus.broker import Broker
 from shared.crypto.address import AddressPrefix
 from shared.primitives.hexes import display_hash
+from shared.primitives.merkle import merkle_branch
+from shared.primitives.partial_merkle import encode_proof
 from shared.primitives.transaction import OutPoint
 from shared.web.app import text
 
@@ -28,7 +28,6 @@ TXS_PER_PAGE = 25
 POOL_TXS_PER_PAGE = 50
 RECENT_TXS = 10
 MAX_VOUT = 0xFFFFFFFF
-_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class Esplora:
@@ -119,16 +118,27 @@ class Esplora:
         record = self._reads.find_tx(read_hash(txid))
         return json(serialize.status_json(record.block if record else None))
 
+    def tx_merkle_proof(self, txid: str) -> Response:
+        """Return the siblings on a transaction's way to its block's merkle root, as electrum servers do."""
+        proof = self._reads.merkle_proof(read_hash(txid))
+        branch = [display_hash(node) for node in merkle_branch(proof.txids, proof.position)]
+        return json({"block_height": proof.block.height, "merkle": branch, "pos": proof.position})
+
+    def tx_merkle_block_proof(self, txid: str) -> Response:
+        """Return the merkle block that proves a transaction, in hex (BIP37, bitcoind's gettxoutproof)."""
+        proof = self._reads.merkle_proof(read_hash(txid))
+        return text(encode_proof(proof.block.header, proof.txids, {proof.txids[proof.position]}).hex())
+
     def tx_outspend(self, txid: str, vout: str) -> Response:
         """Return what spends an output."""
         index = read_number(vout)
         if index > MAX_VOUT:
             raise RequestError(400, "Invalid number")
-        return json(_outspend_json(self._reads.outspend(OutPoint(read_hash(txid), index))))
+        return json(serialize.found_outspend_json(self._reads.outspend(OutPoint(read_hash(txid), index))))
 
     def tx_outspends(self, txid: str) -> Response:
         """Return what spends each output of a transaction."""
-        return json([_outspend_json(found) for found in self._reads.outspends(read_hash(txid))])
+        return json([serialize.found_outspend_json(found) for found in self._reads.outspends(read_hash(txid))])
 
     def post_tx(self) -> Response:
         """Take a raw transaction in hex and return its txid once it is in the pool."""
@@ -144,7 +154,7 @@ class Esplora:
 
     def script(self, kind: str, name: str) -> Response:
         """Return the counters of an address or script hash."""
-        confirmed, unconfirmed = self._reads.script_stats(self._script(kind, name))
+        confirmed, unconfirmed = self._reads.script_stats(read_script(kind, name, self._prefix))
         stats = {"chain_stats": serialize.stats_json(confirmed), "mempool_stats": serialize.stats_json(unconfirmed)}
         return json({kind: name, **stats})
 
@@ -152,13 +162,9 @@ class Esplora:
         """Return the counters of an address."""
         return self.script("address", name)
 
-    def script_txs(self, kind: str, name: str) -> Response:
-        """Return up to 50 unconfirmed transactions, then the newest 25 confirmed ones."""
-        return self._txs(self._reads.script_txs(self._script(kind, name), POOL_TXS_PER_PAGE, TXS_PER_PAGE))
-
     def script_chain_txs(self, kind: str, name: str, last: str = "") -> Response:
         """Return 25 confirmed transactions, newest first, after the txid that the page before ended with."""
-        script = self._script(kind, name)
+        script = read_script(kind, name, self._prefix)
         try:
             after = read_hash(last)
         except RequestError:
@@ -167,15 +173,12 @@ class Esplora:
 
     def script_pool_txs(self, kind: str, name: str) -> Response:
         """Return up to 50 unconfirmed transactions, newest first."""
-        return self._txs(self._reads.script_txs(self._script(kind, name), POOL_TXS_PER_PAGE, 0))
+        return self._txs(self._reads.script_txs(read_script(kind, name, self._prefix), POOL_TXS_PER_PAGE, 0))
 
     def script_unspent(self, kind: str, name: str) -> Response:
         """Return the unspent outputs, less those that the pool spends."""
-        found = self._reads.unspent(self._script(kind, name))
+        found = self._reads.unspent(read_script(kind, name, self._prefix))
         return json([serialize.unspent_json(coin.outpoint, coin.output.value, block) for coin, block in found])
-
-    def _script(self, kind: str, name: str) -> bytes:
-        return read_address(name, self._prefix) if kind == "address" else read_script_hash(name)
 
     def _txs(self, infos: list[TxInfo]) -> Response:
         return json([serialize.tx_json(info, self._prefix) for info in infos])
@@ -204,62 +207,39 @@ class Esplora:
 
     # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def blueprint(self, name: str) -> Blueprint:
-        """Return all resources under their paths, for mounting."""
-        blueprint = Blueprint(name, __name__)
-        routes: dict[str, Callable[..., Response]] = {
-            "/blocks/tip/hash": self.tip_hash,
-            "/blocks/tip/height": self.tip_height,
-            "/blocks": self.blocks,
-            "/blocks/<start>": self.blocks,
-            "/block-height/<height>": self.block_at,
-            "/block/<block_hash>": self.block,
-            "/block/<block_hash>/header": self.block_header,
-            "/block/<block_hash>/raw": self.block_raw,
-            "/block/<block_hash>/status": self.block_status,
-            "/block/<block_hash>/txids": self.block_txids,
-            "/block/<block_hash>/txid/<index>": self.block_txid,
-            "/block/<block_hash>/txs": self.block_txs,
-            "/block/<block_hash>/txs/<start>": self.block_txs,
-            "/tx/<txid>": self.tx,
-            "/tx/<txid>/hex": self.tx_hex,
-            "/tx/<txid>/raw": self.tx_raw,
-            "/tx/<txid>/status": self.tx_status,
-            "/tx/<txid>/outspend/<vout>": self.tx_outspend,
-            "/tx/<txid>/outspends": self.tx_outspends,
-            "/broadcast": self.broadcast,
-            "/<any(address, scripthash):kind>/<name>": self.script,
-            "/<any(address, scripthash):kind>/<name>/txs": self.script_txs,
-            "/<any(address, scripthash):kind>/<name>/txs/chain": self.script_chain_txs,
-            "/<any(address, scripthash):kind>/<name>/txs/chain/<last>": self.script_chain_txs,
-            "/<any(address, scripthash):kind>/<name>/txs/mempool": self.script_pool_txs,
-            "/<any(address, scripthash):kind>/<name>/utxo": self.script_unspent,
-            "/mempool": self.pool,
-            "/mempool/txids": self.pool_txids,
-            "/mempool/recent": self.pool_recent,
-            "/fee-estimates": self.fee_estimates,
-        }
-        for path, view in routes.items():
-            blueprint.add_url_rule(path, view_func=view, methods=["GET"])
-        blueprint.add_url_rule("/tx", view_func=self.post_tx, methods=["POST"])
-        return blueprint
-
-
-def json(value: Any) -> Response:
-    """Return a value as JSON, its fields in the order given."""
-    return Response(msgspec.json.encode(value), content_type="application/json")
-
-
-def octets(data: bytes) -> Response:
-    """Return bytes as they are."""
-    return Response(data, content_type="application/octet-stream")
-
-
-def immutable(response: Response) -> Response:
-    """Let everyone keep a response for ever: what is named by its hash cannot change."""
-    response.headers["Cache-Control"] = _IMMUTABLE
-    return response
-
-
-def _outspend_json(found: Outspend | None) -> serialize.Json:
-    return serialize.outspend_json(None, None) if found is None else serialize.outspend_json(found.spend, found.block)
+    def routes(self) -> tuple[Route, ...]:
+        """Return every resource under its path."""
+        return (
+            Route("/blocks/tip/hash", self.tip_hash),
+            Route("/blocks/tip/height", self.tip_height),
+            Route("/blocks", self.blocks),
+            Route("/blocks/<start>", self.blocks),
+            Route("/block-height/<height>", self.block_at),
+            Route("/block/<block_hash>", self.block),
+            Route("/block/<block_hash>/header", self.block_header),
+            Route("/block/<block_hash>/raw", self.block_raw),
+            Route("/block/<block_hash>/status", self.block_status),
+            Route("/block/<block_hash>/txids", self.block_txids),
+            Route("/block/<block_hash>/txid/<index>", self.block_txid),
+            Route("/block/<block_hash>/txs", self.block_txs),
+            Route("/block/<block_hash>/txs/<start>", self.block_txs),
+            Route("/tx/<txid>", self.tx),
+            Route("/tx/<txid>/hex", self.tx_hex),
+            Route("/tx/<txid>/raw", self.tx_raw),
+            Route("/tx/<txid>/status", self.tx_status),
+            Route("/tx/<txid>/merkle-proof", self.tx_merkle_proof),
+            Route("/tx/<txid>/merkleblock-proof", self.tx_merkle_block_proof),
+            Route("/tx/<txid>/outspend/<vout>", self.tx_outspend),
+            Route("/tx/<txid>/outspends", self.tx_outspends),
+            Route("/tx", self.post_tx, "POST"),
+            Route("/broadcast", self.broadcast),
+            Route(f"/{SCRIPT}", self.script),
+            Route(f"/{SCRIPT}/txs/chain", self.script_chain_txs),
+            Route(f"/{SCRIPT}/txs/chain/<last>", self.script_chain_txs),
+            Route(f"/{SCRIPT}/txs/mempool", self.script_pool_txs),
+            Route(f"/{SCRIPT}/utxo", self.script_unspent),
+            Route("/mempool", self.pool),
+            Route("/mempool/txids", self.pool_txids),
+            Route("/mempool/recent", self.pool_recent),
+            Route("/fee-estimates", self.fee_estimates),
+        )

@@ -18,8 +18,9 @@ from services.explorer.errors import RequestError
 from services.explorer.esplora import TXS_PER_PAGE, Esplora
 from services.explorer.fees import fee_bands, fee_estimates
 from services.explorer.handlers import Feed
+from services.explorer.infos import BlockInfo, TxInfo
 from services.explorer.miners import miner_name
-from services.explorer.reads import BlockInfo, ChainReads, TxInfo
+from services.explorer.reads import ChainReads
 from services.explorer.search import AddressQuery, HashQuery, HeightQuery, Unclear, understand
 from shared.chain.view import script_hash
 from shared.crypto.address import AddressPrefix

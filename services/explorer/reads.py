@@ -6,19 +6,20 @@ outputs that it spends). Every method that needs several reads goes through `Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import TypeVar
 
-from services.explorer.errors import RequestError, block_not_found, transaction_not_found
+from services.explorer.errors import RequestError, block_not_found, transaction_not_confirmed, transaction_not_found
+from services.explorer.infos import BlockInfo, BlockLayout, Movement, Outspend, TxInfo, TxPlace
 from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
-from shared.chain.codec import BlockEntry, PoolEntry, Spend, tx_locations
+from shared.chain.codec import BlockEntry, PoolEntry, tx_locations
 from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
 from shared.errors import StoreUnavailable
 from shared.primitives.serialize import Reader
-from shared.primitives.transaction import OutPoint, Transaction, TxOut
+from shared.primitives.transaction import OutPoint, Transaction
 
 T = TypeVar("T")
 
@@ -26,54 +27,6 @@ MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
 _CACHED_LAYOUTS = 16
 _ALL = slice(None)
-
-
-@dataclass(frozen=True, slots=True)
-class BlockInfo:
-    """A block's index entry and its place in the chain."""
-
-    entry: BlockEntry
-    median_time: int
-    """Median of this block's time and the ten before it, in seconds (BIP113)."""
-    in_best_chain: bool
-    next_hash: bytes | None
-    """The block on top of it on the best chain."""
-
-
-@dataclass(frozen=True, slots=True)
-class TxInfo:
-    """A transaction and the outputs that it spends."""
-
-    tx: Transaction
-    prevouts: Mapping[OutPoint, TxOut]
-    block: BlockEntry | None = None
-    """The block on the best chain that holds it."""
-    pool: PoolEntry | None = None
-
-    @property
-    def fee(self) -> int:
-        """Satoshis; 0 for a coinbase, and where an output that it spends is not known."""
-        if self.tx.is_coinbase or any(txin.prevout not in self.prevouts for txin in self.tx.inputs):
-            return 0
-        spent = sum(self.prevouts[txin.prevout].value for txin in self.tx.inputs)
-        return spent - sum(output.value for output in self.tx.outputs)
-
-
-@dataclass(frozen=True, slots=True)
-class Outspend:
-    """The input that spends an output, and the block that holds it once confirmed."""
-
-    spend: Spend
-    block: BlockEntry | None
-
-
-@dataclass(frozen=True, slots=True)
-class BlockLayout:
-    """Where each transaction of a block is; by hash it never changes, so it is kept for the blocks asked for last."""
-
-    txids: tuple[bytes, ...]
-    offsets: tuple[int, ...]
-    """Start of each transaction in the raw block, and the end of the last one."""
 
 
 class ChainReads:
@@ -214,10 +167,29 @@ class ChainReads:
         """Return a transaction without what it spends, or None."""
         return self._view.consistent(lambda: self._view.transaction(txid))
 
+    def merkle_proof(self, txid: bytes) -> TxPlace:
+        """Return what it takes to prove that a transaction is in a block of the best chain."""
+        record = self.find_tx(txid)
+        if record is None or record.block is None:
+            raise transaction_not_confirmed()
+        txids = self.layout(record.block.hash).txids
+        return TxPlace(record.block, txids, txids.index(txid))
+
     def outspend(self, outpoint: OutPoint) -> Outspend | None:
         """Return what spends an output; None if nothing does, or there is no such output."""
         [found] = self._view.consistent(lambda: self._outspends([outpoint]))
         return found
+
+    def outspends_of(self, txids: Sequence[bytes]) -> list[list[Outspend | None]]:
+        """Return what spends each output of several transactions, nothing for one that is not known."""
+
+        def read() -> list[list[Outspend | None]]:
+            sizes = [len(record.tx.outputs) if record else 0 for record in self._view.transactions(txids)]
+            pairs = zip(txids, sizes, strict=True)
+            found = iter(self._outspends([OutPoint(txid, vout) for txid, size in pairs for vout in range(size)]))
+            return [list(islice(found, size)) for size in sizes]
+
+        return self._view.consistent(read)
 
     def outspends(self, txid: bytes, window: slice = _ALL) -> list[Outspend | None]:
         """Return what spends each output of a transaction, or those in `window`."""
@@ -267,6 +239,41 @@ class ChainReads:
             if chain_limit:
                 txids += [item.txid for item in self._view.script_history(script, chain_limit, after)]
             return self._with_prevouts(self._view.transactions(txids))
+
+        return self._view.consistent(read)
+
+    def scripts_txs(self, scripts: Sequence[bytes], count: int, after: bytes | None) -> list[TxInfo] | None:
+        """Return transactions that touch any of these scripts, newest first, unconfirmed ones before confirmed ones.
+
+        `after` is the txid that the page before ended with; None is returned if it touches none of the scripts.
+        """
+
+        def read() -> list[TxInfo] | None:
+            txids = self._view.scripts_pool_txids(scripts)
+            last = after
+            if last in txids:
+                txids, last = txids[txids.index(last) + 1 :], None
+            elif last is not None:
+                if not self._view.is_in_history(scripts, last):
+                    return None
+                txids = []
+            history = self._view.scripts_history(scripts, count - len(txids), last) if len(txids) < count else []
+            found = [*txids[:count], *(item.txid for item in history)]
+            return self._with_prevouts(self._view.transactions(found))
+
+        return self._view.consistent(read)
+
+    def movements(self, script: bytes, count: int, after: bytes | None) -> list[Movement]:
+        """Return what confirmed transactions did to a script's balance, newest first, those that follow `after`."""
+
+        def read() -> list[Movement]:
+            history = self._view.script_history(script, count, after)
+            infos = self._with_prevouts(self._view.transactions([item.txid for item in history]))
+            return [
+                Movement(item, info.gain_of(script), info.block.header.time)
+                for item, info in zip(history, infos, strict=True)
+                if info.block is not None
+            ]
 
         return self._view.consistent(read)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.explorer.reads import BlockInfo, TxInfo
+from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo
 from shared.chain.codec import BlockEntry, PoolEntry, Spend
 from shared.chain.view import ScriptStats
 from shared.crypto.address import AddressPrefix, encode_address
@@ -190,6 +190,22 @@ def outspend_json(spend: Spend | None, entry: BlockEntry | None) -> Json:
     if spend is None:
         return {"spent": False}
     return {"spent": True, "txid": display_hash(spend.txid), "vin": spend.vin, "status": status_json(entry)}
+
+
+def found_outspend_json(found: Outspend | None) -> Json:
+    """Return what was found to spend an output."""
+    return outspend_json(None, None) if found is None else outspend_json(found.spend, found.block)
+
+
+def movement_json(movement: Movement) -> Json:
+    """Return what a confirmed transaction did to a balance."""
+    return {
+        "txid": display_hash(movement.item.txid),
+        "height": movement.item.height,
+        "value": movement.value,
+        "time": movement.time,
+        "tx_position": movement.item.position,
+    }
 
 
 def recent_json(tx: Transaction, entry: PoolEntry) -> Json:

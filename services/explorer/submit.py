@@ -32,13 +32,19 @@ def submit(broker: Broker, raw_hex: str) -> str:
             raise DecodeError("it has no inputs")
     except DecodeError as error:
         raise refusal(_DECODING, f"TX decode failed. Make sure the tx has at least one input. ({error})") from None
-    reply = broker.request(TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=MAX_FEERATE), TIMEOUT)
-    if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != 1:
-        raise RequestFailed("the mempool's answer is not a verdict")
+    reply = ask(broker, TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=MAX_FEERATE))
     error_of_verdict = verdict_error(reply.verdicts[0])
     if error_of_verdict is not None:
         raise error_of_verdict
     return tx.txid_hex
+
+
+def ask(broker: Broker, submission: TxSubmitted) -> TxVerdicts:
+    """Return the mempool's verdicts, one for each transaction."""
+    reply = broker.request(submission, TIMEOUT)
+    if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != len(submission.txs):
+        raise RequestFailed("the mempool's answer is not a verdict")
+    return reply
 
 
 def verdict_error(verdict: TxVerdict) -> RequestError | None:
@@ -50,7 +56,12 @@ def verdict_error(verdict: TxVerdict) -> RequestError | None:
             return refusal(_ERROR, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
         case Reason.TXN_ALREADY_KNOWN:
             return refusal(_ALREADY_CONFIRMED, "Transaction outputs already in utxo set")
-    return refusal(_REJECTED, f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason)
+    return refusal(_REJECTED, with_detail(verdict))
+
+
+def with_detail(verdict: TxVerdict) -> str:
+    """Return the reason of a refusal as bitcoind shows it."""
+    return f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason
 
 
 def refusal(code: int, message: str) -> RequestError:

@@ -258,6 +258,14 @@ class ChainView:
         newest = sorted(found, reverse=True)[:limit]
         return [HistoryItem(found[score], *codec.split_history_score(score)) for score in newest]
 
+    def is_in_history(self, scripts: Sequence[bytes], txid: bytes) -> bool:
+        """Whether a confirmed transaction touches any of these script hashes."""
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for script in scripts:
+                pipe.zscore(self._keys.script_history(script), txid)
+            return any(score is not None for score in pipe.execute())
+
     def scripts_pool_txids(self, scripts: Sequence[bytes]) -> list[bytes]:
         """Return the unconfirmed transactions that touch any of these script hashes, newest first."""
         with store_errors():

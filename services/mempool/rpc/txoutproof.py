@@ -6,10 +6,10 @@ from services.mempool.rpc.block_json import stored_block
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import Node
-from services.mempool.rpc.partial_merkle import decode_proof, encode_proof
 from services.mempool.rpc.values import Json, block_or_tx_hash, expect, hex_bytes
 from shared.errors import DecodeError
 from shared.primitives.hexes import display_hash
+from shared.primitives.partial_merkle import decode_proof, encode_proof
 
 _CATEGORY = "Blockchain"
 

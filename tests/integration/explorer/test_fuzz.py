@@ -12,7 +12,26 @@ from shared.config import Settings
 from shared.params import REGTEST
 from tests.integration.explorer.conftest import address_of
 
-NAMES = ["block", "blocks", "block-height", "tx", "address", "scripthash", "mempool", "search", "api", "feed", "static"]
+NAMES = [
+    "txs",
+    "addresses",
+    "scripthashes",
+    "wait",
+    "v1",
+    "fees",
+    "cpfp",
+    "block",
+    "blocks",
+    "block-height",
+    "tx",
+    "address",
+    "scripthash",
+    "mempool",
+    "search",
+    "api",
+    "feed",
+    "static",
+]
 RESTS = [
     "txs",
     "txids",
@@ -27,6 +46,12 @@ RESTS = [
     "outspends",
     "status",
     "qr.svg",
+    "merkle-proof",
+    "merkleblock-proof",
+    "summary",
+    "page",
+    "package",
+    "test",
 ]
 VALUES = [
     "0",
@@ -43,7 +68,13 @@ VALUES = [
 ]
 PIECES = st.sampled_from(NAMES + RESTS + VALUES) | st.text(min_size=1, max_size=80)
 PATHS = st.lists(PIECES, max_size=5).map(lambda pieces: "/" + "/".join(quote(piece, safe="") for piece in pieces))
-QUERIES = st.dictionaries(st.sampled_from(["q", "start", "after", "tx", "x"]), st.text(max_size=80), max_size=3)
+QUERIES = st.dictionaries(
+    st.sampled_from(
+        ["q", "start", "after", "tx", "x", "txids", "max_txs", "after_txid", "maxfeerate", "height", "hash"]
+    ),
+    st.text(max_size=80),
+    max_size=3,
+)
 ACCEPTS = st.sampled_from(["text/html", "*/*", "application/json", ";;q=x", ""])
 
 

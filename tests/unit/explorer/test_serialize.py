@@ -1,6 +1,6 @@
 import pytest
 
-from services.explorer.reads import BlockInfo, TxInfo
+from services.explorer.infos import BlockInfo, TxInfo
 from services.explorer.serialize import (
     block_json,
     block_status_json,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 from shared.primitives.block import BlockHeader
 from shared.primitives.serialize import Reader, pack_compact_size, pack_u32, pack_var_bytes
 
-_LEAST_TX_WEIGHT = 4 * 60
+_MOST_TXS = 4_000_000 // (4 * 60)
+"""A block's most weight over the least that a transaction weighs (Core's check in ExtractMatches)."""
 
 
 def encode_proof(header: BlockHeader, txids: Sequence[bytes], matches: Collection[bytes]) -> bytes:
@@ -79,7 +79,7 @@ class _Extraction:
 
     def run(self, merkle_root: bytes) -> list[bytes] | None:
         """Return the matches, None if the tree is malformed or has another root."""
-        if not 0 < self._count <= MAX_BLOCK_WEIGHT // _LEAST_TX_WEIGHT:
+        if not 0 < self._count <= _MOST_TXS:
             return None
         if len(self._hashes) > self._count or len(self._bits) < len(self._hashes):
             return None

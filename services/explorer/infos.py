@@ -1,0 +1,88 @@
+"""What `ChainReads` answers with: blocks, transactions and their places as pages and API show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shared.chain.codec import BlockEntry, PoolEntry, Spend
+from shared.chain.view import HistoryItem, script_hash
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+
+@dataclass(frozen=True, slots=True)
+class BlockInfo:
+    """A block's index entry and its place in the chain."""
+
+    entry: BlockEntry
+    median_time: int
+    """Median of this block's time and the ten before it, in seconds (BIP113)."""
+    in_best_chain: bool
+    next_hash: bytes | None
+    """The block on top of it on the best chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxInfo:
+    """A transaction and the outputs that it spends."""
+
+    tx: Transaction
+    prevouts: Mapping[OutPoint, TxOut]
+    block: BlockEntry | None = None
+    """The block on the best chain that holds it."""
+    pool: PoolEntry | None = None
+
+    def gain_of(self, script: bytes) -> int:
+        """Return the satoshis that a script hash receives less those that it spends."""
+        spent = [self.prevouts[txin.prevout] for txin in self.tx.inputs if txin.prevout in self.prevouts]
+        return _paid_to(script, self.tx.outputs) - _paid_to(script, spent)
+
+    @property
+    def fee(self) -> int:
+        """Satoshis; 0 for a coinbase, and where an output that it spends is not known."""
+        if self.tx.is_coinbase or any(txin.prevout not in self.prevouts for txin in self.tx.inputs):
+            return 0
+        spent = sum(self.prevouts[txin.prevout].value for txin in self.tx.inputs)
+        return spent - sum(output.value for output in self.tx.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Outspend:
+    """The input that spends an output, and the block that holds it once confirmed."""
+
+    spend: Spend
+    block: BlockEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLayout:
+    """Where each transaction of a block is; by hash it never changes, so it is kept for the blocks asked for last."""
+
+    txids: tuple[bytes, ...]
+    offsets: tuple[int, ...]
+    """Start of each transaction in the raw block, and the end of the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxPlace:
+    """Where a confirmed transaction stands in its block."""
+
+    block: BlockEntry
+    txids: tuple[bytes, ...]
+    """Of the whole block, in its order."""
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What a confirmed transaction did to a script's balance."""
+
+    item: HistoryItem
+    value: int
+    """Satoshis received less satoshis spent."""
+    time: int
+    """Of the block, in seconds."""
+
+
+def _paid_to(script: bytes, outputs: Iterable[TxOut]) -> int:
+    return sum(output.value for output in outputs if script_hash(output.script_pubkey) == script)
