@@ -51,6 +51,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     listener = threading.Thread(target=listen, name="facts", daemon=True)
     listener.start()
     flag.wait()
+    feed.close()
     server.close()
     listener.join(timeout=5)
     broker.close()

@@ -16,6 +16,7 @@ from services.explorer.histories import Histories
 from services.explorer.packages import Packages
 from services.explorer.pages import Pages
 from services.explorer.reads import ChainReads
+from services.explorer.waiting import Waiting
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -47,7 +48,12 @@ def create_explorer_app(
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
-    tables = (esplora.routes(), Histories(reads, params.address).routes(), Packages(broker).routes())
+    tables = (
+        esplora.routes(),
+        Histories(reads, params.address).routes(),
+        Packages(broker).routes(),
+        Waiting(reads, feed, max(1, settings.http_threads // 2)).routes(),
+    )
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
     app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
@@ -84,6 +90,8 @@ def _answer_error(error: Exception) -> Response:
 
 def _error_text(error: Exception) -> Response:
     match error:
+        case RequestError(status=429 | 503):
+            return _try_again(error.message, error.status)
         case RequestError():
             return text(error.message, error.status)
         case RequestEntityTooLarge():
@@ -95,17 +103,17 @@ def _error_text(error: Exception) -> Response:
         case HTTPException():  # a redirect
             return make_response(error.get_response())
         case RequestTimeout():
-            return _unavailable(
+            return _try_again(
                 "no verdict in time: the transaction may still be accepted, look it up before sending it again"
             )
         case StoreError() | BrokerError():
             log.warning("request refused: %s", error)
-            return _unavailable(f"temporarily unavailable: {error}")
+            return _try_again(f"temporarily unavailable: {error}")
     log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return text("internal error", 500)
 
 
-def _unavailable(message: str) -> Response:
-    response = text(message, 503)
+def _try_again(message: str, status: int = 503) -> Response:
+    response = text(message, status)
     response.headers["Retry-After"] = "1"
     return response

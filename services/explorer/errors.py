@@ -1,7 +1,7 @@
 """What a request may get wrong, raised by both the API and the pages.
 
 WarrenError
-└── RequestError   a status from 400 to 499 and the text that Esplora answers with
+└── RequestError   a status, 400 to 499 or 503, and the text that Esplora answers with
 """
 
 from __future__ import annotations

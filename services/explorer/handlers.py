@@ -36,20 +36,22 @@ class Feed:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._items: deque[FeedItem] = deque(maxlen=FEED_LENGTH)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._closed = False
 
     def hear(self, fact: Fact) -> None:
         """Remember a fact; one that comes a second time changes nothing."""
-        with self._lock:
+        with self._changed:
             if any(item.fact == fact for item in self._items):
                 return
             self._items.append(FeedItem(fact, self._clock()))
+            self._changed.notify_all()
         FACTS_SEEN.labels(str(fact.topic)).inc()
         LAST_FACT.set_to_current_time()
 
     def last(self) -> list[FeedItem]:
         """Return what was heard, oldest first."""
-        with self._lock:
+        with self._changed:
             return list(self._items)
 
     @property
@@ -57,6 +59,18 @@ class Feed:
         """Number of the newest fact, 0 before the first."""
         items = self.last()
         return items[-1].fact.seq if items else 0
+
+    def wait_for_news(self, seq: int, seconds: float) -> bool:
+        """Wait until the newest fact is another than `seq`, or for so long; False once the feed is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self.seq != seq, seconds)
+            return not self._closed
+
+    def close(self) -> None:
+        """Let go of all that wait: the service is about to stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def subscription() -> Queue:

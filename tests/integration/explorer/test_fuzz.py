@@ -13,22 +13,22 @@ from shared.params import REGTEST
 from tests.integration.explorer.conftest import address_of
 
 NAMES = [
-    "txs",
-    "addresses",
-    "scripthashes",
-    "wait",
-    "v1",
-    "fees",
-    "cpfp",
     "block",
     "blocks",
     "block-height",
     "tx",
+    "txs",
     "address",
+    "addresses",
     "scripthash",
+    "scripthashes",
     "mempool",
+    "fees",
+    "cpfp",
+    "wait",
     "search",
     "api",
+    "v1",
     "feed",
     "static",
 ]
@@ -68,13 +68,8 @@ VALUES = [
 ]
 PIECES = st.sampled_from(NAMES + RESTS + VALUES) | st.text(min_size=1, max_size=80)
 PATHS = st.lists(PIECES, max_size=5).map(lambda pieces: "/" + "/".join(quote(piece, safe="") for piece in pieces))
-QUERIES = st.dictionaries(
-    st.sampled_from(
-        ["q", "start", "after", "tx", "x", "txids", "max_txs", "after_txid", "maxfeerate", "height", "hash"]
-    ),
-    st.text(max_size=80),
-    max_size=3,
-)
+PARAMETERS = ["q", "start", "after", "tx", "x", "txids", "max_txs", "after_txid", "maxfeerate", "hash", "timeout"]
+QUERIES = st.dictionaries(st.sampled_from(PARAMETERS), st.text(max_size=80), max_size=3)
 ACCEPTS = st.sampled_from(["text/html", "*/*", "application/json", ";;q=x", ""])
 
 
