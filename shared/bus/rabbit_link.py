@@ -22,6 +22,9 @@ from shared.logs import with_fields
 
 log = logging.getLogger(__name__)
 
+_RECONNECT_CAP = 2.0
+"""Seconds between tries at most: less than a publisher waits, so that a broker that is back is found in time."""
+
 _HEARTBEAT = 20
 """Seconds; half as many without a word from the server and the connection counts as lost."""
 _BLOCKED_TIMEOUT = 60.0
@@ -135,7 +138,7 @@ class RabbitLink:
         if self._failures == 0:
             log.warning("lost the connection, trying again", extra=with_fields(error=reason))
             metrics.BUS_RECONNECTS.inc()
-        self._loop.call_later(backoff(self._failures), self._connect)
+        self._loop.call_later(backoff(self._failures, cap=_RECONNECT_CAP), self._connect)
         self._failures += 1
 
     def _shut(self) -> None:
