@@ -13,6 +13,7 @@ from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.handlers import Feed
 from services.explorer.histories import Histories
+from services.explorer.mempool_space import MempoolSpace
 from services.explorer.packages import Packages
 from services.explorer.pages import Pages
 from services.explorer.reads import ChainReads
@@ -58,6 +59,7 @@ def create_explorer_app(
     app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
+    app.register_blueprint(blueprint("mempool_space", MempoolSpace(reads, params).routes()), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
     return app

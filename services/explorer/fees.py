@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 
 from shared.chain.codec import PoolEntry
 
@@ -14,6 +15,8 @@ MIN_FEERATE = 1.0
 """Satoshis per virtual byte: what is enough where blocks have room."""
 BLOCK_VSIZE = 1_000_000
 _BIN_VSIZE = 50_000
+_PROJECTED = 8
+_RATES = 7
 _BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -79,3 +82,49 @@ def fee_estimates(entries: Iterable[PoolEntry]) -> dict[str, float]:
         if target is None:
             break
     return {str(blocks): estimates.get(str(blocks), MIN_FEERATE) for blocks in TARGETS}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedBlock:
+    """A block that the pool's best payers would make."""
+
+    count: int
+    vsize: int
+    fees: int
+    """Satoshis."""
+    rates: tuple[float, ...]
+    """Feerates from the lowest to the highest, at evenly spaced places."""
+
+
+def projected_blocks(entries: Iterable[PoolEntry]) -> list[ProjectedBlock]:
+    """Return up to eight blocks by the transactions' own feerates, best payers first; the last has all the rest."""
+    blocks: list[list[PoolEntry]] = []
+    size = BLOCK_VSIZE
+    for entry in sorted(entries, key=feerate, reverse=True):
+        if size + entry.vsize > BLOCK_VSIZE and len(blocks) < _PROJECTED:
+            blocks.append([])
+            size = 0
+        blocks[-1].append(entry)
+        size += entry.vsize
+    return [_project(block) for block in blocks]
+
+
+def _project(entries: list[PoolEntry]) -> ProjectedBlock:
+    rates = [feerate(entry) for entry in reversed(entries)]
+    places = [step * (len(rates) - 1) // (_RATES - 1) for step in range(_RATES)]
+    vsize, fees = sum(entry.vsize for entry in entries), sum(entry.fee for entry in entries)
+    return ProjectedBlock(len(entries), vsize, fees, tuple(rates[place] for place in places))
+
+
+def recommended_fees(entries: Iterable[PoolEntry]) -> dict[str, int]:
+    """Return mempool.space's five feerates, in whole satoshis per virtual byte, none below the next."""
+    estimates = fee_estimates(entries)
+    fastest, half_hour, hour = (ceil(estimates[target]) for target in ("1", "3", "6"))
+    minimum = ceil(MIN_FEERATE)
+    return {
+        "fastestFee": fastest,
+        "halfHourFee": half_hour,
+        "hourFee": hour,
+        "economyFee": min(hour, 2 * minimum),
+        "minimumFee": minimum,
+    }

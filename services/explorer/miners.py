@@ -7,6 +7,7 @@ import re
 from shared.errors import DecodeError
 from shared.primitives.block import HEADER_SIZE
 from shared.primitives.serialize import Reader
+from shared.primitives.transaction import Transaction
 
 HEAD_SIZE = 256
 """Bytes of a raw block that are enough: 80 of header, then the coinbase's input with at most 100 of scriptSig."""
@@ -34,3 +35,14 @@ def coinbase_script(block_head: bytes) -> bytes:
         return reader.var_bytes("scriptSig")
     except DecodeError:
         return b""
+
+
+def coinbase_of(block_head: bytes) -> Transaction | None:
+    """Return the coinbase from the first bytes of a raw block, None if they do not have all of it."""
+    reader = Reader(block_head)
+    try:
+        reader.take(HEADER_SIZE, "block header")
+        reader.compact_size("transactions")
+        return Transaction.read(reader)
+    except DecodeError:
+        return None

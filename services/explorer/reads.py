@@ -6,14 +6,15 @@ outputs that it spends). Every method that needs several reads goes through `Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
 from services.explorer.errors import RequestError, block_not_found, transaction_not_confirmed, transaction_not_found
+from services.explorer.families import Members
 from services.explorer.infos import BlockInfo, BlockLayout, Movement, Outspend, TxInfo, TxPlace
-from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
+from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
 from shared.chain.codec import BlockEntry, PoolEntry, tx_locations
 from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
+COINBASE_SIZE = 4096
+"""Bytes of a raw block that nearly always have its coinbase."""
 _CACHED_LAYOUTS = 16
 _ALL = slice(None)
 
@@ -106,6 +109,14 @@ class ChainReads:
         """Return the name of each block's miner, empty where its coinbase has none."""
         heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
         return [miner_name(coinbase_script(head)) for head in heads]
+
+    def coinbases(self, hashes: Sequence[bytes]) -> list[Transaction]:
+        """Return the coinbase of each block."""
+        heads = self._view.block_slices([(block_hash, 0, COINBASE_SIZE) for block_hash in hashes])
+        return [
+            coinbase_of(head) or self.block_txs(block_hash, 0, 1)[0].tx
+            for block_hash, head in zip(hashes, heads, strict=True)
+        ]
 
     def block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
         """Return up to `count` transactions of a block from index `start`; those of a stale block are unconfirmed."""
@@ -302,6 +313,36 @@ class ChainReads:
         """Return every unconfirmed txid, newest first."""
         return self._view.pool_txids()
 
+    def pool_times(self, txids: Sequence[bytes]) -> list[int]:
+        """Return when each transaction entered the pool, in seconds since 1970; 0 for those that are not there."""
+        records = self._view.transactions(txids)
+        return [record.pool.time if record and record.pool else 0 for record in records]
+
+    def family(self, txid: bytes) -> Members:
+        """Return an unconfirmed transaction with its descendants and all their ancestors; empty if it is not one."""
+
+        def read() -> Members:
+            found = self._relatives([txid], self._children)
+            return self._relatives(found, _parents)
+
+        return self._view.consistent(read)
+
+    def _relatives(
+        self, txids: Iterable[bytes], further: Callable[[Sequence[Transaction]], set[bytes]]
+    ) -> dict[bytes, tuple[Transaction, PoolEntry]]:
+        found: dict[bytes, tuple[Transaction, PoolEntry]] = {}
+        pending = set(txids)
+        while pending:
+            records = [record for record in self._view.transactions(list(pending)) if record]
+            level = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool}
+            found |= level
+            pending = further([tx for tx, _ in level.values()]) - found.keys()
+        return found
+
+    def _children(self, txs: Sequence[Transaction]) -> set[bytes]:
+        outpoints = [OutPoint(tx.txid, vout) for tx in txs for vout in range(len(tx.outputs))]
+        return {spend.txid for spend in self._view.pool_spends(outpoints) if spend is not None}
+
     def recent(self, count: int) -> list[TxRecord]:
         """Return the transactions that entered the pool last, newest first."""
 
@@ -314,6 +355,10 @@ class ChainReads:
 
 def _median_time(window: Sequence[BlockEntry]) -> int:
     return median_time_past([entry.header.time for entry in window])
+
+
+def _parents(txs: Sequence[Transaction]) -> set[bytes]:
+    return {txin.prevout.txid for tx in txs for txin in tx.inputs}
 
 
 def _read_transactions(data: bytes) -> Iterator[Transaction]:

@@ -127,3 +127,30 @@ def test_without_redis_every_resource_is_a_503_in_plain_text(lost_client, path):
     assert answer.headers["Retry-After"] == "1"
     assert answer.text == "temporarily unavailable: Redis is away: ConnectionError"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_fees_of_a_block_are_what_a_coinbase_pays_beyond_the_subsidy(client, chain):
+    block = chain.mine(ALICE)
+    payment = pay(output_of(block.transactions[0], 0, ALICE), BOB, COIN, fee=2_000)
+    weight = chain.mine(ALICE, [payment], fees=2_000).weight
+    [newest, _, genesis] = client.get("/api/v1/blocks").json
+    extras = newest["extras"]
+    assert (extras["totalFees"], extras["avgFee"], extras["reward"]) == (2_000, 2_000, 50 * COIN + 2_000)
+    assert extras["avgFeeRate"] == 8_000 // weight
+    assert genesis["extras"]["totalFees"] == 0
+
+
+def test_two_that_pay_for_one_parent_are_all_relatives(client, chain):
+    block = chain.mine(ALICE)
+    parent = pay(output_of(block.transactions[0], 0, ALICE), BOB, 12 * COIN, fee=0)
+    rich = pay(output_of(parent, 0, BOB), ALICE, COIN, fee=4_000)
+    poor = pay(output_of(parent, 1, ALICE), BOB, COIN, fee=300)
+    for tx in (parent, rich, poor):
+        chain.pool_add(tx)
+    found = {tx.txid: client.get(f"/api/v1/cpfp/{tx.txid_hex}").json for tx in (parent, rich, poor)}
+    assert [item["txid"] for item in found[parent.txid]["descendants"]] == [rich.txid_hex, poor.txid_hex]
+    assert found[parent.txid]["bestDescendant"]["txid"] == rich.txid_hex
+    together = 4_000 / (parent.vsize + rich.vsize)
+    assert found[parent.txid]["effectiveFeePerVsize"] == pytest.approx(together)
+    assert found[rich.txid]["effectiveFeePerVsize"] == pytest.approx(together)
+    assert found[poor.txid]["effectiveFeePerVsize"] == pytest.approx(300 / poor.vsize)

@@ -1,7 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.fees import TARGETS, FeeBand, fee_bands, fee_estimates, fee_histogram
+from services.explorer.fees import (
+    TARGETS,
+    FeeBand,
+    fee_bands,
+    fee_estimates,
+    fee_histogram,
+    projected_blocks,
+    recommended_fees,
+)
 from shared.chain.codec import PoolEntry
 
 
@@ -62,3 +70,50 @@ def test_bands_go_from_the_best_payers_down_and_leave_out_empty_ends():
 @given(entries)
 def test_bands_count_every_transaction(pool):
     assert sum(band.count for band in fee_bands(pool)) == len(pool)
+
+
+def test_projected_blocks_are_filled_by_the_best_payers():
+    pool = [entry(rate * 400_000, 400_000) for rate in (1, 5, 2, 4, 3)]
+    blocks = projected_blocks(pool)
+    assert [(block.count, block.vsize, block.fees) for block in blocks] == [
+        (2, 800_000, 9 * 400_000),
+        (2, 800_000, 5 * 400_000),
+        (1, 400_000, 400_000),
+    ]
+    assert blocks[0].rates == (4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 5.0)
+
+
+def test_the_eighth_projected_block_has_all_the_rest():
+    blocks = projected_blocks([entry(900_000, 900_000)] * 10)
+    assert [block.count for block in blocks] == [1] * 7 + [3]
+    assert projected_blocks([]) == []
+
+
+@given(entries)
+def test_projected_blocks_have_every_transaction(pool):
+    blocks = projected_blocks(pool)
+    assert sum(block.count for block in blocks) == len(pool)
+    assert sum(block.fees for block in blocks) == sum(item.fee for item in pool)
+    assert all(block.rates == tuple(sorted(block.rates)) and len(block.rates) == 7 for block in blocks)
+
+
+def test_recommended_fees_of_an_empty_pool():
+    assert recommended_fees([]) == {
+        "fastestFee": 1,
+        "halfHourFee": 1,
+        "hourFee": 1,
+        "economyFee": 1,
+        "minimumFee": 1,
+    }
+
+
+def test_recommended_fees_are_rounded_up():
+    pool = [entry(int(rate * 600_000), 600_000) for rate in (50.5, 20, 15, 12, 9, 8.1, 7.5, 6, 5, 4.5, 4)]
+    assert list(recommended_fees(pool).values()) == [20, 9, 4, 2, 1]
+
+
+@given(entries)
+def test_no_recommended_fee_is_below_the_next(pool):
+    rates = list(recommended_fees(pool).values())
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] >= 1

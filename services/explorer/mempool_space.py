@@ -1,0 +1,188 @@
+"""The part of mempool.space's REST API that clients use, under `/api/v1`. Fields and their order are its.
+
+Nothing in the pool is replaced, so what asks for replacements is answered with none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+
+from services.explorer import serialize
+from services.explorer.answers import Route, json
+from services.explorer.arguments import read_hash, read_number
+from services.explorer.errors import RequestError
+from services.explorer.families import ancestors, descendants, effective_feerate
+from services.explorer.fees import ProjectedBlock, feerate, projected_blocks, recommended_fees
+from services.explorer.infos import BlockInfo
+from services.explorer.miners import miner_name
+from services.explorer.reads import ChainReads
+from services.explorer.retarget import Period, difficulty_adjustment
+from shared.chain.codec import PoolEntry
+from shared.consensus.subsidy import block_subsidy
+from shared.crypto.address import decode_address, encode_address
+from shared.errors import DecodeError
+from shared.params import ChainParams
+from shared.primitives.hexes import display_hash
+from shared.primitives.transaction import Transaction
+from shared.script.standard import ScriptType, classify, witness_program
+
+BLOCKS_PER_PAGE = 15
+MAX_TXIDS = 1_000
+_SCRIPT_HASHES = (ScriptType.SCRIPTHASH, ScriptType.WITNESS_V0_SCRIPTHASH)
+
+
+class MempoolSpace:
+    """The resources."""
+
+    def __init__(self, reads: ChainReads, params: ChainParams, clock: Callable[[], float] = time.time) -> None:
+        self._reads = reads
+        self._params = params
+        self._clock = clock
+
+    def recommended(self) -> Response:
+        """Return feerates to pay, in whole satoshis per virtual byte, never one below the next."""
+        return json(recommended_fees(self._reads.pool_entries().values()))
+
+    def projected(self) -> Response:
+        """Return the blocks that the pool's transactions would make, best payers first; the last has all the rest."""
+        stats = self._reads.pool_stats()
+        bytes_per_vbyte = stats.size / stats.vsize if stats.vsize else 1.0
+        blocks = projected_blocks(self._reads.pool_entries().values())
+        return json([_projected_json(block, bytes_per_vbyte) for block in blocks])
+
+    def cpfp(self, txid: str) -> Response:
+        """Return a transaction's unconfirmed relatives and the feerate by which a miner judges it."""
+        tx_id = read_hash(txid)
+        members = self._reads.family(tx_id)
+        if tx_id not in members:
+            info = self._reads.tx(tx_id)
+            rate = info.fee / info.tx.vsize
+            return json(_cpfp_json([], [], rate) | {"fee": info.fee, "adjustedVsize": info.tx.vsize})
+        above, below = (
+            sorted((members[relative] for relative in find(members, tx_id)), key=lambda member: member[1].sequence)
+            for find in (ancestors, descendants)
+        )
+        entry = members[tx_id][1]
+        found = _cpfp_json(above, below, effective_feerate(members, tx_id))
+        return json(found | {"sigops": entry.sigop_cost, "fee": entry.fee, "adjustedVsize": entry.vsize})
+
+    def rbf(self, txid: str) -> Response:
+        """Return what a transaction replaced and was replaced by: nothing."""
+        read_hash(txid)
+        return json({"replacements": None, "replaces": None})
+
+    def replacements(self) -> Response:
+        """Return the replacements of late: none."""
+        return json([])
+
+    def validate_address(self, address: str) -> Response:
+        """Return whether an address is one of this chain, and what it stands for (Core's validateaddress)."""
+        try:
+            script = decode_address(address, self._params.address)
+        except DecodeError as error:
+            return json({"isvalid": False, "error_locations": [], "error": str(error)})
+        program = witness_program(script)
+        shown: dict[str, Any] = {
+            "isvalid": True,
+            "address": encode_address(script, self._params.address),
+            "scriptPubKey": script.hex(),
+            "isscript": classify(script)[0] in _SCRIPT_HASHES,
+            "iswitness": program is not None,
+        }
+        if program is not None:
+            shown |= {"witness_version": program[0], "witness_program": program[1].hex()}
+        return json(shown)
+
+    def difficulty_adjustment(self) -> Response:
+        """Return how far the difficulty period has come, and the outlook."""
+        interval = self._params.retarget_interval
+
+        def read() -> Period:
+            tip = self._reads.block(self._reads.tip().hash).entry
+            start = tip.height - tip.height % interval
+            first, before = (
+                self._reads.block(self._reads.block_hash(max(0, height))).entry for height in (start, start - 1)
+            )
+            bits, previous_bits = first.header.bits, before.header.bits
+            return Period(tip.height, tip.header.time, first.header.time, bits, previous_bits)
+
+        return json(difficulty_adjustment(self._reads.snapshot(read), self._params, self._clock()))
+
+    def blocks(self, start: str = "") -> Response:
+        """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
+        blocks = self._reads.blocks(read_number(start) if start else None, BLOCKS_PER_PAGE)
+        coinbases = self._reads.coinbases([block.entry.hash for block in blocks])
+        return json(
+            [
+                serialize.block_json(block) | {"extras": self._extras(block, coinbase)}
+                for block, coinbase in zip(blocks, coinbases, strict=True)
+            ]
+        )
+
+    def transaction_times(self) -> Response:
+        """Return when transactions entered the pool, in seconds; 0 for those that are not there."""
+        txids = [read_hash(txid) for txid in request.args.getlist("txId[]")]
+        if len(txids) > MAX_TXIDS:
+            raise RequestError(400, "Too many txids requested")
+        return json(self._reads.pool_times(txids))
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return every resource under its path below `/api/v1`."""
+        return (
+            Route("/fees/recommended", self.recommended),
+            Route("/fees/mempool-blocks", self.projected),
+            Route("/cpfp/<txid>", self.cpfp),
+            Route("/tx/<txid>/rbf", self.rbf),
+            Route("/replacements", self.replacements),
+            Route("/fullrbf/replacements", self.replacements),
+            Route("/validate-address/<address>", self.validate_address),
+            Route("/difficulty-adjustment", self.difficulty_adjustment),
+            Route("/blocks", self.blocks),
+            Route("/blocks/<start>", self.blocks),
+            Route("/transaction-times", self.transaction_times),
+        )
+
+    def _extras(self, block: BlockInfo, coinbase: Transaction) -> dict[str, Any]:
+        entry = block.entry
+        reward = sum(output.value for output in coinbase.outputs)
+        fees = max(0, reward - block_subsidy(entry.height, self._params)) if entry.height else 0
+        name = miner_name(coinbase.inputs[0].script_sig) or "Unknown"
+        return {
+            "totalFees": fees,
+            "avgFee": fees // max(1, entry.tx_count - 1),
+            "avgFeeRate": 4 * fees // entry.weight,
+            "reward": reward,
+            "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
+            "pool": {"id": 0, "name": name, "slug": name.lower()},
+        }
+
+
+def _projected_json(block: ProjectedBlock, bytes_per_vbyte: float) -> dict[str, Any]:
+    return {
+        "blockSize": round(block.vsize * bytes_per_vbyte),
+        "blockVSize": block.vsize,
+        "nTx": block.count,
+        "totalFees": block.fees,
+        "medianFee": block.rates[len(block.rates) // 2],
+        "feeRange": block.rates,
+    }
+
+
+def _cpfp_json(
+    above: list[tuple[Transaction, PoolEntry]], below: list[tuple[Transaction, PoolEntry]], rate: float
+) -> dict[str, Any]:
+    best = max(below, key=lambda member: feerate(member[1]), default=None)
+    return {
+        "ancestors": [_relative_json(*member) for member in above],
+        "bestDescendant": _relative_json(*best) if best else None,
+        "descendants": [_relative_json(*member) for member in below],
+        "effectiveFeePerVsize": rate,
+    }
+
+
+def _relative_json(tx: Transaction, entry: PoolEntry) -> dict[str, Any]:
+    return {"txid": display_hash(tx.txid), "fee": entry.fee, "weight": entry.weight}
