@@ -28,6 +28,7 @@ MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
 COINBASE_SIZE = 4096
 """Bytes of a raw block that nearly always have its coinbase."""
+MAX_FAMILY = 100
 _CACHED_LAYOUTS = 16
 _ALL = slice(None)
 
@@ -319,20 +320,25 @@ class ChainReads:
         return [record.pool.time if record and record.pool else 0 for record in records]
 
     def family(self, txid: bytes) -> Members:
-        """Return an unconfirmed transaction with its descendants and all their ancestors; empty if it is not one."""
+        """Return an unconfirmed transaction and those related to it by spending; empty if it is not one.
+
+        Its own ancestors and descendants are all there, and of the more distant ones up to about `MAX_FAMILY`, each
+        with all its ancestors.
+        """
 
         def read() -> Members:
             found = self._relatives([txid], self._children)
+            found = self._relatives(found, lambda txs: self._children(txs) | _parents(txs), MAX_FAMILY)
             return self._relatives(found, _parents)
 
         return self._view.consistent(read)
 
     def _relatives(
-        self, txids: Iterable[bytes], further: Callable[[Sequence[Transaction]], set[bytes]]
-    ) -> dict[bytes, tuple[Transaction, PoolEntry]]:
+        self, txids: Iterable[bytes], further: Callable[[Sequence[Transaction]], set[bytes]], most: int | None = None
+    ) -> Members:
         found: dict[bytes, tuple[Transaction, PoolEntry]] = {}
         pending = set(txids)
-        while pending:
+        while pending and (most is None or len(found) < most):
             records = [record for record in self._view.transactions(list(pending)) if record]
             level = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool}
             found |= level
