@@ -55,9 +55,9 @@ def read_script(kind: str, name: str, prefix: AddressPrefix) -> bytes:
 
 
 def read_count(text: str | None, default: int, most: int) -> int:
-    """Return how many items of a page were asked for: `default` unless it is a number, at most `most`."""
+    """Return how many items of a page were asked for: `default` unless it is a number, and from 1 to `most`."""
     try:
-        return default if text is None else min(read_number(text), most)
+        return default if text is None else max(1, min(read_number(text), most))
     except RequestError:
         return default
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import bdkpython as bdk
 import pytest
 
@@ -41,13 +43,17 @@ class BdkWallet:
         balance = self.wallet.balance()
         return balance.confirmed.to_sat(), balance.trusted_pending.to_sat() + balance.untrusted_pending.to_sat()
 
-    def pay(self, address: str, amount: int, feerate: int) -> bdk.Transaction:
-        """Build, sign and broadcast a payment; `feerate` is in satoshis per virtual byte."""
+    def build(self, address: str, amount: int, feerate: int) -> bdk.Transaction:
+        """Build and sign a payment; `feerate` is in satoshis per virtual byte."""
         script = bdk.Address(address, bdk.Network.REGTEST).script_pubkey()
         builder = bdk.TxBuilder().add_recipient(script, bdk.Amount.from_sat(amount))
         psbt = builder.fee_rate(bdk.FeeRate.from_sat_per_vb(feerate)).finish(self.wallet)
         assert self.wallet.sign(psbt)
-        tx = psbt.extract_tx()
+        return psbt.extract_tx()
+
+    def pay(self, address: str, amount: int, feerate: int) -> bdk.Transaction:
+        """Build, sign and broadcast a payment."""
+        tx = self.build(address, amount, feerate)
         self.client.broadcast(tx)
         return tx
 
@@ -146,3 +152,23 @@ def test_a_refused_broadcast_is_an_error_of_the_client(stack: Stack, bob: BdkWal
     bob.sync()
     with pytest.raises(bdk.EsploraError, match="min relay fee not met"):
         bob.pay(creators_address(stack), SENT, feerate=0)
+
+
+def test_a_transaction_is_tried_submitted_as_a_package_and_waited_for(stack: Stack, bob: BdkWallet) -> None:
+    pay_from_creator(stack, bob.new_address(), RECEIVED)
+    stack.mine(creators_address(stack))
+    bob.sync()
+    tx = bob.build(creators_address(stack), SENT, feerate=2)
+    raw, txid = [bytes(tx.serialize()).hex()], str(tx.compute_txid())
+    (tried,) = stack.explorer.post("/api/txs/test", raw)
+    assert (tried["txid"], tried["allowed"]) == (txid, True)
+    assert txid not in stack.explorer.get("/api/mempool/txids")
+    submitted = stack.explorer.post("/api/txs/package", raw)
+    assert submitted["package_msg"] == "success"
+    (result,) = submitted["tx-results"].values()
+    assert result == {"txid": txid, "vsize": tried["vsize"], "fees": tried["fees"]}
+    assert stack.explorer.get(f"/api/wait?txid={txid}")["confirmations"] == 0
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(stack.explorer.get, f"/api/wait?txid={txid}&confirmations=2&timeout=50")
+        stack.mine(creators_address(stack), 2)
+        assert held.result(timeout=60)["confirmations"] == 2

@@ -89,6 +89,17 @@ def test_no_body_ever_breaks_the_service(client, body):
     assert answer.text.startswith("sendrawtransaction RPC error -22: TX decode failed")
 
 
+LISTS = st.recursive(st.none() | st.text(max_size=200) | st.integers(), lambda items: st.lists(items, max_size=4))
+
+
+@given(body=LISTS, path=st.sampled_from(["/txs/package", "/txs/test", "/addresses/txs", "/scripthashes/txs"]))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_list_ever_breaks_the_service(client, broker, body, path):
+    answer = client.post(path, json=body)
+    assert answer.status_code == (200 if body == [] and path.endswith("es/txs") else 400), answer.text
+    assert broker.published == []
+
+
 def test_every_route_of_the_api_is_mounted_twice(story, broker, feed):
     app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("api.")}

@@ -77,6 +77,11 @@ def test_a_page_without_a_usable_number_has_fifty(client, story):
     assert txids_of(client.get(f"/address/{address_of('bob')}/txs?max_txs=many")) == bobs_txids(story)
 
 
+@pytest.mark.parametrize("rest", ["txs", "txs/summary"])
+def test_a_page_has_at_least_one(client, story, rest):
+    assert len(client.get(f"/address/{address_of('bob')}/{rest}?max_txs=0").json) == 1
+
+
 def test_several_addresses_or_script_hashes_have_one_history(client, story):
     addresses = [address_of("bob"), address_of("carol")]
     together = txids_of(client.post("/addresses/txs?max_txs=100", json=addresses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.explorer import reads
 from shared.crypto.address import encode_address
 from shared.params import REGTEST
 from shared.script.standard import p2pkh_script
@@ -121,6 +122,12 @@ def test_blocks_come_in_fifteens_with_what_they_earned(client, story):
         "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
         "pool": {"id": 0, "name": "miner-1", "slug": "miner-1"},
     }
+
+
+def test_a_coinbase_longer_than_what_is_read_first_is_found(client, story, monkeypatch):
+    expected = get(client, "/blocks")
+    monkeypatch.setattr(reads, "COINBASE_SIZE", 100)
+    assert get(client, "/blocks") == expected
 
 
 def test_when_transactions_came(client, story):

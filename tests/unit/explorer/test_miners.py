@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
+from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
 from shared.params import REGTEST
 from tests.builders import key, make_block, p2wpkh
 
@@ -38,3 +38,9 @@ def test_a_block_without_witness_works_too():
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_name_or_none(head):
     assert len(miner_name(coinbase_script(head))) <= 12
+
+
+def test_the_coinbase_is_read_from_the_start_of_a_block():
+    block = make_block(REGTEST.genesis.header, 1, p2wpkh(key("a")))
+    assert coinbase_of(block.serialize()) == block.transactions[0]
+    assert coinbase_of(block.serialize()[:100]) is None
