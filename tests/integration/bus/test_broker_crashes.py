@@ -77,7 +77,7 @@ def test_what_was_not_acked_before_a_crash_comes_again(crashable: CrashableBacke
     assert numbers(again) == [0, 1, 2, 3, 4]
     consumer.ack(held)  # from before the crash: means nothing now
     consumer.ack(again)
-    broker.publish(tx(5))
+    until(lambda: published(broker, 5), "publishing works again")
     assert numbers(take(consumer, 1)) == [5]
 
 
@@ -94,12 +94,12 @@ def test_publishing_during_an_outage_is_refused_soon_and_works_again_after_it(cr
     assert time.monotonic() - started < PATIENCE / 2
     assert not broker.is_connected()
     crashable.server.start()
-    until(lambda: published(broker), "publishing works again")
+    until(lambda: published(broker, 3), "publishing works again")
 
 
-def published(broker: Broker) -> bool:
+def published(broker: Broker, number: int) -> bool:
     try:
-        broker.publish(tx(3))
+        broker.publish(tx(number))
     except BrokerUnavailable:
         return False
     return True
