@@ -316,8 +316,9 @@ class ChainReads:
 
     def pool_times(self, txids: Sequence[bytes]) -> list[int]:
         """Return when each transaction entered the pool, in seconds since 1970; 0 for those that are not there."""
-        records = self._view.transactions(txids)
-        return [record.pool.time if record and record.pool else 0 for record in records]
+        records = self._view.pool_transactions(txids)
+        times = {record.tx.txid: record.pool.time for record in records if record.pool}
+        return [times.get(txid, 0) for txid in txids]
 
     def family(self, txid: bytes) -> Members:
         """Return an unconfirmed transaction and those related to it by spending; empty if it is not one.
@@ -339,7 +340,7 @@ class ChainReads:
         found: dict[bytes, tuple[Transaction, PoolEntry]] = {}
         pending = set(txids)
         while pending and (most is None or len(found) < most):
-            records = [record for record in self._view.transactions(list(pending)) if record]
+            records = self._view.pool_transactions(list(pending))
             level = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool}
             found |= level
             pending = further([tx for tx, _ in level.values()]) - found.keys()

@@ -338,6 +338,10 @@ class ChainView:
             entries = self._redis.hgetall(self._keys.pool_entries)
         return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}
 
+    def pool_transactions(self, txids: Sequence[bytes]) -> list[TxRecord]:
+        """Return those of these transactions that are in the pool; confirmed ones are not even looked for."""
+        return [record for record in self._pool_records(txids) if record is not None]
+
     def prioritised(self) -> dict[bytes, int]:
         """Return the satoshis that transactions count as paying beyond their fee, by txid; it may not be known yet."""
         with store_errors():
