@@ -295,6 +295,8 @@ def _docker() -> bool:
 
 
 def _docker_answers() -> bool:
+    if "DOCKER_HOST" not in os.environ and not _is_listening_at("/var/run/docker.sock"):
+        return False  # Docker's client leaves a socket open when nobody is there
     import docker
 
     try:
@@ -302,6 +304,15 @@ def _docker_answers() -> bool:
             return bool(client.ping())
     except docker.errors.DockerException:
         return False
+
+
+def _is_listening_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 class _Container(Server):

@@ -93,7 +93,7 @@ def launch(tmp_path):
 
 def test_it_says_what_runs_where_and_then_that_it_is_ready(launch):
     launcher = launch()
-    launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+/creator .*explorer http.* rpc http")
+    launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+ .*explorer http.* rpc http")
     for name in ("redis", "mempool", "miner-1", "miner-2", "wallet", "explorer"):
         assert re.search(rf"^{name} +pid {launcher.pid(name)}\b", launcher.text(), re.MULTILINE)
     assert launcher.state().ready
