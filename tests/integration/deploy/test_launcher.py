@@ -93,10 +93,21 @@ def launch(tmp_path):
 
 def test_it_says_what_runs_where_and_then_that_it_is_ready(launch):
     launcher = launch()
-    launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+ .*explorer http.* rpc http")
+    launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+  explorer http.* rpc http")
+    assert "creator" not in launcher.text(), "there is no such wallet without its password file"
     for name in ("redis", "mempool", "miner-1", "miner-2", "wallet", "explorer"):
         assert re.search(rf"^{name} +pid {launcher.pid(name)}\b", launcher.text(), re.MULTILINE)
     assert launcher.state().ready
+
+
+def test_it_leads_to_the_creator_where_there_is_one(launch, tmp_path):
+    password = tmp_path / "a stack" / "regtest" / "creator-password"
+    password.parent.mkdir(parents=True)
+    password.write_text("secret words\n", encoding="utf-8")
+    launcher = launch()
+    launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+/creator  explorer http.* rpc http")
+    assert f"creator's password: {password}" in launcher.text()
+    assert "secret words" not in launcher.text()
 
 
 def test_services_stop_in_order_and_redis_last(launch):
