@@ -45,18 +45,34 @@ def encode_address(script_pubkey: bytes, prefix: AddressPrefix) -> str | None:
     P2PKH, P2SH and witness programs of any version have one (Core's ExtractDestination and EncodeDestination);
     a bare public key or multisig has none.
     """
-    size = len(script_pubkey)
-    if size == 25 and script_pubkey.startswith(b"\x76\xa9\x14") and script_pubkey.endswith(b"\x88\xac"):
+    if _pays_pubkey_hash(script_pubkey):
         return base58.encode_check(bytes([prefix.pubkey_hash]) + script_pubkey[3:23])
-    if size == 23 and script_pubkey.startswith(b"\xa9\x14") and script_pubkey.endswith(b"\x87"):
+    if _pays_script_hash(script_pubkey):
         return base58.encode_check(bytes([prefix.script_hash]) + script_pubkey[2:22])
-    if 4 <= size <= 42 and script_pubkey[1] == size - 2:
+    if _pays_witness_program(script_pubkey):
         opcode = script_pubkey[0]
-        if opcode == 0 and size in (22, 34):
-            return bech32.encode_segwit(prefix.hrp, 0, script_pubkey[2:])
-        if 0x51 <= opcode <= 0x60:
-            return bech32.encode_segwit(prefix.hrp, opcode - 0x50, script_pubkey[2:])
+        return bech32.encode_segwit(prefix.hrp, opcode - 0x50 if opcode else 0, script_pubkey[2:])
     return None
+
+
+def has_address(script_pubkey: bytes) -> bool:
+    """Tell whether `encode_address` gives this script an address: all networks do, or none does."""
+    return _pays_witness_program(script_pubkey) or _pays_pubkey_hash(script_pubkey) or _pays_script_hash(script_pubkey)
+
+
+def _pays_pubkey_hash(script: bytes) -> bool:
+    return len(script) == 25 and script.startswith(b"\x76\xa9\x14") and script.endswith(b"\x88\xac")
+
+
+def _pays_script_hash(script: bytes) -> bool:
+    return len(script) == 23 and script.startswith(b"\xa9\x14") and script.endswith(b"\x87")
+
+
+def _pays_witness_program(script: bytes) -> bool:
+    size = len(script)
+    if not 4 <= size <= 42 or script[1] != size - 2:
+        return False
+    return 0x51 <= script[0] <= 0x60 or (script[0] == 0 and size in (22, 34))
 
 
 def decode_address(text: str, prefix: AddressPrefix) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_DIGITS = {character: value for value, character in enumerate(ALPHABET)}
 _CHECKSUM = 4
 # The longest text this project decodes is a BIP32 key of 111 characters; work grows with the square of the length.
 _MAX_TEXT = 500
@@ -18,7 +18,7 @@ def encode(data: bytes) -> str:
     digits = []
     while number:
         number, digit = divmod(number, 58)
-        digits.append(_ALPHABET[digit])
+        digits.append(ALPHABET[digit])
     zeros = len(data) - len(data.lstrip(b"\x00"))
     return "1" * zeros + "".join(reversed(digits))
 
@@ -27,14 +27,20 @@ def decode(text: str) -> bytes:
     """Return the bytes of a Base58 text; DecodeError for a character that is not of the alphabet."""
     if len(text) > _MAX_TEXT:
         raise DecodeError(f"Base58 text of {len(text)} characters is too long")
+    number = number_of(text)
+    zeros = len(text) - len(text.lstrip("1"))
+    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def number_of(text: str) -> int:
+    """Return the number that these digits stand for; DecodeError for a character that is not of the alphabet."""
     number = 0
     for character in text:
         digit = _DIGITS.get(character)
         if digit is None:
             raise DecodeError(f"{character!r} is not a Base58 character")
         number = number * 58 + digit
-    zeros = len(text) - len(text.lstrip("1"))
-    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return number
 
 
 def encode_check(payload: bytes) -> str:

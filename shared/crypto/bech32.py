@@ -63,17 +63,23 @@ def decode(text: str) -> tuple[Encoding, str, list[int]]:
         raise DecodeError("Bech32 text has no prefix before its separator 1")
     if len(data) < _CHECKSUM:
         raise DecodeError("Bech32 text is too short for its checksum")
-    values = []
-    for character in data:
-        value = _VALUES.get(character)
-        if value is None:
-            raise DecodeError(f"{character!r} is not a Bech32 character")
-        values.append(value)
+    values = values_of(data)
     try:
         encoding = Encoding(_polymod([*_expand(hrp), *values]))
     except ValueError:
         raise DecodeError("Bech32 checksum does not match: the text was mistyped or cut") from None
     return encoding, hrp, values[:-_CHECKSUM]
+
+
+def values_of(text: str) -> list[int]:
+    """Return the 5-bit value of each character; DecodeError for one that is not of the (lower case) alphabet."""
+    values = []
+    for character in text:
+        value = _VALUES.get(character)
+        if value is None:
+            raise DecodeError(f"{character!r} is not a Bech32 character")
+        values.append(value)
+    return values
 
 
 def _regroup(values: Iterable[int], width_from: int, width_to: int) -> tuple[list[int], int, int]:
