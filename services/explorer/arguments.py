@@ -6,6 +6,7 @@ import msgspec
 
 from services.explorer.errors import RequestError
 from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
+from shared.crypto.address_search import ScriptRange, script_ranges
 from shared.crypto.hashes import sha256
 from shared.errors import DecodeError
 from shared.primitives.hexes import parse_display_hash, parse_hex
@@ -52,6 +53,14 @@ def read_address(text: str, prefix: AddressPrefix) -> bytes:
 def read_script(kind: str, name: str, prefix: AddressPrefix) -> bytes:
     """Return the script hash of a name, which is an `address` or a `scripthash` by its kind."""
     return read_address(name, prefix) if kind == "address" else read_script_hash(name)
+
+
+def read_script_ranges(text: str, prefix: AddressPrefix) -> list[ScriptRange]:
+    """Return the ranges of scripts whose address begins with a text; 400 if no address can begin so."""
+    try:
+        return script_ranges(text, prefix)
+    except DecodeError as error:
+        raise RequestError(400, f"Invalid address prefix: {error}") from None
 
 
 def read_count(text: str | None, default: int, most: int) -> int:

@@ -9,14 +9,14 @@ from flask import Response, request
 
 from services.explorer import serialize
 from services.explorer.answers import SCRIPT, Route, immutable, json, octets
-from services.explorer.arguments import read_hash, read_number, read_script
+from services.explorer.arguments import read_hash, read_number, read_script, read_script_ranges
 from services.explorer.errors import RequestError
 from services.explorer.fees import fee_estimates, fee_histogram
 from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
 from services.explorer.submit import submit
 from shared.bus.broker import Broker
-from shared.crypto.address import AddressPrefix
+from shared.crypto.address import AddressPrefix, encode_address
 from shared.primitives.hexes import display_hash
 from shared.primitives.merkle import merkle_branch
 from shared.primitives.partial_merkle import encode_proof
@@ -27,6 +27,7 @@ BLOCKS_PER_PAGE = 10
 TXS_PER_PAGE = 25
 POOL_TXS_PER_PAGE = 50
 RECENT_TXS = 10
+ADDRESSES_FOUND = 10
 MAX_VOUT = 0xFFFFFFFF
 
 
@@ -180,6 +181,11 @@ class Esplora:
         found = self._reads.unspent(read_script(kind, name, self._prefix))
         return json([serialize.unspent_json(coin.outpoint, coin.output.value, block) for coin, block in found])
 
+    def addresses(self, start: str) -> Response:
+        """Return up to ten known addresses that begin with a text."""
+        scripts = self._reads.scripts_within(read_script_ranges(start, self._prefix), ADDRESSES_FOUND)
+        return json(sorted(filter(None, (encode_address(script, self._prefix) for script in scripts))))
+
     def _txs(self, infos: list[TxInfo]) -> Response:
         return json([serialize.tx_json(info, self._prefix) for info in infos])
 
@@ -238,6 +244,7 @@ class Esplora:
             Route(f"/{SCRIPT}/txs/chain/<last>", self.script_chain_txs),
             Route(f"/{SCRIPT}/txs/mempool", self.script_pool_txs),
             Route(f"/{SCRIPT}/utxo", self.script_unspent),
+            Route("/address-prefix/<start>", self.addresses),
             Route("/mempool", self.pool),
             Route("/mempool/txids", self.pool_txids),
             Route("/mempool/recent", self.pool_recent),

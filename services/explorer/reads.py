@@ -18,6 +18,7 @@ from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, mi
 from shared.chain.codec import BlockEntry, PoolEntry, tx_locations
 from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
+from shared.crypto.address_search import ScriptRange
 from shared.errors import StoreUnavailable
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction
@@ -299,6 +300,10 @@ class ChainReads:
 
         found = self._view.consistent(read)
         return sorted(found, key=lambda item: MAX_HEIGHT if item[1] is None else item[1].height)
+
+    def scripts_within(self, ranges: Sequence[ScriptRange], count: int) -> list[bytes]:
+        """Return up to `count` known scriptPubKeys that have an address and lie within any of these ranges."""
+        return self._view.scripts_with_prefix(ranges, count)
 
     # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,7 +18,8 @@ from services.mempool.refill import leaving, refill
 from services.mempool.submissions import accepted
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, TxRemoved
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.block_fees import block_fees
+from shared.chain.codec import BlockEntry, BlockFees, BlockStatus
 from shared.chain.commit import Delta
 from shared.chain.connect import connect_block, disconnect_block, touched_by_connect, touched_by_disconnect
 from shared.chain.overlay import Overlay
@@ -68,6 +69,7 @@ class _Move:
     confirmed: dict[bytes, Transaction] = field(default_factory=dict)
     """Transactions of connected blocks, by txid."""
     undo: dict[bytes, bytes] = field(default_factory=dict)
+    fees: dict[bytes, BlockFees] = field(default_factory=dict)
 
 
 class _BrokenBlock(Exception):
@@ -153,6 +155,9 @@ def _connect(node: Node, move: _Move, entry: BlockEntry, block: Block, parent: B
     except ValidationError as error:
         raise _BrokenBlock(entry, error) from None
     move.undo[entry.hash] = codec.encode_undo(spent)
+    fees = block_fees(block, spent)
+    if fees is not None:
+        move.fees[entry.hash] = fees
     move.connected.append(entry)
     move.confirmed.update((tx.txid, tx) for tx in block.transactions)
 
@@ -195,6 +200,7 @@ def _commit(node: Node, move: _Move, change: Change) -> None:
     delta.first_height = move.fork.height + 1
     delta.best_chain = [entry.hash for entry in connected]
     delta.undo = move.undo
+    delta.fees = move.fees
     delta.pool_added = added
     delta.pool_removed = [record for record, _ in removed]
     delta.prioritised = dict.fromkeys(mined, 0)

@@ -73,6 +73,7 @@ class Node:
 
     def commit(self, delta: Delta) -> None:
         """Write one change. On any error `load` must be called before anything else."""
+        delta.time = self.now()
         self._committer.commit(delta)
 
     def acceptor(self, pool: Pool | None = None, coins: CoinSource | None = None) -> Acceptor:

@@ -21,6 +21,8 @@ _LOCATION = struct.Struct("<32sII")
 _SPEND = struct.Struct("<32sI")
 _ENTRY = struct.Struct("<80sI32sBIIIQQ")
 _POOL_ENTRY = struct.Struct("<32sqIIIQQ")
+_FEES = struct.Struct("<q7d")
+_SAMPLE = struct.Struct("<qqqq")
 _POSITION_BITS = 20
 _HEADER_SIZE = 80
 
@@ -100,6 +102,29 @@ class PoolEntry:
     """Seconds since 1970 when it entered the pool."""
     sequence: int
     """Order of entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFees:
+    """What the payments of a block paid."""
+
+    total: int
+    """Satoshis."""
+    feerates: tuple[float, ...]
+    """Seven feerates in satoshis per virtual byte, from the lowest to the highest at evenly spaced places of the
+    block's virtual size: the fourth is the median."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSample:
+    """What was in the pool after the last commit of a minute."""
+
+    time: int
+    """Seconds since 1970 at which the minute began."""
+    count: int
+    vsize: int
+    fees: int
+    """Satoshis."""
 
 
 def encode_coin(coin: Coin) -> bytes:
@@ -200,6 +225,22 @@ def decode_undo(data: bytes) -> list[list[Coin]]:
         spent.append([decode_coin(reader.var_bytes("undo coin")) for _ in range(count)])
     reader.finish("undo data")
     return spent
+
+
+def encode_block_fees(fees: BlockFees) -> bytes:
+    """Total (8 bytes), seven feerates as doubles (8 each)."""
+    return _FEES.pack(fees.total, *fees.feerates)
+
+
+def decode_block_fees(data: bytes) -> BlockFees:
+    """Inverse of `encode_block_fees`."""
+    total, *feerates = _FEES.unpack(data)
+    return BlockFees(total, tuple(feerates))
+
+
+def decode_pool_sample(data: bytes) -> PoolSample:
+    """Time, count, vsize and fees, 8 bytes each: commit.lua writes it."""
+    return PoolSample(*_SAMPLE.unpack(data))
 
 
 def history_score(height: int, position: int) -> int:

@@ -17,11 +17,12 @@ import redis
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, PoolEntry, Spend
+from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Spend
 from shared.chain.overlay import Overlay, StatsDelta
 from shared.chain.redis_keys import Keys
 from shared.chain.scripts import source
 from shared.chain.store import store_errors
+from shared.crypto.address import has_address
 from shared.errors import CommitConflict, StaleWriter
 from shared.primitives.transaction import Transaction
 
@@ -54,6 +55,8 @@ class Delta:
     """Block hash → raw block to store."""
     undo: dict[bytes, bytes] = field(default_factory=dict)
     """Block hash → undo data to store."""
+    fees: dict[bytes, BlockFees] = field(default_factory=dict)
+    """Block hash → what its payments paid."""
     pool_added: Sequence[PoolRecord] = ()
     pool_removed: Sequence[PoolRecord] = ()
     jobs: dict[str, bytes | None] = field(default_factory=dict)
@@ -62,6 +65,8 @@ class Delta:
     """Txid → satoshis that it counts as paying beyond its fee; 0 to forget it."""
     clock: int | None = None
     """Seconds at which the node's clock is to stand, 0 to let it run; None to leave it alone."""
+    time: int | None = None
+    """Seconds since 1970 by the node's clock: the minute of which the pool's totals are a sample; None takes none."""
     events: Sequence[Fact] = ()
 
 
@@ -105,6 +110,7 @@ class Committer:
         if delta.entries:
             fields["blocks"] = _flat((entry.hash, codec.encode_block_entry(entry)) for entry in delta.entries)
         prefix = len(self._keys.prefix)
+        fields["block_fees"] = _flat((key, codec.encode_block_fees(fees)) for key, fees in delta.fees.items())
         fields["raw"] = _flat((self._keys.block(key)[prefix:], raw) for key, raw in delta.blocks.items())
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
         if delta.overlay is not None:
@@ -116,6 +122,8 @@ class Committer:
         )
         if delta.clock is not None:
             fields["clock"] = delta.clock
+        if delta.time is not None:
+            fields["minute"] = delta.time - delta.time % 60
         fields["events"] = _flat((str(event.topic), events.encode(event)) for event in delta.events)
         packed: bytes = msgpack.packb(fields, use_bin_type=False)  # Redis' cmsgpack knows no bin type
         return packed
@@ -156,6 +164,7 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
                 history_added,
                 history_removed,
                 stats,
+                script.script_pubkey if has_address(script.script_pubkey) else b"",
             ]
         )
     fields["scripts"] = scripts

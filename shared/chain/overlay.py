@@ -39,6 +39,7 @@ class StatsDelta:
 class ScriptDelta:
     """Change of everything that is kept for one script."""
 
+    script_pubkey: bytes
     coins_added: list[bytes] = field(default_factory=list)
     coins_removed: list[bytes] = field(default_factory=list)
     history: dict[bytes, int | None] = field(default_factory=dict)
@@ -172,7 +173,7 @@ class Overlay:
         key = self._script_hash(script_pubkey)
         touched.add(key)
         if key not in self._scripts:
-            self._scripts[key] = ScriptDelta()
+            self._scripts[key] = ScriptDelta(script_pubkey)
         return self._scripts[key]
 
     def _script_hash(self, script_pubkey: bytes) -> bytes:

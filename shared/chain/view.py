@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
-
-import redis
+from typing import TypeVar
 
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, PoolEntry, Spend, TxLocation
+from shared.chain.index_view import IndexView
 from shared.chain.records import HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
-from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 from shared.crypto.hashes import sha256
 from shared.errors import StoreUnavailable
@@ -38,12 +36,8 @@ def script_hash(script_pubkey: bytes) -> bytes:
     return sha256(script_pubkey)
 
 
-class ChainView:
+class ChainView(IndexView):
     """Reads one chain of one Redis server."""
-
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._redis: Any = client
-        self._keys = keys
 
     # ── the best chain ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,11 +6,11 @@
 --                        was computed on
 --   new_tip              {hash, height, work}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
---   blocks, coins, txs, spends            {field, value, …} to set in the hash of that name
+--   blocks, coins, txs, spends, block_fees    {field, value, …} to set in the hash of that name
 --   coins_del, txs_del, spends_del        {field, …} to delete from it
 --   raw                  {key suffix, value, …}: blocks and undo data to store
 --   scripts              {{script hash (hex), coins+, coins-, history+ {score, txid, …}, history- {txid, …},
---                        stats {name, change, …}}, …}
+--                        stats {name, change, …}, scriptPubKey ('' if it has no address)}, …}
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
 --   pool_scripts_del     {{script hash, {txid, …}}, …}
@@ -23,9 +23,10 @@
 --   jobs, jobs_del       mining requests under way
 --   prioritised, prioritised_del    transactions that count as paying more or less than their fee
 --   clock                seconds at which the clock is to stand; 0 to let it run
+--   minute               start of the minute of which the pool's totals are a sample
 --   events               {topic, body, …}
--- Key families: tip, heights, blocks, coins, txs, spends, block:*, undo:*, script:*:{coins,history,stats}, pool:*, jobs,
--- prioritised, clock, events; reads writer:epoch.
+-- Key families: tip, heights, blocks, coins, txs, spends, block_fees, block:*, undo:*, scripts,
+-- script:*:{coins,history,stats}, pool:*, jobs, prioritised, clock, events; reads writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
 
 local delta = cmsgpack.unpack(ARGV[1])
@@ -44,6 +45,7 @@ end
 
 -- Lua's stack holds some 8,000 values: long lists go in slices (of an even length, for pairs).
 local SLICE = 4000
+local SAMPLES = 7 * 24 * 60 -- of the pool: a week
 local function each_slice(command, key, list)
   for first = 1, #list, SLICE do
     call(command, key, unpack(list, first, math.min(first + SLICE - 1, #list)))
@@ -64,7 +66,7 @@ if delta.heights then
   end
 end
 
-for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'jobs', 'prioritised'}) do
+for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'block_fees', 'jobs', 'prioritised'}) do
   if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
   if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
 end
@@ -74,6 +76,7 @@ for i = 1, #raw, 2 do
   call('SET', prefix .. raw[i], raw[i + 1])
 end
 
+local known, forgotten = {}, {} -- scripts that have an address, to find them by how it begins
 for _, script in ipairs(delta.scripts or {}) do
   local key = prefix .. 'script:' .. script[1]
   each_slice('SREM', key .. ':coins', script[3])
@@ -83,14 +86,23 @@ for _, script in ipairs(delta.scripts or {}) do
   local stats, empty = script[6], false
   if #stats > 2 and stats[1] == 'tx_count' and call('HSETNX', key .. ':stats', stats[1], stats[2]) == 1 then
     call('HSET', key .. ':stats', unpack(stats, 3)) -- the script is new: nothing to add to
+    if script[7] ~= '' then
+      known[#known + 1] = '0'
+      known[#known + 1] = script[7]
+    end
   else
     for i = 1, #stats, 2 do
       local count = call('HINCRBY', key .. ':stats', stats[i], stats[i + 1])
       empty = empty or (stats[i] == 'tx_count' and count == 0)
     end
   end
-  if empty then call('DEL', key .. ':stats') end
+  if empty then
+    call('DEL', key .. ':stats')
+    if script[7] ~= '' then forgotten[#forgotten + 1] = script[7] end
+  end
 end
+each_slice('ZADD', prefix .. 'scripts', known)
+each_slice('ZREM', prefix .. 'scripts', forgotten)
 
 if delta.clock == 0 then
   call('DEL', prefix .. 'clock')
@@ -117,6 +129,16 @@ each_slice('HSET', prefix .. 'pool:spends', delta.pool_spends or {})
 local pool_stats = delta.pool_stats or {}
 for i = 1, #pool_stats, 2 do
   call('HINCRBY', prefix .. 'pool:stats', pool_stats[i], pool_stats[i + 1])
+end
+
+if delta.minute then
+  -- One sample a minute, of its last commit. A clock that was set back takes back what came after it.
+  local key, now = prefix .. 'pool:history', string.format('%.0f', delta.minute)
+  local totals = call('HMGET', prefix .. 'pool:stats', 'count', 'vsize', 'fees')
+  for i = 1, 3 do totals[i] = tonumber(totals[i] or '0') end
+  call('ZREMRANGEBYSCORE', key, now, '+inf')
+  call('ZADD', key, now, struct.pack('<i8i8i8i8', delta.minute, totals[1], totals[2], totals[3]))
+  call('ZREMRANGEBYRANK', key, 0, -1 - SAMPLES)
 end
 
 local events = delta.events or {}

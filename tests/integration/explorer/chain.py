@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import redis
 
+from shared.chain.block_fees import block_fees
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
 from shared.chain.commit import Committer, Delta, PoolRecord
 from shared.chain.overlay import Overlay
@@ -74,7 +75,7 @@ class TestChain:
         )
         record = PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
         self._pool[tx.txid] = record
-        self._committer.commit(Delta(pool_added=[record]))
+        self._committer.commit(Delta(pool_added=[record], time=time))
 
     def _commit_blocks(self, removed: Sequence[Block], added: Sequence[Block]) -> None:
         overlay = Overlay(self.view)
@@ -105,6 +106,9 @@ class TestChain:
         self._undo[block.hash] = undo
         delta.blocks[block.hash] = block.serialize()
         delta.undo[block.hash] = encode_undo(undo)
+        fees = block_fees(block, undo)
+        if fees is not None:
+            delta.fees[block.hash] = fees
         parent = self._entries.get(block.header.prev_hash)
         entry = BlockEntry(
             header=block.header,

@@ -154,3 +154,19 @@ def test_two_that_pay_for_one_parent_are_all_relatives(client, chain):
     assert found[parent.txid]["effectiveFeePerVsize"] == pytest.approx(together)
     assert found[rich.txid]["effectiveFeePerVsize"] == pytest.approx(together)
     assert found[poor.txid]["effectiveFeePerVsize"] == pytest.approx(300 / poor.vsize)
+
+
+def test_at_most_ten_addresses_are_found(client, chain):
+    for number in range(12):
+        chain.mine(key(f"owner {number}"))
+    found = client.get("/address-prefix/bcrt1q").json
+    assert len(set(found)) == 10
+    assert found == sorted(found)
+    assert set(found) <= {address_of(f"owner {number}") for number in range(12)}
+
+
+def test_an_address_whose_only_block_went_stale_is_not_found(client, chain):
+    chain.mine(BOB)
+    assert client.get(f"/address-prefix/{address_of('bob')[:9]}").json == [address_of("bob")]
+    chain.replace_tip(ALICE)
+    assert client.get("/address-prefix/bcrt1").json == [address_of("alice")]

@@ -23,6 +23,23 @@ def test_the_tip(client, story):
     assert client.get("/api/blocks/tip/height").text == str(len(story.chain.blocks) - 1)
 
 
+def test_addresses_are_found_by_how_they_begin(client, story):
+    alice = address_of("alice")
+    for end in range(7, len(alice) + 1):
+        assert alice in client.get(f"/address-prefix/{alice[:end]}").json
+    assert client.get(f"/api/address-prefix/{alice[:14].upper()}").json == [alice]
+    assert client.get("/address-prefix/bcrt1").json == sorted(address_of(name) for name in ("alice", "bob", "carol"))
+    for nobody in ("bcrt1p", "m", "tb1q", alice[:-1] + "b", "0"):
+        assert client.get(f"/address-prefix/{nobody}").json == []
+
+
+@pytest.mark.parametrize("start", ["a*", "%20", "b" * 91, "%C3%A9"])
+def test_what_no_address_begins_with_is_refused(client, start):
+    answer = client.get(f"/address-prefix/{start}")
+    assert answer.status_code == 400
+    assert answer.text.startswith("Invalid address prefix: ")
+
+
 def test_a_height_leads_to_its_block(client, story):
     for height in (0, 7, len(story.chain.blocks) - 1):
         assert client.get(f"/block-height/{height}").text == story.chain.blocks[height].hash_hex

@@ -9,6 +9,7 @@ import redis as redis_py
 from shared.chain import codec
 from shared.chain.redis_keys import Keys
 from shared.consensus.subsidy import block_subsidy
+from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
 from shared.params import REGTEST
 from shared.primitives.block import Block
@@ -30,10 +31,12 @@ def check_books(client: redis_py.Redis) -> None:
     history: dict[bytes, dict[bytes, int]] = defaultdict(dict)
     stats: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     txs: dict[bytes, bytes] = {blocks[0].transactions[0].txid: blocks[0].transactions[0].serialize()}
+    scripts: dict[bytes, bytes] = {}
     minted = burned = 0
     for height, block in enumerate(blocks[1:], 1):
         assert block.header.prev_hash == blocks[height - 1].hash
         fees = 0
+        rates: list[tuple[float, int]] = []
         for position, tx in enumerate(block.transactions):
             touched = set()
             spent = []
@@ -50,13 +53,18 @@ def check_books(client: redis_py.Redis) -> None:
                     continue
                 coins[OutPoint(tx.txid, vout).serialize()] = (output.value, output.script_pubkey, height)
                 touched.add(sha256(output.script_pubkey))
+                scripts[sha256(output.script_pubkey)] = output.script_pubkey
                 stats[sha256(output.script_pubkey)]["funded_count"] += 1
                 stats[sha256(output.script_pubkey)]["funded_sum"] += output.value
-            fees += sum(spent) - sum(output.value for output in tx.outputs) if position else 0
+            if position:
+                paid = sum(spent) - sum(output.value for output in tx.outputs)
+                fees += paid
+                rates.append((paid / tx.vsize, tx.vsize))
             for script_hash in touched:
                 history[script_hash][tx.txid] = codec.history_score(height, position)
                 stats[script_hash]["tx_count"] += 1
             txs[tx.txid] = tx.serialize()
+        _check_fees(client.hget(keys.block_fees, block.hash), fees, rates)
         claimed = sum(output.value for output in block.transactions[0].outputs)
         minted += block_subsidy(height, REGTEST)
         burned += block_subsidy(height, REGTEST) + fees - claimed
@@ -89,7 +97,22 @@ def check_books(client: redis_py.Redis) -> None:
     assert by_kind["coins"] == coins_by_script
     assert by_kind["history"] == history
     assert by_kind["stats"] == stats
+    known = [scripts[key] for key in stats]
+    assert client.zrange(keys.scripts, 0, -1) == sorted(s for s in known if encode_address(s, REGTEST.address))
     _check_pool(client, keys, stored_txs)
+
+
+def _check_fees(stored: bytes | None, total: int, rates: list[tuple[float, int]]) -> None:
+    """Compare with a block's (feerate, virtual size) laid out one virtual byte after the other."""
+    if not rates:
+        assert stored is None
+        return
+    assert stored is not None
+    fees = codec.decode_block_fees(stored)
+    every_byte = [rate for rate, vsize in sorted(rates) for _ in range(vsize)]
+    places = [step * len(every_byte) // 6 for step in range(6)]
+    assert fees.total == total
+    assert fees.feerates == (*(every_byte[place] for place in places), every_byte[-1])
 
 
 def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes]) -> None:
