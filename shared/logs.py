@@ -19,7 +19,7 @@ _URL_PASSWORD = re.compile(r"""(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\
 _LEVELS_OF_LIBRARIES = {
     "pika": logging.CRITICAL,  # the bus reports what went wrong, in one line
     "urllib3": logging.WARNING,
-    "waitress.queue": logging.ERROR,
+    "uvicorn.error": logging.ERROR,  # what clients do wrong is no news
 }
 
 

@@ -40,7 +40,11 @@ def main() -> int:
     credentials = Credentials.load(settings, chain)
     ready = {"redis": view.has_chain, "broker": broker.is_connected}
     app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop)
-    server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
+    try:
+        server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
+    except ConfigError as error:
+        print(f"mempool: {error}", file=sys.stderr)
+        return 2
     writer = threading.Thread(target=_run, args=(Writer(settings, chain, broker, stop), stop), name="writer")
     writer.start()
     while not stop.wait(1.0):

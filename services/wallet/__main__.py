@@ -70,7 +70,11 @@ def main() -> int:
         "bootstrap": bootstrap.is_done,
     }
     app = create_wallet_app(settings, wallets, payments, sessions, ready)
-    server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)
+    try:
+        server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)
+    except ConfigError as error:
+        print(f"wallet: {error}", file=sys.stderr)
+        return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
     threading.Thread(target=_keep_house, args=(stop, sessions, attempts), name="housekeeping", daemon=True).start()

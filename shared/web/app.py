@@ -7,7 +7,6 @@ trace.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,26 +14,20 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared import metrics
 from shared.config import Settings
 from shared.errors import BrokerError, StoreError, WarrenError
 from shared.web import formats
+from shared.web.asgi import SECURITY_HEADERS
+from shared.web.hosts import TrustedHosts, host_name
 
 log = logging.getLogger(__name__)
 
 ReadyChecks = Mapping[str, Callable[[], bool]]
 
 _HERE = Path(__file__).parent
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 
 
 def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> Flask:
@@ -55,17 +48,22 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
         "shared_static",
         lambda filename: _shared_file(app, filename),
     )
-    trusted = {name.strip().lower() for name in settings.trusted_hosts.split(",") if name.strip()}
+    hosts = TrustedHosts(settings.trusted_hosts)
 
     @app.before_request
     def check_host() -> Response | None:
-        if "*" in trusted or _is_loopback(request.host) or _host_name(request.host) in trusted:
+        if hosts.admits(request.host):
             return None
-        return problem(421, "Unknown host", f"{_host_name(request.host)!r} is not in WARREN_TRUSTED_HOSTS")
+        return problem(421, "Unknown host", f"{host_name(request.host)!r} is not in WARREN_TRUSTED_HOSTS")
+
+    @app.before_request
+    def check_size() -> None:
+        if (request.content_length or 0) > max_body:
+            raise RequestEntityTooLarge
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in _HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
@@ -152,20 +150,6 @@ def _answers(check: Callable[[], bool]) -> bool:
         return check()
     except WarrenError:
         return False
-
-
-def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].split("]")[0].lower()
-    return host.rsplit(":", 1)[0].lower()
-
-
-def _is_loopback(host: str) -> bool:
-    name = _host_name(host)
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 def _shared_file(app: Flask, filename: str) -> Response:

@@ -1,50 +1,133 @@
-"""Runs a WSGI application under waitress on a thread of its own, and stops it in order."""
+"""Serves HTTP from an event loop on a thread of its own, and stops in order.
+
+A Flask application answers on a fixed number of threads (shared/web/wsgi.py). What stays open for long, an event stream
+or a websocket, is an endpoint on the loop itself, under a path of its own: it costs a connection and no thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import socket
 import threading
-import time
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import uvicorn
 from flask import Flask
-from waitress import wasyncore
-from waitress.server import create_server
+
+from shared.errors import ConfigError
+from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
+from shared.web.protocol import AbortableWebSocket, BoundedProtocol
+from shared.web.threads import Threads
+from shared.web.wsgi import WsgiBridge
+
+log = logging.getLogger(__name__)
 
 _MARGIN = 64 * 1024
-_FLUSH_SECONDS = 5.0
+_STOP_SECONDS = 5
+"""That requests under way may take once the server is to stop."""
+_KEEP_ALIVE = 120
+"""Seconds that a connection may be idle between requests."""
+_BACKLOG = 1024
+_MAX_MESSAGE = 64 * 1024
+"""Bytes of a message that comes in by websocket."""
 
 
 class HttpServer:
     """A listening HTTP server. `port` is the one in use, which matters when 0 was asked for."""
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
-        limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # past it waitress itself answers 413
-        server = create_server(app, host=host, port=port, threads=threads, ident="warren", max_request_body_size=limit)
-        self._server = cast(Any, server)  # its stubs lack what is used here
-        self.port: int = self._server.effective_port
-        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+    def __init__(
+        self, app: Flask, host: str, port: int, threads: int, endpoints: Mapping[str, Endpoint] | None = None
+    ) -> None:
+        """Listen, or raise `ConfigError`; `endpoints` answer instead of `app` where their paths are asked for."""
+        self._sockets = _listen(host, port)
+        self.port: int = self._sockets[0].getsockname()[1]
+        self._threads = Threads(threads, "http")
+        limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # up to it the application itself says what is too much
+        self._server = _Server(
+            uvicorn.Config(
+                _Router(WsgiBridge(app, limit, self._threads), endpoints or {}),
+                http=BoundedProtocol,
+                ws=AbortableWebSocket if endpoints else "none",
+                ws_max_size=_MAX_MESSAGE,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("server", "warren")],
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_STOP_SECONDS,
+            )
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
+    def call_soon(self, call: Callable[..., object], *args: Any) -> None:
+        """Run something on the event loop, from any thread; once the server has stopped it is not run."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *args)
+
     def close(self) -> None:
-        """Stop listening, finish the requests under way, send their answers, close all connections and return.
-
-        Sockets belong to the server's thread: what touches them is handed to it, through its trigger.
-        """
-        trigger = self._server.trigger
-        trigger.pull_trigger(lambda: wasyncore.dispatcher.close(self._server))
-        self._server.task_dispatcher.shutdown()
-        trigger.pull_trigger(self._close_when_flushed)
-        deadline = time.monotonic() + _FLUSH_SECONDS
-        while self._server.active_channels and time.monotonic() < deadline:
-            time.sleep(0.005)
-        trigger.pull_trigger(self._end)
+        """Stop listening, finish the requests under way, send their answers, close all connections and return."""
+        self._server.should_exit = True
         self._thread.join()
+        self._threads.close()
 
-    def _close_when_flushed(self) -> None:
-        for channel in self._server.active_channels.values():
-            channel.close_when_flushed = True
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._server.serve(sockets=self._sockets))
+        except Exception:
+            log.exception("the HTTP server has failed")
+            raise
 
-    def _end(self) -> None:
-        for channel in list(self._server.active_channels.values()):  # of clients that do not read their answers
-            channel.handle_close()
-        self._server.trigger.close()
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in order, then end the connections of clients that do not read their answers."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+class _Router:
+    """Hands requests to the endpoint of their path, or to the application."""
+
+    def __init__(self, app: WsgiBridge, endpoints: Mapping[str, Endpoint]) -> None:
+        self._app = app
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope["path"])
+        if endpoint is not None:
+            await endpoint(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._app(scope, receive, send)
+        else:
+            await respond(scope, send, 404, "no websocket here")
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets on every address of a host, all on the same port."""
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = sockets[0].getsockname()[1] if len(sockets) > 1 else port
+            listener.bind((address[0], chosen, *address[2:]))
+            listener.listen(_BACKLOG)
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+    return sockets

@@ -17,7 +17,7 @@ _CATEGORY = "Control"
 _LOGGERS = {
     "bus": "shared.bus",
     "chain": "shared.chain",
-    "http": "waitress",
+    "http": "uvicorn.error",
     "mempool": "services.mempool",
     "rpc": "services.mempool.rpc",
 }

@@ -1,0 +1,79 @@
+"""ASGI's types, and what the endpoints that live on the event loop (event streams, websockets) have in common.
+
+They are beside the Flask application, not in it, so `guarded` gives them what `create_app` gives every view: the host
+check, security headers, and CORS for data that anyone may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from shared.web.hosts import TrustedHosts, host_name
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+PUBLIC_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID",
+}
+
+
+def guarded(endpoint: Endpoint, hosts: TrustedHosts) -> Endpoint:
+    """Return the endpoint behind the host check; preflights are answered here, and other methods than GET refused."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        host = header(scope, b"host")
+        if not hosts.admits(host):
+            detail = f"Unknown host: {host_name(host)!r} is not in WARREN_TRUSTED_HOSTS"
+            await respond(scope, send, 421, detail)
+        elif scope["type"] == "websocket" or scope["method"] == "GET":
+            await endpoint(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await respond(scope, send, 204, "")
+        else:
+            await respond(scope, send, 405, "only GET is answered here", {"Allow": "GET, OPTIONS"})
+
+    return app
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """Return a request's header by its lower-case name, empty if there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def response_start(status: int, headers: Mapping[str, str]) -> Message:
+    """Return the start of a response to a request for public data, with the headers that all of them have."""
+    lines = PUBLIC_HEADERS | SECURITY_HEADERS | dict(headers)
+    return {"type": "http.response.start", "status": status, "headers": _encoded(lines.items())}
+
+
+async def respond(
+    scope: Scope, send: Send, status: int, body: str | bytes, headers: Mapping[str, str] | None = None
+) -> None:
+    """Send a whole response, plain text unless `headers` say otherwise; it also refuses a websocket."""
+    data = body.encode() if isinstance(body, str) else body
+    lines = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"} | dict(headers or {})
+    if status != 204:
+        lines["Content-Length"] = str(len(data))
+    prefix = "websocket." if scope["type"] == "websocket" else ""
+    start = response_start(status, lines)
+    await send({**start, "type": prefix + "http.response.start"})
+    await send({"type": prefix + "http.response.body", "body": data, "more_body": False})
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -1,0 +1,31 @@
+"""Which host names pages and streams answer to: a page of another site must not reach them by DNS rebinding."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+class TrustedHosts:
+    """Loopback names and addresses, and those in a list with commas between (`*` for any)."""
+
+    def __init__(self, listed: str) -> None:
+        self._names = frozenset(name.strip().lower() for name in listed.split(",") if name.strip())
+
+    def admits(self, host: str) -> bool:
+        """Whether a request with this `Host` header, which may end with a port, is answered."""
+        return "*" in self._names or _is_loopback(host) or host_name(host) in self._names
+
+
+def host_name(host: str) -> str:
+    """Return the name or address in a `Host` header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].split("]")[0].lower()
+    return host.rsplit(":", 1)[0].lower()
+
+
+def _is_loopback(host: str) -> bool:
+    name = host_name(host)
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

@@ -1,0 +1,133 @@
+"""Runs a WSGI application behind the event loop: a request is read to its end, then a thread answers it at one go.
+
+So a slow client holds a connection and no thread. A body that is longer than the limit is not kept: the application
+gets its length alone, and says in its own words that it is too much.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask
+
+from shared.web.asgi import Message, Receive, Scope, Send
+from shared.web.threads import Threads
+
+_PATIENCE = 8_000_000
+"""Bytes past the limit that are read and thrown away, so that the client gets to read what it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    data: bytes
+    length: int
+    """Bytes that were sent or announced: more than there are of `data` if they are too many."""
+    is_cut: bool
+
+
+class WsgiBridge:
+    """An ASGI application that answers with what a WSGI application says."""
+
+    def __init__(self, app: Flask, max_body: int, threads: Threads) -> None:
+        self._app = app
+        self._max_body = max_body
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await _read(receive, _announced(scope), self._max_body)
+        if body is None:
+            return  # the client went away
+        status, headers, data = await self._threads.run(lambda: self._answer(scope, body))
+        if body.is_cut:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": data, "more_body": False})
+
+    def _answer(self, scope: Scope, body: _Body) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        status = 500
+        lines: list[tuple[bytes, bytes]] = []
+
+        def start_response(line: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status, lines
+            status = int(line.split(" ", 1)[0])
+            lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+        chunks: Any = self._app(_environ(scope, body), start_response)
+        try:
+            return status, lines, b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+
+
+async def _read(receive: Receive, announced: int | None, most: int) -> _Body | None:
+    """Return the request's body, None if the client went away before its end."""
+    parts: list[bytes] = []
+    length = 0
+    if announced is not None and announced > most + _PATIENCE:
+        return _Body(b"", announced, is_cut=True)
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        length += len(part)
+        too_much = max(length, announced or 0)
+        if too_much > most:
+            parts.clear()
+            if not message.get("more_body") or too_much > most + _PATIENCE:
+                return _Body(b"", too_much, is_cut=True)
+        else:
+            parts.append(part)
+            if not message.get("more_body"):
+                return _Body(b"".join(parts), length, is_cut=False)
+
+
+def _announced(scope: Scope) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return None
+
+
+def _environ(scope: Scope, body: _Body) -> dict[str, Any]:
+    """Return PEP 3333's description of a request: text in it is bytes read as Latin-1."""
+    host, port = scope["server"] or ("", None)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or ""),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body.data),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    if scope["client"]:
+        environ["REMOTE_ADDR"] = scope["client"][0]
+        environ["REMOTE_PORT"] = str(scope["client"][1])
+    for name, value in scope["headers"]:
+        if b"_" in name:
+            continue  # it would pass for another
+        key = name.decode("latin-1").upper().replace("-", "_")
+        key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
+        text = value.decode("latin-1")
+        if key in environ:
+            text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
+        environ[key] = text
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ["CONTENT_LENGTH"] = str(body.length) if body.length else ""
+    return environ
