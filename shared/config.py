@@ -47,6 +47,8 @@ class Settings:
     creator_blocks: int = 110
     """Blocks that the wallet `creator` asks for at the first start; 0 for none and no such wallet."""
     http_threads: int = 8
+    max_streams: int = 500
+    """Event streams, websockets and held requests that one explorer keeps open at a time."""
     trusted_hosts: str = ""
     """Comma-separated host names, beside loopback ones, that pages answer to (stops DNS rebinding); `*` for any."""
     log_level: str = "INFO"
@@ -68,6 +70,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "mine_timeout": (1, 86_400),
     "creator_blocks": (0, 10_000),
     "http_threads": (1, 1_000),
+    "max_streams": (1, 100_000),
 }
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 

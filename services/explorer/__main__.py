@@ -7,7 +7,9 @@ import sys
 import threading
 
 from services.explorer.app import create_explorer_app
+from services.explorer.endpoints import create_endpoints
 from services.explorer.handlers import Feed, handlers, subscription
+from services.explorer.hub import EventHub
 from shared import config, logs, params, shutdown
 from shared.bus.connect import connect
 from shared.bus.worker import Worker
@@ -35,11 +37,16 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
         return True
 
     broker = connect(settings)
+    view = ChainView(client, Keys(chain.name))
     feed = Feed()
-    worker = Worker(broker, broker.consumer([subscription()]), handlers(feed), name="explorer", stop=flag)
+    hub = EventHub(view)
+    worker = Worker(broker, broker.consumer([subscription()]), handlers(feed, hub), name="explorer", stop=flag)
     ready = {"redis": store_is_ready, "broker": broker.is_connected}
-    app = create_explorer_app(settings, chain, ChainView(client, Keys(chain.name)), broker, feed, ready)
-    server = HttpServer(app, settings.host, settings.explorer_port, settings.http_threads)
+    app = create_explorer_app(settings, chain, view, broker, feed, ready)
+    server = HttpServer(
+        app, settings.host, settings.explorer_port, settings.http_threads, create_endpoints(settings, hub)
+    )
+    hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))
 
     def listen() -> None:
@@ -52,6 +59,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     listener.start()
     flag.wait()
     feed.close()
+    hub.close()
     server.close()
     listener.join(timeout=5)
     broker.close()

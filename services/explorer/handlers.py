@@ -8,14 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.explorer.hub import EventHub
 from shared import metrics
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, Message, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS, Queue, transient_queue
-from shared.bus.worker import Handler, each
+from shared.bus.worker import Handler, Incoming
 
 FEED_LENGTH = 50
 FACTS_SEEN = metrics.counter("explorer_facts", "Facts heard from the broker, each once.", ("type",))
@@ -78,11 +79,13 @@ def subscription() -> Queue:
     return transient_queue("explorer", *FACTS)
 
 
-def handlers(feed: Feed) -> dict[type[Message], Handler[Any]]:
+def handlers(feed: Feed, hub: EventHub) -> dict[type[Message], Handler[Any]]:
     """Return the subscription table."""
-    return {
-        TxAccepted: each(feed.hear),
-        TxRemoved: each(feed.hear),
-        BlockConnected: each(feed.hear),
-        BlockDisconnected: each(feed.hear),
-    }
+
+    def hear(batch: Sequence[Incoming[Any]]) -> list[None]:
+        for incoming in batch:
+            feed.hear(incoming.message)
+        hub.wake()
+        return [None] * len(batch)
+
+    return dict.fromkeys((TxAccepted, TxRemoved, BlockConnected, BlockDisconnected), hear)

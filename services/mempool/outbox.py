@@ -10,13 +10,11 @@ import logging
 import threading
 from typing import Any
 
-import msgspec
 import redis
 
 from shared.backoff import backoff
-from shared.bus import events
 from shared.bus.broker import Broker
-from shared.bus.events import Message
+from shared.chain.codec import decode_event
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 from shared.errors import BrokerError, StoreUnavailable
@@ -58,7 +56,7 @@ class Outbox:
         messages = []
         for entry_id, fields in replies[0][1]:
             position = int(entry_id.split(b"-")[0])
-            messages.append(_message(fields, position))
+            messages.append(decode_event(position, fields))
         self._broker.publish_many(messages)
         with store_errors():
             pipe = self._redis.pipeline()
@@ -78,8 +76,3 @@ class Outbox:
                 failures += 1
                 log.warning("outbox waits: %s", error)
                 self._stop.wait(backoff(failures))
-
-
-def _message(fields: dict[bytes, bytes], seq: int) -> Message:
-    message = events.decode(fields[b"topic"].decode(), fields[b"body"])
-    return msgspec.structs.replace(message, seq=seq)

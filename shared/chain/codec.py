@@ -6,10 +6,14 @@ Integers are little-endian, except chain work, which is big-endian so that it co
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
+import msgspec
+
+from shared.bus import events
+from shared.bus.events import Fact
 from shared.errors import DecodeError
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.coin import Coin
@@ -254,6 +258,14 @@ def split_history_score(score: float) -> tuple[int, int]:
     """Return height and position of a score."""
     number = int(score)
     return number >> _POSITION_BITS, number & ((1 << _POSITION_BITS) - 1)
+
+
+def decode_event(seq: int, fields: Mapping[bytes, bytes]) -> Fact:
+    """Return the fact in an entry of the outbox, whose number is in the entry's id; `DecodeError` if it is none."""
+    message = events.decode(fields[b"topic"].decode(), fields[b"body"])
+    if not isinstance(message, Fact):
+        raise DecodeError(f"event {seq} is no fact: {message.topic}")
+    return msgspec.structs.replace(message, seq=seq)
 
 
 def decode_outpoint(data: bytes) -> OutPoint:

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from shared.bus.events import Fact
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, PoolEntry, Spend, TxLocation
 from shared.chain.index_view import IndexView
@@ -53,6 +54,16 @@ class ChainView(IndexView):
         if block_hash is None:
             raise StoreUnavailable("there is no chain here yet")
         return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq))
+
+    def events_since(self, seq: int, limit: int) -> list[Fact]:
+        """Return up to `limit` facts that follow number `seq`, oldest first.
+
+        Every number has exactly one (the commit script counts by them), and the last 10,000 are kept: where the first
+        one returned is not `seq` + 1, or there is none though the tip's `seq` is higher, those between are gone.
+        """
+        with store_errors():
+            found = self._redis.xrange(self._keys.events, min=f"{seq + 1}-0", count=limit)
+        return [codec.decode_event(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in found]
 
     def consistent(self, read: Callable[[], T]) -> T:
         """Run several reads and return their result once no commit came in between."""

@@ -1,12 +1,16 @@
+from unittest.mock import Mock
+
 import pytest
 
 from services.explorer.handlers import FEED_LENGTH, Feed, handlers, subscription
+from services.explorer.hub import EventHub
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS
 from shared.bus.worker import Worker
 from shared.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker
 
+HUB = Mock(EventHub)
 ALL_FACTS = [
     TxAccepted(seq=1, txid="aa" * 32, wtxid="aa" * 32, fee=1, vsize=100),
     TxRemoved(seq=2, txid="aa" * 32, why=Removal.MINED),
@@ -23,13 +27,13 @@ def test_the_subscription_takes_every_fact_in_a_queue_of_its_own():
 
 
 def test_every_fact_has_a_handler():
-    assert set(handlers(Feed())) == {type(fact) for fact in ALL_FACTS}
+    assert set(handlers(Feed(), HUB)) == {type(fact) for fact in ALL_FACTS}
 
 
 def test_facts_reach_the_feed_from_the_broker():
     broker, feed = FakeBroker(), Feed(clock=lambda: 123.0)
     queue = subscription()
-    worker = Worker(broker, broker.consumer([queue]), handlers(feed), name="explorer", stop=ExitFlag())
+    worker = Worker(broker, broker.consumer([queue]), handlers(feed, HUB), name="explorer", stop=ExitFlag())
     broker.publish_many(ALL_FACTS)
     while broker.backlog(queue):
         worker.run_once()

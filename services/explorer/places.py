@@ -1,0 +1,31 @@
+"""Bounds how many connections are held open at a time: event streams, websockets and requests that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.explorer.errors import RequestError
+from shared import metrics
+
+HELD = metrics.gauge("explorer_streams", "Connections that are held open.", ("kind",))
+
+
+class Places:
+    """So many places; used on the event loop only."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    @contextmanager
+    def one(self, kind: str) -> Iterator[None]:
+        """Hold one; 429 if all are taken."""
+        if not self._free:
+            raise RequestError(429, "too many streams are open already")
+        self._free -= 1
+        HELD.labels(kind).inc()
+        try:
+            yield
+        finally:
+            HELD.labels(kind).dec()
+            self._free += 1
