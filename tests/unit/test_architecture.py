@@ -14,19 +14,7 @@ LAYERS = ("crypto", "primitives", "script", "consensus", "chain")
 PURE = LAYERS[:4]
 BASICS = {"shared.errors", "shared.reasons", "shared.params"}
 SERVICES = ("wallet", "mempool", "miner", "explorer")
-IO_MODULES = set("redis pika flask socket requests uvicorn asyncio subprocess threading time logging".split())
-    "redis",
-    "pika",
-    "flask",
-    "socket",
-    "requests",
-    "uvicorn",
-    "asyncio",
-    "subprocess",
-    "threading",
-    "time",
-    "logging",
-}
+IO_MODULES = {"redis", "pika", "flask", "socket", "requests", "uvicorn", "subprocess", "threading", "time", "logging"}
 
 
 def imports(path: Path) -> Iterator[str]:
