@@ -74,7 +74,6 @@ class Reason(StrEnum):
     TXN_ALREADY_IN_MEMPOOL = "txn-already-in-mempool"
     TXN_ALREADY_KNOWN = "txn-already-known"
     TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL = "txn-same-nonwitness-data-in-mempool"
-    TXN_MEMPOOL_CONFLICT = "txn-mempool-conflict"
     BIP125_REPLACEMENT_DISALLOWED = "bip125-replacement-disallowed"
     BAD_TXNS_SPENDS_CONFLICTING_TX = "bad-txns-spends-conflicting-tx"
     INSUFFICIENT_FEE = "insufficient fee"
@@ -105,7 +104,6 @@ class Reason(StrEnum):
     MEMPOOL_FULL = "mempool full"
     MAX_FEERATE_EXCEEDED = "max feerate exceeded"
     MAX_FEE_EXCEEDED = "max-fee-exceeded"
-    TOO_LONG_MEMPOOL_CHAIN = "too-long-mempool-chain"
     TOO_LARGE_CLUSTER = "too-large-cluster"
 
     # Packages.
@@ -116,6 +114,12 @@ class Reason(StrEnum):
     PACKAGE_NOT_CHILD_WITH_PARENTS = "package-not-child-with-parents"
     CONFLICT_IN_PACKAGE = "conflict-in-package"
     TRANSACTION_FAILED = "transaction failed"
+    PACKAGE_RBF_NOT_TWO = "package RBF failed: package must be 1-parent-1-child"
+    PACKAGE_RBF_ANCESTORS = "package RBF failed: new transaction cannot have mempool ancestors"
+    PACKAGE_RBF_TOO_MANY = "package RBF failed: too many potential replacements"
+    PACKAGE_RBF_FEES = "package RBF failed: insufficient anti-DoS fees"
+    PACKAGE_RBF_PARENT_FEERATE = "package RBF failed: package feerate is less than or equal to parent feerate"
+    PACKAGE_RBF_DIAGRAM = "package RBF failed: insufficient feerate: does not improve feerate diagram"
 
     # A script that fails, as the pool and as a block report it: see `script_verdict`.
     MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED = "mempool-script-verify-flag-failed"

@@ -19,7 +19,7 @@ from services.explorer.submit import MAX_FEERATE, ask, with_detail
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict
 from shared.errors import DecodeError, RequestFailed
-from shared.primitives.hexes import parse_hex
+from shared.primitives.hexes import parse_display_hash, parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 from shared.script.standard import is_unspendable
@@ -52,7 +52,8 @@ class Packages:
         reply = ask(self._broker, TxSubmitted(txs=raw, max_feerate=limit or None, package=True))
         results = {tx.wtxid_hex: _result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
         message = reply.package_error or "success"
-        return json({"package_msg": message, "tx-results": results, "replaced-transactions": []})
+        replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)
+        return json({"package_msg": message, "tx-results": results, "replaced-transactions": replaced})
 
     def test(self) -> Response:
         """Say for each transaction whether the pool would take it, after those before it; none enters the pool."""

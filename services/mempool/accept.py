@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from types import MappingProxyType
 
 from services.mempool import policy
 from services.mempool.block_index import Branch
+from services.mempool.changeset import Candidate, Changeset
 from services.mempool.input_policy import check_inputs_standard
 from services.mempool.pool import Pool
+from services.mempool.replacement import check_package_replacement, check_replacement, check_spends_no_conflict
 from services.mempool.verifier import Verifier
 from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
@@ -47,24 +50,20 @@ class AcceptContext:
 
 
 class Origin(Enum):
-    """Where a transaction comes from, which decides what it has to pay."""
+    """Where a transaction comes from, which decides what it has to pay, and whether it may replace others."""
 
     SUBMITTED = auto()
     """It pays for itself."""
+    KEEPING = auto()
+    """The same, and it may replace nothing."""
     PACKAGE = auto()
-    """Its package pays; whoever checks the package sees to that."""
+    """Its package pays, for what it replaces too; whoever checks the package sees to that."""
     BLOCK = auto()
-    """It was confirmed before a reorganisation: relay policy does not apply to it."""
+    """It was confirmed before a reorganisation: relay policy does not apply to it, and it replaces nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A transaction that has passed every check but that of its scripts."""
-
-    record: PoolRecord
-    spent: tuple[TxOut, ...]
-    modified_fee: int
-    """Satoshis that it counts as paying."""
+_MAY_REPLACE = (Origin.SUBMITTED, Origin.PACKAGE)
+_NOTHING: Mapping[bytes, Transaction] = MappingProxyType({})
 
 
 class Acceptor:
@@ -77,21 +76,28 @@ class Acceptor:
 
     def accept(
         self, tx: Transaction, sequence: int, origin: Origin = Origin.SUBMITTED, *, max_feerate: int | None = None
-    ) -> PoolRecord:
-        """Return what the pool would store of a transaction, or raise `ValidationError` with Core's reason.
+    ) -> Candidate:
+        """Return a transaction that may enter the pool, or raise `ValidationError` with Core's reason.
 
         `max_feerate` is in satoshis per 1,000 vbytes.
         """
         candidate = self.examine(tx, sequence, origin)
-        policy.check_maximum_fee(candidate.record.entry.fee, candidate.record.entry.vsize, max_feerate)
+        if origin is not Origin.BLOCK:
+            self.check_place(candidate)
+        policy.check_maximum_fee(candidate.record.entry.fee, candidate.vsize, max_feerate)
         self.verify(candidate)
-        return candidate.record
+        return candidate
 
-    def examine(self, tx: Transaction, sequence: int, origin: Origin) -> Candidate:
-        """Check everything but scripts; raises `ValidationError` with Core's reason."""
+    def examine(
+        self, tx: Transaction, sequence: int, origin: Origin, siblings: Mapping[bytes, Transaction] = _NOTHING
+    ) -> Candidate:
+        """Check a transaction by itself, but for its scripts; raises `ValidationError` with Core's reason.
+
+        `siblings` are those of its package, by txid, whose outputs it may spend.
+        """
         self._check_context_free(tx, origin)
-        self._check_conflicts(tx)
-        coins = self._find_coins(tx)
+        conflicts = self._find_conflicts(tx, origin)
+        coins = self._find_coins(tx, siblings)
         fee, spent = self._check_inputs(tx, coins, origin)
         cost = sigop_cost(tx, spent, STANDARD)
         vsize = policy.policy_vsize(tx.weight, cost)
@@ -99,15 +105,34 @@ class Acceptor:
         if origin is not Origin.BLOCK:
             if cost > policy.MAX_STANDARD_TX_SIGOPS_COST:
                 raise ValidationError(Reason.BAD_TXNS_TOO_MANY_SIGOPS, str(cost))
-            if origin is Origin.SUBMITTED:
+            if origin is not Origin.PACKAGE:
                 policy.check_minimum_fee(modified_fee, vsize)
-            self._check_family(tx, vsize)
-            if self._pool.vsize + vsize > policy.MAX_POOL_VSIZE:
-                raise ValidationError(Reason.MEMPOOL_FULL)
         scripts = {output.script_pubkey: None for output in (*spent, *tx.outputs)}
         entry = PoolEntry(tx.wtxid, fee, vsize, tx.weight, cost, self._context.now, sequence)
         record = PoolRecord(tx, entry, tuple([sha256(script) for script in scripts]))
-        return Candidate(record, tuple(spent), modified_fee)
+        return Candidate(record, tuple(spent), modified_fee, conflicts)
+
+    def check_place(self, candidate: Candidate) -> None:
+        """Check that there is room for a candidate, and that it may replace what it conflicts with.
+
+        Raises `ValidationError` with Core's reason.
+        """
+        change = Changeset(self._pool, self._context.prioritised, [candidate])
+        if candidate.conflicts:
+            check_replacement(change)
+            check_spends_no_conflict(candidate, set(self._pool.ancestors(change.parents)))
+        elif change.parents:
+            change.check_clusters()
+        self._check_room(change)
+
+    def check_package_place(self, candidates: Sequence[Candidate]) -> None:
+        """Check the same for a package; raises `ValidationError` with a reason of the package as a whole."""
+        change = Changeset(self._pool, self._context.prioritised, candidates)
+        if change.direct:
+            check_package_replacement(change)
+        else:
+            change.check_clusters()
+        self._check_room(change)
 
     def verify(self, candidate: Candidate) -> None:
         """Run a transaction's scripts; raises `ScriptCheckError`."""
@@ -122,23 +147,27 @@ class Acceptor:
         if not is_final_tx(tx, self._context.height, self._context.median_time_past):
             raise ValidationError(Reason.NON_FINAL, f"lock time {tx.lock_time}")
 
-    def _check_conflicts(self, tx: Transaction) -> None:
+    def _find_conflicts(self, tx: Transaction, origin: Origin) -> frozenset[bytes]:
+        """Return the transactions in the pool that spend a coin that this one spends."""
         known = self._pool.get(tx.txid)
         if known is not None:
             same = known.tx.wtxid == tx.wtxid
             raise ValidationError(Reason.TXN_ALREADY_IN_MEMPOOL if same else Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
-        for txin in tx.inputs:
-            if self._pool.spender(txin.prevout) is not None:
-                raise ValidationError(Reason.TXN_MEMPOOL_CONFLICT, f"{txin.prevout} is spent in the pool already")
+        spenders = [self._pool.spender(txin.prevout) for txin in tx.inputs]
+        conflicts = frozenset(spender for spender in spenders if spender is not None)
+        if conflicts and origin not in _MAY_REPLACE:
+            raise ValidationError(Reason.BIP125_REPLACEMENT_DISALLOWED)
+        return conflicts
 
-    def _find_coins(self, tx: Transaction) -> list[Coin | None]:
-        """Return the coin of each input; one of the pool has the next block's height."""
+    def _find_coins(self, tx: Transaction, siblings: Mapping[bytes, Transaction]) -> list[Coin | None]:
+        """Return the coin of each input; an unconfirmed one has the next block's height."""
         confirmed = iter(self._context.coins.coins([txin.prevout for txin in tx.inputs]))
         coins = []
         for txin in tx.inputs:
             coin = next(confirmed)
-            if coin is None and (output := self._pool.output(txin.prevout)) is not None:
-                coin = Coin(output, self._context.height, False)
+            if coin is None:
+                output = self._pool.output(txin.prevout) or _output_of(siblings, txin.prevout)
+                coin = Coin(output, self._context.height, False) if output is not None else None
             coins.append(coin)
         if None in coins:
             own = [OutPoint(tx.txid, vout) for vout in range(len(tx.outputs))]
@@ -158,22 +187,12 @@ class Acceptor:
             check_inputs_standard(tx, spent)
         return fee, spent
 
-    def _check_family(self, tx: Transaction, vsize: int) -> None:
-        """Refuse a transaction that would make a chain of unconfirmed ones too long."""
-        parents = {txin.prevout.txid for txin in tx.inputs if txin.prevout.txid in self._pool}
-        ancestors = self._pool.ancestors(parents)
-        if len(ancestors) + 1 > policy.MAX_ANCESTORS:
-            raise ValidationError(
-                Reason.TOO_LONG_MEMPOOL_CHAIN, f"too many unconfirmed ancestors [limit: {policy.MAX_ANCESTORS}]"
-            )
-        if sum(item.vsize for item in ancestors.values()) + vsize > policy.MAX_ANCESTOR_VSIZE:
-            raise ValidationError(
-                Reason.TOO_LONG_MEMPOOL_CHAIN, f"exceeds ancestor size limit [limit: {policy.MAX_ANCESTOR_VSIZE}]"
-            )
-        for txid in ancestors:
-            descendants = self._pool.descendants([txid])
-            size = sum(item.vsize for item in descendants.values()) + vsize
-            if len(descendants) + 1 > policy.MAX_DESCENDANTS or size > policy.MAX_DESCENDANT_VSIZE:
-                raise ValidationError(
-                    Reason.TOO_LONG_MEMPOOL_CHAIN, f"too many descendants [limit: {policy.MAX_DESCENDANTS}]"
-                )
+    def _check_room(self, change: Changeset) -> None:
+        freed = sum(item.vsize for item in change.evicted.values())
+        if self._pool.vsize - freed + change.vsize > policy.MAX_POOL_VSIZE:
+            raise ValidationError(Reason.MEMPOOL_FULL)
+
+
+def _output_of(txs: Mapping[bytes, Transaction], outpoint: OutPoint) -> TxOut | None:
+    parent = txs.get(outpoint.txid)
+    return parent.outputs[outpoint.vout] if parent is not None and outpoint.vout < len(parent.outputs) else None

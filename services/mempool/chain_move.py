@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.mempool.block_index import Branch
+from services.mempool.intake import accepted
 from services.mempool.node import Node
 from services.mempool.pool import Pool
 from services.mempool.refill import leaving, refill
-from services.mempool.submissions import accepted
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, TxRemoved
 from shared.chain import codec
 from shared.chain.block_fees import block_fees

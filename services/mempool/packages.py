@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.mempool import policy
-from services.mempool.accept import Acceptor, Candidate, Origin
+from services.mempool.accept import Acceptor, Origin
+from services.mempool.changeset import Candidate
+from services.mempool.intake import Intake
 from services.mempool.node import Node
 from services.mempool.verdicts import accepted_as, refusal
 from shared.bus.events import TxVerdict, TxVerdicts
-from shared.chain.commit import PoolRecord
 from shared.errors import ValidationError
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
@@ -25,7 +26,10 @@ _JUDGED_TOGETHER = (
     Reason.MIN_RELAY_FEE_NOT_MET,
     Reason.MEMPOOL_MIN_FEE_NOT_MET,
     Reason.BAD_TXNS_INPUTS_MISSINGORSPENT,
+    Reason.INSUFFICIENT_FEE,
+    Reason.REPLACEMENT_FAILED,
 )
+"""What a child may make up for (TX_RECONSIDERABLE, and a parent that is not there yet)."""
 
 
 def check_well_formed(txs: Sequence[Transaction]) -> None:
@@ -56,13 +60,15 @@ def check_topology(txs: Sequence[Transaction]) -> None:
 
 
 class PackageCheck:
-    """One package on its way into the pool of `node`; what is `added` there has yet to be committed."""
+    """One package on its way into the pool of `node`, through an `intake` that has yet to be committed."""
 
-    def __init__(self, node: Node, acceptor: Acceptor, max_feerate: int | None) -> None:
+    def __init__(self, node: Node, acceptor: Acceptor, intake: Intake, max_feerate: int | None) -> None:
         self._node = node
         self._acceptor = acceptor
+        self._intake = intake
         self._max_feerate = max_feerate
-        self.added: list[PoolRecord] = []
+        self.entered: list[bytes] = []
+        """Txids that came into the pool."""
 
     def run(self, txs: Sequence[Transaction]) -> TxVerdicts:
         """Take in what is good; returns a verdict for each transaction, and what is wrong with the package."""
@@ -73,7 +79,7 @@ class PackageCheck:
             return TxVerdicts(verdicts=tuple(refusal(tx, error) for tx in txs), package_error=error.reject_reason)
         verdicts: dict[bytes, TxVerdict] = {}
         together: list[Transaction] = []
-        has_failed = False
+        package_error = ""
         for tx in txs:
             known = self._node.pool.get(tx.txid)
             if known is not None:
@@ -86,66 +92,63 @@ class PackageCheck:
                 if error.reason in _JUDGED_TOGETHER:
                     together.append(tx)
                 else:
-                    has_failed = True
-        if together and not has_failed:
-            judged = self._together(together)
-            verdicts |= judged
-            has_failed = not all(verdicts[tx.txid].accepted for tx in together)
-        return TxVerdicts(
-            verdicts=tuple(verdicts[tx.txid] for tx in txs),
-            package_error=str(Reason.TRANSACTION_FAILED) if has_failed else "",
-        )
+                    package_error = str(Reason.TRANSACTION_FAILED)
+        if together and not package_error:
+            try:
+                verdicts |= self._together(together) if len(txs) > 1 else {}
+            except ValidationError as error:  # of the package as a whole: each keeps what it was told alone
+                package_error = f"{error.reject_reason}, {error.detail}" if error.detail else error.reject_reason
+            if not package_error and not all(verdicts[tx.txid].accepted for tx in together):
+                package_error = str(Reason.TRANSACTION_FAILED)
+        return TxVerdicts(verdicts=tuple(verdicts[tx.txid] for tx in txs), package_error=package_error)
 
     def _alone(self, tx: Transaction) -> TxVerdict:
         candidate = self._acceptor.examine(tx, self._node.next_sequence, Origin.SUBMITTED)
+        self._acceptor.check_place(candidate)
         self._check_maximum(candidate)
         self._acceptor.verify(candidate)
-        self._add(candidate)
-        entry = candidate.record.entry
-        rate = policy.feerate(candidate.modified_fee, entry.vsize)
-        return accepted_as(candidate.record, tx, rate, (tx.wtxid_hex,))
+        rate = policy.feerate(candidate.modified_fee, candidate.vsize)
+        return self._enter(candidate, rate, (tx.wtxid_hex,))
 
     def _together(self, txs: Sequence[Transaction]) -> dict[bytes, TxVerdict]:
-        """Judge these by what they pay together: all of them enter the pool, or none."""
+        """Judge these by what they pay together: all of them enter the pool, or none.
+
+        Returns verdicts, only that of the one that failed if one did; raises `ValidationError` if all of them fail.
+        """
         candidates: list[Candidate] = []
         wtxids = tuple(tx.wtxid_hex for tx in txs)
-        tx = txs[0]
-        try:
-            for tx in txs:
-                candidate = self._acceptor.examine(tx, self._node.next_sequence, Origin.PACKAGE)
-                self._check_maximum(candidate)
-                self._add(candidate)
-                candidates.append(candidate)
-            fee = sum(candidate.modified_fee for candidate in candidates)
-            vsize = sum(candidate.record.entry.vsize for candidate in candidates)
-            rate = policy.feerate(fee, vsize)
+        siblings: dict[bytes, Transaction] = {}
+        for tx in txs:
             try:
-                policy.check_minimum_fee(fee, vsize)
+                candidate = self._acceptor.examine(
+                    tx, self._node.next_sequence + len(candidates), Origin.PACKAGE, siblings
+                )
+                self._check_maximum(candidate)
             except ValidationError as error:
-                self._take_back(candidates)
-                return {tx.txid: refusal(tx, error, rate, wtxids)}
-            for candidate in candidates:
-                tx = candidate.record.tx
-                self._acceptor.verify(candidate)
+                return {tx.txid: refusal(tx, error)}
+            candidates.append(candidate)
+            siblings[tx.txid] = tx
+        fee = sum(candidate.modified_fee for candidate in candidates)
+        vsize = sum(candidate.vsize for candidate in candidates)
+        rate = policy.feerate(fee, vsize)
+        try:
+            policy.check_minimum_fee(fee, vsize)
         except ValidationError as error:
-            self._take_back(candidates)
-            return {tx.txid: refusal(tx, error)}
-        return {
-            candidate.record.tx.txid: accepted_as(candidate.record, candidate.record.tx, rate, wtxids)
-            for candidate in candidates
-        }
+            return {txs[-1].txid: refusal(txs[-1], error, rate, wtxids)}
+        self._acceptor.check_package_place(candidates)
+        for candidate in candidates:
+            try:
+                self._acceptor.verify(candidate)
+            except ValidationError as error:
+                return {candidate.tx.txid: refusal(candidate.tx, error)}
+        return {candidate.tx.txid: self._enter(candidate, rate, wtxids) for candidate in candidates}
 
     def _check_maximum(self, candidate: Candidate) -> None:
-        vsize = candidate.record.entry.vsize
-        if self._max_feerate is not None and policy.feerate(candidate.modified_fee, vsize) > self._max_feerate:
+        rate = policy.feerate(candidate.modified_fee, candidate.vsize)
+        if self._max_feerate is not None and rate > self._max_feerate:
             raise ValidationError(Reason.MAX_FEERATE_EXCEEDED)
 
-    def _add(self, candidate: Candidate) -> None:
-        self._node.take_sequence()
-        self._node.pool.add(candidate.record)
-        self.added.append(candidate.record)
-
-    def _take_back(self, candidates: Sequence[Candidate]) -> None:
-        for candidate in reversed(candidates):
-            self._node.pool.remove(candidate.record.tx.txid)
-            self.added.remove(candidate.record)
+    def _enter(self, candidate: Candidate, rate: int, wtxids: tuple[str, ...]) -> TxVerdict:
+        replaced = self._intake.enter(candidate)
+        self.entered.append(candidate.tx.txid)
+        return accepted_as(candidate.record, candidate.tx, rate, wtxids, replaced)

@@ -12,6 +12,8 @@ from shared.script.standard import ScriptType, classify, dust_threshold
 
 MIN_RELAY_FEERATE = 100
 """Satoshis per 1,000 vbytes (Core's -minrelaytxfee since 30.0)."""
+INCREMENTAL_RELAY_FEERATE = 100
+"""Satoshis per 1,000 vbytes that a replacement pays beyond what it replaces (Core's -incrementalrelayfee)."""
 MAX_STANDARD_VERSION = 3
 MAX_STANDARD_TX_WEIGHT = 400_000
 MIN_STANDARD_TX_NONWITNESS_SIZE = 65
@@ -19,10 +21,9 @@ MAX_STANDARD_SCRIPTSIG_SIZE = 1650
 MAX_STANDARD_TX_SIGOPS_COST = 16_000
 MAX_DATACARRIER_BYTES = 100_000
 BYTES_PER_SIGOP = 20
-MAX_ANCESTORS = 25
-MAX_ANCESTOR_VSIZE = 101_000
-MAX_DESCENDANTS = 25
-MAX_DESCENDANT_VSIZE = 101_000
+WEIGHT_PER_VBYTE = 4
+MAX_CLUSTER_COUNT = 64
+MAX_CLUSTER_VSIZE = 101_000
 MAX_POOL_VSIZE = 100_000_000
 """Virtual bytes that the pool holds before it refuses more."""
 
@@ -32,9 +33,14 @@ def fee_for(vsize: int, feerate: int) -> int:
     return -(-vsize * feerate // 1000)
 
 
+def adjusted_weight(weight: int, sigop_cost: int) -> int:
+    """Return weight units, no less than what signature operations cost (GetSigOpsAdjustedWeight)."""
+    return max(weight, sigop_cost * BYTES_PER_SIGOP)
+
+
 def policy_vsize(weight: int, sigop_cost: int) -> int:
     """Return the virtual size, no less than what its signature operations cost (GetVirtualTransactionSize)."""
-    return (max(weight, sigop_cost * BYTES_PER_SIGOP) + 3) // 4
+    return -(-adjusted_weight(weight, sigop_cost) // WEIGHT_PER_VBYTE)
 
 
 def check_standard(tx: Transaction) -> None:

@@ -1,11 +1,11 @@
 """The pool in the writer's memory: unconfirmed transactions, who spends what, and families of parents and children.
 
-The pool itself decides nothing: `accept` says what may enter, `fork_choice` what a block removes.
+The pool itself decides nothing: `accept` says what may enter, `replacement` in whose place, `refill` what a block ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from shared.chain.commit import PoolRecord
@@ -105,18 +105,26 @@ class Pool:
 
     def ancestors(self, txids: Iterable[bytes]) -> dict[bytes, PoolTx]:
         """Return these transactions and every unconfirmed one that they depend on."""
-        return self._family(txids, "parents")
+        return self._reach(txids, lambda item: item.parents)
 
     def descendants(self, txids: Iterable[bytes]) -> dict[bytes, PoolTx]:
         """Return these transactions and every one that depends on them."""
-        return self._family(txids, "children")
+        return self._reach(txids, lambda item: item.children)
 
-    def _family(self, txids: Iterable[bytes], direction: str) -> dict[bytes, PoolTx]:
+    def clusters(self, txids: Iterable[bytes]) -> list[dict[bytes, PoolTx]]:
+        """Return the clusters of these transactions, each once: all that is connected to them by spending."""
+        clusters: list[dict[bytes, PoolTx]] = []
+        for txid in txids:
+            if not any(txid in cluster for cluster in clusters):
+                clusters.append(self._reach([txid], lambda item: item.parents | item.children))
+        return clusters
+
+    def _reach(self, txids: Iterable[bytes], step: Callable[[PoolTx], set[bytes]]) -> dict[bytes, PoolTx]:
         found: dict[bytes, PoolTx] = {}
         pending = list(txids)
         while pending:
             txid = pending.pop()
             if txid not in found:
                 found[txid] = self._txs[txid]
-                pending += getattr(found[txid], direction)
+                pending += step(found[txid])
         return found

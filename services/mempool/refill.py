@@ -54,7 +54,7 @@ def refill(
         if tx.txid in confirmed:
             return None
         try:
-            return acceptor.accept(tx, sequence, Origin.BLOCK)
+            return acceptor.accept(tx, sequence, Origin.BLOCK).record
         except ValidationError as error:
             log.info("left the pool", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
             return None

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from services.mempool.accept import Acceptor
+from services.mempool.accept import Acceptor, Origin
+from services.mempool.intake import Intake
 from services.mempool.node import Node
 from services.mempool.packages import MAX_PACKAGE_COUNT, PackageCheck, check_well_formed
 from services.mempool.policy import feerate
 from services.mempool.verdicts import accepted_as, refusal
-from shared.bus.events import Fact, TxAccepted, TxRejected, TxSubmitted, TxVerdict, TxVerdicts
-from shared.chain.commit import Delta, PoolRecord
+from shared.bus.events import TxRejected, TxSubmitted, TxVerdict, TxVerdicts
+from shared.chain.commit import PoolRecord
 from shared.chain.overlay import Overlay
 from shared.errors import DecodeError, ValidationError
 from shared.logs import with_fields
@@ -28,10 +29,10 @@ _MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 
 @dataclass(slots=True)
 class _Batch:
-    """What one commit adds to the pool, and what is said about it."""
+    """What one commit does to the pool, and what is said about it."""
 
     acceptor: Acceptor
-    added: list[PoolRecord] = field(default_factory=list)
+    intake: Intake
     rejected: list[TxRejected] = field(default_factory=list)
 
 
@@ -44,29 +45,26 @@ def submit(node: Node, submissions: Sequence[TxSubmitted]) -> tuple[list[TxVerdi
     parsed = [[_parse(raw) for raw in submission.txs] for submission in submissions]
     coins = Overlay(node.view)
     coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
-    batch = _Batch(node.acceptor(coins=coins))
+    batch = _Batch(node.acceptor(coins=coins), Intake(node))
     replies = [
         _check_submission(node, batch, submission, txs) for submission, txs in zip(submissions, parsed, strict=True)
     ]
-    if batch.added:
-        node.commit(Delta(pool_added=batch.added, events=[accepted(record) for record in batch.added]))
+    _commit(node, batch)
     return replies, batch.rejected
 
 
 def retry_orphans(node: Node, txids: Iterable[bytes]) -> list[TxRejected]:
     """Check the orphans that wait for any of these transactions; commit those that fit now."""
-    batch = _Batch(node.acceptor())
+    batch = _Batch(node.acceptor(), Intake(node))
     _retry_orphans(node, batch, txids)
-    if batch.added:
-        node.commit(Delta(pool_added=batch.added, events=[accepted(record) for record in batch.added]))
+    _commit(node, batch)
     return batch.rejected
 
 
-def accepted(record: PoolRecord) -> Fact:
-    """Return the event of a transaction that entered the pool."""
-    return TxAccepted(
-        txid=record.tx.txid_hex, wtxid=record.tx.wtxid_hex, fee=record.entry.fee, vsize=record.entry.vsize
-    )
+def _commit(node: Node, batch: _Batch) -> None:
+    delta = batch.intake.delta()
+    if delta is not None:
+        node.commit(delta)
 
 
 def _parse(raw: str) -> Transaction | DecodeError:
@@ -92,46 +90,43 @@ def _check_submission(
 
 
 def _check_package(node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction]) -> TxVerdicts:
-    check = PackageCheck(node, batch.acceptor, submission.max_feerate)
+    intake = Intake(node) if submission.test_only else batch.intake
+    check = PackageCheck(node, batch.acceptor, intake, submission.max_feerate)
     verdicts = check.run(txs)
     if submission.test_only:
-        for record in reversed(check.added):
-            node.pool.remove(record.tx.txid)
+        intake.take_back()
         return verdicts
-    batch.added += check.added
     batch.rejected += [
         TxRejected(txid=verdict.txid, reason=verdict.reason, detail=verdict.detail)
         for verdict in verdicts.verdicts
         if not verdict.accepted
     ]
-    _retry_orphans(node, batch, [record.tx.txid for record in check.added])
+    _retry_orphans(node, batch, check.entered)
     return verdicts
 
 
 def _check_each(
     node: Node, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction | DecodeError]
 ) -> TxVerdicts:
+    intake = Intake(node) if submission.test_only else batch.intake
+    # As in Core, of several that are tried none may replace anything (PackageTestAccept).
+    may_replace = submission.may_replace and not (submission.test_only and len(txs) > 1)
+    origin = Origin.SUBMITTED if may_replace else Origin.KEEPING
     verdicts = []
-    trial: list[bytes] = []
     for tx in txs:
         if isinstance(tx, DecodeError):
             verdicts.append(_undecoded(tx))
             continue
         try:
-            record = batch.acceptor.accept(tx, node.next_sequence, max_feerate=submission.max_feerate)
+            candidate = batch.acceptor.accept(tx, node.next_sequence, origin, max_feerate=submission.max_feerate)
         except ValidationError as error:
             verdicts.append(_refused(node, batch, tx, error, test_only=submission.test_only))
             continue
-        verdicts.append(_accepted_alone(node, record))
-        node.pool.add(record)
-        if submission.test_only:
-            trial.append(tx.txid)
-        else:
-            node.take_sequence()
-            batch.added.append(record)
+        verdicts.append(_accepted_alone(node, candidate.record, intake.enter(candidate)))
+        if not submission.test_only:
             _retry_orphans(node, batch, [tx.txid])
-    for txid in reversed(trial):
-        node.pool.remove(txid)
+    if submission.test_only:
+        intake.take_back()
     return TxVerdicts(verdicts=tuple(verdicts))
 
 
@@ -140,13 +135,11 @@ def _retry_orphans(node: Node, batch: _Batch, txids: Iterable[bytes]) -> None:
     while pending:
         for tx in node.orphans.take_children([pending.pop()]):
             try:
-                record = batch.acceptor.accept(tx, node.next_sequence)
+                candidate = batch.acceptor.accept(tx, node.next_sequence)
             except ValidationError as error:
                 _refused(node, batch, tx, error, test_only=False)
                 continue
-            node.take_sequence()
-            node.pool.add(record)
-            batch.added.append(record)
+            batch.intake.enter(candidate)
             pending.append(tx.txid)
 
 
@@ -162,9 +155,9 @@ def _refused(node: Node, batch: _Batch, tx: Transaction, error: ValidationError,
     return refusal(tx, error)
 
 
-def _accepted_alone(node: Node, record: PoolRecord) -> TxVerdict:
+def _accepted_alone(node: Node, record: PoolRecord, replaced: tuple[str, ...] = ()) -> TxVerdict:
     fee = record.entry.fee + node.prioritised.get(record.tx.txid, 0)
-    return accepted_as(record, record.tx, feerate(fee, record.entry.vsize), (record.tx.wtxid_hex,))
+    return accepted_as(record, record.tx, feerate(fee, record.entry.vsize), (record.tx.wtxid_hex,), replaced)
 
 
 def _undecoded(error: DecodeError) -> TxVerdict:

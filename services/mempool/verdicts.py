@@ -9,11 +9,15 @@ from shared.primitives.transaction import Transaction
 
 
 def accepted_as(
-    record: PoolRecord, tx: Transaction, feerate: int | None = None, includes: tuple[str, ...] = ()
+    record: PoolRecord,
+    tx: Transaction,
+    feerate: int | None = None,
+    includes: tuple[str, ...] = (),
+    replaced: tuple[str, ...] = (),
 ) -> TxVerdict:
     """Return that a transaction is in the pool, as `record` there, judged by this feerate of these wtxids.
 
-    Without a feerate it was there before, maybe with another witness.
+    Without a feerate it was there before, maybe with another witness. `replaced` are txids that left for it.
     """
     entry = record.entry
     same = record.tx.wtxid == tx.wtxid
@@ -26,6 +30,7 @@ def accepted_as(
         effective_feerate=feerate,
         effective_includes=includes,
         other_wtxid="" if same else record.tx.wtxid_hex,
+        replaced=replaced,
     )
 
 

@@ -36,7 +36,7 @@ from shared.script.standard import dust_threshold
 log = logging.getLogger(__name__)
 
 VERDICT_TIMEOUT = 15.0
-_TAKEN = frozenset({Reason.TXN_MEMPOOL_CONFLICT, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS})
+_TAKEN = frozenset({Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS})
 """Verdicts that say: someone else spent these coins first."""
 _KNOWN = frozenset({Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_ALREADY_KNOWN})
 _REMEMBERED = 1_000
@@ -202,7 +202,9 @@ class Payments:
         return True
 
     def _verdict(self, tx: Transaction) -> TxVerdict:
-        reply = self._broker.request(TxSubmitted(txs=(tx.serialize().hex(),)), timeout=self._timeout)
+        # A payment never takes the place of another one that chose the same coins a moment before.
+        submission = TxSubmitted(txs=(tx.serialize().hex(),), may_replace=False)
+        reply = self._broker.request(submission, timeout=self._timeout)
         if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != 1:
             raise RequestFailed(f"unexpected answer to a submission: {type(reply).__name__}")
         return reply.verdicts[0]

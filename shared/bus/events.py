@@ -47,6 +47,8 @@ class TxSubmitted(Message, frozen=True, kw_only=True):
     """Refuse a transaction that pays more than this, in satoshis per 1,000 vbytes."""
     package: bool = False
     """A child with its parents, which together pay for all of them (Core's submitpackage)."""
+    may_replace: bool = True
+    """Whether it may take the place of transactions in the pool that spend the same coins."""
 
 
 class BlockMined(Message, frozen=True, kw_only=True):
@@ -160,6 +162,8 @@ class TxRemoved(Message, frozen=True, kw_only=True):
     seq: int = 0
     txid: str
     why: Removal
+    replaced_by: str = ""
+    """Txid of the transaction that took its place, or that of one it depended on."""
 
 
 class BlockConnected(Message, frozen=True, kw_only=True):
@@ -216,6 +220,8 @@ class TxVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The wtxids that this feerate is of."""
     other_wtxid: str = ""
     """Of the transaction of the pool that has the same txid and another witness."""
+    replaced: tuple[str, ...] = ()
+    """Txids of the transactions that left the pool for it."""
 
 
 class TxVerdicts(Message, frozen=True, kw_only=True):

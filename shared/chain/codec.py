@@ -18,7 +18,7 @@ from shared.errors import DecodeError
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.coin import Coin
 from shared.primitives.serialize import Reader, pack_compact_size
-from shared.primitives.transaction import OutPoint, TxOut
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 _COIN = struct.Struct("<Iq")
 _LOCATION = struct.Struct("<32sII")
@@ -27,6 +27,9 @@ _ENTRY = struct.Struct("<80sI32sBIIIQQ")
 _POOL_ENTRY = struct.Struct("<32sqIIIQQ")
 _FEES = struct.Struct("<q7d")
 _SAMPLE = struct.Struct("<qqqq")
+_REPLACED = struct.Struct("<32sQ")
+_COUNT = struct.Struct("<I")
+_TXID_SIZE = 32
 _POSITION_BITS = 20
 _HEADER_SIZE = 80
 
@@ -131,6 +134,18 @@ class PoolSample:
     """Satoshis."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A transaction that left the pool because another took its place."""
+
+    tx: Transaction
+    entry: PoolEntry
+    replaced_by: bytes
+    """Txid of the other one."""
+    time: int
+    """Seconds since 1970 when that was."""
+
+
 def encode_coin(coin: Coin) -> bytes:
     """Height and coinbase flag (4 bytes: height << 1 | flag), value (8), scriptPubKey (the rest)."""
     output = coin.output
@@ -204,6 +219,32 @@ def encode_pool_entry(entry: PoolEntry) -> bytes:
 def decode_pool_entry(data: bytes) -> PoolEntry:
     """Inverse of `encode_pool_entry`."""
     return PoolEntry(*_POOL_ENTRY.unpack(data))
+
+
+def encode_replaced(replaced: Replaced) -> bytes:
+    """Txid of the replacing one (32 bytes), time (8), pool entry (68), raw transaction (the rest)."""
+    head = _REPLACED.pack(replaced.replaced_by, replaced.time)
+    return head + encode_pool_entry(replaced.entry) + replaced.tx.serialize()
+
+
+def decode_replaced(data: bytes) -> Replaced:
+    """Inverse of `encode_replaced`."""
+    replaced_by, time = _REPLACED.unpack_from(data)
+    raw_at = _REPLACED.size + _POOL_ENTRY.size
+    entry = decode_pool_entry(data[_REPLACED.size : raw_at])
+    return Replaced(Transaction.parse(data[raw_at:]), entry, replaced_by, time)
+
+
+def encode_replaces(direct: Sequence[bytes], descendants: Sequence[bytes]) -> bytes:
+    """Return the number of txids replaced directly (4 bytes), these, and those that left with them (32 bytes each)."""
+    return _COUNT.pack(len(direct)) + b"".join((*direct, *descendants))
+
+
+def decode_replaces(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Inverse of `encode_replaces`."""
+    (count,) = _COUNT.unpack_from(data)
+    txids = [data[at : at + _TXID_SIZE] for at in range(_COUNT.size, len(data), _TXID_SIZE)]
+    return txids[:count], txids[count:]
 
 
 def encode_undo(spent: Sequence[Sequence[Coin]]) -> bytes:

@@ -17,7 +17,7 @@ import redis
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Spend
+from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Spend
 from shared.chain.overlay import Overlay, StatsDelta
 from shared.chain.redis_keys import Keys
 from shared.chain.scripts import source
@@ -26,6 +26,8 @@ from shared.crypto.address import has_address
 from shared.errors import CommitConflict, StaleWriter
 from shared.primitives.transaction import Transaction
 
+KEPT_REPLACEMENTS = 10_000
+"""Replacements that stay in the history, with the transactions that they replaced."""
 _STATS = [stat.name for stat in dataclasses.fields(StatsDelta)]
 
 
@@ -37,6 +39,24 @@ class PoolRecord:
     entry: PoolEntry
     script_hashes: tuple[bytes, ...]
     """Of every script that it pays or spends from, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A transaction that took the place of others in the pool."""
+
+    txid: bytes
+    time: int
+    """Seconds since 1970."""
+    direct: tuple[PoolRecord, ...]
+    """Those that spent a coin that it spends."""
+    descendants: tuple[PoolRecord, ...]
+    """Those that depended on them."""
+
+    @property
+    def removed(self) -> tuple[PoolRecord, ...]:
+        """All that left the pool for it."""
+        return (*self.direct, *self.descendants)
 
 
 @dataclass(slots=True)
@@ -59,6 +79,8 @@ class Delta:
     """Block hash → what its payments paid."""
     pool_added: Sequence[PoolRecord] = ()
     pool_removed: Sequence[PoolRecord] = ()
+    replacements: Sequence[Replacement] = ()
+    """What goes into the history of replacements, oldest first."""
     jobs: dict[str, bytes | None] = field(default_factory=dict)
     """Mining requests under way: id → state, or None where one is done."""
     prioritised: dict[bytes, int] = field(default_factory=dict)
@@ -116,6 +138,9 @@ class Committer:
         if delta.overlay is not None:
             fields.update(_pack_overlay(delta.overlay))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
+        if delta.replacements:
+            fields["replacements"] = [_pack_replacement(replacement) for replacement in delta.replacements]
+            fields["kept_replacements"] = KEPT_REPLACEMENTS
         fields.update(_changes("jobs", delta.jobs.items()))
         fields.update(
             _changes("prioritised", ((t, str(d).encode() if d else None) for t, d in delta.prioritised.items()))
@@ -202,6 +227,20 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
         "pool_scripts_del": [[script_hash.hex(), txids] for script_hash, txids in scripts_removed.items()],
         "pool_stats": _flat((name, change) for name, change in totals.items() if change),
     }
+
+
+def _pack_replacement(replacement: Replacement) -> list[Any]:
+    direct, descendants = (
+        [record.tx.txid for record in records] for records in (replacement.direct, replacement.descendants)
+    )
+    replaced = _flat(
+        (
+            record.tx.txid,
+            codec.encode_replaced(Replaced(record.tx, record.entry, replacement.txid, replacement.time)),
+        )
+        for record in replacement.removed
+    )
+    return [replacement.txid, codec.encode_replaces(direct, descendants), replaced]
 
 
 def _changes(name: str, items: Iterable[tuple[Any, bytes | None]]) -> dict[str, list[Any]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.chain.codec import BlockEntry, PoolEntry
+from shared.chain.codec import BlockEntry, PoolEntry, Replaced
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+__all__ = ["HistoryItem", "PoolStats", "Replaced", "ScriptStats", "Tip", "TxRecord", "Unspent"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from services.mempool.policy import MAX_DATACARRIER_BYTES, MAX_POOL_VSIZE, MIN_RELAY_FEERATE
+from services.mempool.policy import (
+    INCREMENTAL_RELAY_FEERATE,
+    MAX_CLUSTER_COUNT,
+    MAX_CLUSTER_VSIZE,
+    MAX_DATACARRIER_BYTES,
+    MAX_POOL_VSIZE,
+    MIN_RELAY_FEERATE,
+)
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import Node
@@ -129,11 +136,13 @@ def getmempoolinfo(node: Node) -> Json:
         "maxmempool": MAX_POOL_VSIZE,
         "mempoolminfee": btc(MIN_RELAY_FEERATE),
         "minrelaytxfee": btc(MIN_RELAY_FEERATE),
-        "incrementalrelayfee": btc(MIN_RELAY_FEERATE),
+        "incrementalrelayfee": btc(INCREMENTAL_RELAY_FEERATE),
         "unbroadcastcount": 0,
         "fullrbf": True,
         "permitbaremultisig": True,
         "maxdatacarriersize": MAX_DATACARRIER_BYTES,
+        "limitclustercount": MAX_CLUSTER_COUNT,
+        "limitclustersize": MAX_CLUSTER_VSIZE,
     }
 
 

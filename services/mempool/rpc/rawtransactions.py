@@ -17,6 +17,7 @@ from shared.bus.events import Message, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.codec import BlockEntry
 from shared.errors import DecodeError, RequestFailed
 from shared.primitives.coin import Coin
+from shared.primitives.hexes import parse_display_hash
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 from shared.script.opcodes import MAX_OPCODE
@@ -170,11 +171,11 @@ def submitpackage(node: Node, raw_hexes: list[object], max_feerate: object, max_
         raise RpcError(RpcCode.VERIFY_ERROR, message)
     submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
     reply = node.broker.request(submission, REQUEST_TIMEOUT)
-    results = {
-        tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, _verdicts(reply, len(txs)), strict=True)
-    }
+    verdicts = _verdicts(reply, len(txs))
+    results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, verdicts, strict=True)}
     error = reply.package_error if isinstance(reply, TxVerdicts) else ""
-    return {"package_msg": error or "success", "tx-results": results, "replaced-transactions": []}
+    replaced = sorted({txid for verdict in verdicts for txid in verdict.replaced}, key=parse_display_hash)
+    return {"package_msg": error or "success", "tx-results": results, "replaced-transactions": replaced}
 
 
 def _is_child_with_parents(txs: Sequence[Transaction]) -> bool:

@@ -20,13 +20,16 @@
 --   pool_scripts         {{script hash, {sequence, txid, …}}, …}
 --   pool_spends          {outpoint, spend, …}
 --   pool_stats           {name, change, …}
+--   replacements         {{replacing txid, txids that it replaced (packed), {replaced txid, record, …}}, …}, oldest first
+--   kept_replacements    how many of them are kept
 --   jobs, jobs_del       mining requests under way
 --   prioritised, prioritised_del    transactions that count as paying more or less than their fee
 --   clock                seconds at which the clock is to stand; 0 to let it run
 --   minute               start of the minute of which the pool's totals are a sample
 --   events               {topic, body, …}
 -- Key families: tip, heights, blocks, coins, txs, spends, block_fees, block:*, undo:*, scripts,
--- script:*:{coins,history,stats}, pool:*, jobs, prioritised, clock, events; reads writer:epoch.
+-- script:*:{coins,history,stats}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
+-- writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
 
 local delta = cmsgpack.unpack(ARGV[1])
@@ -139,6 +142,34 @@ if delta.minute then
   call('ZREMRANGEBYSCORE', key, now, '+inf')
   call('ZADD', key, now, struct.pack('<i8i8i8i8', delta.minute, totals[1], totals[2], totals[3]))
   call('ZREMRANGEBYRANK', key, 0, -1 - SAMPLES)
+end
+
+-- A replacement is forgotten with what it replaced, unless that was replaced again by another since.
+local function forget_replacement(txid)
+  local replaces = call('HGET', prefix .. 'replaces', txid)
+  if not replaces then return end
+  for first = 5, #replaces, 32 do
+    local replaced = string.sub(replaces, first, first + 31)
+    local record = call('HGET', prefix .. 'replaced', replaced)
+    if record and string.sub(record, 1, 32) == txid then call('HDEL', prefix .. 'replaced', replaced) end
+  end
+  call('HDEL', prefix .. 'replaces', txid)
+end
+
+for position, replacement in ipairs(delta.replacements or {}) do
+  local txid = replacement[1]
+  forget_replacement(txid)
+  call('HSET', prefix .. 'replaces', txid, replacement[2])
+  each_slice('HSET', prefix .. 'replaced', replacement[3])
+  -- Every replacement has events of its own, so that the numbers of the next commit's are higher.
+  call('ZADD', prefix .. 'replacements', string.format('%.0f', seq + position), txid)
+end
+if delta.replacements then
+  local surplus = call('ZCARD', prefix .. 'replacements') - delta.kept_replacements
+  if surplus > 0 then
+    for _, txid in ipairs(call('ZRANGE', prefix .. 'replacements', 0, surplus - 1)) do forget_replacement(txid) end
+    call('ZREMRANGEBYRANK', prefix .. 'replacements', 0, surplus - 1)
+  end
 end
 
 local events = delta.events or {}

@@ -100,6 +100,17 @@ def check_books(client: redis_py.Redis) -> None:
     known = [scripts[key] for key in stats]
     assert client.zrange(keys.scripts, 0, -1) == sorted(s for s in known if encode_address(s, REGTEST.address))
     _check_pool(client, keys, stored_txs)
+    _check_replacements(client, keys)
+
+
+def _check_replacements(client: redis_py.Redis, keys: Keys) -> None:
+    replaced = {txid: codec.decode_replaced(value) for txid, value in client.hgetall(keys.replaced).items()}
+    replaces = {txid: codec.decode_replaces(value) for txid, value in client.hgetall(keys.replaces).items()}
+    assert set(client.zrange(keys.replacements, 0, -1)) == replaces.keys()
+    assert all(record.tx.txid == txid for txid, record in replaced.items())
+    for txid, record in replaced.items():
+        direct, descendants = replaces[record.replaced_by]
+        assert txid in (*direct, *descendants)
 
 
 def _check_fees(stored: bytes | None, total: int, rates: list[tuple[float, int]]) -> None:

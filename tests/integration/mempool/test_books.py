@@ -23,6 +23,7 @@ DATA = b"\x6a\x04data"
 
 actions = st.one_of(
     st.tuples(st.just("pay"), st.integers(0, 2**32)),
+    st.tuples(st.just("replace"), st.integers(0, 2**32)),
     st.tuples(st.just("mine"), st.integers(0, 2**32)),
     st.tuples(st.just("fork"), st.integers(0, 2**32)),
     st.tuples(st.just("refuse"), st.integers(0, 2**32)),
@@ -61,6 +62,24 @@ class Play:
         rest = total - sum(output.value for output in outputs) - 2_000
         if rest > 1_000:
             self.chain.submit(spend(coins, [*outputs, TxOut(rest, p2wpkh(coins[0].owner))]))
+
+    def replace(self, rng: random.Random) -> None:
+        """Spend coins that the pool spends once more, with some that it may not; the fee may suffice or not."""
+        pooled = [txin.prevout for item in self.chain.node.pool for txin in item.tx.inputs]
+        if not pooled:
+            return
+        outpoints = rng.sample(pooled, min(len(pooled), rng.randint(1, 3)))
+        records = self.chain.view.transactions([outpoint.txid for outpoint in outpoints])
+        outputs = [r.tx.outputs[o.vout] for o, r in zip(outpoints, records, strict=True) if r is not None]
+        coins = [
+            Spendable(outpoint, output, self.owners[output.script_pubkey])
+            for outpoint, output in zip(outpoints, outputs, strict=True)
+        ]
+        coins += rng.sample(unspent := self.coins(), min(len(unspent), rng.randint(0, 1)))
+        total = sum(coin.output.value for coin in coins)
+        rest = total - rng.choice([100, 2_000, 10_000, 100_000])
+        if rest > 1_000:
+            self.chain.submit(spend(coins, [TxOut(rest, p2wpkh(rng.choice(OWNERS)))]))
 
     def mine(self, rng: random.Random) -> None:
         node = self.chain.node
@@ -125,11 +144,12 @@ def test_any_sequence_of_payments_blocks_and_reorganisations_keeps_the_books(
 def test_the_books_of_a_busy_chain_are_exact(redis: redis_py.Redis) -> None:
     play = Play(Chain(redis))
     rng = random.Random(2009)
-    for _ in range(150):
-        action = rng.choices(["pay", "mine", "fork", "refuse"], [16, 8, 2, 1])[0]
+    for _ in range(250):
+        action = rng.choices(["pay", "replace", "mine", "fork", "refuse"], [16, 8, 8, 2, 1])[0]
         getattr(play, action)(rng)
     check_books(redis)
     tip = play.chain.node.index.tip
     assert tip.chain_tx_count - tip.height - 1 > 20, "payments were confirmed"
     assert b"block.disconnected" in {topic.encode() for topic, _ in play.chain.events()}
+    assert sum(b'"why":"replaced"' in body for _, body in play.chain.events()) > 10
     assert sum(coin.output.value for coin in play.coins()) > COIN

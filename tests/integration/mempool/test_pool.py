@@ -66,11 +66,6 @@ def test_submitting_twice_is_answered_alike_and_changes_nothing(chain: Chain, co
     assert chain.submit(tx, test_only=True)[0].reason == Reason.TXN_ALREADY_IN_MEMPOOL
 
 
-def test_a_second_spend_of_a_coin_is_refused(chain: Chain, coin: Spendable) -> None:
-    chain.submit(pay(coin, ALICE, 1_000_000))
-    assert refused(chain, pay(coin, BOB, 1_000_000, fee=5_000)).reason == Reason.TXN_MEMPOOL_CONFLICT
-
-
 def test_a_conflicting_block_removes_a_transaction_and_its_descendants(chain: Chain, coin: Spendable) -> None:
     parent = pay(coin, ALICE, 1_000_000)
     child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
@@ -202,13 +197,23 @@ def test_a_fee_above_the_senders_limit_is_refused(chain: Chain, coin: Spendable)
     assert chain.submit(tx, max_feerate=10_000_000)[0].accepted
 
 
-def test_a_chain_of_unconfirmed_transactions_has_a_limit(chain: Chain, coin: Spendable) -> None:
-    for _ in range(policy.MAX_ANCESTORS):
+def test_a_cluster_of_unconfirmed_transactions_has_a_limit(chain: Chain, coin: Spendable) -> None:
+    for _ in range(policy.MAX_CLUSTER_COUNT):
         tx = spend([coin], [TxOut(coin.output.value - 200, p2wpkh(coin.owner))])
         assert chain.submit(tx)[0].accepted
         coin = output_of(tx, 0, coin.owner)
     tx = spend([coin], [TxOut(coin.output.value - 200, p2wpkh(coin.owner))])
-    assert refused(chain, tx).reason == Reason.TOO_LONG_MEMPOOL_CHAIN
+    assert refused(chain, tx).reason == Reason.TOO_LARGE_CLUSTER
+
+
+def test_a_cluster_has_a_limit_of_size(chain: Chain, coin: Spendable) -> None:
+    big = TxOut(0, b"\x6a\x4d" + (50_000).to_bytes(2, "little") + bytes(50_000))
+    for _ in range(2):
+        tx = spend([coin], [TxOut(coin.output.value - 10_000, p2wpkh(coin.owner)), big])
+        assert chain.submit(tx)[0].accepted
+        coin = output_of(tx, 0, coin.owner)
+    small = spend([coin], [TxOut(coin.output.value - 10_000, p2wpkh(coin.owner)), TxOut(0, b"\x6a" + b"\x01" * 1_000)])
+    assert refused(chain, small).reason == Reason.TOO_LARGE_CLUSTER
 
 
 @pytest.mark.parametrize(
@@ -253,5 +258,6 @@ def test_relay_constants_are_those_of_core() -> None:
     assert policy.MIN_STANDARD_TX_NONWITNESS_SIZE == 65
     assert policy.MAX_STANDARD_SCRIPTSIG_SIZE == 1_650
     assert policy.MAX_STANDARD_TX_SIGOPS_COST == 16_000
-    assert (policy.MAX_ANCESTORS, policy.MAX_ANCESTOR_VSIZE) == (25, 101_000)
+    assert (policy.MAX_CLUSTER_COUNT, policy.MAX_CLUSTER_VSIZE) == (64, 101_000)
+    assert policy.INCREMENTAL_RELAY_FEERATE == 100
     assert REGTEST.coinbase_maturity == 100

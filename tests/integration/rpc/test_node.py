@@ -81,8 +81,12 @@ def test_refusals_have_bitcoinds_codes(node: RunningNode) -> None:
     assert code == -26
     assert message.startswith("mempool-script-verify-flag-failed (Script failed an OP_EQUALVERIFY operation)")
     node.call("sendrawtransaction", raw(parent))
-    code, message = node.error("sendrawtransaction", raw(builders.pay(coin, ALICE, 1_000_000_000)))
-    assert (code, message.split(",")[0]) == (-26, "txn-mempool-conflict")
+    rival = builders.pay(coin, ALICE, 1_000_000_000)
+    assert node.error("sendrawtransaction", raw(rival)) == (
+        -26,
+        f"insufficient fee, rejecting replacement {rival.txid_hex}, not enough additional fees to relay; "
+        "0.00 < 0.00000015",
+    )
 
 
 def test_a_batch_acts_in_order(node: RunningNode) -> None:

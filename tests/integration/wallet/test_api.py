@@ -138,7 +138,7 @@ def test_coins_taken_by_another_process_are_chosen_again_once(stack: Stack) -> N
         tried.append(message)
         if len(tried) > 1:
             return accept(message)
-        return verdict(message, Reason.TXN_MEMPOOL_CONFLICT)
+        return verdict(message, Reason.BIP125_REPLACEMENT_DISALLOWED)
 
     stack.broker.answers[TxSubmitted] = refuse_first
     assert stack.post("/w/send", to=payee, amount="1", password=PASSWORD).status_code == 200

@@ -36,7 +36,7 @@ def test_one_that_is_in_the_pool_already_is_a_success():
     ("reason", "detail", "text"),
     [
         ("min relay fee not met", "0 < 141", "-26: min relay fee not met, 0 < 141"),
-        ("txn-mempool-conflict", "", "-26: txn-mempool-conflict"),
+        ("replacement-failed", "why", "-26: replacement-failed, why"),
         ("missing-inputs", "", "-25: bad-txns-inputs-missingorspent"),
         ("bad-txns-inputs-missingorspent", "", "-25: bad-txns-inputs-missingorspent"),
         ("txn-already-known", "", "-27: Transaction outputs already in utxo set"),

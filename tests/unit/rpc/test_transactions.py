@@ -184,7 +184,7 @@ def test_the_feerate_limit_travels_with_it(
         ("max feerate exceeded", "", -25, TOO_EXPENSIVE),
         ("txn-already-known", "", -27, "Transaction outputs already in utxo set"),
         ("min relay fee not met", "0 < 15", -26, "min relay fee not met, 0 < 15"),
-        ("txn-mempool-conflict", "", -26, "txn-mempool-conflict"),
+        ("insufficient fee", "rejecting", -26, "insufficient fee, rejecting"),
         (
             "mempool-script-verify-flag-failed (Invalid Schnorr signature)",
             "input 0",
