@@ -17,6 +17,7 @@ from services.explorer.mempool_space import MempoolSpace
 from services.explorer.packages import Packages
 from services.explorer.pages import Pages
 from services.explorer.reads import ChainReads
+from services.explorer.replacements import Replacements
 from services.explorer.waiting import Waiting
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
@@ -59,7 +60,8 @@ def create_explorer_app(
     app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
-    app.register_blueprint(blueprint("mempool_space", MempoolSpace(reads, params).routes()), url_prefix="/api/v1")
+    mempool_space = MempoolSpace(reads, Replacements(view), params)
+    app.register_blueprint(blueprint("mempool_space", mempool_space.routes()), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
     return app

@@ -1,7 +1,4 @@
-"""The part of mempool.space's REST API that clients use, under `/api/v1`. Fields and their order are its.
-
-Nothing in the pool is replaced, so what asks for replacements is answered with none.
-"""
+"""The part of mempool.space's REST API that clients use, under `/api/v1`. Fields and their order are its."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from services.explorer.fees import ProjectedBlock, feerate, projected_blocks, re
 from services.explorer.infos import BlockInfo
 from services.explorer.miners import miner_name
 from services.explorer.reads import ChainReads
+from services.explorer.replacements import Replacements, version_json
 from services.explorer.retarget import Period, difficulty_adjustment
 from shared.chain.codec import PoolEntry
 from shared.consensus.subsidy import block_subsidy
@@ -38,8 +36,15 @@ _SCRIPT_HASHES = (ScriptType.SCRIPTHASH, ScriptType.WITNESS_V0_SCRIPTHASH)
 class MempoolSpace:
     """The resources."""
 
-    def __init__(self, reads: ChainReads, params: ChainParams, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        reads: ChainReads,
+        replacements: Replacements,
+        params: ChainParams,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._reads = reads
+        self._replacements = replacements
         self._params = params
         self._clock = clock
 
@@ -71,13 +76,19 @@ class MempoolSpace:
         return json(found | {"sigops": entry.sigop_cost, "fee": entry.fee, "adjustedVsize": entry.vsize})
 
     def rbf(self, txid: str) -> Response:
-        """Return what a transaction replaced and was replaced by: nothing."""
-        read_hash(txid)
-        return json({"replacements": None, "replaces": None})
+        """Return the tree of replacements that a transaction is in, and the transactions that it replaced itself."""
+        tx_id = read_hash(txid)
+        tree = self._replacements.tree(tx_id)
+        replaces = [display_hash(replaced) for replaced in self._replacements.replaces(tx_id)]
+        return json({"replacements": version_json(tree) if tree else None, "replaces": replaces or None})
 
     def replacements(self) -> Response:
-        """Return the replacements of late: none."""
-        return json([])
+        """Return the trees of replacements that grew last, newest first."""
+        return json([version_json(tree) for tree in self._replacements.latest()])
+
+    def full_replacements(self) -> Response:
+        """Return the same of those trees in which a transaction did not signal that it may be replaced."""
+        return json([version_json(tree) for tree in self._replacements.latest(full_rbf_only=True)])
 
     def validate_address(self, address: str) -> Response:
         """Return whether an address is one of this chain, and what it stands for (Core's validateaddress)."""
@@ -138,7 +149,7 @@ class MempoolSpace:
             Route("/cpfp/<txid>", self.cpfp),
             Route("/tx/<txid>/rbf", self.rbf),
             Route("/replacements", self.replacements),
-            Route("/fullrbf/replacements", self.replacements),
+            Route("/fullrbf/replacements", self.full_replacements),
             Route("/validate-address/<address>", self.validate_address),
             Route("/difficulty-adjustment", self.difficulty_adjustment),
             Route("/blocks", self.blocks),

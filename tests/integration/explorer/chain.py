@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import redis
 
+from shared.bus.events import TxAccepted
 from shared.chain.block_fees import block_fees
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
-from shared.chain.commit import Committer, Delta, PoolRecord
+from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
@@ -34,6 +36,7 @@ class TestChain:
         self._entries: dict[bytes, BlockEntry] = {}
         self._undo: dict[bytes, list] = {}
         self._pool: dict[bytes, PoolRecord] = {}
+        self._sequences = itertools.count(1)
         self.blocks: list[Block] = []
         if genesis:
             self._commit_blocks([], [REGTEST.genesis])
@@ -61,6 +64,29 @@ class TestChain:
 
     def pool_add(self, tx: Transaction, time: int = 1_700_000_000) -> None:
         """Put a transaction into the pool."""
+        record = self._record(tx, time)
+        self._pool[tx.txid] = record
+        self._committer.commit(Delta(pool_added=[record], time=time))
+
+    def pool_replace(
+        self, tx: Transaction, replaced: Sequence[Transaction], with_them: Sequence[Transaction] = (), time: int = 0
+    ) -> None:
+        """Put a transaction into the pool in the place of others, and of those that depended on them."""
+        record = self._record(tx, time)
+        direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))
+        replacement = Replacement(tx.txid, time, direct, descendants)
+        self._pool[tx.txid] = record
+        events = [TxAccepted(txid=tx.txid_hex, wtxid=tx.wtxid_hex, fee=record.entry.fee, vsize=record.entry.vsize)]
+        delta = Delta(
+            pool_added=[record],
+            pool_removed=replacement.removed,
+            replacements=[replacement],
+            time=time,
+            events=events,
+        )
+        self._committer.commit(delta)
+
+    def _record(self, tx: Transaction, time: int) -> PoolRecord:
         prevouts = self.view.prevouts([tx])
         fee = sum(output.value for output in prevouts.values()) - sum(output.value for output in tx.outputs)
         scripts = {output.script_pubkey: None for output in (*prevouts.values(), *tx.outputs)}
@@ -71,11 +97,9 @@ class TestChain:
             weight=tx.weight,
             sigop_cost=len(tx.inputs),
             time=time,
-            sequence=len(self._pool) + 1,
+            sequence=next(self._sequences),
         )
-        record = PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
-        self._pool[tx.txid] = record
-        self._committer.commit(Delta(pool_added=[record], time=time))
+        return PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
 
     def _commit_blocks(self, removed: Sequence[Block], added: Sequence[Block]) -> None:
         overlay = Overlay(self.view)
