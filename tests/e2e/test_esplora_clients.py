@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import bdkpython as bdk
 import pytest
 
+from deploy.demo_client import HttpProblem
 from shared.params import REGTEST
 from shared.primitives.hexes import display_hash, parse_display_hash
 from shared.primitives.merkle import root_from_branch
@@ -56,6 +58,16 @@ class BdkWallet:
         tx = self.build(address, amount, feerate)
         self.client.broadcast(tx)
         return tx
+
+    def bumped(self, tx: bdk.Transaction, feerate: int) -> bdk.Transaction:
+        """Build and sign a replacement of a payment; `feerate` is in satoshis per virtual byte."""
+        psbt = bdk.BumpFeeTxBuilder(tx.compute_txid(), bdk.FeeRate.from_sat_per_vb(feerate)).finish(self.wallet)
+        assert self.wallet.sign(psbt)
+        return psbt.extract_tx()
+
+    def txids(self) -> set[str]:
+        """Of all transactions that the wallet knows and does not hold for evicted."""
+        return {str(found.transaction.compute_txid()) for found in self.wallet.transactions()}
 
 
 @pytest.fixture(params=["", "/api"], ids=["root", "api"])
@@ -152,6 +164,57 @@ def test_a_refused_broadcast_is_an_error_of_the_client(stack: Stack, bob: BdkWal
     bob.sync()
     with pytest.raises(bdk.EsploraError, match="min relay fee not met"):
         bob.pay(creators_address(stack), SENT, feerate=0)
+
+
+def test_a_bdk_wallet_bumps_the_fee_of_a_payment(stack: Stack, bob: BdkWallet) -> None:
+    funding = pay_from_creator(stack, bob.new_address(), RECEIVED)
+    stack.mine(creators_address(stack))
+    bob.sync()
+    stack.wallet.post("/api/wallets", {"id": (payee := f"bumped-{stack.height()}"), "password": "correct horse"})
+    old = bob.pay(stack.balance(payee)["address"], SENT, feerate=2)
+    bob.sync()
+    new = bob.bumped(old, feerate=5)
+    bob.client.broadcast(new)
+    old_txid, new_txid = str(old.compute_txid()), str(new.compute_txid())
+
+    assert bob.client.get_tx(old.compute_txid()) is None
+    with pytest.raises(HttpProblem) as caught:
+        stack.explorer.get(f"/api/tx/{old_txid}")
+    assert caught.value.status == 404
+    history = stack.explorer.get(f"/api/v1/tx/{old_txid}/rbf")
+    assert (history["replacements"]["tx"]["txid"], history["replaces"]) == (new_txid, None)
+    assert [tree["tx"]["txid"] for tree in history["replacements"]["replaces"]] == [old_txid]
+    assert stack.explorer.get("/api/v1/replacements")[0] == history["replacements"]
+    bob.sync()
+    assert bob.txids() == {funding, new_txid}
+    fee = bob.wallet.calculate_fee(new).to_sat()
+    assert bob.balance() == (0, RECEIVED - SENT - fee)
+    assert stack.balance(payee)["unconfirmed"] == SENT
+
+    stack.mine(creators_address(stack))
+    bob.sync()
+    assert bob.balance() == (RECEIVED - SENT - fee, 0)
+    assert bob.txids() == {funding, new_txid}
+    assert stack.balance(payee)["confirmed"] == SENT
+    assert stack.explorer.get(f"/api/v1/tx/{new_txid}/rbf")["replacements"]["mined"] is True
+
+
+def test_a_bump_that_pays_too_little_is_refused_with_bitcoinds_text(stack: Stack, bob: BdkWallet) -> None:
+    pay_from_creator(stack, bob.new_address(), RECEIVED)
+    stack.mine(creators_address(stack))
+    bob.sync()
+    cheap = bob.build(creators_address(stack), SENT, feerate=2)
+    dear = bob.build(creators_address(stack), SENT, feerate=3)
+    bob.client.broadcast(dear)
+    fees = [f"{bob.wallet.calculate_fee(tx).to_sat() / COIN:.8f}".rstrip("0") for tx in (cheap, dear)]
+    text = (
+        f"sendrawtransaction RPC error -26: insufficient fee, rejecting replacement {cheap.compute_txid()}, "
+        f"less fees than conflicting txs; {fees[0]} < {fees[1]}"
+    )
+    with pytest.raises(bdk.EsploraError, match=re.escape(text)):
+        bob.client.broadcast(cheap)
+    assert bob.client.get_tx(dear.compute_txid()) is not None
+    stack.mine(creators_address(stack))
 
 
 def test_a_transaction_is_tried_submitted_as_a_package_and_waited_for(stack: Stack, bob: BdkWallet) -> None:

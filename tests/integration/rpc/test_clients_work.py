@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from shared.primitives.block import Block
+from shared.primitives.transaction import TxOut
 from tests import builders
 from tests.integration.rpc.conftest import RunningNode
 from tests.integration.rpc.test_node import ALICE, BOB, address, first_coin, raw
@@ -90,3 +91,48 @@ def test_a_package_and_a_priority(node: RunningNode) -> None:
     assert node.call("getmempoolentry", parent.txid_hex)["fees"]["modified"] == Decimal("0.00006000")
     code, message = node.error("submitpackage", [raw(child), raw(parent)])
     assert (code, message.split(".")[0]) == (-25, "package topology disallowed")
+
+
+def test_a_fee_is_bumped(node: RunningNode) -> None:
+    coin = first_coin(node)
+    quiet = TxOut(coin.output.value - 1_000, builders.p2wpkh(BOB))
+    old = builders.spend([coin], [quiet], sequence=0xFFFFFFFF)
+    node.call("sendrawtransaction", raw(old))
+    assert node.call("getmempoolentry", old.txid_hex)["bip125-replaceable"] is False
+    info = node.call("getmempoolinfo")
+    assert (info["fullrbf"], info["incrementalrelayfee"]) == (True, Decimal("0.00000100"))
+    assert (info["limitclustercount"], info["limitclustersize"]) == (64, 101_000)
+
+    poor, rich = (builders.pay(coin, BOB, 4_000_000_000, fee=fee) for fee in (1_000, 5_000))
+    text = (
+        f"insufficient fee, rejecting replacement {poor.txid_hex}, "
+        "not enough additional fees to relay; 0.00 < 0.00000015"
+    )
+    assert node.error("sendrawtransaction", raw(poor)) == (-26, text)
+    [tried] = node.call("testmempoolaccept", [raw(poor)])
+    assert (tried["allowed"], tried["reject-reason"], tried["reject-details"]) == (False, "insufficient fee", text)
+    assert node.call("testmempoolaccept", [raw(rich)])[0]["allowed"] is True
+    assert node.call("getrawmempool") == [old.txid_hex]
+
+    assert node.call("sendrawtransaction", raw(rich)) == rich.txid_hex
+    assert node.call("getrawmempool") == [rich.txid_hex]
+    assert node.error("getrawtransaction", old.txid_hex)[0] == -5
+    assert node.call("getmempoolentry", rich.txid_hex)["bip125-replaceable"] is True
+
+
+def test_a_package_replaces_and_says_what(node: RunningNode) -> None:
+    coin = first_coin(node)
+    old = builders.pay(coin, BOB, 4_000_000_000, fee=2_000)
+    node.call("sendrawtransaction", raw(old))
+    parent = builders.pay(coin, BOB, 3_000_000_000, fee=0)
+    child = builders.pay(builders.output_of(parent, 0, BOB), ALICE, 1_000_000_000, fee=1_500)
+    result = node.call("submitpackage", [raw(parent), raw(child)])
+    assert result["package_msg"] == (
+        f"package RBF failed: insufficient anti-DoS fees, rejecting replacement {child.txid_hex}, "
+        "less fees than conflicting txs; 0.000015 < 0.00002"
+    )
+    assert result["replaced-transactions"] == []
+    child = builders.pay(builders.output_of(parent, 0, BOB), ALICE, 1_000_000_000, fee=9_000)
+    result = node.call("submitpackage", [raw(parent), raw(child)])
+    assert (result["package_msg"], result["replaced-transactions"]) == ("success", [old.txid_hex])
+    assert node.call("getrawmempool") == [parent.txid_hex, child.txid_hex]

@@ -10,6 +10,8 @@ from services.wallet.store import Send, SendStatus
 from shared.bus.events import BlockDisconnected, Removal, TxAccepted, TxRemoved, TxSubmitted
 from shared.bus.worker import Incoming
 from shared.primitives.hexes import display_hash
+from shared.primitives.transaction import TxOut
+from tests.builders import Spendable, key, p2wpkh, spend
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_api import raise_timeout
 
@@ -124,3 +126,39 @@ def test_what_a_block_brings_is_logged_once(stack: Stack, sent: bytes, caplog: p
     stack.deliver()
     received = [entry.fields for entry in caplog.records if entry.message == "coins received"]
     assert received == [{"wallet": "payee", "sats": COIN, "transactions": 1}]
+
+
+def test_a_send_that_is_replaced_is_dropped_and_the_balance_is_that_of_the_other(stack: Stack, sent: bytes) -> None:
+    """Another wallet with the same words pays more for the same coin, as after a fee bump there."""
+    stack.deliver()
+    assert stack.get("/payee").json["unconfirmed"] == COIN
+    spent = stack.node.pool.get(sent)
+    assert spent is not None
+    outpoint = spent.tx.inputs[0].prevout
+    [prevout] = stack.view.prevouts([spent.tx]).values()
+    private_key = stack.wallets.open("w", PASSWORD).child(0).child(0).private_key
+    assert private_key is not None
+    coin = Spendable(outpoint, prevout, private_key)
+    own, other = prevout.script_pubkey, p2wpkh(key("somebody"))
+    bumped = spend([coin], [TxOut(2 * COIN, other), TxOut(48 * COIN - 20_000, own)])
+    verdicts = stack.broker.request(TxSubmitted(txs=(bumped.serialize().hex(),)), 1.0)
+    assert verdicts.verdicts[0].replaced == (display_hash(sent),)
+    stack.deliver()
+    assert (record(stack, sent).status, record(stack, sent).why) == (SendStatus.DROPPED, "replaced")
+    balance = stack.get("/w").json
+    assert (balance["confirmed"], balance["unconfirmed"]) == (50 * COIN, -2 * COIN - 20_000)
+    assert balance["spendable"] == 48 * COIN - 20_000
+    assert stack.get("/payee").json["unconfirmed"] == 0
+    shown = {item["txid"]: item["status"] for item in stack.get("/w/history").json["transactions"]}
+    assert (shown[display_hash(sent)], shown[bumped.txid_hex]) == ("dropped", "unconfirmed")
+
+    stack.mine()
+    stack.deliver()
+    assert record(stack, sent).status is SendStatus.DROPPED
+    balance = stack.get("/w").json
+    assert (balance["confirmed"], balance["unconfirmed"]) == (48 * COIN - 20_000, 0)
+
+
+def test_a_payment_never_takes_the_place_of_another(stack: Stack, sent: bytes) -> None:
+    submitted = [message for message in stack.broker.published if isinstance(message, TxSubmitted)]
+    assert [message.may_replace for message in submitted] == [False]

@@ -75,6 +75,15 @@ def test_a_package_is_submitted_as_one(client, broker):
     assert '"base":0.00003000' in answer.text
 
 
+def test_what_a_package_replaced_is_listed_once_in_the_order_of_its_bytes(client, broker):
+    gone = ["02" + "00" * 30 + "01", "01" + "00" * 30 + "02"]
+    costs = {"effective_feerate": 10_650, "fee": 3_000}
+    answer_with(
+        broker, accepted(PARENT, replaced=tuple(gone[::-1]), **costs), accepted(CHILD, replaced=(gone[0],), **costs)
+    )
+    assert client.post("/txs/package", json=RAW).json["replaced-transactions"] == gone
+
+
 def test_a_package_that_fails_says_for_what(client, broker):
     answer_with(
         broker,

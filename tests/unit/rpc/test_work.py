@@ -166,6 +166,7 @@ def test_a_package_is_one_submission(rpc: Rpc, chain: Chain, broker: FakeBroker)
             vsize=141,
             effective_feerate=7_092,
             effective_includes=(parent.wtxid_hex,),
+            replaced=("01" + "00" * 30 + "02", "02" + "00" * 30 + "01"),
         ),
         TxVerdict(txid=child.txid_hex, wtxid=child.wtxid_hex, accepted=False, reason="dust", detail="output 1"),
     )
@@ -186,7 +187,7 @@ def test_a_package_is_one_submission(rpc: Rpc, chain: Chain, broker: FakeBroker)
             },
             child.wtxid_hex: {"txid": child.txid_hex, "error": "dust, output 1"},
         },
-        "replaced-transactions": [],
+        "replaced-transactions": ["02" + "00" * 30 + "01", "01" + "00" * 30 + "02"],
     }
     assert broker.published[-1] == TxSubmitted(txs=tuple(raws), max_feerate=10_000_000, package=True)
     topology = "package topology disallowed. not child-with-parents or parents depend on each other."
