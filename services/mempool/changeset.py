@@ -5,11 +5,11 @@ A cluster is a set of unconfirmed transactions that are connected by spending. S
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.mempool import policy
-from services.mempool.diagram import Member
+from services.mempool.diagram import Member, connected
 from services.mempool.pool import Pool, PoolTx
 from shared.chain.commit import PoolRecord
 from shared.errors import ValidationError
@@ -89,7 +89,7 @@ class Changeset:
     def check_clusters(self) -> None:
         """Raise `ValidationError` if a cluster would be too large (CheckMemPoolPolicyLimits)."""
         members = self.after()
-        for cluster in _connected(members):
+        for cluster in connected(members):
             size = sum(members[txid].size for txid in cluster)
             if len(cluster) > policy.MAX_CLUSTER_COUNT or size > policy.MAX_CLUSTER_VSIZE * policy.WEIGHT_PER_VBYTE:
                 raise ValidationError(Reason.TOO_LARGE_CLUSTER)
@@ -104,21 +104,3 @@ class Changeset:
 def _as_member(record: PoolRecord, fee: int) -> Member:
     size = policy.adjusted_weight(record.entry.weight, record.entry.sigop_cost)
     return Member(fee, size, frozenset(txin.prevout.txid for txin in record.tx.inputs))
-
-
-def _connected(members: Mapping[bytes, Member]) -> Iterable[set[bytes]]:
-    """Yield the clusters that these transactions make."""
-    neighbours: dict[bytes, set[bytes]] = {txid: set() for txid in members}
-    for txid, member in members.items():
-        for parent in member.parents & members.keys():
-            neighbours[txid].add(parent)
-            neighbours[parent].add(txid)
-    left = set(members)
-    while left:
-        cluster: set[bytes] = set()
-        pending = {left.pop()}
-        while pending:
-            cluster |= pending
-            pending = {other for txid in pending for other in neighbours[txid]} - cluster
-        left -= cluster
-        yield cluster

@@ -33,7 +33,8 @@ class Member:
 def chunks(members: Mapping[bytes, Member]) -> list[Chunk]:
     """Return the chunks of the best order, best feerate first."""
     found: list[Chunk] = []
-    pending = [frozenset(members)] if members else []
+    # Clusters do not depend on each other, and what one takes grows faster than its size.
+    pending = list(connected(members))
     while pending:
         part = pending.pop()
         better = _better_part(members, part)
@@ -42,6 +43,24 @@ def chunks(members: Mapping[bytes, Member]) -> list[Chunk]:
         else:
             found.append(_total(members, part))
     return sorted(found, key=lambda chunk: Fraction(*chunk), reverse=True)
+
+
+def connected(members: Mapping[bytes, Member]) -> Iterator[frozenset[bytes]]:
+    """Yield the clusters that the members make: those that are connected by spending."""
+    neighbours: dict[bytes, set[bytes]] = {txid: set() for txid in members}
+    for txid, member in members.items():
+        for parent in member.parents & members.keys():
+            neighbours[txid].add(parent)
+            neighbours[parent].add(txid)
+    left = set(members)
+    while left:
+        cluster: set[bytes] = set()
+        pending = {left.pop()}
+        while pending:
+            cluster |= pending
+            pending = {other for txid in pending for other in neighbours[txid]} - cluster
+        left -= cluster
+        yield frozenset(cluster)
 
 
 def improves(after: Sequence[Chunk], before: Sequence[Chunk]) -> bool:

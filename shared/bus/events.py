@@ -48,7 +48,7 @@ class TxSubmitted(Message, frozen=True, kw_only=True):
     package: bool = False
     """A child with its parents, which together pay for all of them (Core's submitpackage)."""
     may_replace: bool = True
-    """Whether it may take the place of transactions in the pool that spend the same coins."""
+    """Whether they may take the place of transactions in the pool that spend the same coins."""
 
 
 class BlockMined(Message, frozen=True, kw_only=True):
