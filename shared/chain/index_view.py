@@ -1,4 +1,4 @@
-"""The part of `ChainView` that looks back and looks up: fees of blocks, the pool's past, scripts by address."""
+"""The part of `ChainView` that looks back and looks up: fees of blocks, the pool's past, replacements, addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from shared.chain import codec
-from shared.chain.codec import BlockFees, PoolSample
+from shared.chain.codec import BlockFees, PoolSample, Replaced
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 
@@ -48,3 +48,49 @@ class IndexView:
             for low, high in ranges:
                 pipe.zrangebylex(self._keys.scripts, b"[" + low, b"[" + high, start=0, num=limit)
             return [script for found in pipe.execute() for script in found][:limit]
+
+    def replaced(self, txids: Sequence[bytes]) -> list[Replaced | None]:
+        """Return what became of each transaction that another took the place of, as far back as the history goes.
+
+        One that is in a block or in the pool is not replaced, whatever happened to it before.
+        """
+        if not txids:
+            return []
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for key in (self._keys.replaced, self._keys.txs, self._keys.pool_entries):
+                pipe.hmget(key, txids)
+            found = zip(*pipe.execute(), strict=True)
+        return [
+            codec.decode_replaced(record) if record is not None and confirmed is None and pooled is None else None
+            for record, confirmed, pooled in found
+        ]
+
+    def replaces(self, txid: bytes) -> list[bytes]:
+        """Return the transactions that this one directly took the place of."""
+        return self.all_replaces([txid])[0]
+
+    def all_replaces(self, txids: Sequence[bytes]) -> list[list[bytes]]:
+        """Return for each transaction those that it directly took the place of."""
+        if not txids:
+            return []
+        with store_errors():
+            values = self._redis.hmget(self._keys.replaces, txids)
+        lists = [[] if value is None else codec.decode_replaces(value)[0] for value in values]
+        pairs = [(txid, replaced) for txid, direct in zip(txids, lists, strict=True) for replaced in direct]
+        records = self.replaced([replaced for _, replaced in pairs])
+        still = {
+            pair
+            for pair, record in zip(pairs, records, strict=True)
+            if record is not None and record.replaced_by == pair[0]
+        }
+        return [
+            [replaced for replaced in direct if (txid, replaced) in still]
+            for txid, direct in zip(txids, lists, strict=True)
+        ]
+
+    def latest_replacements(self, limit: int, start: int = 0) -> list[bytes]:
+        """Return up to `limit` transactions that took the place of others, newest first, after the first `start`."""
+        with store_errors():
+            txids: list[bytes] = self._redis.zrevrange(self._keys.replacements, start, start + limit - 1)
+        return txids

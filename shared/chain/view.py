@@ -357,52 +357,6 @@ class ChainView(IndexView):
         """Return those of these transactions that are in the pool; confirmed ones are not even looked for."""
         return [record for record in self._pool_records(txids) if record is not None]
 
-    # ── replacements ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def replaced(self, txids: Sequence[bytes]) -> list[Replaced | None]:
-        """Return what became of each transaction that another took the place of, as far back as the history goes.
-
-        One that is in a block or in the pool is not replaced, whatever happened to it before.
-        """
-        if not txids:
-            return []
-        with store_errors():
-            pipe = self._redis.pipeline()
-            for key in (self._keys.replaced, self._keys.txs, self._keys.pool_entries):
-                pipe.hmget(key, txids)
-            found = zip(*pipe.execute(), strict=True)
-        return [
-            codec.decode_replaced(record) if record is not None and confirmed is None and pooled is None else None
-            for record, confirmed, pooled in found
-        ]
-
-    def replaces(self, txid: bytes) -> list[bytes]:
-        """Return the transactions that this one directly took the place of."""
-        return self.all_replaces([txid])[0]
-
-    def all_replaces(self, txids: Sequence[bytes]) -> list[list[bytes]]:
-        """Return for each transaction those that it directly took the place of."""
-        lists = [direct or [] for direct in self._many(self._keys.replaces, txids, _direct)]
-        pairs = [(txid, replaced) for txid, direct in zip(txids, lists, strict=True) for replaced in direct]
-        records = self.replaced([replaced for _, replaced in pairs])
-        still = {
-            pair
-            for pair, record in zip(pairs, records, strict=True)
-            if record is not None and record.replaced_by == pair[0]
-        }
-        return [
-            [replaced for replaced in direct if (txid, replaced) in still]
-            for txid, direct in zip(txids, lists, strict=True)
-        ]
-
-    def latest_replacements(self, limit: int, start: int = 0) -> list[bytes]:
-        """Return up to `limit` transactions that took the place of others, newest first, after the first `start`."""
-        with store_errors():
-            txids: list[bytes] = self._redis.zrevrange(self._keys.replacements, start, start + limit - 1)
-        return txids
-
-    # ── orders of the operator ──────────────────────────────────────────────────────────────────────────────────
-
     def prioritised(self) -> dict[bytes, int]:
         """Return the satoshis that transactions count as paying beyond their fee, by txid; it may not be known yet."""
         with store_errors():
@@ -433,7 +387,3 @@ class ChainView(IndexView):
         with store_errors():
             values = self._redis.mget(keys)
         return [None if value is None else decode(value) for value in values]
-
-
-def _direct(data: bytes) -> list[bytes]:
-    return codec.decode_replaces(data)[0]
