@@ -23,8 +23,10 @@ class Intake:
         """Take a candidate in; returns the txids, in display order, of those that left for it."""
         pool, record = self._node.pool, candidate.record
         replaced: tuple[str, ...] = ()
-        if candidate.conflicts:
-            evicted = pool.descendants(candidate.conflicts)
+        # In a package the parent may have taken the place of it before.
+        conflicts = [txid for txid in candidate.conflicts if txid in pool]
+        if conflicts:
+            evicted = pool.descendants(conflicts)
             replacement = Replacement(
                 record.tx.txid,
                 self._node.now(),

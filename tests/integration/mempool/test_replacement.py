@@ -298,6 +298,20 @@ def test_a_package_takes_the_place_of_what_its_parent_conflicts_with(chain: Chai
     check_books(chain.client)
 
 
+def test_parent_and_child_may_conflict_with_the_same(chain: Chain) -> None:
+    first, second = chain.mature_coins(2)
+    old = spend([first, second], [TxOut(first.output.value + second.output.value - 2_000, p2wpkh(BOB))])
+    chain.submit(old)
+    parent = pay(first, ALICE, 1_000_000, fee=0)
+    coins = [output_of(parent, 0, ALICE), second]
+    child = spend(coins, [TxOut(1_000_000 + second.output.value - 10_000, p2wpkh(BOB))])
+    reply = package(chain, parent, child)
+    assert [verdict.replaced for verdict in reply.verdicts] == [(old.txid_hex,), ()]
+    assert set(chain.view.pool_txids()) == {parent.txid, child.txid}
+    assert chain.view.all_replaces([parent.txid, child.txid]) == [[old.txid], []]
+    check_books(chain.client)
+
+
 def test_a_package_that_pays_too_little_to_replace_leaves_everything(chain: Chain, coin: Spendable) -> None:
     old = pay(coin, BOB, 2_000_000, fee=2_000)
     chain.submit(old)
