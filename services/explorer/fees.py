@@ -17,7 +17,8 @@ BLOCK_VSIZE = 1_000_000
 _BIN_VSIZE = 50_000
 _PROJECTED = 8
 _RATES = 7
-_BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Feerates at which the bands of histograms, and the colours of feerates, begin."""
 
 
 def feerate(entry: PoolEntry) -> float:
@@ -54,12 +55,12 @@ class FeeBand:
 
 def fee_bands(entries: Iterable[PoolEntry]) -> list[FeeBand]:
     """Return the pool by feerate, best payers first, without empty bands at either end."""
-    sizes: list[list[int]] = [[] for _ in _BAND_STARTS]
+    sizes: list[list[int]] = [[] for _ in BAND_STARTS]
     for entry in entries:
-        sizes[bisect_right(_BAND_STARTS, feerate(entry)) - 1].append(entry.vsize)
-    ends = (*_BAND_STARTS[1:], None)
+        sizes[bisect_right(BAND_STARTS, feerate(entry)) - 1].append(entry.vsize)
+    ends = (*BAND_STARTS[1:], None)
     bands = [
-        FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(_BAND_STARTS, ends, sizes, strict=True)
+        FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(BAND_STARTS, ends, sizes, strict=True)
     ]
     used = [index for index, band in enumerate(bands) if band.count]
     return bands[used[0] : used[-1] + 1][::-1] if used else []
@@ -94,6 +95,21 @@ class ProjectedBlock:
     """Satoshis."""
     rates: tuple[float, ...]
     """Feerates from the lowest to the highest, at evenly spaced places."""
+
+    @property
+    def median(self) -> float:
+        """Feerate of the transaction in the middle."""
+        return self.rates[len(self.rates) // 2]
+
+    @property
+    def fullness(self) -> float:
+        """Part of a block that it fills, at most 1."""
+        return min(1.0, self.vsize / BLOCK_VSIZE)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that it takes: more than one where it has all the rest."""
+        return ceil(self.vsize / BLOCK_VSIZE)
 
 
 def projected_blocks(entries: Iterable[PoolEntry]) -> list[ProjectedBlock]:

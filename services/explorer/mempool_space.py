@@ -16,9 +16,10 @@ from services.explorer.families import ancestors, descendants, effective_feerate
 from services.explorer.fees import ProjectedBlock, feerate, projected_blocks, recommended_fees
 from services.explorer.infos import BlockInfo
 from services.explorer.miners import miner_name
+from services.explorer.pace import read_period
 from services.explorer.reads import ChainReads
 from services.explorer.replacements import Replacements, version_json
-from services.explorer.retarget import Period, difficulty_adjustment
+from services.explorer.retarget import difficulty_adjustment
 from shared.chain.codec import PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
@@ -110,18 +111,8 @@ class MempoolSpace:
 
     def difficulty_adjustment(self) -> Response:
         """Return how far the difficulty period has come, and the outlook."""
-        interval = self._params.retarget_interval
-
-        def read() -> Period:
-            tip = self._reads.block(self._reads.tip().hash).entry
-            start = tip.height - tip.height % interval
-            first, before = (
-                self._reads.block(self._reads.block_hash(max(0, height))).entry for height in (start, start - 1)
-            )
-            bits, previous_bits = first.header.bits, before.header.bits
-            return Period(tip.height, tip.header.time, first.header.time, bits, previous_bits)
-
-        return json(difficulty_adjustment(self._reads.snapshot(read), self._params, self._clock()))
+        period = self._reads.snapshot(lambda: read_period(self._reads, self._params.retarget_interval))
+        return json(difficulty_adjustment(period, self._params, self._clock()))
 
     def blocks(self, start: str = "") -> Response:
         """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
@@ -178,7 +169,7 @@ def _projected_json(block: ProjectedBlock, bytes_per_vbyte: float) -> dict[str, 
         "blockVSize": block.vsize,
         "nTx": block.count,
         "totalFees": block.fees,
-        "medianFee": block.rates[len(block.rates) // 2],
+        "medianFee": block.median,
         "feeRange": block.rates,
     }
 

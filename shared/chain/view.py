@@ -97,6 +97,17 @@ class ChainView(IndexView):
             data = self._redis.getrange(self._keys.heights, start * 32, (start + count) * 32 - 1)
         return [data[i : i + 32] for i in range(0, len(data), 32)]
 
+    def block_hashes_at(self, heights: Sequence[int]) -> list[bytes]:
+        """Return the best chain's hash at each of these heights, which it must have."""
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for height in heights:
+                pipe.getrange(self._keys.heights, height * 32, height * 32 + 31)
+            hashes: list[bytes] = pipe.execute()
+        if not all(hashes):
+            raise StoreUnavailable("the chain has moved")
+        return hashes
+
     def is_in_best_chain(self, entry: BlockEntry) -> bool:
         """Whether this block is on the best chain."""
         return self.block_hash(entry.height) == entry.hash

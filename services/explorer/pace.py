@@ -1,0 +1,24 @@
+"""How fast the chain moves: the difficulty period that the tip is in, and the hash rate that its work speaks of."""
+
+from __future__ import annotations
+
+from services.explorer.reads import ChainReads
+from services.explorer.retarget import Period
+from shared.chain.codec import BlockEntry
+
+HASH_RATE_BLOCKS = 120
+"""Blocks over which the hash rate is estimated (Core's getnetworkhashps)."""
+
+
+def read_period(reads: ChainReads, interval: int) -> Period:
+    """Return the period of `interval` blocks that the tip is in; for a `snapshot`."""
+    tip = reads.block(reads.tip().hash).entry
+    start = tip.height - tip.height % interval
+    first, before = (reads.block(reads.block_hash(max(0, height))).entry for height in (start, start - 1))
+    return Period(tip.height, tip.header.time, first.header.time, first.header.bits, before.header.bits)
+
+
+def hash_rate(first: BlockEntry, last: BlockEntry) -> float | None:
+    """Return hashes per second from one block to a later one; None where their times tell nothing."""
+    seconds = last.header.time - first.header.time
+    return (last.chain_work - first.chain_work) / seconds if seconds > 0 else None
