@@ -14,6 +14,7 @@ from services.explorer.esplora import Esplora
 from services.explorer.handlers import Feed
 from services.explorer.histories import Histories
 from services.explorer.mempool_space import MempoolSpace
+from services.explorer.overview import Overview
 from services.explorer.packages import Packages
 from services.explorer.pages import Pages
 from services.explorer.reads import ChainReads
@@ -57,7 +58,8 @@ def create_explorer_app(
         Waiting(reads, feed, max(1, settings.http_threads // 2)).routes(),
     )
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
-    app.register_blueprint(Pages(reads, esplora, feed, params.address).blueprint("pages"))
+    app.register_blueprint(Pages(reads, esplora, params.address).blueprint("pages"))
+    app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
     mempool_space = MempoolSpace(reads, Replacements(view), params)

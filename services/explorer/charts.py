@@ -16,7 +16,10 @@ WIDTH = 1000.0
 HEIGHT = 240.0
 MAX_TICKS = 4
 _GAP = 0.18
-"""Part of a bar's place that stays free."""
+"""Part of a bar's place that stays free, where bars are few enough to be told apart."""
+_FEW = 72
+_SMALL, _LARGE = 1e-3, 1e4
+"""Where tick labels need a power of ten, or a prefix."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -148,7 +151,9 @@ def _round_step(least: float) -> float:
 def tick_labels(ticks: Sequence[float]) -> list[str]:
     """Return short labels that share a unit prefix: 1.5k, or as many decimals as tell them apart."""
     most = max(abs(tick) for tick in ticks)
-    exponent = min(24, max(0, floor(log10(most) / 3 + 1e-9) * 3)) if most else 0
+    if 0 < most < _SMALL:
+        return [f"{tick:.2g}" for tick in ticks]
+    exponent = min(24, floor(log10(most) / 3 + 1e-9) * 3) if most >= _LARGE else 0
     scaled = [tick / 10**exponent for tick in ticks]
     decimals = next(
         (
@@ -165,12 +170,13 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 def bars(values: Sequence[Value], scale: Scale) -> list[Bar]:
     """Return a bar for each value that is not a gap."""
     place = WIDTH / len(values)
+    gap = _GAP if len(values) <= _FEW else 0.0
     base = scale.y(max(0.0, scale.low))
     return [
         Bar(
-            round((index + _GAP / 2) * place, 2),
+            round((index + gap / 2) * place, 2),
             scale.y(value.number),
-            round(place * (1 - _GAP), 2),
+            round(place * (1 - gap), 2),
             round(base - scale.y(value.number), 2),
             value.colour,
         )
@@ -199,7 +205,9 @@ def step_path(numbers: Sequence[float | None], scale: Scale) -> str:
 
 def area_path(numbers: Sequence[float | None], scale: Scale) -> str:
     """Return an SVG path around what lies below the line."""
-    return " ".join(f"{_polyline(run)}L{run[-1][0]:g} {HEIGHT:g}L{run[0][0]:g} {HEIGHT:g}Z" for run in _runs(numbers, scale))
+    return " ".join(
+        f"{_polyline(run)}L{run[-1][0]:g} {HEIGHT:g}L{run[0][0]:g} {HEIGHT:g}Z" for run in _runs(numbers, scale)
+    )
 
 
 def _polyline(points: Sequence[tuple[float, float]]) -> str:

@@ -59,9 +59,7 @@ def fee_bands(entries: Iterable[PoolEntry]) -> list[FeeBand]:
     for entry in entries:
         sizes[bisect_right(BAND_STARTS, feerate(entry)) - 1].append(entry.vsize)
     ends = (*BAND_STARTS[1:], None)
-    bands = [
-        FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(BAND_STARTS, ends, sizes, strict=True)
-    ]
+    bands = [FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(BAND_STARTS, ends, sizes, strict=True)]
     used = [index for index, band in enumerate(bands) if band.count]
     return bands[used[0] : used[-1] + 1][::-1] if used else []
 

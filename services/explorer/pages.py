@@ -6,30 +6,24 @@ Pages show what the API says (serialize.py), so that the two can never disagree.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import segno
-from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from services.explorer import serialize
 from services.explorer.arguments import read_address, read_hash, read_number
 from services.explorer.errors import RequestError
 from services.explorer.esplora import TXS_PER_PAGE, Esplora
-from services.explorer.fees import fee_bands, fee_estimates
-from services.explorer.handlers import Feed
-from services.explorer.infos import BlockInfo, TxInfo
+from services.explorer.infos import TxInfo
 from services.explorer.miners import miner_name
+from services.explorer.negotiation import PageOrResource
 from services.explorer.reads import ChainReads
 from services.explorer.search import AddressQuery, HashQuery, HeightQuery, Unclear, understand
 from shared.chain.view import script_hash
 from shared.crypto.address import AddressPrefix
 from shared.primitives.hexes import display_hash
-from shared.web.app import wants_html
 
-HOME_BLOCKS = 10
-HOME_TXS = 8
-LISTED_BLOCKS = 25
 POOL_TXS = 50
 LISTED_COINS = 100
 LISTED_SIDES = 50
@@ -39,36 +33,10 @@ _HEIGHT_DIGITS = 10
 class Pages:
     """One method for each page."""
 
-    def __init__(self, reads: ChainReads, api: Esplora, feed: Feed, prefix: AddressPrefix) -> None:
+    def __init__(self, reads: ChainReads, api: Esplora, prefix: AddressPrefix) -> None:
         self._reads = reads
         self._api = api
-        self._feed = feed
         self._prefix = prefix
-
-    def home(self) -> str:
-        """Show the tip, the last blocks and what waits in the pool."""
-        blocks, miners, pool, recent = self._reads.snapshot(
-            lambda: (*self._listed(None, HOME_BLOCKS), self._reads.pool_stats(), self._reads.recent(HOME_TXS))
-        )
-        txs = [serialize.recent_json(record.tx, record.pool) for record in recent if record.pool]
-        return render_template(
-            "home.html", tip=blocks[0], blocks=list(zip(blocks, miners, strict=True)), pool=pool, txs=txs
-        )
-
-    def blocks(self, start: str = "") -> str:
-        """List the blocks from a height downwards."""
-        height = read_number(start) if start else None
-        blocks, miners, tip = self._reads.snapshot(
-            lambda: (*self._listed(height, LISTED_BLOCKS), self._reads.tip().height)
-        )
-        first, last = blocks[0].entry.height, blocks[-1].entry.height
-        newer = min(tip, first + LISTED_BLOCKS) if first < tip else None
-        older = last - 1 if last > 0 else None
-        return render_template("blocks.html", blocks=list(zip(blocks, miners, strict=True)), newer=newer, older=older)
-
-    def _listed(self, start: int | None, count: int) -> tuple[list[BlockInfo], list[str]]:
-        blocks = self._reads.blocks(start, count)
-        return blocks, self._reads.miners([block.entry.hash for block in blocks])
 
     def block(self, block_hash: str) -> str | Response:
         """Show a block and 25 of its transactions; a height leads to the block's own address."""
@@ -150,21 +118,6 @@ class Pages:
         segno.make(name, error="m", micro=False).save(picture, kind="svg", border=1, scale=4, dark="#20241f")
         return Response(picture.getvalue(), content_type="image/svg+xml")
 
-    def pool(self) -> str:
-        """Show the pool: its size, its feerates and what came last."""
-        stats, entries, recent = self._reads.snapshot(
-            lambda: (self._reads.pool_stats(), self._reads.pool_entries(), self._reads.recent(POOL_TXS))
-        )
-        bands = fee_bands(entries.values())
-        return render_template(
-            "pool.html",
-            pool=stats,
-            txs=[(serialize.recent_json(record.tx, record.pool), record.pool) for record in recent if record.pool],
-            bands=bands,
-            largest_band=max((band.vsize for band in bands), default=0),
-            estimates=fee_estimates(entries.values()),
-        )
-
     def search(self) -> str | Response | tuple[str, int]:
         """Lead to what was asked for, or say what was tried."""
         text = request.args.get("q", "").strip()
@@ -186,45 +139,19 @@ class Pages:
                 tried = reasons
         return render_template("search.html", search_query=text, tried=tried), 404
 
-    def feed(self) -> Response:
-        """Tell live pages whether anything happened."""
-        return jsonify({"seq": self._feed.seq})
-
     def blueprint(self, name: str) -> Blueprint:
         """Return all pages under their paths."""
         blueprint = Blueprint(name, __name__)
         blueprint.record(_add_to_templates)
-        blueprint.add_url_rule("/", "home", self.home)
         blueprint.add_url_rule("/search", "search", self.search)
-        blueprint.add_url_rule("/feed", "feed", self.feed)
         blueprint.add_url_rule("/address/<name>/qr.svg", "address_qr", self.address_qr)
         for path, endpoint, page, resource in (
-            ("/blocks", "blocks", self.blocks, self._api.blocks),
-            ("/blocks/<start>", "blocks", self.blocks, self._api.blocks),
             ("/block/<block_hash>", "block", self.block, self._api.block),
             ("/tx/<txid>", "tx", self.tx, self._api.tx),
             ("/address/<name>", "address", self.address, self._api.address),
-            ("/mempool", "pool", self.pool, self._api.pool),
         ):
-            blueprint.add_url_rule(path, endpoint, _PageOrResource(page, resource))
+            blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
         return blueprint
-
-
-class _PageOrResource:
-    """A view that gives browsers the page and everyone else the resource. Two for the same functions are equal."""
-
-    def __init__(self, page: Callable[..., Any], resource: Callable[..., Response]) -> None:
-        self._views = (page, resource)
-
-    def __call__(self, **arguments: str) -> Any:
-        page, resource = self._views
-        return page(**arguments) if wants_html() else resource(**arguments)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _PageOrResource) and self._views == other._views
-
-    def __hash__(self) -> int:
-        return hash(self._views)
 
 
 def _add_to_templates(state: Any) -> None:

@@ -1,0 +1,28 @@
+"""Paths that are both a page and a resource of the API: who prefers HTML gets the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response
+
+from shared.web.app import wants_html
+
+
+class PageOrResource:
+    """A view that gives browsers the page and everyone else the resource. Two for the same functions are equal."""
+
+    def __init__(self, page: Callable[..., Any], resource: Callable[..., Response]) -> None:
+        self._views = (page, resource)
+
+    def __call__(self, **arguments: str) -> Any:
+        """Answer a request."""
+        page, resource = self._views
+        return page(**arguments) if wants_html() else resource(**arguments)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PageOrResource) and self._views == other._views
+
+    def __hash__(self) -> int:
+        return hash(self._views)

@@ -1,0 +1,136 @@
+"""What pages show of the chain's head and of the pool: the last blocks, those that come next, what it takes to pay.
+
+The pool is read as a whole, once for each state of the chain, however many look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from services.explorer.errors import block_not_found
+from services.explorer.fees import (
+    FeeBand,
+    ProjectedBlock,
+    fee_bands,
+    projected_blocks,
+    recommended_fees,
+)
+from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
+from shared.chain.codec import BlockEntry, BlockFees
+from shared.chain.view import ChainView, Tip
+from shared.consensus.limits import MAX_BLOCK_WEIGHT
+from shared.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+_STEADY_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class MinedBlock:
+    """A block of the best chain as lists show it."""
+
+    entry: BlockEntry
+    miner: str
+    """Empty where its coinbase names none."""
+    fees: BlockFees | None
+    """None where it has no payments."""
+
+    @property
+    def total_fees(self) -> int:
+        """Satoshis that its transactions paid."""
+        return self.fees.total if self.fees else 0
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Feerates from the lowest to the highest; empty where no one paid."""
+        return self.fees.feerates if self.fees else ()
+
+    @property
+    def median(self) -> float | None:
+        """Feerate in the middle of the block, None where no one paid."""
+        return self.rates[len(self.rates) // 2] if self.rates else None
+
+    @property
+    def fullness(self) -> float:
+        """Part of the weight that it may have."""
+        return self.entry.weight / MAX_BLOCK_WEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The pool as a whole."""
+
+    count: int
+    vsize: int
+    """Virtual bytes."""
+    fees: int
+    """Satoshis."""
+    projected: tuple[ProjectedBlock, ...]
+    """The next block first."""
+    bands: tuple[FeeBand, ...]
+    recommended: dict[str, int]
+    """mempool.space's five feerates in satoshis per virtual byte."""
+
+
+class Outlooks:
+    """Reads them."""
+
+    def __init__(self, view: ChainView) -> None:
+        self._view = view
+        self._last: tuple[int, Outlook] | None = None
+
+    def steady(self, read: Callable[[Tip], T]) -> T:
+        """Return what `read` returns for the tip, once the tip stayed the same meanwhile; the pool may move."""
+        for _ in range(_STEADY_TRIES):
+            tip = self._view.tip()
+            result = read(tip)
+            if self._view.tip().hash == tip.hash:
+                return result
+        raise StoreUnavailable("the chain moves faster than it can be read")
+
+    def pool(self) -> Outlook:
+        """Return the pool, from one read of it."""
+        seq = self._view.tip().seq
+        last = self._last
+        if last is not None and last[0] == seq:
+            return last[1]
+        entries = self._view.pool_entries().values()
+        outlook = Outlook(
+            len(entries),
+            sum(entry.vsize for entry in entries),
+            sum(entry.fee for entry in entries),
+            tuple(projected_blocks(entries)),
+            tuple(fee_bands(entries)),
+            recommended_fees(entries),
+        )
+        if self._view.tip().seq == seq:
+            self._last = seq, outlook
+        return outlook
+
+    def blocks(self, start: int | None, count: int) -> list[MinedBlock]:
+        """Return up to `count` blocks from height `start` (None: the tip) downwards; 404 above the tip."""
+        return self.steady(lambda tip: self._blocks(tip, start, count))
+
+    def _blocks(self, tip: Tip, start: int | None, count: int) -> list[MinedBlock]:
+        top = tip.height if start is None else start
+        if top > tip.height:
+            raise block_not_found()
+        lowest = max(0, top - count + 1)
+        hashes = self._view.block_hashes(lowest, top - lowest + 1)[::-1]
+        entries = self.entries(hashes)
+        heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
+        fees = self._view.block_fees(hashes)
+        return [
+            MinedBlock(entry, miner_name(coinbase_script(head)), paid)
+            for entry, head, paid in zip(entries, heads, fees, strict=True)
+        ]
+
+    def entries(self, hashes: list[bytes]) -> list[BlockEntry]:
+        """Return the index entry of each block; `StoreUnavailable` where one is missing."""
+        found = [entry for entry in self._view.block_entries(hashes) if entry is not None]
+        if len(found) != len(hashes):
+            raise StoreUnavailable("the chain has moved, or a block's index entry is missing")
+        return found
