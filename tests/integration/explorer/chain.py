@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import redis
 
-from shared.bus.events import TxAccepted
+from shared.bus.events import BlockConnected, TxAccepted
 from shared.chain.block_fees import block_fees
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
 from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
@@ -115,6 +115,12 @@ class TestChain:
         delta.new_tip = delta.entries[-1]
         mined = [self._pool.pop(tx.txid) for block in added for tx in block.transactions if tx.txid in self._pool]
         delta.pool_removed = mined
+        delta.events = [
+            BlockConnected(
+                hash=entry.header.hash_hex, height=entry.height, time=entry.header.time, tx_count=entry.tx_count
+            )
+            for entry in delta.entries
+        ]
         self._committer.commit(delta)
 
     def _connect(self, overlay: Overlay, delta: Delta, block: Block) -> BlockEntry:

@@ -15,7 +15,7 @@ from tests.integration.explorer.conftest import COIN, address_of, client_for
 
 ALICE, BOB = key("alice"), key("bob")
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
-PAGES = ("/", "/blocks", "/mempool", f"/address/{address_of('bob')}", "/tx/" + "ab" * 32, "/search?q=1")
+PAGES = ("/", "/blocks", "/mempool", "/charts", f"/address/{address_of('bob')}", "/tx/" + "ab" * 32, "/search?q=1")
 RESOURCES = ("/blocks/tip/height", "/blocks", f"/address/{address_of('bob')}/txs", "/tx/" + "ab" * 32)
 
 
@@ -34,6 +34,8 @@ def test_a_chain_of_nothing_but_its_genesis_has_every_page(client, chain):
     assert page.status_code == 200
     assert "Only the genesis block" in page.text
     assert client.get("/blocks", headers=BROWSER).status_code == 200
+    assert "Nothing to draw yet" in client.get("/charts", headers=BROWSER).text
+    assert "The pool is empty" in client.get("/mempool", headers=BROWSER).text
     assert client.get(f"/block/{chain.tip.hash_hex}", headers=BROWSER).status_code == 200
     assert client.get(f"/tx/{chain.tip.transactions[0].txid_hex}", headers=BROWSER).status_code == 200
     assert client.get("/mempool").json == {"count": 0, "vsize": 0, "total_fee": 0, "fee_histogram": []}

@@ -47,7 +47,7 @@ def test_home_shows_the_newest_blocks_who_mined_them_and_the_pool(get, story):
 def test_every_link_of_every_page_leads_somewhere(get, story):
     seen: set[str] = set()
     queue = ["/"]
-    while queue and len(seen) < 120:
+    while queue and len(seen) < 200:
         path = queue.pop(0).split("#")[0]
         if path in seen:
             continue
@@ -57,7 +57,7 @@ def test_every_link_of_every_page_leads_somewhere(get, story):
             if answer.content_type.startswith("text/html"):
                 queue += [link for link in Links(answer.text).found if link.startswith("/")]
     kinds = {path.split("/")[1].split("?")[0] for path in seen}
-    assert {"block", "tx", "address", "mempool", "blocks", "api", "static", "shared"} <= kinds
+    assert {"block", "tx", "address", "mempool", "blocks", "charts", "api", "static", "shared"} <= kinds
 
 
 def test_a_block_page_shows_its_summary_and_pages_its_transactions(get, story):
@@ -188,6 +188,8 @@ BAD_PAGES = [
     ("/address/<script>", 400),
     (f"/address/{address_of('bob')}?after=xyz", 400),
     ("/blocks/x", 400),
+    ("/mempool?hours=3", 400),
+    ("/charts?blocks=7", 400),
     ("/blocks/99999", 404),
     ("/blocks/" + "9" * 20, 404),
     ("/nothing/here", 404),
