@@ -14,6 +14,7 @@
     │   └── RequestFailed      the answer says that the request could not be handled
     └── StoreError
         ├── StoreUnavailable   Redis cannot be reached; the outcome of a write is unknown
+        │   └── NoChain        … it can, but the writer has not written the first block yet
         ├── StaleWriter        another writer has taken over (fencing)
         ├── CommitConflict     the chain state is not the one that the commit was computed on
         └── UnsafeStore        this Redis may evict keys or is not the expected chain's
@@ -115,6 +116,10 @@ class StoreError(WarrenError):
 
 class StoreUnavailable(StoreError):
     """Redis cannot be reached. The outcome of a write under way is unknown."""
+
+
+class NoChain(StoreUnavailable):
+    """The store has no chain yet: the node writes the first block when it starts."""
 
 
 class StaleWriter(StoreError):

@@ -16,7 +16,8 @@ from services.explorer.histories import Histories
 from services.explorer.mempool_space import MempoolSpace
 from services.explorer.overview import Overview
 from services.explorer.packages import Packages
-from services.explorer.pages import Pages
+from services.explorer.pages import page_blueprint
+from services.explorer.problems import explain
 from services.explorer.reads import ChainReads
 from services.explorer.replacements import Replacements
 from services.explorer.waiting import Waiting
@@ -25,7 +26,7 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.params import ChainParams
-from shared.web.app import ReadyChecks, create_app, handle_error, problem, text, wants_html
+from shared.web.app import ReadyChecks, create_app, handle_error, text, wants_html
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,6 @@ _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
-}
-_HINTS = {
-    "Block not found": "No block with this hash or height is known.",
-    "Transaction not found": "It is neither on the best chain nor in the pool: it may not have arrived yet, "
-    "or it was replaced or has expired.",
 }
 
 
@@ -58,7 +54,7 @@ def create_explorer_app(
         Waiting(reads, feed, max(1, settings.http_threads // 2)).routes(),
     )
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
-    app.register_blueprint(Pages(reads, esplora, params.address).blueprint("pages"))
+    app.register_blueprint(page_blueprint("pages", view, reads, esplora, params))
     app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
@@ -85,13 +81,7 @@ def _add_headers(response: Response) -> Response:
 def _answer_error(error: Exception) -> Response:
     if _is_for_program():
         return _error_text(error)
-    if isinstance(error, RequestError):
-        if error.message in _HINTS:
-            return problem(error.status, error.message, _HINTS[error.message])
-        return problem(error.status, "That does not look right", error.message)
-    if isinstance(error, HTTPException) and error.code == 404:
-        return problem(404, "Page not found", f"There is nothing at {request.path}")
-    return handle_error(error)
+    return explain(error, request.path) or handle_error(error)
 
 
 def _error_text(error: Exception) -> Response:

@@ -163,6 +163,10 @@ class Esplora:
         """Return the counters of an address."""
         return self.script("address", name)
 
+    def script_hash(self, name: str) -> Response:
+        """Return the counters of a script hash."""
+        return self.script("scripthash", name)
+
     def script_chain_txs(self, kind: str, name: str, last: str = "") -> Response:
         """Return 25 confirmed transactions, newest first, after the txid that the page before ended with."""
         script = read_script(kind, name, self._prefix)

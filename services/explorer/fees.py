@@ -123,6 +123,11 @@ def projected_blocks(entries: Iterable[PoolEntry]) -> list[ProjectedBlock]:
     return [_project(block) for block in blocks]
 
 
+def projected_place(entries: Iterable[PoolEntry], rate: float) -> int:
+    """Return the block, counted from the next as 1, for which a feerate is enough by the pool's own feerates."""
+    return sum(entry.vsize for entry in entries if feerate(entry) > rate) // BLOCK_VSIZE + 1
+
+
 def _project(entries: list[PoolEntry]) -> ProjectedBlock:
     rates = [feerate(entry) for entry in reversed(entries)]
     places = [step * (len(rates) - 1) // (_RATES - 1) for step in range(_RATES)]

@@ -37,6 +37,12 @@ class TxInfo:
         spent = [self.prevouts[txin.prevout] for txin in self.tx.inputs if txin.prevout in self.prevouts]
         return _paid_to(script, self.tx.outputs) - _paid_to(script, spent)
 
+    def scripts_of(self, script: bytes) -> list[bytes]:
+        """Return the scriptPubKeys with this script hash among what the transaction spends and pays."""
+        spent = [self.prevouts[txin.prevout] for txin in self.tx.inputs if txin.prevout in self.prevouts]
+        known = (output.script_pubkey for output in (*spent, *self.tx.outputs))
+        return [script_pubkey for script_pubkey in known if script_hash(script_pubkey) == script]
+
     @property
     def fee(self) -> int:
         """Satoshis; 0 for a coinbase, and where an output that it spends is not known."""

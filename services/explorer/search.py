@@ -1,4 +1,4 @@
-"""What somebody means who types into the search box: a height, a hash, an address or a public key. Pure."""
+"""What somebody means who types into the search box: a height, a hash, an output, an address, a public key. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from shared.crypto.hashes import hash160
 from shared.crypto.keys import PublicKey
 from shared.errors import DecodeError
 from shared.primitives.hexes import parse_display_hash, parse_hex
-from shared.script.standard import p2wpkh_script
+from shared.primitives.transaction import OutPoint
+from shared.script.opcodes import OP_CHECKSIG
+from shared.script.script import push_data
+from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script
 
 _MAX_HEIGHT_DIGITS = 10
+_MAX_VOUT = 0xFFFFFFFF
 _KEY_DIGITS = (66, 130)
+_PREFIX_LENGTH = range(4, 90)
+_BASE58 = frozenset("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
+_BECH32 = frozenset("qpzry9x8gf2tvdw0s3jn54khce6mua7l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +37,33 @@ class HashQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputQuery:
+    """An output of a transaction."""
+
+    outpoint: OutPoint
+
+
+@dataclass(frozen=True, slots=True)
 class AddressQuery:
-    """An address of this chain, also the one that a public key stands for (P2WPKH)."""
+    """An address of this chain."""
 
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForm:
+    """A way to pay to a public key."""
+
+    name: str
+    script: bytes
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyQuery:
+    """A public key, which stands for several scripts."""
+
+    forms: tuple[KeyForm, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +71,11 @@ class Unclear:
     """None of these; `tried` says what it was taken for and why it is not that."""
 
     tried: tuple[str, ...]
+    prefix: str = ""
+    """What may be the beginning of an address, empty if it cannot be one."""
 
 
-Query = HeightQuery | HashQuery | AddressQuery | Unclear
+Query = HeightQuery | HashQuery | OutputQuery | AddressQuery | KeyQuery | Unclear
 
 
 def understand(text: str, prefix: AddressPrefix) -> Query:
@@ -57,9 +89,14 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
         return HashQuery(parse_display_hash(text))
     except DecodeError as error:
         tried.append(f"As a block hash or txid: {error}")
+    if ":" in text:
+        try:
+            return OutputQuery(_parse_output(text))
+        except DecodeError as error:
+            tried.append(f"As an output (txid:number): {error}")
     if len(text) in _KEY_DIGITS:
         try:
-            return AddressQuery(_key_address(text, prefix))
+            return KeyQuery(key_forms(PublicKey.parse(parse_hex(text, "public key")), prefix))
         except DecodeError as error:
             tried.append(f"As a public key: {error}")
     try:
@@ -67,13 +104,36 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
     except DecodeError as error:
         reason = str(error).removeprefix("not an address: ")
         tried.append(f"As an address: {reason}")
-        return Unclear(tuple(tried))
+        return Unclear(tuple(tried), text if _may_begin_address(text, prefix) else "")
     return AddressQuery(text)
 
 
-def _key_address(text: str, prefix: AddressPrefix) -> str:
-    key = PublicKey.parse(parse_hex(text, "public key"))
-    address = encode_address(p2wpkh_script(hash160(key.compressed)), prefix)
-    if address is None:
-        raise DecodeError("this chain has no address for it")
-    return address
+def key_forms(key: PublicKey, prefix: AddressPrefix) -> tuple[KeyForm, ...]:
+    """Return the ways to pay to a public key alone, those in use today first."""
+    p2wpkh = p2wpkh_script(hash160(key.compressed))
+    scripts = (
+        ("P2WPKH", p2wpkh),
+        ("P2TR", p2tr_script(key.taproot_output_key())),
+        ("P2WPKH in P2SH", p2sh_script(hash160(p2wpkh))),
+        ("P2PKH", p2pkh_script(hash160(key.compressed))),
+        ("P2PKH, uncompressed", p2pkh_script(hash160(key.uncompressed))),
+        ("P2PK", push_data(key.compressed) + bytes([OP_CHECKSIG])),
+        ("P2PK, uncompressed", push_data(key.uncompressed) + bytes([OP_CHECKSIG])),
+    )
+    return tuple(KeyForm(name, script, encode_address(script, prefix)) for name, script in scripts)
+
+
+def _parse_output(text: str) -> OutPoint:
+    txid, _, vout = text.partition(":")
+    if not (vout.isascii() and vout.isdigit() and len(vout) <= _MAX_HEIGHT_DIGITS and int(vout) <= _MAX_VOUT):
+        raise DecodeError("what follows the colon is not the number of an output")
+    return OutPoint(parse_display_hash(txid), int(vout))
+
+
+def _may_begin_address(text: str, prefix: AddressPrefix) -> bool:
+    if len(text) not in _PREFIX_LENGTH:
+        return False
+    hrp = f"{prefix.hrp}1"
+    if text.lower().startswith(hrp):
+        return _BECH32.issuperset(text.lower().removeprefix(hrp))
+    return _BASE58.issuperset(text)

@@ -18,7 +18,7 @@ from shared.chain.index_view import IndexView
 from shared.chain.records import HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.chain.store import store_errors
 from shared.crypto.hashes import sha256
-from shared.errors import StoreUnavailable
+from shared.errors import NoChain, StoreUnavailable
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
@@ -62,7 +62,7 @@ class ChainView(IndexView):
         with store_errors():
             block_hash, height, work, seq = self._redis.hmget(self._keys.tip, "hash", "height", "work", "seq")
         if block_hash is None:
-            raise StoreUnavailable("there is no chain here yet")
+            raise NoChain("there is no chain here yet")
         return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq))
 
     def events_since(self, seq: int, limit: int) -> list[Fact]:
@@ -256,6 +256,12 @@ class ChainView(IndexView):
                 start = rank + 1
             members = self._redis.zrevrange(key, start, start + limit - 1, withscores=True)
         return [HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members]
+
+    def script_first(self, script: bytes) -> HistoryItem | None:
+        """Return the first confirmed transaction of a script hash."""
+        with store_errors():
+            members = self._redis.zrange(self._keys.script_history(script), 0, 0, withscores=True)
+        return next((HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members), None)
 
     def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
         """Return the unconfirmed transactions of a script hash, newest first."""

@@ -8,7 +8,7 @@ trace.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,14 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
     return app
 
 
-def problem(status: int, title: str, detail: str = "", **extra: Any) -> Response:
+def problem(status: int, title: str, detail: str = "", hints: Sequence[str] = (), **extra: Any) -> Response:
     """Return a problem details response (RFC 9457), or a page where a browser asked for one.
 
-    `extra` are further members; its `code`, which programs can rely on, is made of the title unless given.
+    `hints` tell a person what to do next, on the page alone. `extra` are further members; its `code`, which programs
+    can rely on, is made of the title unless given.
     """
     if wants_html():
-        page = render_template("problem.html", status=status, title=title, detail=detail)
+        page = render_template("problem.html", status=status, title=title, detail=detail, hints=hints)
         response = make_response(page, status)
     else:
         code = title.lower().replace(" ", "-")

@@ -229,6 +229,6 @@ def test_everything_works_without_scripts(browser, base, chain):
     page.locator("#search").fill(chain.tip.transactions[1].txid_hex)
     page.get_by_role("button", name="Search").click()
     expect(page.locator("h1")).to_have_text("Transaction")
-    page.get_by_role("link", name=address_of("bob")).click()
+    page.get_by_role("link", name=address_of("bob"), exact=True).click()
     expect(page.locator(".amount-big")).to_contain_text("12.00000000")
     context.close()

@@ -100,7 +100,8 @@ def test_a_transaction_page_shows_both_sides_and_what_became_of_the_outputs(get,
 
 def test_what_comes_from_the_chain_is_escaped(get, story):
     page = get(f"/tx/{story.burn.txid_hex}").text
-    assert "op_return" in page
+    assert "OP_RETURN" in page
+    assert "&lt;b&gt;" in page
     assert "cannot be spent" in page
     assert "<b>" not in page
     coinbase = story.chain.blocks[1].transactions[0]

@@ -1,0 +1,99 @@
+"""What a transaction's numbers and data mean, in words: lock time, sequence, data outputs, coinbase text. Pure."""
+
+from __future__ import annotations
+
+from shared.consensus.commitment import COMMITMENT_HEADER
+from shared.consensus.limits import (
+    LOCKTIME_THRESHOLD,
+    SEQUENCE_LOCKTIME_DISABLE_FLAG,
+    SEQUENCE_LOCKTIME_GRANULARITY,
+    SEQUENCE_LOCKTIME_MASK,
+    SEQUENCE_LOCKTIME_TYPE_FLAG,
+)
+from shared.errors import DecodeError
+from shared.primitives.transaction import SEQUENCE_FINAL, Transaction
+from shared.script.opcodes import OP_RETURN
+from shared.script.script import iterate
+from shared.web.formats import thousands, utc_text
+
+MAX_SIGNALLING = 0xFFFFFFFD
+"""The highest sequence that says that its transaction may be replaced (BIP125)."""
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def lock_time_meaning(tx: Transaction) -> str:
+    """Return from when on the lock time lets a transaction into a block."""
+    if tx.lock_time == 0:
+        return "none: valid at any time"
+    if tx.lock_time < LOCKTIME_THRESHOLD:
+        when = f"only in a block above height {thousands(tx.lock_time)}"
+    else:
+        when = f"only when the median time past is later than {utc_text(tx.lock_time)}"
+    if all(txin.sequence == SEQUENCE_FINAL for txin in tx.inputs):
+        return f"without effect, as all inputs are final (else {when})"
+    return when
+
+
+def sequence_meaning(sequence: int, version: int) -> str:
+    """Return what an input's sequence asks for: a relative lock (BIP68), being replaceable (BIP125), or nothing."""
+    if sequence == SEQUENCE_FINAL:
+        return "final"
+    if sequence > MAX_SIGNALLING:
+        return "lock time counts"
+    parts = ["may be replaced"]
+    if version >= 2 and not sequence & SEQUENCE_LOCKTIME_DISABLE_FLAG:
+        units = sequence & SEQUENCE_LOCKTIME_MASK
+        if units and sequence & SEQUENCE_LOCKTIME_TYPE_FLAG:
+            parts.append(f"only {duration(units << SEQUENCE_LOCKTIME_GRANULARITY)} after its coin's block")
+        elif units:
+            parts.append(f"only {thousands(units)} block{'' if units == 1 else 's'} after its coin's")
+    return ", ".join(parts)
+
+
+def signals_replacement(tx: Transaction) -> bool:
+    """Whether an input says that the transaction may be replaced (BIP125)."""
+    return not tx.is_coinbase and any(txin.sequence <= MAX_SIGNALLING for txin in tx.inputs)
+
+
+def duration(seconds: int) -> str:
+    """Return a time span by its two largest units: `2 days 3 hours`."""
+    words = []
+    for name, size in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            words.append(f"{count} {name}{'' if count == 1 else 's'}")
+        elif words:
+            break
+    return " ".join(words[:2]) or "0 seconds"
+
+
+def age(seconds: int, now: float) -> str:
+    """Return how long ago a moment was, by its largest unit; a moment that is still to come is `just now`."""
+    past = int(now) - seconds
+    if past < 1:
+        return "just now"
+    words = duration(past).split()
+    return f"{words[0]} {words[1]} ago"
+
+
+def is_witness_commitment(script: bytes) -> bool:
+    """Whether an output commits to the witnesses of its block (BIP141)."""
+    return script.startswith(COMMITMENT_HEADER)
+
+
+def data_text(script: bytes) -> str:
+    """Return what an OP_RETURN output says, if all it pushes is readable text (UTF-8), else nothing."""
+    if script[:1] != bytes([OP_RETURN]):
+        return ""
+    try:
+        pushed = b" ".join(op.data for op in iterate(script[1:]) if op.data)
+        text = pushed.decode()
+    except (DecodeError, UnicodeDecodeError):
+        return ""
+    # Control and direction-changing characters could make a page lie about what stands in it.
+    return text if all(char.isprintable() or char in "\n\t" for char in text) else ""
+
+
+def printable(script_sig: bytes) -> str:
+    """Return the readable part of a coinbase's scriptSig, everything else as dots."""
+    return "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in script_sig)

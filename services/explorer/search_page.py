@@ -1,0 +1,93 @@
+"""The search: leads to what was asked for, offers what it may be, or says what was tried."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, redirect, render_template, request
+
+from services.explorer.paths import output_path, script_path, tx_path
+from services.explorer.reads import ChainReads
+from services.explorer.search import (
+    AddressQuery,
+    HashQuery,
+    HeightQuery,
+    KeyForm,
+    KeyQuery,
+    OutputQuery,
+    Unclear,
+    understand,
+)
+from shared.chain.view import script_hash
+from shared.crypto.address import AddressPrefix
+from shared.primitives.hexes import display_hash
+from shared.primitives.transaction import OutPoint
+
+Answer = str | Response | tuple[str, int]
+
+MAX_QUERY = 200
+"""Characters of a question that are looked at; the longest thing to look for has 130."""
+
+
+class SearchPage:
+    """Answers the search box."""
+
+    def __init__(self, reads: ChainReads, prefix: AddressPrefix) -> None:
+        self._reads = reads
+        self._prefix = prefix
+
+    def show(self) -> Answer:
+        """Lead to what `?q=` asks for."""
+        text = request.args.get("q", "").strip()[:MAX_QUERY]
+        match understand(text, self._prefix):
+            case HeightQuery(height):
+                tip = self._reads.tip().height
+                if height <= tip:
+                    return _lead_to(f"/block/{display_hash(self._reads.block_hash(height))}")
+                return _nothing(text, (f"As a height: the chain ends at {tip}",))
+            case HashQuery(found):
+                return self._find_hash(text, found)
+            case OutputQuery(outpoint):
+                return self._find_output(text, outpoint)
+            case AddressQuery(address):
+                return _lead_to(f"/address/{address}")
+            case KeyQuery(forms):
+                return self._offer(text, forms)
+            case Unclear(tried, beginning):
+                return self._complete(text, tried, beginning)
+
+    def _find_hash(self, text: str, found: bytes) -> Answer:
+        if self._reads.find_block(found) is not None:
+            return _lead_to(f"/block/{display_hash(found)}")
+        if self._reads.find_tx(found) is not None:
+            return _lead_to(tx_path(found))
+        return _nothing(text, ("As a block hash: no such block is known", "As a txid: no such transaction is known"))
+
+    def _find_output(self, text: str, outpoint: OutPoint) -> Answer:
+        record = self._reads.find_tx(outpoint.txid)
+        if record is None:
+            return _nothing(text, ("As an output: no such transaction is known",))
+        count = len(record.tx.outputs)
+        if outpoint.vout >= count:
+            return _nothing(text, (f"As an output: the transaction has {count}, counted from 0",))
+        return _lead_to(output_path(*outpoint))
+
+    def _offer(self, text: str, forms: tuple[KeyForm, ...]) -> Answer:
+        """Lead to the one script of a public key that was ever used, or offer all."""
+        counts = [sum(stats.tx_count for stats in self._reads.script_stats(script_hash(form.script))) for form in forms]
+        used = [form for form, count in zip(forms, counts, strict=True) if count]
+        if len(used) == 1:
+            return _lead_to(script_path(used[0].script, self._prefix))
+        paths = [script_path(form.script, self._prefix) for form in forms]
+        return render_template(
+            "search.html", search_query=text, forms=list(zip(forms, counts, paths, strict=True)), matches=[], tried=()
+        )
+
+    def _complete(self, text: str, tried: tuple[str, ...], beginning: str) -> Answer:
+        return _nothing(text, tried)
+
+
+def _nothing(text: str, tried: tuple[str, ...]) -> Answer:
+    return render_template("search.html", search_query=text, tried=tried, forms=[], matches=[]), 404
+
+
+def _lead_to(path: str) -> Response:
+    return make_response(redirect(path))
