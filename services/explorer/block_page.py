@@ -10,6 +10,7 @@ from services.explorer.esplora import TXS_PER_PAGE
 from services.explorer.meanings import printable
 from services.explorer.miners import miner_name
 from services.explorer.reads import ChainReads
+from shared.chain.view import ChainView
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.subsidy import block_subsidy
 from shared.params import ChainParams
@@ -21,7 +22,8 @@ _HEIGHT_DIGITS = 10
 class BlockPage:
     """Shows blocks."""
 
-    def __init__(self, reads: ChainReads, params: ChainParams) -> None:
+    def __init__(self, view: ChainView, reads: ChainReads, params: ChainParams) -> None:
+        self._view = view
         self._reads = reads
         self._params = params
 
@@ -40,16 +42,17 @@ class BlockPage:
         [coinbase] = self._reads.coinbases([block_hash])
         height = block.entry.height
         script_sig = coinbase.inputs[0].script_sig
-        reward = sum(output.value for output in coinbase.outputs)
+        [paid] = self._view.block_fees([block_hash])
         return render_template(
             "block.html",
             block=block,
             facts=serialize.block_json(block),
             confirmations=self._reads.tip().height - height + 1 if block.in_best_chain else 0,
-            instead=None if block.in_best_chain else self._reads.rival(block),
+            instead=None if block.in_best_chain else self._view.block_hash(height),
             miner=miner_name(script_sig),
             coinbase_text=printable(script_sig),
-            reward=reward,
+            reward=sum(output.value for output in coinbase.outputs),
+            paid=paid,
             subsidy=block_subsidy(height, self._params),
             max_weight=MAX_BLOCK_WEIGHT,
             txs=txs,

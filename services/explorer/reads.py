@@ -16,7 +16,7 @@ from services.explorer.families import Members
 from services.explorer.infos import BlockInfo, BlockLayout, Movement, Outspend, TxInfo, TxPlace
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
 from shared.chain.codec import BlockEntry, PoolEntry, tx_locations
-from shared.chain.view import ChainView, HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
+from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
 from shared.crypto.address_search import ScriptRange
 from shared.errors import StoreUnavailable
@@ -99,11 +99,6 @@ class ChainReads:
         while len(window) < MEDIAN_TIME_SPAN and window[0].height > 0:
             window[:0] = self._entries([window[0].header.prev_hash])
         return BlockInfo(entry, _median_time(window), False, None)
-
-    def rival(self, block: BlockInfo) -> BlockEntry | None:
-        """Return the best chain's block at the height of a stale one, None if the chain does not reach up to it."""
-        found = self._view.block_hash(block.entry.height)
-        return None if found is None else self._entries([found])[0]
 
     def raw_block(self, block_hash: bytes) -> bytes:
         """Return a block's bytes."""
@@ -248,18 +243,6 @@ class ChainReads:
         return self._view.consistent(
             lambda: (self._view.script_stats([script])[0], self._view.script_pool_stats(script))
         )
-
-    def first_use(self, script: bytes) -> BlockEntry | None:
-        """Return the block of the first confirmed transaction that touches a script."""
-        return self._block_at(self._view.script_first(script))
-
-    def last_use(self, script: bytes) -> BlockEntry | None:
-        """Return the block of the last confirmed transaction that touches a script."""
-        newest = self._view.script_history(script, 1)
-        return self._block_at(newest[0] if newest else None)
-
-    def _block_at(self, item: HistoryItem | None) -> BlockEntry | None:
-        return None if item is None else self._blocks(item.height, 1)[0].entry
 
     def script_txs(self, script: bytes, pool_limit: int, chain_limit: int, after: bytes | None = None) -> list[TxInfo]:
         """Return a script's transactions, newest first: unconfirmed ones, then confirmed ones that follow `after`."""

@@ -14,7 +14,8 @@ from services.explorer.esplora import TXS_PER_PAGE
 from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
 from services.explorer.spending import script_label
-from shared.chain.view import ScriptStats
+from shared.chain.codec import BlockEntry
+from shared.chain.view import ChainView, ScriptStats
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.script.script import to_rust_asm
 
@@ -38,7 +39,8 @@ class HistoryRow:
 class ScriptPage:
     """Shows addresses and script hashes."""
 
-    def __init__(self, reads: ChainReads, prefix: AddressPrefix) -> None:
+    def __init__(self, view: ChainView, reads: ChainReads, prefix: AddressPrefix) -> None:
+        self._view = view
         self._reads = reads
         self._prefix = prefix
 
@@ -70,6 +72,7 @@ class ScriptPage:
         coins = self._reads.unspent(script) if 0 < coin_count <= LISTED_COINS else []
         if script_pubkey is None:
             script_pubkey = next((pubkey for info in txs for pubkey in info.scripts_of(script)), None)
+        first, last = self._first_and_last_use(script)
         in_blocks = [info for info in txs if info.block]
         return render_template(
             "address.html",
@@ -82,8 +85,8 @@ class ScriptPage:
             asm=to_rust_asm(script_pubkey) if script_pubkey is not None else "",
             confirmed=confirmed,
             unconfirmed=unconfirmed,
-            first=self._reads.first_use(script),
-            last=self._reads.last_use(script),
+            first=first,
+            last=last,
             rows=history_rows(txs, script, balance),
             coin_count=coin_count,
             coins=coins,
@@ -91,6 +94,15 @@ class ScriptPage:
             after=after,
             next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
         )
+
+    def _first_and_last_use(self, script: bytes) -> tuple[BlockEntry | None, BlockEntry | None]:
+        """Return the blocks of the first and the last confirmed transaction, None for what was never used."""
+        first, newest = self._view.script_first(script), self._view.script_history(script, 1)
+        if first is None or not newest:
+            return None, None
+        hashes = [self._reads.block_hash(item.height) for item in (first, newest[0])]
+        first_block, last_block = self._view.block_entries(hashes)
+        return first_block, last_block
 
     def _balance_after(
         self, script: bytes, after: bytes | None, confirmed: ScriptStats, unconfirmed: ScriptStats

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.crypto.address import AddressPrefix, decode_address, encode_address
+from shared.crypto.address_search import ScriptRange, script_ranges
 from shared.crypto.hashes import hash160
 from shared.crypto.keys import PublicKey
 from shared.errors import DecodeError
@@ -17,9 +18,7 @@ from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpk
 _MAX_HEIGHT_DIGITS = 10
 _MAX_VOUT = 0xFFFFFFFF
 _KEY_DIGITS = (66, 130)
-_PREFIX_LENGTH = range(4, 90)
-_BASE58 = frozenset("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
-_BECH32 = frozenset("qpzry9x8gf2tvdw0s3jn54khce6mua7l")
+_LEAST_BEGINNING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ class Unclear:
     """None of these; `tried` says what it was taken for and why it is not that."""
 
     tried: tuple[str, ...]
-    prefix: str = ""
-    """What may be the beginning of an address, empty if it cannot be one."""
+    ranges: tuple[ScriptRange, ...] = ()
+    """Where the scripts are whose addresses begin with the text; none if it cannot begin one, or is too short."""
 
 
 Query = HeightQuery | HashQuery | OutputQuery | AddressQuery | KeyQuery | Unclear
@@ -104,7 +103,7 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
     except DecodeError as error:
         reason = str(error).removeprefix("not an address: ")
         tried.append(f"As an address: {reason}")
-        return Unclear(tuple(tried), text if _may_begin_address(text, prefix) else "")
+        return Unclear(tuple(tried), _ranges(text, prefix))
     return AddressQuery(text)
 
 
@@ -130,10 +129,10 @@ def _parse_output(text: str) -> OutPoint:
     return OutPoint(parse_display_hash(txid), int(vout))
 
 
-def _may_begin_address(text: str, prefix: AddressPrefix) -> bool:
-    if len(text) not in _PREFIX_LENGTH:
-        return False
-    hrp = f"{prefix.hrp}1"
-    if text.lower().startswith(hrp):
-        return _BECH32.issuperset(text.lower().removeprefix(hrp))
-    return _BASE58.issuperset(text)
+def _ranges(text: str, prefix: AddressPrefix) -> tuple[ScriptRange, ...]:
+    if len(text) < _LEAST_BEGINNING:
+        return ()
+    try:
+        return tuple(script_ranges(text, prefix))
+    except DecodeError:
+        return ()

@@ -17,7 +17,8 @@ from services.explorer.search import (
     understand,
 )
 from shared.chain.view import script_hash
-from shared.crypto.address import AddressPrefix
+from shared.crypto.address import AddressPrefix, encode_address
+from shared.crypto.address_search import ScriptRange
 from shared.primitives.hexes import display_hash
 from shared.primitives.transaction import OutPoint
 
@@ -25,6 +26,9 @@ Answer = str | Response | tuple[str, int]
 
 MAX_QUERY = 200
 """Characters of a question that are looked at; the longest thing to look for has 130."""
+
+MAX_MATCHES = 20
+"""Addresses that are offered for a beginning."""
 
 
 class SearchPage:
@@ -51,8 +55,8 @@ class SearchPage:
                 return _lead_to(f"/address/{address}")
             case KeyQuery(forms):
                 return self._offer(text, forms)
-            case Unclear(tried, beginning):
-                return self._complete(text, tried, beginning)
+            case Unclear(tried, ranges):
+                return self._complete(text, tried, ranges)
 
     def _find_hash(self, text: str, found: bytes) -> Answer:
         if self._reads.find_block(found) is not None:
@@ -81,8 +85,17 @@ class SearchPage:
             "search.html", search_query=text, forms=list(zip(forms, counts, paths, strict=True)), matches=[], tried=()
         )
 
-    def _complete(self, text: str, tried: tuple[str, ...], beginning: str) -> Answer:
-        return _nothing(text, tried)
+    def _complete(self, text: str, tried: tuple[str, ...], ranges: tuple[ScriptRange, ...]) -> Answer:
+        """Lead to the one known address that begins with the text, or offer the first of them."""
+        scripts = self._reads.scripts_within(ranges, MAX_MATCHES) if ranges else []
+        matches = sorted(filter(None, (encode_address(script, self._prefix) for script in scripts)))
+        if not matches:
+            unknown = ("As the beginning of an address: none that was ever paid to",) if ranges else ()
+            return _nothing(text, tried + unknown)
+        if len(matches) == 1:
+            return _lead_to(f"/address/{matches[0]}")
+        most = MAX_MATCHES if len(matches) == MAX_MATCHES else 0
+        return render_template("search.html", search_query=text, matches=matches, most=most, forms=[], tried=())
 
 
 def _nothing(text: str, tried: tuple[str, ...]) -> Answer:

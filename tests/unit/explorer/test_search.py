@@ -66,17 +66,24 @@ def test_what_is_no_output_says_so(text):
 
 
 @pytest.mark.parametrize("text", [ADDRESS[:12], ADDRESS[:-1], ADDRESS[:10].upper(), "2N8F", "mkES"])
-def test_the_beginning_of_an_address_is_known_for_one(text):
+def test_the_beginning_of_an_address_says_where_to_look(text):
     query = understand(text, REGTEST_PREFIX)
     assert isinstance(query, Unclear)
-    assert query.prefix == text
+    assert query.ranges
+
+
+def test_the_scripts_of_an_address_lie_where_its_beginning_says():
+    script = p2wpkh(key("alice"))
+    query = understand(ADDRESS[:12], REGTEST_PREFIX)
+    assert isinstance(query, Unclear)
+    assert any(low <= script <= high for low, high in query.ranges)
 
 
 @pytest.mark.parametrize("text", ["mk0S", "bcrt1qb", "<script>", "2N8", "l" * 90, "hello there"])
 def test_what_cannot_begin_an_address_is_not_looked_for(text):
     query = understand(text, REGTEST_PREFIX)
     assert isinstance(query, Unclear)
-    assert query.prefix == ""
+    assert query.ranges == ()
 
 
 def test_an_address_of_another_network_says_so():
