@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,9 @@ from services.explorer.app import create_explorer_app
 from services.explorer.handlers import Feed
 from shared.bus.events import BlockConnected
 from shared.config import Settings
+from shared.crypto.hashes import sha256
 from shared.params import REGTEST
+from shared.primitives.hexes import display_hash
 from shared.web.server import HttpServer
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
@@ -232,3 +235,92 @@ def test_everything_works_without_scripts(browser, base, chain):
     page.get_by_role("link", name=address_of("bob"), exact=True).click()
     expect(page.locator(".amount-big")).to_contain_text("12.00000000")
     context.close()
+
+
+@pytest.fixture
+def proven(chain):
+    """A transaction with three hashes on its way to the merkle root."""
+    coins = [output_of(chain.mine(ALICE).transactions[0], 0, ALICE) for _ in range(5)]
+    return chain.mine(ALICE, [pay(coin, BOB, COIN) for coin in coins]).transactions[3]
+
+
+def test_the_page_verifies_the_merkle_proof(page, proven):
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("Verified here, by your browser: 3 steps lead")
+    expect(page.locator(".branch > .checked")).to_have_count(3)
+
+
+def test_it_can_do_so_where_the_browser_gives_no_hash_function(page, proven):
+    page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    page.goto(f"/tx/{proven.txid_hex}")
+    assert page.evaluate("crypto.subtle") is None
+    expect(page.locator("[data-verdict]")).to_contain_text("Verified here, by your browser: 3 steps lead")
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 80, 119, 120, 1000])
+def test_its_own_hash_function_is_sha256(page, proven, size):
+    page.goto(f"/tx/{proven.txid_hex}")
+    data = bytes(index * 7 % 256 for index in range(size))
+    assert page.evaluate("(hex) => toHex(ownSha256(fromHex(hex)))", data.hex()) == sha256(data).hex()
+
+
+def forge(page, path, change):
+    """Answer a path with what `change` makes of the true answer."""
+
+    def answer(route):
+        response = route.fetch()
+        route.fulfill(response=response, body=change(response.text()))
+
+    page.route(path, answer)
+
+
+def test_a_forged_branch_is_found_out(page, proven):
+    page.goto(f"/tx/{proven.txid_hex}")
+    sibling = page.locator("[data-sibling]").nth(1).get_attribute("data-sibling")
+    forge(page, f"**/tx/{proven.txid_hex}", lambda text: text.replace(sibling, "ab" * 32))
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("This proof is wrong: a step gives another hash")
+    expect(page.locator(".branch > .wrong")).to_have_count(1)
+
+
+def test_a_branch_to_another_root_is_found_out(page, chain, proven):
+    result = display_hash(chain.tip.header.merkle_root)
+    forge(page, f"**/tx/{proven.txid_hex}", lambda text: text.replace(proven.txid_hex, "cd" * 32).replace(result, "x"))
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("This proof is wrong")
+
+
+def test_the_header_of_another_block_is_found_out(page, chain, proven):
+    other = chain.blocks[1].header.serialize().hex()
+    forge(page, "**/header", lambda _: other)
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("do not lead to the merkle root in the block's header")
+
+
+def test_a_header_with_another_nonce_is_found_out(page, proven):
+    forge(page, "**/header", lambda text: text[:-8] + "ffffff7f")
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("the header is that of another block")
+
+
+def test_a_proof_that_cannot_be_checked_claims_nothing(page, proven):
+    page.route("**/header", lambda route: route.fulfill(status=200, body="ab"))
+    page.goto(f"/tx/{proven.txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("does not have 80 bytes")
+    expect(page.locator(".verdict-good")).to_have_count(0)
+
+
+def test_pages_of_single_things_fit_a_phone(page, chain, proven):
+    for path in (f"/tx/{proven.txid_hex}", f"/search?q={ALICE.public_key.compressed.hex()}", "/search?q=bcrt1"):
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('details').forEach((more) => { more.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_the_picture_leads_to_where_the_coins_went(page, chain, proven):
+    page.goto(f"/tx/{proven.txid_hex}")
+    page.locator(".flow-label", has_text="50 BTC").click()
+    expect(page).to_have_url(re.compile(r"/tx/[0-9a-f]{64}#out-0$"))
+    page.get_by_role("link", name="Output 0").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#in-0")).to_be_in_viewport()
