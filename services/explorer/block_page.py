@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from services.explorer import serialize
 from services.explorer.arguments import read_hash, read_number
 from services.explorer.esplora import TXS_PER_PAGE
+from services.explorer.infos import BlockInfo, TxInfo
 from services.explorer.meanings import printable
 from services.explorer.miners import miner_name
 from services.explorer.reads import ChainReads
+from shared.chain.codec import BlockFees
 from shared.chain.view import ChainView
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.subsidy import block_subsidy
 from shared.params import ChainParams
 from shared.primitives.hexes import display_hash
+from shared.primitives.transaction import Transaction
 
 _HEIGHT_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is read of a block, all from one state of the chain."""
+
+    block: BlockInfo
+    txs: list[TxInfo]
+    """Those that are shown."""
+    coinbase: Transaction
+    paid: BlockFees | None
+    tip: int
+    """Height."""
+    instead: bytes | None
+    """Hash of the best chain's block at the height of a stale one."""
 
 
 class BlockPage:
@@ -34,28 +54,36 @@ class BlockPage:
             return make_response(redirect(url_for("pages.block", block_hash=display_hash(found))))
         block_id = read_hash(block_hash)
         start = read_number(request.args.get("start", "0"))
-        return self._reads.snapshot(lambda: self._show(block_id, start))
-
-    def _show(self, block_hash: bytes, start: int) -> str:
-        block = self._reads.block(block_hash)
-        txs = self._reads.block_txs(block_hash, start, TXS_PER_PAGE)
-        [coinbase] = self._reads.coinbases([block_hash])
+        seen = self._reads.snapshot(lambda: self._read(block_id, start))
+        block, coinbase = seen.block, seen.coinbase
         height = block.entry.height
         script_sig = coinbase.inputs[0].script_sig
-        [paid] = self._view.block_fees([block_hash])
         return render_template(
             "block.html",
             block=block,
             facts=serialize.block_json(block),
-            confirmations=self._reads.tip().height - height + 1 if block.in_best_chain else 0,
-            instead=None if block.in_best_chain else self._view.block_hash(height),
+            confirmations=seen.tip - height + 1 if block.in_best_chain else 0,
+            instead=seen.instead,
             miner=miner_name(script_sig),
             coinbase_text=printable(script_sig),
             reward=sum(output.value for output in coinbase.outputs),
-            paid=paid,
+            paid=seen.paid,
             subsidy=block_subsidy(height, self._params),
             max_weight=MAX_BLOCK_WEIGHT,
-            txs=txs,
+            txs=seen.txs,
             start=start,
             step=TXS_PER_PAGE,
+        )
+
+    def _read(self, block_hash: bytes, start: int) -> Seen:
+        block = self._reads.block(block_hash)
+        [coinbase] = self._reads.coinbases([block_hash])
+        [paid] = self._view.block_fees([block_hash])
+        return Seen(
+            block=block,
+            txs=self._reads.block_txs(block_hash, start, TXS_PER_PAGE),
+            coinbase=coinbase,
+            paid=paid,
+            tip=self._reads.tip().height,
+            instead=None if block.in_best_chain else self._view.block_hash(block.entry.height),
         )

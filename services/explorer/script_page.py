@@ -15,7 +15,7 @@ from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
 from services.explorer.spending import script_label
 from shared.chain.codec import BlockEntry
-from shared.chain.view import ChainView, ScriptStats
+from shared.chain.view import ChainView, ScriptStats, Unspent
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.script.script import to_rust_asm
 
@@ -23,6 +23,24 @@ POOL_TXS = 50
 LISTED_COINS = 100
 MAX_WALK = 200
 """Confirmed transactions that are read at most to tell the balance in the midst of a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is read of a script, all from one state of the chain."""
+
+    confirmed: ScriptStats
+    unconfirmed: ScriptStats
+    first: BlockEntry | None
+    """The block of its first confirmed transaction."""
+    last: BlockEntry | None
+    txs: list[TxInfo]
+    """Those that are shown, newest first."""
+    balance: int | None
+    """Satoshis after the first of these."""
+    coin_count: int
+    coins: list[tuple[Unspent, BlockEntry | None]]
+    """Empty where there are too many to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +80,10 @@ class ScriptPage:
 
     def _show(self, script: bytes, address: str, script_pubkey: bytes | None) -> str:
         after = read_hash(request.args["after"]) if "after" in request.args else None
-        return self._reads.snapshot(lambda: self._render(script, address, script_pubkey, after))
-
-    def _render(self, script: bytes, address: str, script_pubkey: bytes | None, after: bytes | None) -> str:
-        confirmed, unconfirmed = self._reads.script_stats(script)
-        txs = self._reads.script_txs(script, 0 if after else POOL_TXS, TXS_PER_PAGE, after)
-        balance = self._balance_after(script, after, confirmed, unconfirmed)
-        coin_count = confirmed.funded_count - confirmed.spent_count + unconfirmed.funded_count - unconfirmed.spent_count
-        coins = self._reads.unspent(script) if 0 < coin_count <= LISTED_COINS else []
+        seen = self._reads.snapshot(lambda: self._read(script, after))
         if script_pubkey is None:
-            script_pubkey = next((pubkey for info in txs for pubkey in info.scripts_of(script)), None)
-        first, last = self._first_and_last_use(script)
-        in_blocks = [info for info in txs if info.block]
+            script_pubkey = next((pubkey for info in seen.txs for pubkey in info.scripts_of(script)), None)
+        in_blocks = [info for info in seen.txs if info.block]
         return render_template(
             "address.html",
             address=address,
@@ -83,16 +93,31 @@ class ScriptPage:
             kind=script_label(script_pubkey) if script_pubkey is not None else "",
             script_pubkey=script_pubkey.hex() if script_pubkey is not None else "",
             asm=to_rust_asm(script_pubkey) if script_pubkey is not None else "",
+            confirmed=seen.confirmed,
+            unconfirmed=seen.unconfirmed,
+            first=seen.first,
+            last=seen.last,
+            rows=history_rows(seen.txs, script, seen.balance),
+            coin_count=seen.coin_count,
+            coins=seen.coins,
+            listed_pool=POOL_TXS,
+            after=after,
+            next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
+        )
+
+    def _read(self, script: bytes, after: bytes | None) -> Seen:
+        confirmed, unconfirmed = self._reads.script_stats(script)
+        coin_count = confirmed.funded_count - confirmed.spent_count + unconfirmed.funded_count - unconfirmed.spent_count
+        first, last = self._first_and_last_use(script)
+        return Seen(
             confirmed=confirmed,
             unconfirmed=unconfirmed,
             first=first,
             last=last,
-            rows=history_rows(txs, script, balance),
+            txs=self._reads.script_txs(script, 0 if after else POOL_TXS, TXS_PER_PAGE, after),
+            balance=self._balance_after(script, after, confirmed, unconfirmed),
             coin_count=coin_count,
-            coins=coins,
-            listed_pool=POOL_TXS,
-            after=after,
-            next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
+            coins=self._reads.unspent(script) if 0 < coin_count <= LISTED_COINS else [],
         )
 
     def _first_and_last_use(self, script: bytes) -> tuple[BlockEntry | None, BlockEntry | None]:

@@ -9,9 +9,9 @@ from flask import render_template, request
 
 from services.explorer.arguments import read_hash, read_number
 from services.explorer.errors import RequestError, transaction_not_found
-from services.explorer.families import ancestors, descendants, effective_feerate
+from services.explorer.families import Members, ancestors, descendants, effective_feerate
 from services.explorer.fees import BLOCK_VSIZE, projected_place
-from services.explorer.infos import TxInfo, TxPlace
+from services.explorer.infos import BlockInfo, Outspend, TxInfo, TxPlace
 from services.explorer.meanings import lock_time_meaning, printable, signals_replacement
 from services.explorer.miners import miner_name
 from services.explorer.paths import SIDES_PER_PAGE
@@ -27,6 +27,23 @@ LISTED_RELATIVES = 25
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What is read of a transaction, all from one state of the chain."""
+
+    info: TxInfo
+    tip: int
+    """Height."""
+    place: TxPlace | None
+    """Where it stands in its block, once confirmed."""
+    outspends: list[Outspend | None]
+    """What spends the outputs that are shown."""
+    members: Members
+    """Itself and its relatives while it is in the pool."""
+    stale: BlockInfo | None
+    """The block that it was found in, if that is not on the best chain."""
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """An unconfirmed transaction's relatives in the pool, and what a miner makes of them."""
 
@@ -34,8 +51,6 @@ class Family:
     descendants: list[tuple[Transaction, PoolEntry]]
     feerate: float
     """Satoshis per virtual byte by which a miner judges the transaction."""
-    place: int
-    """The block, counted from the next as 1, that it would be in if nothing else came."""
 
 
 class TxPage:
@@ -51,38 +66,44 @@ class TxPage:
         start = read_number(request.args.get("start", "0"))
         stale = read_hash(request.args["block"]) if "block" in request.args else None
         window = slice(start, start + SIDES_PER_PAGE)
-        return self._reads.snapshot(lambda: self._show(tx_id, stale, window))
-
-    def _show(self, txid: bytes, stale: bytes | None, window: slice) -> str:
-        info = self._find(txid, stale)
-        tx = info.tx
-        sides = max(len(tx.inputs), len(tx.outputs))
-        if window.start >= sides:
-            raise RequestError(400, "start index out of range")
-        place = self._reads.merkle_proof(txid) if info.block else None
-        in_chain = info.block is not None or info.pool is not None
-        outspends = self._reads.outspends(txid, window) if in_chain else [None] * len(tx.outputs[window])
+        seen = self._reads.snapshot(lambda: self._read(tx_id, stale, window))
+        info, tx = seen.info, seen.info.tx
         inputs = input_rows(info, window, self._prefix)
-        outputs = output_rows(info, window, outspends, self._prefix)
+        outputs = output_rows(info, window, seen.outspends, self._prefix)
         return render_template(
             "tx.html",
             info=info,
+            seen=seen,
             inputs=inputs,
             outputs=outputs,
-            flow=picture(info, inputs, outputs) if window.start == 0 else None,
-            start=window.start,
+            flow=picture(info, inputs, outputs) if start == 0 else None,
+            start=start,
             step=SIDES_PER_PAGE,
-            sides=sides,
-            confirmations=self._reads.tip().height - info.block.height + 1 if info.block else 0,
-            stale=self._reads.block(stale) if stale and not in_chain else None,
+            sides=_sides(tx),
+            confirmations=seen.tip - info.block.height + 1 if info.block else 0,
+            proof=proof_steps(seen.place) if seen.place else [],
             sigops=sigops(info),
             lock_time=lock_time_meaning(tx),
             replaceable=signals_replacement(tx),
-            family=self._family(txid, info.pool) if info.pool else None,
+            family=_family(tx_id, seen.members),
             most_relatives=LISTED_RELATIVES,
+            block_place=self._block_place(tx_id, seen.members),
             raw=tx.serialize().hex() if tx.size <= MAX_HEX_SHOWN else "",
-            **_proof(place),
             **_coinbase(tx),
+        )
+
+    def _read(self, txid: bytes, stale: bytes | None, window: slice) -> Seen:
+        info = self._find(txid, stale)
+        if window.start >= _sides(info.tx):
+            raise RequestError(400, "start index out of range")
+        in_chain = info.block is not None or info.pool is not None
+        return Seen(
+            info=info,
+            tip=self._reads.tip().height,
+            place=self._reads.merkle_proof(txid) if info.block else None,
+            outspends=self._reads.outspends(txid, window) if in_chain else [None] * len(info.tx.outputs[window]),
+            members=self._reads.family(txid) if info.pool else {},
+            stale=self._reads.block(stale) if stale and not in_chain else None,
         )
 
     def _find(self, txid: bytes, stale: bytes | None) -> TxInfo:
@@ -96,23 +117,27 @@ class TxPage:
             raise transaction_not_found()
         return self._reads.block_txs(stale, txids.index(txid), 1)[0]
 
-    def _family(self, txid: bytes, entry: PoolEntry) -> Family:
-        members = self._reads.family(txid)
-        above, below = (
-            sorted((members[other] for other in find(members, txid)), key=lambda member: member[1].sequence)
-            for find in (ancestors, descendants)
-        )
-        rate = effective_feerate(members, txid)
-        return Family(above, below, rate, self._place(rate))
-
-    def _place(self, rate: float) -> int:
+    def _block_place(self, txid: bytes, members: Members) -> int:
+        """Return the block, counted from the next as 1, that it would be in as things are; 0 if in the pool no more."""
+        if txid not in members:
+            return 0
         if self._reads.pool_stats().vsize <= BLOCK_VSIZE:
             return 1  # there is room for all, so nothing more has to be read
-        return projected_place(self._reads.pool_entries().values(), rate)
+        return projected_place(self._reads.pool_entries().values(), effective_feerate(members, txid))
 
 
-def _proof(place: TxPlace | None) -> dict[str, Any]:
-    return {"place": place, "proof": proof_steps(place) if place else []}
+def _sides(tx: Transaction) -> int:
+    return max(len(tx.inputs), len(tx.outputs))
+
+
+def _family(txid: bytes, members: Members) -> Family | None:
+    if txid not in members:
+        return None
+    above, below = (
+        sorted((members[other] for other in find(members, txid)), key=lambda member: member[1].sequence)
+        for find in (ancestors, descendants)
+    )
+    return Family(above, below, effective_feerate(members, txid))
 
 
 def _coinbase(tx: Transaction) -> dict[str, Any]:
