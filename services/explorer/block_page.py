@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from flask import Response, make_response, redirect, render_template, request, url_for
@@ -60,6 +61,7 @@ class BlockPage:
         script_sig = coinbase.inputs[0].script_sig
         return render_template(
             "block.html",
+            now=time.time(),
             block=block,
             facts=serialize.block_json(block),
             confirmations=seen.tip - height + 1 if block.in_best_chain else 0,

@@ -67,15 +67,6 @@ def duration(seconds: int) -> str:
     return " ".join(words[:2]) or "0 seconds"
 
 
-def age(seconds: int, now: float) -> str:
-    """Return how long ago a moment was, by its largest unit; a moment that is still to come is `just now`."""
-    past = int(now) - seconds
-    if past < 1:
-        return "just now"
-    words = duration(past).split()
-    return f"{words[0]} {words[1]} ago"
-
-
 def is_witness_commitment(script: bytes) -> bool:
     """Whether an output commits to the witnesses of its block (BIP141)."""
     return script.startswith(COMMITMENT_HEADER)

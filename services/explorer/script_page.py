@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -86,6 +87,7 @@ class ScriptPage:
         in_blocks = [info for info in seen.txs if info.block]
         return render_template(
             "address.html",
+            now=time.time(),
             address=address,
             script_hash=script.hex(),
             resource=f"/api/address/{address}" if address else f"/api/scripthash/{script.hex()}",

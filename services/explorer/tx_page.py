@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class TxPage:
         outputs = output_rows(info, window, seen.outspends, self._prefix)
         return render_template(
             "tx.html",
+            now=time.time(),
             info=info,
             seen=seen,
             inputs=inputs,

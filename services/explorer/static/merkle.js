@@ -114,6 +114,5 @@ function verifyAll() {
   document.querySelectorAll("[data-proof]:not([data-checked])").forEach(verify);
 }
 
-// A page that keeps itself up to date shows a proof once its transaction is in a block.
-new MutationObserver(verifyAll).observe(document.getElementById("main"), { childList: true, subtree: true });
+document.addEventListener("warren:fresh", verifyAll); // from live.js: the transaction may have come into a block
 verifyAll();
