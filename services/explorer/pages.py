@@ -12,6 +12,7 @@ from flask import Blueprint
 
 from services.explorer.block_page import BlockPage
 from services.explorer.esplora import Esplora
+from services.explorer.meanings import duration
 from services.explorer.negotiation import PageOrResource
 from services.explorer.paths import output_path
 from services.explorer.reads import ChainReads
@@ -26,8 +27,8 @@ from shared.script.script import to_rust_asm
 
 def page_blueprint(name: str, view: ChainView, reads: ChainReads, api: Esplora, params: ChainParams) -> Blueprint:
     """Return all these pages under their paths."""
-    block, tx = BlockPage(view, reads, params), TxPage(reads, params.address)
-    script, search = ScriptPage(view, reads, params.address), SearchPage(reads, params.address)
+    block, tx = BlockPage(view, reads, params), TxPage(view, reads, params.address)
+    script, search = ScriptPage(view, reads, params.address), SearchPage(view, reads, params.address)
     blueprint = Blueprint(name, __name__)
     blueprint.record(_add_to_templates)
     blueprint.add_url_rule("/search", "search", search.show)
@@ -45,6 +46,7 @@ def page_blueprint(name: str, view: ChainView, reads: ChainReads, api: Esplora, 
 def _add_to_templates(state: Any) -> None:
     environment = state.app.jinja_env
     environment.filters["hex"] = display_hash
+    environment.filters["duration"] = duration
     environment.filters["asm"] = to_rust_asm
     environment.filters["output_path"] = lambda outpoint: output_path(*outpoint)
     environment.globals.update(active="explorer", search_action="/search", search_query="")

@@ -16,7 +16,7 @@ from services.explorer.search import (
     Unclear,
     understand,
 )
-from shared.chain.view import script_hash
+from shared.chain.view import ChainView, script_hash
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.address_search import ScriptRange
 from shared.primitives.hexes import display_hash
@@ -34,7 +34,8 @@ MAX_MATCHES = 20
 class SearchPage:
     """Answers the search box."""
 
-    def __init__(self, reads: ChainReads, prefix: AddressPrefix) -> None:
+    def __init__(self, view: ChainView, reads: ChainReads, prefix: AddressPrefix) -> None:
+        self._view = view
         self._reads = reads
         self._prefix = prefix
 
@@ -61,7 +62,7 @@ class SearchPage:
     def _find_hash(self, text: str, found: bytes) -> Answer:
         if self._reads.find_block(found) is not None:
             return _lead_to(f"/block/{display_hash(found)}")
-        if self._reads.find_tx(found) is not None:
+        if self._reads.find_tx(found) is not None or self._view.replaced([found])[0] is not None:
             return _lead_to(tx_path(found))
         return _nothing(text, ("As a block hash: no such block is known", "As a txid: no such transaction is known"))
 

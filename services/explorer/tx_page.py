@@ -17,8 +17,10 @@ from services.explorer.meanings import lock_time_meaning, printable, signals_rep
 from services.explorer.miners import miner_name
 from services.explorer.paths import SIDES_PER_PAGE
 from services.explorer.reads import ChainReads
-from services.explorer.tx_view import input_rows, output_rows, picture, proof_steps, sigops
+from services.explorer.replacements import Replacements, Version
+from services.explorer.tx_view import input_rows, output_rows, picture, proof_steps, sigops, versions
 from shared.chain.codec import PoolEntry
+from shared.chain.view import ChainView, Replaced
 from shared.crypto.address import AddressPrefix
 from shared.primitives.transaction import Transaction
 
@@ -42,6 +44,10 @@ class Seen:
     """Itself and its relatives while it is in the pool."""
     stale: BlockInfo | None
     """The block that it was found in, if that is not on the best chain."""
+    replaced: Replaced | None
+    """What took its place, if it left the pool for another."""
+    versions: Version | None
+    """The tree of replacements that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,10 @@ class Family:
 class TxPage:
     """Shows transactions."""
 
-    def __init__(self, reads: ChainReads, prefix: AddressPrefix) -> None:
+    def __init__(self, view: ChainView, reads: ChainReads, prefix: AddressPrefix) -> None:
+        self._view = view
         self._reads = reads
+        self._replacements = Replacements(view)
         self._prefix = prefix
 
     def show(self, txid: str) -> str:
@@ -87,6 +95,8 @@ class TxPage:
             sigops=sigops(info),
             lock_time=lock_time_meaning(tx),
             replaceable=signals_replacement(tx),
+            fee=seen.replaced.entry.fee if seen.replaced else info.fee,
+            versions=versions(seen.versions) if seen.versions else [],
             family=_family(tx_id, seen.members),
             most_relatives=LISTED_RELATIVES,
             block_place=self._block_place(tx_id, seen.members),
@@ -95,7 +105,8 @@ class TxPage:
         )
 
     def _read(self, txid: bytes, stale: bytes | None, window: slice) -> Seen:
-        info = self._find(txid, stale)
+        [replaced] = self._view.replaced([txid])
+        info = self._find(txid, stale) if replaced is None else self._former(replaced)
         if window.start >= _sides(info.tx):
             raise RequestError(400, "start index out of range")
         in_chain = info.block is not None or info.pool is not None
@@ -105,8 +116,13 @@ class TxPage:
             place=self._reads.merkle_proof(txid) if info.block else None,
             outspends=self._reads.outspends(txid, window) if in_chain else [None] * len(info.tx.outputs[window]),
             members=self._reads.family(txid) if info.pool else {},
-            stale=self._reads.block(stale) if stale and not in_chain else None,
+            stale=self._reads.block(stale) if stale and replaced is None and not in_chain else None,
+            replaced=replaced,
+            versions=self._replacements.tree(txid),
         )
+
+    def _former(self, replaced: Replaced) -> TxInfo:
+        return TxInfo(replaced.tx, self._view.prevouts([replaced.tx]))
 
     def _find(self, txid: bytes, stale: bytes | None) -> TxInfo:
         try:

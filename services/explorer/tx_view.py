@@ -9,6 +9,7 @@ from services.explorer.flow import End, Flow, bundle, draw
 from services.explorer.infos import Outspend, TxInfo, TxPlace
 from services.explorer.meanings import data_text, is_witness_commitment, sequence_meaning
 from services.explorer.paths import input_path, output_path, script_path
+from services.explorer.replacements import Version
 from services.explorer.spending import Spending, read_spending, script_label
 from shared.consensus.tx_verify import sigop_cost
 from shared.crypto.address import AddressPrefix, encode_address
@@ -57,6 +58,15 @@ class OutputRow:
     can_be_spent: bool
     outspend: Outspend | None
     spender_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A payment of a tree of replacements."""
+
+    version: Version
+    depth: int
+    """How many replacements it is away from the one that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,14 @@ def picture(info: TxInfo, inputs: Sequence[InputRow], outputs: Sequence[OutputRo
     if info.fee:
         right.append(End("fee", info.fee, "Fee", "Fee, for the miner"))
     return draw(left, right)
+
+
+def versions(tree: Version, depth: int = 0) -> list[VersionRow]:
+    """Return the payments of a tree of replacements, each above those that it took the place of."""
+    rows = [VersionRow(tree, depth)]
+    for replaced in sorted(tree.replaces, key=lambda version: version.time, reverse=True):
+        rows += versions(replaced, depth + 1)
+    return rows
 
 
 def sigops(info: TxInfo) -> int | None:

@@ -166,6 +166,39 @@ def test_relatives_and_the_effective_feerate_show_while_unconfirmed(chain, get):
     assert 'id="family"' not in get(f"/tx/{parent.txid_hex}")
 
 
+def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker, feed):
+    coin = mined_coin(chain)
+    first, second, third = (pay(coin, BOB, COIN, fee=fee) for fee in (500, 1_000, 4_000))
+    chain.pool_add(first, time=1_700_000_000)
+    chain.pool_replace(second, [first], time=1_700_000_060)
+    chain.pool_replace(third, [second], time=1_700_000_180)
+    page = get(f"/tx/{first.txid_hex}")
+    assert f'href="/tx/{second.txid_hex}"' in part(page, "Replaced by", "</p>")
+    assert "500" in part(page, "<dt>Fee</dt>", "</dd>")
+    assert address_of("bob") in page
+    assert "not spent" not in page
+    timeline = part(page, 'id="replacements"')
+    order = re.findall(r'href="/tx/(\w+)"', timeline)
+    assert order == [third.txid_hex, second.txid_hex, first.txid_hex]
+    assert "lasted 1 minute" in timeline
+    assert "lasted 2 minutes" in timeline
+    program = client_for(chain.view, broker, feed)
+    assert program.get(f"/tx/{first.txid_hex}").status_code == 404
+    last = get(f"/tx/{third.txid_hex}")
+    assert "Replaced by" not in last
+    assert first.txid_hex in part(last, 'id="replacements"')
+    chain.mine(ALICE, [third])
+    assert "In a block" in part(get(f"/tx/{second.txid_hex}"), 'id="replacements"')
+
+
+def test_the_search_finds_a_replaced_transaction(chain, get, broker, feed):
+    coin = mined_coin(chain)
+    first, second = (pay(coin, BOB, COIN, fee=fee) for fee in (500, 1_000))
+    chain.pool_add(first)
+    chain.pool_replace(second, [first])
+    assert location(chain, broker, feed, first.txid_hex) == f"/tx/{first.txid_hex}"
+
+
 def test_the_proof_is_written_out_step_by_step(chain, get):
     coins = [mined_coin(chain) for _ in range(4)]
     block = chain.mine(ALICE, [pay(coin, BOB, COIN) for coin in coins])
