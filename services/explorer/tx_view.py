@@ -66,7 +66,7 @@ class VersionRow:
 
     version: Version
     depth: int
-    """How many replacements it is away from the one that is left."""
+    """How often the tree branched on the way here from the one that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def versions(tree: Version, depth: int = 0) -> list[VersionRow]:
     """Return the payments of a tree of replacements, each above those that it took the place of."""
     rows = [VersionRow(tree, depth)]
     for replaced in sorted(tree.replaces, key=lambda version: version.time, reverse=True):
-        rows += versions(replaced, depth + 1)
+        rows += versions(replaced, depth + (len(tree.replaces) > 1))
     return rows
 
 

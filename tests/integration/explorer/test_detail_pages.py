@@ -191,6 +191,18 @@ def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker, f
     assert "In a block" in part(get(f"/tx/{second.txid_hex}"), 'id="replacements"')
 
 
+def test_a_transaction_that_took_the_place_of_several_shows_each(chain, get):
+    coins = [mined_coin(chain) for _ in range(2)]
+    both = [pay(coin, BOB, COIN, fee=500) for coin in coins]
+    for tx in both:
+        chain.pool_add(tx)
+    last = spend(coins, [TxOut(99 * COIN, p2wpkh(BOB))])
+    chain.pool_replace(last, both, time=1_700_000_060)
+    timeline = part(get(f"/tx/{last.txid_hex}"), 'id="replacements"')
+    assert timeline.count("depth-1") == 2
+    assert all(tx.txid_hex in timeline for tx in both)
+
+
 def test_the_search_finds_a_replaced_transaction(chain, get, broker, feed):
     coin = mined_coin(chain)
     first, second = (pay(coin, BOB, COIN, fee=fee) for fee in (500, 1_000))
@@ -241,7 +253,11 @@ def test_a_block_says_what_it_earned(chain, get):
     page = get(f"/block/{block.hash_hex}")
     assert "50.00007" in part(page, "<dt>Reward</dt>", "</dd>")
     assert "0.00007" in part(page, "<dt>Fees</dt>", "</dd>")
-    assert f">{2_000 / txs[1].vsize:.0f} <" in part(page, "<dt>Feerates</dt>", "</dd>")
+    assert f">{2_000 / txs[1].vsize:.0f} <" in part(page, "<dt>Median feerate</dt>", "</dd>")
+    rates = (
+        [f"{1_000 / txs[0].vsize:.1f}"] * 2 + [f"{2_000 / txs[1].vsize:.0f}"] * 2 + [f"{4_000 / txs[2].vsize:.0f}"] * 3
+    )
+    assert f"best: {', '.join(rates)}" in part(page, 'class="rates"', ">")
     assert "/miner-1/" in part(page, "<dt>Coinbase text</dt>", "</dd>")
     assert "no payments" in get(f"/block/{chain.mine(ALICE).hash_hex}")
 
