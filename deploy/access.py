@@ -13,7 +13,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, Topic
+from shared.bus.topics import (
+    DEAD_LETTER_EXCHANGE,
+    EXCHANGE,
+    MEMPOOL_BLOCKS,
+    MEMPOOL_TXS,
+    WALLET_INBOX,
+    WALLET_REQUESTS,
+    Topic,
+)
 
 VHOST = "warren"
 
@@ -28,15 +36,17 @@ REDIS_RULES: Mapping[str, str] = {
 _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
     "mempool": tuple(Topic),
     "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
-    "explorer": (Topic.TX_SUBMITTED,),
+    "explorer": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED, Topic.COINS_REQUESTED, Topic.ADDRESS_REQUESTED),
     "miner": (Topic.BLOCK_MINED,),
 }
 _QUEUES: Mapping[str, str] = {
     "mempool": f"{re.escape(MEMPOOL_BLOCKS.name)}|{re.escape(MEMPOOL_TXS.name)}",
-    "wallet": re.escape(WALLET_INBOX.name),
+    "wallet": f"{re.escape(WALLET_INBOX.name)}|{re.escape(WALLET_REQUESTS.name)}",
     "explorer": r"explorer\..*",
     "miner": r"miner\..*",
 }
+_ANSWERS = ("mempool", "wallet")
+"""Users that reply to requests."""
 
 _HELD_TXS = 500_000
 """Submitted transactions that may wait; more are refused at the publisher."""
@@ -83,7 +93,7 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
         ],
         "policies": [
             # The worker dead-letters what keeps failing long before; this is for what kills the whole process.
-            _policy("durable", r"^(mempool\.blocks|wallet\.inbox)$", {"delivery-limit": 20}),
+            _policy("durable", r"^(mempool\.blocks|wallet\.inbox|wallet\.requests)$", {"delivery-limit": 20}),
             _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
             _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
             _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
@@ -103,7 +113,7 @@ def _permission(user: str) -> dict[str, str]:
         "vhost": VHOST,
         "configure": _any_of(own, shared),
         # The default exchange carries replies to requests.
-        "write": _any_of(own, shared, r"amq\.default") if user == "mempool" else _any_of(own, shared),
+        "write": _any_of(own, shared, r"amq\.default") if user in _ANSWERS else _any_of(own, shared),
         "read": _any_of(own, shared),
     }
 

@@ -46,6 +46,8 @@ class Settings:
     """Seconds that a mining request may take before it is answered with what was found."""
     creator_blocks: int = 110
     """Blocks that the wallet `creator` asks for at the first start; 0 for none and no such wallet."""
+    faucet: str = "on"
+    """`off` for a test chain whose coins nobody shall get for the asking; other chains have no faucet anyway."""
     http_threads: int = 8
     max_streams: int = 500
     """Event streams, websockets and held requests that one explorer keeps open at a time."""
@@ -60,6 +62,7 @@ SECRETS = ("redis_url", "amqp_url", "rpc_password")
 
 _CHOICES = {
     "broker": ("embedded", "rabbitmq"),
+    "faucet": ("on", "off"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("text", "json"),
 }

@@ -62,6 +62,11 @@ class ChainParams:
     """Hashes of blocks whose coinbase has the txid of an older one and overwrites it."""
 
     @property
+    def is_test_chain(self) -> bool:
+        """Whether its coins are play money: its addresses are those of one of Bitcoin's test networks."""
+        return self.address.hrp in (TESTNET_PREFIX.hrp, REGTEST_PREFIX.hrp)
+
+    @property
     def retarget_interval(self) -> int:
         """Blocks from one difficulty adjustment to the next."""
         return self.pow_timespan // self.pow_spacing

@@ -11,14 +11,17 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from services.explorer.answers import blueprint
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
+from services.explorer.faucet import Faucet
 from services.explorer.handlers import Feed
 from services.explorer.histories import Histories
 from services.explorer.mempool_space import MempoolSpace
+from services.explorer.nigiri import Nigiri
 from services.explorer.overview import Overview
 from services.explorer.packages import Packages
 from services.explorer.pages import page_blueprint
 from services.explorer.problems import explain
 from services.explorer.reads import ChainReads
+from services.explorer.regtest_server import RegtestServer
 from services.explorer.replacements import Replacements
 from services.explorer.waiting import Waiting
 from shared.bus.broker import Broker
@@ -35,7 +38,7 @@ MAX_BODY = 1_000_000
 API_PREFIX = "/api/"
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
 }
 
@@ -47,12 +50,18 @@ def create_explorer_app(
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
-    tables = (
+    waiting_places = max(1, settings.http_threads // 2)
+    tables = [
         esplora.routes(),
         Histories(reads, params.address).routes(),
         Packages(broker).routes(),
-        Waiting(reads, feed, max(1, settings.http_threads // 2)).routes(),
-    )
+        Waiting(reads, feed, waiting_places).routes(),
+    ]
+    if params.is_test_chain and settings.faucet == "on":
+        faucet = Faucet(broker, params.address, settings.mine_timeout, waiting_places)
+        tables.append(Nigiri(faucet).routes())
+        regtest_server = RegtestServer(reads, broker, faucet, params.address)
+        app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
     app.register_blueprint(page_blueprint("pages", view, reads, esplora, params))
     app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))

@@ -1,10 +1,12 @@
 """The wallet service: `python -m services.wallet`.
 
-Wires the parts together and runs them: HTTP server, inbox, the first start, and housekeeping, until SIGTERM or Ctrl-C.
+Wires the parts together and runs them: HTTP server, inbox, the first start, a test chain's faucet, and housekeeping,
+until SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
@@ -12,7 +14,8 @@ from collections.abc import Callable
 
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
-from services.wallet.bootstrap import Bootstrap, first_blocks
+from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap, blocks_are_cheap, first_blocks
+from services.wallet.faucet import Faucet, requests
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
 from services.wallet.ledger import Ledger
@@ -24,7 +27,7 @@ from shared import config, logs, params, shutdown
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.connect import connect
-from shared.bus.topics import WALLET_INBOX
+from shared.bus.topics import WALLET_INBOX, WALLET_REQUESTS
 from shared.bus.worker import Worker
 from shared.chain import store as chain_store
 from shared.chain.redis_keys import Keys
@@ -63,7 +66,9 @@ def main() -> int:
     wallets = WalletService(chain, store, ledger, Keystore(chain, attempts), broker, settings.mine_timeout)
     payments = Payments(wallets, broker)
     blocks = first_blocks(chain, settings.creator_blocks)
-    bootstrap = Bootstrap(wallets, view, settings.data_dir / chain.name, blocks, stop)
+    directory = settings.data_dir / chain.name
+    bootstrap = Bootstrap(wallets, view, directory, blocks, stop)
+    faucet = Faucet(wallets, payments, directory / PASSWORD_FILE, may_mine=blocks_are_cheap(chain))
     ready = {
         "redis": lambda: view.tip().height >= 0,
         "broker": broker.is_connected,
@@ -81,6 +86,9 @@ def main() -> int:
     try:
         _until(lambda: chain_store.check_server(client), stop)
         threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
+        if chain.is_test_chain and settings.faucet == "on":
+            serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, stop)
+            threading.Thread(target=serve, name="faucet", daemon=True).start()
         bootstrap.wait(_HEAD_START_SECONDS)
         _until(lambda: _run_inbox(broker, Inbox(wallets, view), stop), stop)
     except UnsafeStore as error:
@@ -119,6 +127,25 @@ def _run_inbox(broker: Broker, inbox: Inbox, stop: ExitFlag) -> None:
     consumer = broker.consumer([WALLET_INBOX])
     try:
         Worker(broker, consumer, subscriptions(inbox), name="wallet", stop=stop).run()
+    finally:
+        consumer.close()
+
+
+def _serve_faucet(broker: Broker, faucet: Faucet, bootstrap: Bootstrap, stop: ExitFlag) -> None:
+    """Answer requests for test coins, once the first coins are mined, until the exit flag is set."""
+    while not (bootstrap.is_done() or stop.is_set()):
+        bootstrap.wait(_HEAD_START_SECONDS)
+    try:
+        _until(lambda: _run_faucet(broker, faucet, stop), stop)
+    finally:
+        stop.set()  # a faucet that fails ends the service, for its supervisor to start again
+
+
+def _run_faucet(broker: Broker, faucet: Faucet, stop: ExitFlag) -> None:
+    consumer = broker.consumer([WALLET_REQUESTS], prefetch=1)
+    try:
+        # One at a time: each asker waits for an answer of its own.
+        Worker(broker, consumer, requests(faucet), name="faucet", stop=stop, max_batch=1).run()
     finally:
         consumer.close()
 

@@ -12,7 +12,8 @@
     ├── FeeChanged          the fee is no longer the one that was confirmed
     ├── Refused             the mempool's verdict, with Bitcoin Core's reason
     ├── OutcomeUnknown      no verdict in time: the transaction may still be accepted
-    └── MiningStopped       fewer blocks than asked for
+    ├── MiningStopped       fewer blocks than asked for
+    └── NoFaucet            nothing to pay test coins from
 
 Texts never hold a secret. `api` and `pages` decide which HTTP status each one is.
 """
@@ -143,3 +144,9 @@ class MiningStopped(WalletError):
     def __init__(self, blocks: tuple[str, ...], text: str) -> None:
         super().__init__(text)
         self.blocks = blocks
+
+
+class NoFaucet(WalletError):
+    """There is no wallet that a test chain's faucet could pay from."""
+
+    code = "no-faucet"

@@ -1,16 +1,17 @@
 """Paying: plan, confirm, sign, record, submit, and the verdict.
 
 One payment of a wallet at a time in this process. Another process (or another wallet with the same words) can still
-take the same coins first; then the mempool refuses ours, and it is built once more from what is left. A payment is
-recorded before it is submitted: whatever happens then, the wallet knows of it.
+take the same coins first; then the mempool refuses ours, and it is built again from what is left. A payment is
+recorded before it is submitted: whatever happens then, the wallet knows of it. With it goes the id of the request that
+it is for, so that a request which comes twice is paid once, by whichever instance gets it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from services.wallet.coin_selection import Selection, SpendableCoin, select_coin
 from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
 from services.wallet.payee import Payee, parse_payee
 from services.wallet.service import WalletService
-from services.wallet.store import Send, Wallet
+from services.wallet.store import Begun, Request, Send, SendStatus, Wallet
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.consensus.limits import MAX_MONEY
+from shared.crypto.address import encode_address
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.keys import PrivateKey
 from shared.errors import BrokerError, BrokerUnavailable, RequestFailed, Unroutable
@@ -38,8 +41,9 @@ log = logging.getLogger(__name__)
 VERDICT_TIMEOUT = 15.0
 _TAKEN = frozenset({Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS})
 """Verdicts that say: someone else spent these coins first."""
+_TRIES = 5
+"""How often coins are chosen when other instances keep taking them first."""
 _KNOWN = frozenset({Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_ALREADY_KNOWN})
-_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,10 @@ class _Plan:
     tip_height: int
 
 
+class _MadeElsewhere(Exception):
+    """Another instance made the payment of the same request id first."""
+
+
 class Payments:
     """Makes the payments of all wallets of this process."""
 
@@ -91,7 +99,6 @@ class Payments:
         self._clock = clock
         self._timeout = timeout
         self._locks: dict[str, threading.Lock] = {}
-        self._answers: OrderedDict[tuple[str, str], Sent | OutcomeUnknown] = OrderedDict()
 
     def order(self, to: object, amount: object, feerate: object = None) -> Order:
         """Return the order of three fields of a form or request; `BadInput` names the one that is wrong."""
@@ -104,13 +111,14 @@ class Payments:
             text = f"the payment link asks for {format_btc(payee.amount or 0)} BTC, not {format_btc(sats)}"
             raise BadInput("amount", "amount-differs", text)
         rate = MIN_FEERATE if feerate in (None, "") else parse_feerate(feerate)
-        order = Order(payee, sats, rate)
-        dust = dust_threshold(order.output)
-        if sats < dust:
-            raise BadInput(
-                "amount", "amount-dust", f"the amount is dust: to this payee it must be at least {format_btc(dust)} BTC"
-            )
-        return order
+        return _not_dust(Order(payee, sats, rate))
+
+    def order_for_script(self, script_pubkey: bytes, sats: int) -> Order:
+        """Return the order to pay a script at the least fee rate; `BadInput` for an amount that cannot be paid."""
+        if not 0 < sats <= MAX_MONEY:
+            raise BadInput("amount", "amount-out-of-range", "the amount must be from 1 satoshi to 21,000,000 BTC")
+        address = encode_address(script_pubkey, self._wallets.params.address)
+        return _not_dust(Order(Payee(script_pubkey, address or script_pubkey.hex()), sats, MIN_FEERATE))
 
     def quote(self, wallet_id: str, order: Order) -> int:
         """Return the fee that the payment would have now. Raises `InsufficientFunds`."""
@@ -127,19 +135,36 @@ class Payments:
     ) -> Sent:
         """Pay, and return once the mempool has accepted it.
 
-        `expected_fee` refuses any other fee (`FeeChanged`). A `request_id` seen before pays nothing again: the first
-        answer is returned. Raises `InsufficientFunds`, `Refused` (nothing changed), `OutcomeUnknown` or
-        `BrokerUnavailable` (nothing changed).
+        `expected_fee` refuses any other fee (`FeeChanged`). A `request_id` seen before, by whichever instance, pays
+        nothing again: the transaction that was made for it is handed over once more if the chain does not know it.
+        Raises `InsufficientFunds`, `Refused` (nothing changed), `OutcomeUnknown` or `BrokerUnavailable` (nothing
+        changed).
         """
         with self._one_at_a_time(wallet_id):
-            answer = self._answers.get((wallet_id, request_id or ""))
-            if answer is None:
-                answer = self._send(wallet_id, order, account, expected_fee)
-                if request_id:
-                    self._remember(wallet_id, request_id, answer)
-        if isinstance(answer, OutcomeUnknown):
-            raise answer
-        return answer
+            while True:
+                earlier = self._earlier(wallet_id, request_id) if request_id else None
+                if earlier is not None:
+                    return earlier
+                with contextlib.suppress(_MadeElsewhere):
+                    return self._send(wallet_id, order, account, expected_fee, request_id)
+
+    def _earlier(self, wallet_id: str, request_id: str) -> Sent | None:
+        """Return the payment that was made under this id, if it still stands."""
+        raw = self._wallets.store.requested(wallet_id, request_id)
+        if raw is None:
+            return None
+        tx = Transaction.parse(raw)
+        wallet = self._wallets.load(wallet_id)
+        send = self._wallets.store.sends(wallet_id, [tx.txid]).get(tx.txid)
+        if send is None:  # refused and forgotten by another instance just now
+            return None
+        is_known = self._wallets.ledger.transaction(self._wallets.keys(wallet), tx.txid) is not None
+        if send.status is SendStatus.PENDING and not is_known:
+            try:
+                self._hand_over(wallet, tx, wallet.change_count, request_id)
+            except Refused:
+                return None  # it never was in the pool and cannot enter it any more
+        return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to)
 
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
         account = self._wallets.account(wallet)
@@ -148,25 +173,21 @@ class Payments:
         selection = select_coins(coins, order.output, change, order.feerate)
         return _Plan(selection, change, wallet.change_count + bool(selection.change), tip_height)
 
-    def _remember(self, wallet_id: str, request_id: str, answer: Sent | OutcomeUnknown) -> None:
-        self._answers[wallet_id, request_id] = answer
-        if len(self._answers) > _REMEMBERED:
-            self._answers.popitem(last=False)
-
     def _send(
-        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None
-    ) -> Sent | OutcomeUnknown:
-        try:
-            return self._send_once(wallet_id, order, account, expected_fee)
-        except Refused as refused:
-            if refused.reason not in _TAKEN:
-                raise
-            log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
-            return self._send_once(wallet_id, order, account, expected_fee)
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request_id: str | None
+    ) -> Sent:
+        for _ in range(_TRIES - 1):
+            try:
+                return self._send_once(wallet_id, order, account, expected_fee, request_id)
+            except Refused as refused:
+                if refused.reason not in _TAKEN:
+                    raise
+                log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
+        return self._send_once(wallet_id, order, account, expected_fee, request_id)
 
     def _send_once(
-        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None
-    ) -> Sent | OutcomeUnknown:
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request_id: str | None
+    ) -> Sent:
         if not self._broker.is_connected():
             raise BrokerUnavailable("the broker is away; nothing was sent")
         wallet = self._wallets.load(wallet_id)
@@ -177,29 +198,36 @@ class Payments:
         unsigned = build_payment(selection, order.output, plan.change_script, plan.tip_height)
         tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
         send = Send(order.payee.address, order.amount, selection.fee, selection.change, int(self._clock()))
-        if not self._submit(wallet, tx, send, plan.change_count):
-            return OutcomeUnknown(tx.txid_hex)
+        request = Request(request_id, tx.serialize()) if request_id else None
+        begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, request)
+        if begun is Begun.SAME_REQUEST:
+            raise _MadeElsewhere
+        if begun is Begun.SAME_TX:  # one transaction is one payment: once the pool has it, its coins are seen as spent
+            self._verdict(tx)
+            raise Refused(tx.txid_hex, Reason.TXN_MEMPOOL_CONFLICT, "another payment is the same transaction")
+        self._hand_over(wallet, tx, plan.change_count, request_id)
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
 
-    def _submit(self, wallet: Wallet, tx: Transaction, send: Send, change_count: int) -> bool:
-        """Record the transaction and hand it to the mempool; return whether it is known to be accepted."""
+    def _hand_over(self, wallet: Wallet, tx: Transaction, change_count: int, request_id: str | None) -> None:
+        """Hand a transaction that is recorded to the mempool; one that is refused is forgotten.
+
+        Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
+        """
         store = self._wallets.store
-        store.begin_send(wallet.id, tx.txid, send, change_count)
         fields = with_fields(wallet=wallet.id, txid=tx.txid_hex)
         try:
             verdict = self._verdict(tx)
         except Unroutable:  # no queue took it
-            store.forget_send(wallet, tx.txid, change_count)
+            store.forget_send(wallet, tx.txid, change_count, request_id)
             raise
         except BrokerError as error:
             log.warning("no verdict on a payment: %s", error, extra=fields)
-            return False
+            raise OutcomeUnknown(tx.txid_hex) from None
         if not verdict.accepted and verdict.reason not in _KNOWN:
-            store.forget_send(wallet, tx.txid, change_count)
+            store.forget_send(wallet, tx.txid, change_count, request_id)
             log.info("payment refused: %s", verdict.reason, extra=fields)
             raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
         log.info("payment accepted", extra=fields)
-        return True
 
     def _verdict(self, tx: Transaction) -> TxVerdict:
         # A payment never takes the place of another one that chose the same coins a moment before.
@@ -213,6 +241,15 @@ class Payments:
     def _one_at_a_time(self, wallet_id: str) -> Iterator[None]:
         with self._locks.setdefault(wallet_id, threading.Lock()):
             yield
+
+
+def _not_dust(order: Order) -> Order:
+    dust = dust_threshold(order.output)
+    if order.amount < dust:
+        raise BadInput(
+            "amount", "amount-dust", f"the amount is dust: to this payee it must be at least {format_btc(dust)} BTC"
+        )
+    return order
 
 
 def _private_key(account: ExtendedKey, coin: SpendableCoin) -> PrivateKey:

@@ -7,6 +7,7 @@
 | `wallet:next:<id>` | hash | `receive`, `change`: how many keys of each branch are in use |
 | `wallet:sends:<id>` | hash | txid → JSON: what this wallet sent and what became of it |
 | `wallet:unmined:<id>` | zset | txids of its sends that are in no block, by time |
+| `wallet:request:<id>:<request id>` | string | raw transaction of the payment made under a request id; kept a day |
 | `wallet:senders` | hash | txid → wallet id, for every send |
 | `wallet:open` | set | txids of sends whose outcome can still change |
 | `wallet:bootstrap`, `wallet:bootstrap:lease` | string | that the first coins are mined · who sees to it |
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ from shared.chain.store import store_errors
 from shared.errors import StoreUnavailable
 
 _TRIES = 50
+REQUEST_SECONDS = 24 * 3600
+"""How long a payment's request id is remembered."""
 
 
 class SendStatus(StrEnum):
@@ -42,6 +45,16 @@ class SendStatus(StrEnum):
     CONFIRMED = "confirmed"
     DROPPED = "dropped"
     """It left the pool without being mined: `why` says how."""
+
+
+class Begun(Enum):
+    """What a new send turned out to be."""
+
+    NEW = "new"
+    SAME_REQUEST = "same request"
+    """A payment was made under its request id already."""
+    SAME_TX = "same transaction"
+    """Another payment, with the same coins for the same payee and amount, is this very transaction."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -64,6 +77,14 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     status: SendStatus = SendStatus.PENDING
     height: int | None = None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A payment's request id, under which nothing else is to be paid, and the raw transaction that pays it."""
+
+    id: str
+    raw_tx: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +157,48 @@ class WalletStore:
 
     # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin_send(self, wallet_id: str, txid: bytes, send: Send, change_count: int) -> None:
-        """Record a send before it is handed to the mempool; from now on `change_count` change keys are in use."""
-        next_key = self._of("next", wallet_id)
+    def begin_send(
+        self, wallet_id: str, txid: bytes, send: Send, change_count: int, request: Request | None = None
+    ) -> Begun:
+        """Record a send before it is handed to the mempool; from now on `change_count` change keys are in use.
+
+        Nothing is written unless it is `NEW`.
+        """
+        next_key, sends_key = self._of("next", wallet_id), self._of("sends", wallet_id)
+        request_key = self._request(wallet_id, request.id) if request else ""
+        begun = Begun.NEW
 
         def write(pipe: Any) -> None:
+            nonlocal begun
             count = max(change_count, int(pipe.hget(next_key, "change")))
+            begun = Begun.NEW
+            if request and pipe.exists(request_key):
+                begun = Begun.SAME_REQUEST
+            elif data := pipe.hget(sends_key, txid):
+                is_over = msgspec.json.decode(data, type=Send).status is SendStatus.DROPPED
+                begun = Begun.NEW if is_over else Begun.SAME_TX
             pipe.multi()
+            if begun is not Begun.NEW:
+                return
+            if request:
+                pipe.set(request_key, request.raw_tx, ex=REQUEST_SECONDS)
             pipe.hset(next_key, "change", count)
             self._write_send(pipe, wallet_id, txid, send)
             pipe.hset(self._senders, txid, wallet_id)
 
-        self._atomically(write, next_key)
+        self._atomically(write, next_key, sends_key, *([request_key] if request else []))
+        return begun
 
-    def forget_send(self, wallet: Wallet, txid: bytes, change_count: int) -> None:
+    def requested(self, wallet_id: str, request_id: str) -> bytes | None:
+        """Return the raw transaction of the payment that was made under a request id, if one was."""
+        with store_errors():
+            found: bytes | None = self._redis.get(self._request(wallet_id, request_id))
+        return found
+
+    def _request(self, wallet_id: str, request_id: str) -> str:
+        return f"{self._of('request', wallet_id)}:{request_id}"
+
+    def forget_send(self, wallet: Wallet, txid: bytes, change_count: int, request_id: str | None = None) -> None:
         """Undo `begin_send` for a transaction that was refused; `wallet` is the wallet as it was before."""
         next_key = self._of("next", wallet.id)
 
@@ -162,6 +211,8 @@ class WalletStore:
             pipe.zrem(self._of("unmined", wallet.id), txid)
             pipe.hdel(self._senders, txid)
             pipe.srem(self._open, txid)
+            if request_id:
+                pipe.delete(self._request(wallet.id, request_id))
 
         self._atomically(write, next_key)
 

@@ -117,6 +117,23 @@ class ChainControl(Message, frozen=True, kw_only=True):
     """Seconds."""
 
 
+class CoinsRequested(Message, frozen=True, kw_only=True):
+    """Pay `amount` from the faucet of a test chain. Answered with `CoinsResult`; paid once however often it comes."""
+
+    topic: ClassVar[Topic] = Topic.COINS_REQUESTED
+    script_pubkey: str
+    """In hex."""
+    amount: int
+
+
+class AddressRequested(Message, frozen=True, kw_only=True):
+    """Name an address of the wallet that the faucet of a test chain pays from. Answered with `AddressResult`."""
+
+    topic: ClassVar[Topic] = Topic.ADDRESS_REQUESTED
+    fresh: bool = True
+    """One that nobody was told before; else the newest of those in use."""
+
+
 # ── work ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -256,6 +273,22 @@ class ControlResult(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class CoinsResult(Message, frozen=True, kw_only=True):
+    """Reply to `CoinsRequested`: the payment, which the pool has taken, or the wallet's code for why there is none."""
+
+    txid: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class AddressResult(Message, frozen=True, kw_only=True):
+    """Reply to `AddressRequested`: the address, or the wallet's code for why there is none."""
+
+    address: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
 class Failure(Message, frozen=True, kw_only=True):
     """Reply to a request whose message could not be decoded or crashed its handler."""
 
@@ -269,6 +302,8 @@ BY_TOPIC: dict[str, type[Message]] = {
         BlockMined,
         MineRequested,
         ChainControl,
+        CoinsRequested,
+        AddressRequested,
         BlockTemplate,
         TxAccepted,
         TxRemoved,
@@ -278,7 +313,8 @@ BY_TOPIC: dict[str, type[Message]] = {
     )
 }
 REPLIES: dict[str, type[Message]] = {
-    cls.__name__: cls for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, Failure)
+    cls.__name__: cls
+    for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, CoinsResult, AddressResult, Failure)
 }
 
 _encoder = msgspec.json.Encoder()

@@ -2,8 +2,9 @@
 
     wallet, explorer, RPC ── tx.submitted ──▶ mempool           claims: "please check this"
     miner, RPC ───────────── block.mined ───▶ mempool
-    RPC, CLI, wallet ─────── mine.requested ▶ mempool
+    RPC, wallet, explorer ── mine.requested ▶ mempool
     RPC ──────────────────── chain.control ─▶ mempool           orders: invalidate a block, set the clock, …
+    explorer ─────────────── coins.requested, address.requested ──▶ wallet     the faucet of a test chain
     mempool ── block.template ──────────────▶ every miner       work
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
     mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
@@ -26,6 +27,8 @@ class Topic(StrEnum):
     BLOCK_MINED = "block.mined"
     MINE_REQUESTED = "mine.requested"
     CHAIN_CONTROL = "chain.control"
+    COINS_REQUESTED = "coins.requested"
+    ADDRESS_REQUESTED = "address.requested"
     BLOCK_TEMPLATE = "block.template"
     TX_ACCEPTED = "tx.accepted"
     TX_REMOVED = "tx.removed"
@@ -34,7 +37,14 @@ class Topic(StrEnum):
     BLOCK_DISCONNECTED = "block.disconnected"
 
 
-CLAIMS = (Topic.TX_SUBMITTED, Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL)
+CLAIMS = (
+    Topic.TX_SUBMITTED,
+    Topic.BLOCK_MINED,
+    Topic.MINE_REQUESTED,
+    Topic.CHAIN_CONTROL,
+    Topic.COINS_REQUESTED,
+    Topic.ADDRESS_REQUESTED,
+)
 """Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
 FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
 
@@ -51,8 +61,9 @@ class Queue:
 MEMPOOL_BLOCKS = Queue("mempool.blocks", (Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL))
 MEMPOOL_TXS = Queue("mempool.txs", (Topic.TX_SUBMITTED,))
 WALLET_INBOX = Queue("wallet.inbox", FACTS)
+WALLET_REQUESTS = Queue("wallet.requests", (Topic.COINS_REQUESTED, Topic.ADDRESS_REQUESTED))
 
-DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX)
+DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS)
 
 EXCHANGE = "warren.events"
 DEAD_LETTER_EXCHANGE = "warren.dead"

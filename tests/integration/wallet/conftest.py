@@ -51,7 +51,7 @@ class Stack:
         self._writer = threading.Lock()
         self.view = ChainView(client, self.keys)
         self.broker = FakeBroker()
-        self.broker.answers = {TxSubmitted: self._submit, MineRequested: self._mine}
+        self.broker.answers = {TxSubmitted: self.submit, MineRequested: self._mine}
         self.now = 1_700_000_000.0
         self.attempts = Attempts(limit=3, clock=lambda: self.now)
         self.sessions = Sessions(clock=lambda: self.now)
@@ -72,7 +72,7 @@ class Stack:
 
     # ── the node ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _submit(self, message: TxSubmitted) -> events.TxVerdicts:
+    def submit(self, message: TxSubmitted) -> events.TxVerdicts:
         with self._writer:
             return submit(self.node, [message])[0][0]
 

@@ -6,7 +6,7 @@ import pytest
 
 from deploy import access, container_setup
 from shared import config
-from shared.bus.topics import EXCHANGE, FACTS, MEMPOOL_TXS, WALLET_INBOX, Topic
+from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, FACTS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, Topic
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
 
@@ -47,20 +47,24 @@ def test_claims_come_from_who_makes_them(definitions):
     publishers = {topic: {user for user in PASSWORDS if may_publish(definitions, user, topic)} for topic in Topic}
     assert publishers[Topic.TX_SUBMITTED] == {"mempool", "wallet", "explorer"}
     assert publishers[Topic.BLOCK_MINED] == {"mempool", "miner"}
-    assert publishers[Topic.MINE_REQUESTED] == {"mempool", "wallet"}
+    assert publishers[Topic.MINE_REQUESTED] == {"mempool", "wallet", "explorer"}
+    assert publishers[Topic.COINS_REQUESTED] == publishers[Topic.ADDRESS_REQUESTED] == {"mempool", "explorer"}
+    assert publishers[Topic.CHAIN_CONTROL] == {"mempool"}
 
 
 def test_a_queue_is_read_by_its_service_only(definitions):
-    for queue, owner in ((MEMPOOL_TXS.name, "mempool"), (WALLET_INBOX.name, "wallet"), ("miner.0123", "miner")):
+    owners = {MEMPOOL_TXS.name: "mempool", WALLET_INBOX.name: "wallet", WALLET_REQUESTS.name: "wallet"}
+    for queue, owner in (*owners.items(), ("miner.0123", "miner")):
         assert [user for user in PASSWORDS if permission(definitions, user, "read", queue)] == [owner]
 
 
-def test_only_the_mempool_answers_requests(definitions):
-    assert [user for user in PASSWORDS if permission(definitions, user, "write", "amq.default")] == ["mempool"]
+def test_only_the_mempool_and_the_wallet_answer_requests(definitions):
+    answering = [user for user in PASSWORDS if permission(definitions, user, "write", "amq.default")]
+    assert answering == ["mempool", "wallet"]
 
 
 def test_every_queue_has_one_policy(definitions):
-    for queue in ("mempool.blocks", "mempool.txs", "wallet.inbox", "warren.dead", "miner." + "0" * 32):
+    for queue in (*(queue.name for queue in DURABLE_QUEUES), "warren.dead", "miner." + "0" * 32):
         policies = [policy for policy in definitions["policies"] if re.search(policy["pattern"], queue)]
         assert len(policies) == 1, queue
 

@@ -1,0 +1,127 @@
+"""The faucet of a test chain: pays from the wallet `creator` whoever asks over the bus, and names its addresses.
+
+The explorer asks (`coins.requested`, `address.requested`), as it has no keys; the password stays in this service's
+file. A request is paid once however often it comes: its message id is the payment's request id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from services.wallet.bootstrap import CREATOR
+from services.wallet.errors import BadInput, InsufficientFunds, NoFaucet, Refused, UnknownWallet, WalletError
+from services.wallet.payments import Order, Payments
+from services.wallet.service import MAX_BLOCKS, WalletService
+from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
+from shared.bus.worker import Handler, Incoming, each
+from shared.consensus.subsidy import block_subsidy
+from shared.crypto.bip32 import ExtendedKey
+from shared.errors import DecodeError, RequestFailed, RequestTimeout, Unroutable
+from shared.logs import with_fields
+from shared.primitives.hexes import parse_hex
+from shared.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+UNAVAILABLE = "temporarily-unavailable"
+_ROUNDS = 3
+_MAX_SCRIPT = 10_000
+
+
+class Faucet:
+    """Handles requests for test coins, one at a time."""
+
+    def __init__(self, wallets: WalletService, payments: Payments, password_file: Path, *, may_mine: bool) -> None:
+        """`may_mine` lets it ask for blocks when it is short of mature coins: where they cost nothing."""
+        self._wallets = wallets
+        self._payments = payments
+        self._password_file = password_file
+        self._may_mine = may_mine
+        self._account: ExtendedKey | None = None
+
+    def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
+        """Pay each request."""
+        return [self._pay(incoming.message, incoming.message_id) for incoming in batch]
+
+    def address(self, request: AddressRequested) -> AddressResult:
+        """Name an address."""
+        try:
+            if request.fresh:
+                key = self._wallets.new_address(CREATOR)
+            else:
+                key = self._wallets.current_key(self._wallets.load(CREATOR))
+        except UnknownWallet:
+            return AddressResult(reason=NoFaucet.code, detail=str(_no_creator()))
+        return AddressResult(address=key.address(self._wallets.params.address))
+
+    def _pay(self, request: CoinsRequested, message_id: str) -> CoinsResult:
+        try:
+            order = self._payments.order_for_script(_read_script(request.script_pubkey), request.amount)
+            txid_hex = self._send(order, self._open(), message_id)
+        except WalletError as error:
+            log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
+            return CoinsResult(reason=error.code, detail=str(error))
+        except (RequestTimeout, RequestFailed, Unroutable) as error:  # of the mempool: its blocks, or its verdict
+            log.warning("the faucet cannot pay: %s", error)
+            return CoinsResult(reason=UNAVAILABLE, detail=str(error))
+        return CoinsResult(txid=txid_hex)
+
+    def _open(self) -> ExtendedKey:
+        """Return the creator's private key; it is unsealed once."""
+        if self._account is None:
+            try:
+                password = self._password_file.read_text(encoding="utf-8").strip()
+                self._account = self._wallets.open(CREATOR, password)
+            except (UnknownWallet, FileNotFoundError):
+                raise _no_creator() from None
+        return self._account
+
+    def _send(self, order: Order, account: ExtendedKey, request_id: str) -> str:
+        """Pay, and have blocks mined in between where that helps: coins mature, unconfirmed change is confirmed."""
+        for is_last in (*[False] * (_ROUNDS - 1), True):
+            try:
+                return self._payments.send(CREATOR, order, account, request_id=request_id).txid_hex
+            except InsufficientFunds as error:
+                if is_last or not self._may_mine or not self._may_suffice(error.needed):
+                    raise
+                self._wallets.mine(CREATOR, self._maturing_blocks)
+            except Refused as refused:
+                if is_last or not self._may_mine or refused.reason != Reason.TOO_LARGE_CLUSTER:
+                    raise
+                self._wallets.mine(CREATOR, 1)
+        raise AssertionError("the last round returns or raises")
+
+    @property
+    def _maturing_blocks(self) -> int:
+        return min(self._wallets.params.coinbase_maturity, MAX_BLOCKS)
+
+    def _may_suffice(self, needed: int) -> bool:
+        """Whether what is not mature yet, and what mining it would bring, can cover so many satoshis."""
+        balance = self._wallets.ledger.balance(self._wallets.keys(self._wallets.load(CREATOR)))
+        rewards = block_subsidy(balance.height + self._maturing_blocks, self._wallets.params) * self._maturing_blocks
+        return balance.confirmed + max(0, balance.unconfirmed) + rewards >= needed
+
+
+def requests(faucet: Faucet) -> Mapping[type[Message], Handler[Message]]:
+    """Return what the faucet answers."""
+    table: dict[type[Message], Handler[Message]] = {
+        CoinsRequested: faucet.pay,  # type: ignore[dict-item]
+        AddressRequested: each(faucet.address),  # type: ignore[arg-type]
+    }
+    return table
+
+
+def _read_script(text: str) -> bytes:
+    try:
+        script = parse_hex(text, "script")
+    except DecodeError as error:
+        raise BadInput("script_pubkey", "script-not-hex", str(error)) from None
+    if not 0 < len(script) <= _MAX_SCRIPT:
+        raise BadInput("script_pubkey", "script-size", f"a script has 1 to {_MAX_SCRIPT:,} bytes")
+    return script
+
+
+def _no_creator() -> NoFaucet:
+    return NoFaucet(f"there is no faucet: no wallet {CREATOR!r} whose password the wallet service knows")
