@@ -114,6 +114,12 @@ class MempoolSpace:
         period = self._reads.snapshot(lambda: read_period(self._reads, self._params.retarget_interval))
         return json(difficulty_adjustment(period, self._params, self._clock()))
 
+    def block(self, block_hash: str) -> Response:
+        """Return a block with what its miner earned."""
+        block = self._reads.block(read_hash(block_hash))
+        [coinbase] = self._reads.coinbases([block.entry.hash])
+        return json(serialize.block_json(block) | {"extras": self._extras(block, coinbase)})
+
     def blocks(self, start: str = "") -> Response:
         """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
         blocks = self._reads.blocks(read_number(start) if start else None, BLOCKS_PER_PAGE)
@@ -143,6 +149,7 @@ class MempoolSpace:
             Route("/fullrbf/replacements", self.full_replacements),
             Route("/validate-address/<address>", self.validate_address),
             Route("/difficulty-adjustment", self.difficulty_adjustment),
+            Route("/block/<block_hash>", self.block),
             Route("/blocks", self.blocks),
             Route("/blocks/<start>", self.blocks),
             Route("/transaction-times", self.transaction_times),

@@ -109,6 +109,26 @@ def test_a_bdk_wallet_receives_and_sends(stack: Stack, bob: BdkWallet) -> None:
     assert len(bob.wallet.transactions()) == 2
 
 
+def test_a_bdk_wallet_is_funded_by_nigiris_faucet_and_pays_to_its_wallet(stack: Stack, bob: BdkWallet) -> None:
+    bob.full_scan()
+    height = stack.height()
+    funding = stack.explorer.post("/faucet", {"address": bob.new_address()})["txId"]
+    more = stack.explorer.post("/faucet", {"address": bob.new_address(), "amount": 0.5})["txId"]
+    bob.sync()
+    assert bob.balance() == (COIN + COIN // 2, 0)
+    assert stack.height() == height + 2
+    assert {str(tx.transaction.compute_txid()) for tx in bob.wallet.transactions()} == {funding, more}
+
+    address = stack.explorer.get("/getnewaddress")["address"]
+    assert stack.explorer.get("/getnewaddress")["address"] != address
+    tx = bob.pay(address, SENT, feerate=2)
+    assert stack.explorer.get(f"/api/tx/{tx.compute_txid()}/status") == {"confirmed": False}  # nothing mines by itself
+    stack.mine(creators_address(stack))
+    bob.sync()
+    assert bob.balance() == (COIN // 2 - bob.wallet.calculate_fee(tx).to_sat(), 0)
+    assert stack.explorer.get(f"/api/address/{address}")["chain_stats"]["funded_txo_sum"] == SENT
+
+
 def test_another_wallet_with_the_same_keys_finds_everything(stack: Stack, bob: BdkWallet) -> None:
     addresses = [bob.new_address() for _ in range(4)]
     for address in addresses[::3]:

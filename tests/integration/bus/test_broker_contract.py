@@ -9,7 +9,7 @@ import pytest
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, ReplyAddress
 from shared.bus.events import BlockConnected, BlockVerdict, Failure, TxVerdicts
-from shared.bus.topics import FACTS, MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, Topic, transient_queue
+from shared.bus.topics import FACTS, MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, Unroutable
 from tests.integration.bus.conftest import Backend
 from tests.integration.bus.helpers import NOTHING, PATIENCE, mine, numbers, take, tx, until
@@ -198,6 +198,22 @@ def test_a_requeued_message_comes_again_with_a_higher_count(broker: Broker) -> N
         consumer.requeue([delivery])
     consumer.ack(take(consumer, 1))
     assert consumer.receive(1, NOTHING) == []
+
+
+def test_a_message_that_comes_again_has_the_id_that_it_had(backend: Backend) -> None:
+    """Handlers that must do a thing once go by it."""
+    consumer = (broker := backend.connect()).consumer([WALLET_REQUESTS])
+    request = events.CoinsRequested(script_pubkey="51", amount=1)
+    broker.publish_many([request, request])
+    deliveries = take(consumer, 2)
+    ids = {delivery.message_id for delivery in deliveries}
+    assert len(ids) == 2
+    consumer.requeue(deliveries)
+    assert {delivery.message_id for delivery in take(consumer, 2)} == ids
+    consumer.close()
+    again = take(backend.connect().consumer([WALLET_REQUESTS]), 2)
+    assert {delivery.message_id for delivery in again} == ids
+    assert all(delivery.delivery_count for delivery in again)
 
 
 def test_a_requeued_message_of_a_transient_queue_comes_again_too(broker: Broker) -> None:

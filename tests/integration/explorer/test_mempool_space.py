@@ -124,6 +124,12 @@ def test_blocks_come_in_fifteens_with_what_they_earned(client, story):
     }
 
 
+def test_one_block_with_what_it_earned(client, story):
+    [listed] = [block for block in get(client, "/blocks/37") if block["height"] == 37]
+    assert get(client, f"/block/{listed['id']}") == listed
+    assert client.get(f"/api/v1/block/{UNKNOWN}").status_code == 404
+
+
 def test_a_coinbase_longer_than_what_is_read_first_is_found(client, story, monkeypatch):
     expected = get(client, "/blocks")
     monkeypatch.setattr(reads, "COINBASE_SIZE", 100)
