@@ -204,7 +204,7 @@ class Payments:
             raise _MadeElsewhere
         if begun is Begun.SAME_TX:  # one transaction is one payment: once the pool has it, its coins are seen as spent
             self._verdict(tx)
-            raise Refused(tx.txid_hex, Reason.TXN_MEMPOOL_CONFLICT, "another payment is the same transaction")
+            raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
         self._hand_over(wallet, tx, plan.change_count, request_id)
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.mempool.policy import MAX_CLUSTER_COUNT
 from services.wallet.bootstrap import Bootstrap
 from services.wallet.faucet import Faucet, requests
 from services.wallet.payments import Payments
@@ -137,13 +138,18 @@ def test_it_mines_nothing_for_more_than_mining_could_bring(stack: Stack, directo
     assert stack.view.tip().height == BLOCKS
 
 
-def test_a_chain_of_change_that_is_too_long_ends_in_a_block(stack: Stack, directory: Path) -> None:
-    one = faucet(stack, directory, may_mine=True)
-    mature = BLOCKS - PARAMS.coinbase_maturity + 1
-    for number in range(25 * mature + 2):
-        assert ask(one, COIN, f"m{number}").reason == ""
-    assert stack.view.tip().height == BLOCKS + 1
-    assert received(stack) == (25 * mature + 2) * COIN
+def test_a_cluster_of_payments_that_is_too_large_ends_in_a_block(stack: Stack, tmp_path: Path) -> None:
+    blocks = PARAMS.coinbase_maturity  # so that one coin is mature, and each payment spends the change of the last
+    Bootstrap(stack.new_service(), stack.view, tmp_path, blocks, ExitFlag()).run()
+    one = faucet(stack, tmp_path, may_mine=True)
+    for number in range(MAX_CLUSTER_COUNT):
+        assert ask(one, COIN // 10, f"m{number}").reason == ""
+    assert stack.view.tip().height == blocks
+    refused = ask(faucet(stack, tmp_path), COIN // 10, "more")
+    assert (refused.txid, refused.reason) == ("", "refused")
+    assert ask(one, COIN // 10, "more").reason == ""
+    assert stack.view.tip().height == blocks + 1
+    assert received(stack) == (MAX_CLUSTER_COUNT + 1) * COIN // 10
 
 
 @pytest.mark.parametrize(
