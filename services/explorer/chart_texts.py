@@ -114,7 +114,7 @@ def _difficulty(past: Past) -> Chart:
     return make_chart(
         "difficulty",
         "Difficulty",
-        "1 is the easiest on Bitcoin's main chain",
+        "1 = Bitcoin's easiest",
         summary,
         Kind.STEPS,
         values,

@@ -32,7 +32,7 @@ from shared.web.formats import thousands
 HOME_BLOCKS = 12
 HOME_TXS = 10
 LISTED_BLOCKS = 25
-POOL_TXS = 50
+POOL_TXS = 25
 HISTORY_HOURS = {"2": "2 hours", "24": "24 hours", "168": "7 days"}
 SAMPLE_REACH = 86_400
 """Seconds before what is shown of the pool's past in which a sample tells what was there at the start."""

@@ -7,7 +7,6 @@ was paid; static/strip.css has the colours. The number always stands beside it: 
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import pairwise
 
 from flask import Flask
 
@@ -32,9 +31,8 @@ def rate_text(rate: float) -> str:
 
 
 def rate_legend() -> list[tuple[str, str]]:
-    """Return the class and the wording of each colour, the lowest feerates first."""
-    ends = [f"{low}–{high}" for low, high in pairwise(BAND_STARTS)]
-    labels = ["< 1", *ends[1:], f"{BAND_STARTS[-1]}+"]
+    """Return the class of each colour and the feerate that it begins with, the lowest first."""
+    labels = [f"< {BAND_STARTS[1]}", *(str(low) for low in BAND_STARTS[1:-1]), f"{BAND_STARTS[-1]}+"]
     return [(rate_class(low), label) for low, label in zip(BAND_STARTS, labels, strict=True)]
 
 

@@ -31,7 +31,7 @@ def test_each_colour_is_in_the_legend_and_in_the_style_sheet():
     styles = (Path(services.explorer.__file__).parent / "static" / "strip.css").read_text()
     defined = re.findall(r"^\.(rate-\d+) \{", styles, re.MULTILINE)
     assert [colour for colour, _ in rate_legend()] == defined
-    assert [label for _, label in rate_legend()][:3] == ["< 1", "1–2", "2–5"]
+    assert [label for _, label in rate_legend()][:3] == ["< 1", "1", "2"]
     assert rate_legend()[-1][1] == "1000+"
 
 
