@@ -86,6 +86,7 @@ async function refresh() {
   isWanted = false;
   isFetching = true;
   lastStart = performance.now();
+  let isAnswered = false;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
@@ -98,12 +99,15 @@ async function refresh() {
       document.title = fresh.title;
       document.dispatchEvent(new Event("warren:fresh"));
     }
-    say(answer.ok || answer.status < 500);
+    isAnswered = answer.status < 500;
   } catch {
-    say(false); // the next fact, or the next look, fetches it again
+    // The service is away: it is said below.
   }
   isFetching = false;
-  if (isWanted) wish();
+  if (isAnswered) wasLost = false; // what was missed is here
+  say(isAnswered);
+  if (!isAnswered) setTimeout(wish, POLL);
+  else if (isWanted) wish();
 }
 
 // ── how to hear of facts ───────────────────────────────────────────────────

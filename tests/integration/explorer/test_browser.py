@@ -162,6 +162,22 @@ def test_a_lost_connection_is_said_and_so_is_its_return(browser, base, chain):
     context.close()
 
 
+def test_while_the_service_cannot_read_the_chain_the_page_asks_again(browser, base, chain, feed):
+    context = browser.new_context(base_url=base)
+    page = context.new_page()
+    page.goto("/")
+    sign = page.locator("#live-sign")
+    expect(sign).to_have_text("Live")
+    page.route("**/", lambda route: route.fulfill(status=503))
+    mine(chain, feed)
+    expect(sign).to_have_text("Connection lost, trying again", timeout=15_000)
+    expect(newest(page)).to_contain_text("Block 2")
+    page.unroute("**/")
+    expect(newest(page)).to_contain_text("Block 3", timeout=15_000)
+    expect(sign).to_have_text("Live")
+    context.close()
+
+
 def test_where_event_streams_do_not_work_the_feed_is_asked(browser, base, chain, feed):
     context = browser.new_context(base_url=base)
     page = context.new_page()

@@ -107,7 +107,7 @@ def test_the_pool_page_shows_bands_projected_blocks_and_its_past(get, chain):
         pay_at(chain, rate, when=int(time.time()))
     page = get("/mempool")
     text = " ".join(re.sub("<[^>]+>", " ", page).split())
-    assert "50 – 100 sat/vB" in text
+    assert "50 – 100 141 vB · 1" in text
     assert "Next 3.0 sat/vB 3.0 – 60" in text
     assert "Size over time virtual bytes Now 423 vB." in text
     for hours in ("24", "168"):
