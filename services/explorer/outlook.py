@@ -34,7 +34,7 @@ class MinedBlock:
 
     entry: BlockEntry
     miner: str
-    """Empty where its coinbase names none."""
+    """Empty where its coinbase names none, and for the genesis block, whose text is no name."""
     fees: BlockFees | None
     """None where it has no payments."""
 
@@ -124,7 +124,7 @@ class Outlooks:
         heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
         fees = self._view.block_fees(hashes)
         return [
-            MinedBlock(entry, miner_name(coinbase_script(head)), paid)
+            MinedBlock(entry, miner_name(coinbase_script(head)) if entry.height else "", paid)
             for entry, head, paid in zip(entries, heads, fees, strict=True)
         ]
 

@@ -15,7 +15,7 @@ from shared.web.formats import COIN, thousands
 
 _SHORT_FEES = 100_000
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _NOW = 5
 """Seconds that count as now."""
 

@@ -7,7 +7,7 @@ const TOPICS = ["block.connected", "block.disconnected", "tx.accepted", "tx.remo
 const PAUSE = 500; // milliseconds from one refresh to the next, however many facts come in
 const POLL = 2000; // between looks at /feed, where event streams do not work
 const RETRY = 10_000; // until an event stream is tried again
-const AGES = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+const AGES = [[31557600, "y"], [86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
 const sign = document.getElementById("live-sign");
 const live = () => document.querySelector("#main [data-live]");

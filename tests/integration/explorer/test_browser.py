@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from services.explorer.app import create_explorer_app
+from services.explorer.endpoints import create_endpoints
 from services.explorer.handlers import Feed
+from services.explorer.hub import EventHub
 from shared.bus.events import BlockConnected
 from shared.config import Settings
 from shared.crypto.hashes import sha256
@@ -34,15 +36,12 @@ def chain(redis):
 
 @pytest.fixture
 def base(chain, broker, feed) -> Iterator[str]:
-    server = HttpServer(
-        create_explorer_app(Settings(), REGTEST, chain.view, broker, feed, {}), "127.0.0.1", 0, threads=4
-    )
+    app, hub = create_explorer_app(Settings(), REGTEST, chain.view, broker, feed, {}), EventHub(chain.view)
+    server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(Settings(), hub))
+    hub.start(server.call_soon)
     yield f"http://127.0.0.1:{server.port}"
+    hub.close()
     server.close()
-
-
-def is_complaint(message: ConsoleMessage) -> bool:
-    return message.type == "error" and "/events" not in message.location["url"]
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def page(browser, base) -> Iterator[Page]:
     context = browser.new_context(base_url=base, viewport={"width": 390, "height": 844}, color_scheme="dark")
     complaints: list[str] = []
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()

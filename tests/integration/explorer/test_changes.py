@@ -33,6 +33,7 @@ def test_a_chain_of_nothing_but_its_genesis_has_every_page(client, chain):
     page = client.get("/", headers=BROWSER)
     assert page.status_code == 200
     assert "Only the genesis block" in page.text
+    assert "the beginning" in page.text  # the genesis coinbase has "03/Jan/2009", which is no miner
     assert client.get("/blocks", headers=BROWSER).status_code == 200
     assert "Nothing to draw yet" in client.get("/charts", headers=BROWSER).text
     assert "The pool is empty" in client.get("/mempool", headers=BROWSER).text

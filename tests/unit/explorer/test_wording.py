@@ -73,6 +73,7 @@ def test_quantities_have_three_digits_and_a_prefix(value, text):
         (60, "1 min ago"),
         (7_200, "2 h ago"),
         (2e6, "23 d ago"),
+        (5e8, "15 y ago"),
     ],
 )
 def test_ages_are_in_their_largest_unit(seconds, text):
