@@ -44,7 +44,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     ready = {"redis": store_is_ready, "broker": broker.is_connected}
     app = create_explorer_app(settings, chain, view, broker, feed, ready)
     server = HttpServer(
-        app, settings.host, settings.explorer_port, settings.http_threads, create_endpoints(settings, hub)
+        app, settings.host, settings.explorer_port, settings.http_threads, create_endpoints(settings, chain, view, hub)
     )
     hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))

@@ -112,15 +112,20 @@ class ProjectedBlock:
 
 def projected_blocks(entries: Iterable[PoolEntry]) -> list[ProjectedBlock]:
     """Return up to eight blocks by the transactions' own feerates, best payers first; the last has all the rest."""
-    blocks: list[list[PoolEntry]] = []
+    return [_project([entry for _, entry in block]) for block in fill_blocks((b"", entry) for entry in entries)]
+
+
+def fill_blocks(pool: Iterable[tuple[bytes, PoolEntry]]) -> list[list[tuple[bytes, PoolEntry]]]:
+    """Return which of the pool's transactions, given with their txids, these blocks would have, in their order."""
+    blocks: list[list[tuple[bytes, PoolEntry]]] = []
     size = BLOCK_VSIZE
-    for entry in sorted(entries, key=feerate, reverse=True):
+    for txid, entry in sorted(pool, key=lambda item: feerate(item[1]), reverse=True):
         if size + entry.vsize > BLOCK_VSIZE and len(blocks) < _PROJECTED:
             blocks.append([])
             size = 0
-        blocks[-1].append(entry)
+        blocks[-1].append((txid, entry))
         size += entry.vsize
-    return [_project(block) for block in blocks]
+    return blocks
 
 
 def projected_place(entries: Iterable[PoolEntry], rate: float) -> int:

@@ -79,6 +79,11 @@ class EventHub:
         self._reader: threading.Thread | None = None
         self.is_closed = False
 
+    @property
+    def position(self) -> int:
+        """Number of the newest event, 0 before the first."""
+        return self._position or 0
+
     # ── from any thread ─────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, call_soon: CallSoon) -> None:
@@ -105,6 +110,11 @@ class EventHub:
         while self._position is None and not self.is_closed:
             await self._news.wait()
         return self._position
+
+    async def until_closed(self) -> None:
+        """Wait for the end of the service."""
+        while not self.is_closed:
+            await self._news.wait()
 
     async def after(self, position: int, seconds: float) -> News:
         """Return the events that follow a number; none if nothing comes for so long, or the hub is closed."""

@@ -169,6 +169,10 @@ class ChainReads:
             raise transaction_not_found()
         return found[0]
 
+    def find_txs(self, txids: Sequence[bytes]) -> list[TxInfo]:
+        """Return those of these transactions that are on the best chain or in the pool."""
+        return self._view.consistent(lambda: self._with_prevouts(self._view.transactions(txids)))
+
     def tx_record(self, txid: bytes) -> TxRecord:
         """Return a transaction without what it spends."""
         record = self.find_tx(txid)
