@@ -7,6 +7,7 @@ from services.explorer.hub import EventHub
 from services.explorer.mempool_space import MempoolSpace
 from services.explorer.places import Places
 from services.explorer.reads import ChainReads
+from services.explorer.replacements import Replacements
 from services.explorer.websocket.board import Board
 from services.explorer.websocket.changes import ChangeReader
 from services.explorer.websocket.endpoint import WebSocket
@@ -35,7 +36,7 @@ def create_endpoints(settings: Settings, params: ChainParams, view: ChainView, h
 
 def _websocket(params: ChainParams, view: ChainView, hub: EventHub, places: Places) -> WebSocket:
     reads = ChainReads(view)
-    api = MempoolSpace(reads, params)
+    api = MempoolSpace(reads, Replacements(view), params)
     threads = Threads(_THREADS, "websockets")
     board = Board(reads, api, threads, lambda: hub.position)
     pulse = Pulse(hub, board, ChangeReader(reads, api, params.address), threads)

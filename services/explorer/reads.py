@@ -173,6 +173,11 @@ class ChainReads:
         """Return those of these transactions that are on the best chain or in the pool."""
         return self._view.consistent(lambda: self._with_prevouts(self._view.transactions(txids)))
 
+    def replaced_by(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return those of these transactions whose place in the pool another took, with the other."""
+        found = self._view.replaced(txids)
+        return {txid: record.replaced_by for txid, record in zip(txids, found, strict=True) if record is not None}
+
     def tx_record(self, txid: bytes) -> TxRecord:
         """Return a transaction without what it spends."""
         record = self.find_tx(txid)

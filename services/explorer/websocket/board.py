@@ -6,9 +6,9 @@ Each part is what the REST resource of the same name answers, byte for byte, so 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from flask import Response
@@ -29,41 +29,57 @@ _SATOSHIS_PER_KVB = 100_000
 
 Parts = Mapping[str, msgspec.Raw]
 
+T = TypeVar("T")
 
-@dataclass(slots=True)
+
+class _Cached(Generic[T]):
+    """Something that is read again once the chain has moved on, by one who asks for all who ask meanwhile."""
+
+    def __init__(self, read: Callable[[], T], threads: Threads, position: Callable[[], int]) -> None:
+        self._read = read
+        self._threads = threads
+        self._position = position
+        self._found: tuple[int, T] | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> T:
+        async with self._lock:
+            position = self._position()
+            if self._found is None or self._found[0] != position:
+                self._found = position, await self._threads.run(self._read)
+            return self._found[1]
+
+
 class Board:
-    """Reads the state when it is asked for and has changed."""
+    """Reads each part of the state when it is asked for and `position`, the number of the newest fact, has changed."""
 
-    reads: ChainReads
-    api: MempoolSpace
-    threads: Threads
-    position: Callable[[], int]
-    """Number of the newest fact."""
-    _parts: Parts = field(default_factory=dict)
-    _read_at: int = -1
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    def __init__(self, reads: ChainReads, api: MempoolSpace, threads: Threads, position: Callable[[], int]) -> None:
+        self._reads = reads
+        self._api = api
+        self._parts = _Cached(self._read, threads, position)
+        self._replacements = {
+            kind: _Cached(functools.partial(_read_body, resource), threads, position)
+            for kind, resource in (("all", api.replacements), ("fullRbf", api.full_replacements))
+        }
 
     async def parts(self) -> Parts:
-        """Return the state: JSON by the key under which it is sent."""
-        async with self._lock:
-            position = self.position()
-            if position != self._read_at:
-                self._parts = await self.threads.run(self._read)
-                self._read_at = position
-            return self._parts
+        """Return what everybody may ask for: JSON by the key under which it is sent. Raises `StoreError`."""
+        return await self._parts.get()
+
+    async def replacements(self, kind: str) -> msgspec.Raw:
+        """Return the latest replacements as JSON: `all`, or `fullRbf`. Raises `StoreError`."""
+        return await self._replacements[kind].get()
 
     def _read(self) -> Parts:
-        stats, recent = self.reads.snapshot(lambda: (self.reads.pool_stats(), self.reads.recent(LATEST_TXS)))
-        blocks = msgspec.json.decode(self.api.blocks().get_data(), type=list[msgspec.Raw])
+        stats, recent = self._reads.snapshot(lambda: (self._reads.pool_stats(), self._reads.recent(LATEST_TXS)))
+        blocks = msgspec.json.decode(self._api.blocks().get_data(), type=list[msgspec.Raw])
         return {
             "mempoolInfo": _raw(pool_info(stats)),
             "blocks": _raw(blocks[:INITIAL_BLOCKS][::-1]),
-            "mempool-blocks": _body(self.api.projected()),
+            "mempool-blocks": _body(self._api.projected()),
             "transactions": _raw([_latest(record) for record in recent]),
-            "da": _body(self.api.difficulty_adjustment()),
-            "fees": _body(self.api.recommended()),
-            "rbfLatest": _body(self.api.replacements()),
-            "fullRbfLatest": _body(self.api.replacements()),
+            "da": _body(self._api.difficulty_adjustment()),
+            "fees": _body(self._api.recommended()),
         }
 
 
@@ -94,3 +110,7 @@ def _raw(value: Any) -> msgspec.Raw:
 
 def _body(response: Response) -> msgspec.Raw:
     return msgspec.Raw(response.get_data())
+
+
+def _read_body(resource: Callable[[], Response]) -> msgspec.Raw:
+    return _body(resource())

@@ -57,8 +57,8 @@ def gather(facts: Iterable[Fact], is_gap: bool = False) -> Gathered:
                 txid = parse_display_hash(fact.txid)
                 if fact.why != Removal.MINED:
                     removed[txid] = None
-                if by := getattr(fact, "replaced_by", ""):
-                    replaced[txid] = parse_display_hash(by)
+                if fact.replaced_by:
+                    replaced[txid] = parse_display_hash(fact.replaced_by)
     return Gathered(tuple(connected.values()), is_reorg, tuple(added), tuple(removed), replaced)
 
 
@@ -136,7 +136,7 @@ class ChangeReader:
 
     def replaced(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of these transactions whose place another took, with the other."""
-        return {}
+        return self._reads.replaced_by(txids)
 
     def pool(self, needs: Needs) -> tuple[dict[bytes, tuple[int, float]], dict[int, dict[bytes, list[Any]]]]:
         """Return the places of all transactions of the pool, and the projected blocks that are followed."""

@@ -116,8 +116,6 @@ def pool_message(
         delta = _projected_delta(changes.projected[index], before.get(index, {}))
         if any(delta.values()):
             message["projected-block-transactions"] = {"index": index, "sequence": sequence, "delta": delta}
-    if wishes.rbf and gathered.replaced:
-        message["rbfLatest"] = parts[rbf_part(wishes.rbf)]
     return message
 
 
@@ -142,11 +140,6 @@ def tracked_message(wishes: Wishes, spoken: Spoken, changes: Changes, sequence: 
     return message
 
 
-def rbf_part(kind: str) -> str:
-    """Return the key of the board's part that has the replacements of this kind."""
-    return "fullRbfLatest" if kind == "fullRbf" else "rbfLatest"
-
-
 def _info(txid: bytes, known: Mapping[bytes, Tx], changes: Changes) -> Message:
     if txid in changes.gathered.replaced:
         return {"confirmed": False, "replacedBy": display_hash(changes.gathered.replaced[txid])}
@@ -163,7 +156,9 @@ def _tracked_tx(wishes: Wishes, changes: Changes) -> Message:
             message["utxoSpent"] = spent[wishes.tx]
         if wishes.tx in replaced:
             message["txReplaced"] = message["rbfTransaction"] = {"txid": display_hash(replaced[wishes.tx])}
-        message |= {"tx": tx.json for tx in changes.added if tx.txid == wishes.tx}
+        for tx in changes.added:
+            if tx.txid == wishes.tx:
+                message["tx"] = tx.json
         message |= _position(wishes.tx, changes)
     infos: Message = {}
     for txid in wishes.txs:
@@ -229,9 +224,8 @@ def _pool_delta(wishes: Wishes, changes: Changes, sequence: int) -> Message:
         message["mempool-txids"] = delta
     if wishes.mempool:
         whole = {tx.txid: tx.json for tx in changes.added}
-        by = [
-            {"replaced": display_hash(old), "by": whole[new]} for old, new in gathered.replaced.items() if new in whole
-        ]
+        known = [(old, whole[new]) for old, new in gathered.replaced.items() if new in whole]
+        by = [{"replaced": display_hash(old), "by": new} for old, new in known]
         delta = {"sequence": sequence, "added": list(whole.values()), "removed": removed, "mined": [], "replaced": by}
         message["mempool-transactions"] = delta
     return message

@@ -1,4 +1,4 @@
-"""Follows the facts for all websockets at once: gathers for a moment, reads what changed, and tells each client its part.
+"""Follows the facts for all websockets at once: gathers, reads what changed, and tells each client its part.
 
 Blocks are told at once; what happens in the pool is gathered for half a second, so that a flood of transactions makes
 two reads a second and not thousands. While no client is there, nothing is read.
@@ -80,11 +80,10 @@ class Pulse:
     async def answer(self, spoken: Spoken) -> messages.Message:
         """Return what a client is answered at once. Raises `StoreError`."""
         wishes = spoken.wishes
-        kinds = spoken.answers & {"track-rbf"} if wishes.rbf else frozenset()
-        parts = await self._board.parts() if spoken.init or spoken.now or kinds else {}
+        parts = await self._board.parts() if spoken.init or spoken.now else {}
         message = messages.first_message(spoken, parts, self._vbytes_per_second())
-        if kinds:
-            message["rbfLatest"] = parts[messages.rbf_part(wishes.rbf)]
+        if wishes.rbf and "track-rbf" in spoken.answers:
+            message["rbfLatest"] = await self._board.replacements(wishes.rbf)
         if spoken.answers & {"track-tx", "track-txs", "track-mempool-block"}:
             changes = await self._threads.run(lambda: self._present(wishes))
             message |= messages.tracked_message(wishes, spoken, changes, self._sequence)
@@ -135,14 +134,19 @@ class Pulse:
             for message in messages.block_messages(client.wishes, changes, self._sequence + 1):
                 client.tell(message)
         needs_board = any(messages.wants_board(client.wishes) for client in clients)
-        parts = await self._board.parts() if needs_board or gathered.replaced else {}
+        parts = await self._board.parts() if needs_board else {}
+        kinds = {client.wishes.rbf for client in clients} - {""} if gathered.replaced or is_gap else set()
+        replacements = {kind: await self._board.replacements(kind) for kind in kinds}
         self._sequence += blocks + 1
         rate = self._vbytes_per_second()
         for client in clients:
             if messages.wants_board(client.wishes) and not parts:
                 continue  # it began to want it meanwhile, and was answered with it
             before = self._projected
-            client.tell(messages.pool_message(client.wishes, changes, parts, rate, before, self._sequence))
+            message = messages.pool_message(client.wishes, changes, parts, rate, before, self._sequence)
+            if client.wishes.rbf in replacements:
+                message["rbfLatest"] = replacements[client.wishes.rbf]
+            client.tell(message)
         self._projected = changes.projected
 
     def _count(self, facts: list[Fact]) -> None:
