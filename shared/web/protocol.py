@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's line and headers."""
+"""Bytes of a request's line and headers, beside those that come with its first bytes at one go (256 KiB at most)."""
 HEAD_SECONDS = 120.0
 """From a connection's begin to the end of its first request's headers."""
 UNREAD_SECONDS = 60

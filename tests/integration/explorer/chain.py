@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import redis
 
-from shared.bus.events import BlockConnected, TxAccepted
+from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.chain.block_fees import block_fees
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
 from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
@@ -66,7 +66,7 @@ class TestChain:
         """Put a transaction into the pool."""
         record = self._record(tx, time)
         self._pool[tx.txid] = record
-        self._committer.commit(Delta(pool_added=[record], time=time))
+        self._committer.commit(Delta(pool_added=[record], time=time, events=[_accepted(record)]))
 
     def pool_replace(
         self, tx: Transaction, replaced: Sequence[Transaction], with_them: Sequence[Transaction] = (), time: int = 0
@@ -76,13 +76,16 @@ class TestChain:
         direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))
         replacement = Replacement(tx.txid, time, direct, descendants)
         self._pool[tx.txid] = record
-        events = [TxAccepted(txid=tx.txid_hex, wtxid=tx.wtxid_hex, fee=record.entry.fee, vsize=record.entry.vsize)]
+        gone = [
+            *(TxRemoved(txid=old.txid_hex, why=Removal.REPLACED, replaced_by=tx.txid_hex) for old in replaced),
+            *(TxRemoved(txid=old.txid_hex, why=Removal.CONFLICT) for old in with_them),
+        ]
         delta = Delta(
             pool_added=[record],
             pool_removed=replacement.removed,
             replacements=[replacement],
             time=time,
-            events=events,
+            events=[*gone, _accepted(record)],
         )
         self._committer.commit(delta)
 
@@ -113,14 +116,11 @@ class TestChain:
         delta.best_chain = [block.hash for block in added]
         delta.entries = [self._connect(overlay, delta, block) for block in added]
         delta.new_tip = delta.entries[-1]
+        delta.events = [_fact(BlockDisconnected, self._entries[block.hash]) for block in removed]
+        delta.events += [_fact(BlockConnected, entry) for entry in delta.entries]
         mined = [self._pool.pop(tx.txid) for block in added for tx in block.transactions if tx.txid in self._pool]
         delta.pool_removed = mined
-        delta.events = [
-            BlockConnected(
-                hash=entry.header.hash_hex, height=entry.height, time=entry.header.time, tx_count=entry.tx_count
-            )
-            for entry in delta.entries
-        ]
+        delta.events += [TxRemoved(txid=record.tx.txid_hex, why=Removal.MINED) for record in mined]
         self._committer.commit(delta)
 
     def _connect(self, overlay: Overlay, delta: Delta, block: Block) -> BlockEntry:
@@ -154,3 +154,15 @@ class TestChain:
         self._entries[block.hash] = entry
         self.blocks.append(block)
         return entry
+
+
+def _accepted(record: PoolRecord) -> TxAccepted:
+    tx, entry = record.tx, record.entry
+    return TxAccepted(txid=tx.txid_hex, wtxid=tx.wtxid_hex, fee=entry.fee, vsize=entry.vsize)
+
+
+def _fact(
+    kind: type[BlockConnected] | type[BlockDisconnected], entry: BlockEntry
+) -> BlockConnected | BlockDisconnected:
+    header = entry.header
+    return kind(hash=header.hash_hex, height=entry.height, time=header.time, tx_count=entry.tx_count)
