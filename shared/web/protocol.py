@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -82,3 +83,9 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
         """Run the endpoint."""
         self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         await super().run_asgi()
+
+    async def send(self, message: Any) -> None:
+        """Send; a whole answer instead of a websocket is an end of the handshake, too, and no error to log."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
