@@ -31,6 +31,7 @@ from tests.benchmarks.bench_rpc import OWNER, SCRIPT, Client, submit, wait_for_w
 from tests.servers import free_port, redis_server
 
 REQUESTS_AT_A_TIME = 50
+DEFAULTS = ("200", "20", "20")
 TX_PAUSE = 0.1
 TXS_AT_A_TIME = 10
 BLOCK_EVERY = 10
@@ -170,7 +171,7 @@ def prepare(client: Client, count: int) -> tuple:
 
 
 def main() -> None:
-    streams, sockets, seconds = (int(text) for text in (sys.argv[1:] + ["200", "20", "20"][len(sys.argv) - 1 :])[:3])
+    streams, sockets, seconds = (int(text) for text in [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :]])
     rpc_port, port = free_port(), free_port()
     server = redis_server()
     server.start()
