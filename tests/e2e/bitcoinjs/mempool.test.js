@@ -71,3 +71,54 @@ test('fees, and the outlook on difficulty', async () => {
   assert.ok((await bitcoin.fees.getCPFP({ txid })).effectiveFeePerVsize >= 1);
   assert.ok((await bitcoin.difficulty.getDifficultyAdjustment()).remainingBlocks > 0);
 });
+
+/** Open the websocket, tell it what to follow, and return a function that waits for the next message with a key. */
+async function listen(t, follow) {
+  const { websocket } = bitcoin;
+  const ws = websocket.wsInit();
+  t.after(() => ws.terminate());
+  const heard = [];
+  let wake = () => {};
+  ws.on('message', data => {
+    heard.push(JSON.parse(data));
+    wake();
+  });
+  await new Promise((resolve, reject) => ws.on('open', resolve).on('error', reject));
+  const next = async key => {
+    for (;;) {
+      const message = heard.find(said => said[key] !== undefined);
+      if (message) {
+        const value = message[key];
+        delete message[key];
+        return value;
+      }
+      await new Promise(resolve => (wake = resolve));
+    }
+  };
+  follow(websocket, ws);
+  ws.send(JSON.stringify({ action: 'ping' }));
+  await next('pong'); // what was said before it is heard
+  return next;
+}
+
+const PATIENCE = { timeout: 30_000 };
+
+test('the websocket tells of new blocks and of the state at first', PATIENCE, async t => {
+  const next = await listen(t, (websocket, ws) => websocket.wsWantData(ws, ['blocks', 'stats', 'mempool-blocks']));
+  const known = await next('blocks');
+  assert.strictEqual(known.at(-1).id, await bitcoin.blocks.getBlocksTipHash());
+  assert.ok((await next('mempoolInfo')).size >= 0);
+  const [hash] = await regtest.mine(1);
+  assert.strictEqual((await next('block')).id, hash);
+});
+
+test('the websocket follows an address and a transaction', PATIENCE, async t => {
+  const address = regtest.randomAddress();
+  const next = await listen(t, (websocket, ws) => websocket.wsTrackAddress(ws, address));
+  const { txId: txid } = await regtest.faucet(address, RECEIVED);
+  assert.strictEqual((await next('address-transactions'))[0].txid, txid);
+  const confirmed = await listen(t, (websocket, ws) => websocket.wsTrackTransaction(ws, txid));
+  await regtest.mine(1);
+  assert.strictEqual((await next('block-transactions'))[0].txid, txid);
+  assert.strictEqual(await confirmed('txConfirmed'), txid);
+});
