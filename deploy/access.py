@@ -36,7 +36,13 @@ REDIS_RULES: Mapping[str, str] = {
 _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
     "mempool": tuple(Topic),
     "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
-    "explorer": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED, Topic.COINS_REQUESTED, Topic.ADDRESS_REQUESTED),
+    "explorer": (
+        Topic.TX_SUBMITTED,
+        Topic.MINE_REQUESTED,
+        Topic.TEMPLATE_REQUESTED,
+        Topic.COINS_REQUESTED,
+        Topic.ADDRESS_REQUESTED,
+    ),
     "miner": (Topic.BLOCK_MINED,),
 }
 _QUEUES: Mapping[str, str] = {

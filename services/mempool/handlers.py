@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from services.mempool import work
+from services.mempool.block_index import Branch
+from services.mempool.choice import pool_candidates
 from services.mempool.control import control
 from services.mempool.mining import Mining
 from services.mempool.node import Node
 from services.mempool.submissions import retry_orphans, submit
+from services.mempool.template import choose
 from shared.bus.broker import Broker
 from shared.bus.events import (
     BlockMined,
@@ -16,8 +20,10 @@ from shared.bus.events import (
     ChainControl,
     Message,
     MineRequested,
+    TemplateRequested,
     TxRejected,
     TxSubmitted,
+    WorkTemplate,
 )
 from shared.bus.worker import Handler, Incoming
 from shared.primitives.hexes import parse_display_hash
@@ -48,6 +54,25 @@ def chain_control(node: Node, batch: Sequence[Incoming[ChainControl]]) -> Sequen
     return [control(node, incoming.message) for incoming in batch]
 
 
+def template_requested(node: Node, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
+    """Show what the next block would be made of: one answer for all that ask at a time."""
+    shown = _work_template(node)
+    return [shown for _ in batch]
+
+
+def _work_template(node: Node) -> WorkTemplate:
+    tip = node.index.tip
+    return work.work_template(
+        branch=Branch(node.index, tip),
+        tip_hash=tip.hash,
+        height=tip.height + 1,
+        seq=node.view.tip().seq,
+        times=work.next_time(tip.header, tip.height, node.index.median_time_past(tip), node.now(), node.params),
+        chosen=choose(pool_candidates(node)),
+        params=node.params,
+    )
+
+
 def _orphans_of(node: Node, verdict: BlockVerdict) -> list[TxRejected]:
     if not len(node.orphans) or not verdict.accepted:
         return []
@@ -68,4 +93,5 @@ def subscriptions(node: Node, mining: Mining, broker: Broker) -> Mapping[type[Me
         BlockMined: lambda batch: block_mined(node, mining, broker, batch),
         MineRequested: lambda batch: mine_requested(mining, batch),
         ChainControl: lambda batch: chain_control(node, batch),
+        TemplateRequested: lambda batch: template_requested(node, batch),
     }

@@ -134,6 +134,12 @@ class AddressRequested(Message, frozen=True, kw_only=True):
     """One that nobody was told before; else the newest of those in use."""
 
 
+class TemplateRequested(Message, frozen=True, kw_only=True):
+    """Show what the next block would be made of. Answered with `WorkTemplate`; nothing changes."""
+
+    topic: ClassVar[Topic] = Topic.TEMPLATE_REQUESTED
+
+
 # ── work ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -289,6 +295,51 @@ class AddressResult(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class TemplateTx(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction of a `WorkTemplate`."""
+
+    data: str
+    """In hex."""
+    txid: str
+    hash: str
+    """Its wtxid."""
+    depends: tuple[int, ...]
+    """Places, counted from 1, of the transactions of the template that it spends from."""
+    fee: int
+    sigops: int
+    """Signature operation cost."""
+    weight: int
+
+
+class WorkTemplate(Message, frozen=True, kw_only=True):
+    """Reply to `TemplateRequested`: what `getblocktemplate` answers, field by field (BIP22, BIP23, BIP145)."""
+
+    capabilities: tuple[str, ...]
+    version: int
+    rules: tuple[str, ...]
+    vbavailable: dict[str, int]
+    vbrequired: int
+    previousblockhash: str
+    transactions: tuple[TemplateTx, ...]
+    coinbaseaux: dict[str, str]
+    coinbasevalue: int
+    longpollid: str
+    target: str
+    mintime: int
+    mutable: tuple[str, ...]
+    noncerange: str
+    sigoplimit: int
+    sizelimit: int
+    weightlimit: int
+    curtime: int
+    bits: str
+    """In hex."""
+    height: int
+    signet_challenge: str = ""
+    default_witness_commitment: str
+    """The scriptPubKey of the coinbase output that commits to the witnesses, in hex."""
+
+
 class Failure(Message, frozen=True, kw_only=True):
     """Reply to a request whose message could not be decoded or crashed its handler."""
 
@@ -304,6 +355,7 @@ BY_TOPIC: dict[str, type[Message]] = {
         ChainControl,
         CoinsRequested,
         AddressRequested,
+        TemplateRequested,
         BlockTemplate,
         TxAccepted,
         TxRemoved,
@@ -314,7 +366,16 @@ BY_TOPIC: dict[str, type[Message]] = {
 }
 REPLIES: dict[str, type[Message]] = {
     cls.__name__: cls
-    for cls in (TxVerdicts, BlockVerdict, MineResult, ControlResult, CoinsResult, AddressResult, Failure)
+    for cls in (
+        TxVerdicts,
+        BlockVerdict,
+        MineResult,
+        ControlResult,
+        WorkTemplate,
+        CoinsResult,
+        AddressResult,
+        Failure,
+    )
 }
 
 _encoder = msgspec.json.Encoder()

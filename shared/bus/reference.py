@@ -47,7 +47,8 @@ def _parts() -> Iterator[str]:
     yield "\n## Replies\n"
     for name, message in REPLIES.items():
         yield from _message(f"`{name}`", message, classes)
-    yield from _message("`TxVerdict`", events.TxVerdict, classes)
+    for part in (events.TxVerdict, events.TemplateTx):
+        yield from _message(f"`{part.__name__}`", part, classes)
 
 
 def _message(title: str, message: type, classes: dict[str, ast.ClassDef]) -> Iterator[str]:

@@ -5,6 +5,7 @@
     RPC, wallet, explorer ── mine.requested ▶ mempool
     RPC ──────────────────── chain.control ─▶ mempool           orders: invalidate a block, set the clock, …
     explorer ─────────────── coins.requested, address.requested ──▶ wallet     the faucet of a test chain
+    explorer ─────────── template.requested ▶ mempool           a template for miners that are none of ours
     mempool ── block.template ──────────────▶ every miner       work
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
     mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
@@ -29,6 +30,7 @@ class Topic(StrEnum):
     CHAIN_CONTROL = "chain.control"
     COINS_REQUESTED = "coins.requested"
     ADDRESS_REQUESTED = "address.requested"
+    TEMPLATE_REQUESTED = "template.requested"
     BLOCK_TEMPLATE = "block.template"
     TX_ACCEPTED = "tx.accepted"
     TX_REMOVED = "tx.removed"
@@ -44,6 +46,7 @@ CLAIMS = (
     Topic.CHAIN_CONTROL,
     Topic.COINS_REQUESTED,
     Topic.ADDRESS_REQUESTED,
+    Topic.TEMPLATE_REQUESTED,
 )
 """Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
 FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
@@ -58,7 +61,10 @@ class Queue:
     durable: bool = True
 
 
-MEMPOOL_BLOCKS = Queue("mempool.blocks", (Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL))
+MEMPOOL_BLOCKS = Queue(
+    "mempool.blocks",
+    (Topic.BLOCK_MINED, Topic.MINE_REQUESTED, Topic.CHAIN_CONTROL, Topic.TEMPLATE_REQUESTED),
+)
 MEMPOOL_TXS = Queue("mempool.txs", (Topic.TX_SUBMITTED,))
 WALLET_INBOX = Queue("wallet.inbox", FACTS)
 WALLET_REQUESTS = Queue("wallet.requests", (Topic.COINS_REQUESTED, Topic.ADDRESS_REQUESTED))

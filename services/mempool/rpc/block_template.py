@@ -5,27 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
+from services.mempool import work
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import REQUEST_TIMEOUT, Node
 from services.mempool.rpc.pool_graph import PoolGraph
 from services.mempool.rpc.values import BLOCK_DECODE_FAILED, Json, block
 from services.mempool.rpc.waiting import LONGEST, wait_for
-from services.mempool.template import BLOCK_VERSION, Candidate, choose
+from services.mempool.template import Candidate, choose
 from shared.bus.events import BlockMined, BlockVerdict
 from shared.chain.codec import BlockEntry, BlockStatus
 from shared.chain.view import Tip
-from shared.consensus.block_check import commitment_script
-from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
-from shared.consensus.pow import bits_to_target, next_bits
-from shared.consensus.subsidy import block_subsidy
 from shared.errors import RequestFailed
 from shared.primitives.block import BlockHeader
 from shared.primitives.hexes import display_hash
-from shared.primitives.merkle import merkle_root
 from shared.reasons import Reason
 
-_MAX_BLOCK_SIZE = 4_000_000
 _REFRESH_SECONDS = 60
 """After which a long poll ends if there are new transactions, though the tip is the same."""
 
@@ -72,13 +69,11 @@ def _wait(node: Node, known: str) -> None:
 
     def is_news(tip: Tip) -> bool:
         is_old = time.monotonic() - begun > _REFRESH_SECONDS
-        return not known.startswith(display_hash(tip.hash)) or (is_old and known != _long_poll_id(tip))
+        return not known.startswith(display_hash(tip.hash)) or (
+            is_old and known != work.long_poll_id(tip.hash, tip.seq)
+        )
 
     wait_for(node, is_news, LONGEST)
-
-
-def _long_poll_id(tip: Tip) -> str:
-    return f"{display_hash(tip.hash)}{tip.seq}"
 
 
 def candidates(node: Node, tip: Tip) -> list[Candidate]:
@@ -103,60 +98,20 @@ def candidates(node: Node, tip: Tip) -> list[Candidate]:
 
 def next_time(node: Node, entry: BlockEntry) -> tuple[int, int]:
     """Return the earliest time of the block after `entry`, and the time that it should have now, in seconds."""
-    earliest = node.median_time_past(entry) + 1
-    if node.params.enforce_bip94 and (entry.height + 1) % node.params.retarget_interval == 0:
-        earliest = max(earliest, entry.header.time - MAX_TIMEWARP)
-    return earliest, max(earliest, node.now())
+    return work.next_time(entry.header, entry.height, node.median_time_past(entry), node.now(), node.params)
 
 
 def _template(node: Node, tip: Tip) -> Json:
-    entry = node.block_entry(tip.hash)
-    height = tip.height + 1
-    min_time, now = next_time(node, entry)
-    chosen = choose(candidates(node, tip))
-    positions = {candidate.tx.txid: number for number, candidate in enumerate(chosen, 1)}
-    transactions = [
-        {
-            "data": candidate.tx.serialize().hex(),
-            "txid": candidate.tx.txid_hex,
-            "hash": candidate.tx.wtxid_hex,
-            "depends": sorted(
-                {positions[txin.prevout.txid] for txin in candidate.tx.inputs if txin.prevout.txid in positions}
-            ),
-            "fee": candidate.fee,
-            "sigops": candidate.sigop_cost,
-            "weight": candidate.tx.weight,
-        }
-        for candidate in chosen
-    ]
-    witness_root, _ = merkle_root([bytes(32), *(candidate.tx.wtxid for candidate in chosen)])
-    bits = next_bits(HeadersBelow(node), height, now, node.params)
-    reward = block_subsidy(height, node.params) + sum(candidate.fee for candidate in chosen)
-    shown: dict[str, Json] = {
-        "capabilities": ["proposal"],
-        "version": BLOCK_VERSION,
-        "rules": ["csv", "!segwit", "taproot", *(["!signet"] if node.params.signet_challenge else [])],
-        "vbavailable": {},
-        "vbrequired": 0,
-        "previousblockhash": display_hash(tip.hash),
-        "transactions": transactions,
-        "coinbaseaux": {},
-        "coinbasevalue": reward,
-        "longpollid": _long_poll_id(tip),
-        "target": f"{bits_to_target(bits):064x}",
-        "mintime": min_time,
-        "mutable": ["time", "transactions", "prevblock"],
-        "noncerange": "00000000ffffffff",
-        "sigoplimit": MAX_BLOCK_SIGOPS_COST,
-        "sizelimit": _MAX_BLOCK_SIZE,
-        "weightlimit": MAX_BLOCK_WEIGHT,
-        "curtime": now,
-        "bits": f"{bits:08x}",
-        "height": height,
-    }
-    if node.params.signet_challenge:
-        shown["signet_challenge"] = node.params.signet_challenge.hex()
-    shown["default_witness_commitment"] = commitment_script(witness_root).hex()
+    template = work.work_template(
+        branch=HeadersBelow(node),
+        tip_hash=tip.hash,
+        height=tip.height + 1,
+        seq=tip.seq,
+        times=next_time(node, node.block_entry(tip.hash)),
+        chosen=choose(candidates(node, tip)),
+        params=node.params,
+    )
+    shown: Json = msgspec.to_builtins(template)
     return shown
 
 
