@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -27,7 +27,9 @@ def blueprint(name: str, *tables: Iterable[Route]) -> Blueprint:
     found = Blueprint(name, __name__)
     for table in tables:
         for route in table:
-            found.add_url_rule(route.path, _endpoint(route), route.view, methods=[route.method])
+            # A path that ends with a slash is the same without it, as in electrs, and never a redirect.
+            strict = not route.path.endswith("/")
+            found.add_url_rule(route.path, _endpoint(route), route.view, methods=[route.method], strict_slashes=strict)
     return found
 
 
@@ -41,9 +43,16 @@ def octets(data: bytes) -> Response:
     return Response(data, content_type="application/octet-stream")
 
 
+def plain(body: str, status: int = 200) -> Response:
+    """Return a text; its type is named as electrs does, without a character set."""
+    return Response(body, status, content_type="text/plain")
+
+
 def immutable(response: Response) -> Response:
-    """Let everyone keep a response for ever: what is named by its hash cannot change."""
+    """Let everyone keep a response for ever: what is named by its hash cannot change. Whoever has it gets a 304."""
     response.headers["Cache-Control"] = _IMMUTABLE
+    response.add_etag()
+    response.make_conditional(request)
     return response
 
 

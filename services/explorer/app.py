@@ -8,7 +8,7 @@ import logging
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from services.explorer.answers import blueprint
+from services.explorer.answers import blueprint, plain
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.faucet import Faucet
@@ -29,7 +29,7 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.params import ChainParams
-from shared.web.app import ReadyChecks, create_app, handle_error, text, wants_html
+from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Expose-Headers": "ETag, Retry-After",
 }
 
 
@@ -67,7 +68,7 @@ def create_explorer_app(
     app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
-    mempool_space = MempoolSpace(reads, Replacements(view), params)
+    mempool_space = MempoolSpace(reads, esplora, Replacements(view), params)
     app.register_blueprint(blueprint("mempool_space", mempool_space.routes()), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
@@ -98,13 +99,13 @@ def _error_text(error: Exception) -> Response:
         case RequestError(status=429 | 503):
             return _try_again(error.message, error.status)
         case RequestError():
-            return text(error.message, error.status)
+            return plain(error.message, error.status)
         case RequestEntityTooLarge():
-            return text("Request body too large", 413)
+            return plain("Request body too large", 413)
         case HTTPException(code=404 | 405):
-            return text(f"endpoint does not exist {json.dumps(request.path)}", 404)
+            return plain(f"endpoint does not exist {json.dumps(request.path)}", 404)
         case HTTPException(code=int(code)) if code >= 400:
-            return text(error.description or error.name, code)
+            return plain(error.description or error.name, code)
         case HTTPException():  # a redirect
             return make_response(error.get_response())
         case RequestTimeout():
@@ -115,10 +116,10 @@ def _error_text(error: Exception) -> Response:
             log.warning("request refused: %s", error)
             return _try_again(f"temporarily unavailable: {error}")
     log.error("request failed: %s %s", request.method, request.path, exc_info=error)
-    return text("internal error", 500)
+    return plain("internal error", 500)
 
 
 def _try_again(message: str, status: int = 503) -> Response:
-    response = text(message, status)
+    response = plain(message, status)
     response.headers["Retry-After"] = "1"
     return response

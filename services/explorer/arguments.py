@@ -11,7 +11,8 @@ from shared.crypto.hashes import sha256
 from shared.errors import DecodeError
 from shared.primitives.hexes import parse_display_hash, parse_hex
 
-_MAX_DIGITS = 20
+_MAX_NUMBER = (1 << 64) - 1
+_MAX_DIGITS = len(str(_MAX_NUMBER))
 
 
 def read_hash(text: str) -> bytes:
@@ -23,10 +24,13 @@ def read_hash(text: str) -> bytes:
 
 
 def read_number(text: str) -> int:
-    """Return a number that is not negative; 400 `Invalid number` otherwise."""
+    """Return a number of up to 64 bits that is not negative; 400 `Invalid number` otherwise."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise RequestError(400, "Invalid number")
-    return int(text)
+    number = int(text)
+    if number > _MAX_NUMBER:
+        raise RequestError(400, "Invalid number")
+    return number
 
 
 def read_script_hash(text: str) -> bytes:

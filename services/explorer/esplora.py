@@ -8,24 +8,25 @@ from __future__ import annotations
 from flask import Response, request
 
 from services.explorer import serialize
-from services.explorer.answers import SCRIPT, Route, immutable, json, octets
-from services.explorer.arguments import read_hash, read_number, read_script, read_script_ranges
+from services.explorer.answers import SCRIPT, Route, immutable, json, octets, plain
+from services.explorer.arguments import read_count, read_hash, read_number, read_script, read_script_ranges
 from services.explorer.errors import RequestError
 from services.explorer.fees import fee_estimates, fee_histogram
 from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
-from services.explorer.submit import submit
+from services.explorer.submit import ask_template, submit
 from shared.bus.broker import Broker
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.primitives.hexes import display_hash
 from shared.primitives.merkle import merkle_branch
 from shared.primitives.partial_merkle import encode_proof
 from shared.primitives.transaction import OutPoint
-from shared.web.app import text
 
 BLOCKS_PER_PAGE = 10
 TXS_PER_PAGE = 25
 POOL_TXS_PER_PAGE = 50
+MAX_TXS = 1_000
+"""Whole transactions of one answer, where a request may say how many."""
 RECENT_TXS = 10
 ADDRESSES_FOUND = 10
 MAX_VOUT = 0xFFFFFFFF
@@ -43,15 +44,15 @@ class Esplora:
 
     def tip_hash(self) -> Response:
         """Return the tip's hash."""
-        return text(display_hash(self._reads.tip().hash))
+        return plain(display_hash(self._reads.tip().hash))
 
     def tip_height(self) -> Response:
         """Return the tip's height."""
-        return text(str(self._reads.tip().height))
+        return plain(str(self._reads.tip().height))
 
     def block_at(self, height: str) -> Response:
         """Return the hash of the best chain's block at a height."""
-        return text(display_hash(self._reads.block_hash(read_number(height))))
+        return plain(display_hash(self._reads.block_hash(read_number(height))))
 
     def blocks(self, start: str = "") -> Response:
         """Return ten blocks, newest first, from a height or the tip downwards; what is not a number means the tip."""
@@ -67,7 +68,7 @@ class Esplora:
 
     def block_header(self, block_hash: str) -> Response:
         """Return a block's header in hex."""
-        return immutable(text(self._reads.block(read_hash(block_hash)).entry.header.serialize().hex()))
+        return immutable(plain(self._reads.block(read_hash(block_hash)).entry.header.serialize().hex()))
 
     def block_raw(self, block_hash: str) -> Response:
         """Return a block's bytes."""
@@ -87,11 +88,12 @@ class Esplora:
         position = read_number(index)
         if position >= len(txids):
             raise RequestError(404, "tx index out of range")
-        return immutable(text(display_hash(txids[position])))
+        return immutable(plain(display_hash(txids[position])))
 
     def block_txs(self, block_hash: str, start: str = "") -> Response:
         """Return 25 transactions of a block, from an index that is a multiple of 25."""
         block_id = read_hash(block_hash)
+        self._reads.layout(block_id)  # a block that is not known comes before a wrong index
         try:
             index = read_number(start)
         except RequestError:
@@ -108,7 +110,7 @@ class Esplora:
 
     def tx_hex(self, txid: str) -> Response:
         """Return a transaction's bytes in hex."""
-        return text(self._reads.tx_record(read_hash(txid)).tx.serialize().hex())
+        return plain(self._reads.tx_record(read_hash(txid)).tx.serialize().hex())
 
     def tx_raw(self, txid: str) -> Response:
         """Return a transaction's bytes."""
@@ -128,7 +130,7 @@ class Esplora:
     def tx_merkle_block_proof(self, txid: str) -> Response:
         """Return the merkle block that proves a transaction, in hex (BIP37, bitcoind's gettxoutproof)."""
         proof = self._reads.merkle_proof(read_hash(txid))
-        return text(encode_proof(proof.block.header, proof.txids, {proof.txids[proof.position]}).hex())
+        return plain(encode_proof(proof.block.header, proof.txids, {proof.txids[proof.position]}).hex())
 
     def tx_outspend(self, txid: str, vout: str) -> Response:
         """Return what spends an output."""
@@ -143,13 +145,13 @@ class Esplora:
 
     def post_tx(self) -> Response:
         """Take a raw transaction in hex and return its txid once it is in the pool."""
-        return text(submit(self._broker, request.get_data().decode("utf-8", "replace")))
+        return plain(submit(self._broker, request.get_data().decode("utf-8", "replace")))
 
     def broadcast(self) -> Response:
         """Do the same as `post_tx` for old clients that send `?tx=`."""
         if "tx" not in request.args:
             raise RequestError(400, "Missing tx")
-        return text(submit(self._broker, request.args["tx"]))
+        return plain(submit(self._broker, request.args["tx"]))
 
     # ── addresses and script hashes ─────────────────────────────────────────────────────────────────────────────
 
@@ -168,17 +170,19 @@ class Esplora:
         return self.script("scripthash", name)
 
     def script_chain_txs(self, kind: str, name: str, last: str = "") -> Response:
-        """Return 25 confirmed transactions, newest first, after the txid that the page before ended with."""
+        """Return 25 confirmed transactions, or `max_txs`, newest first, after the last txid of the page before."""
         script = read_script(kind, name, self._prefix)
+        count = read_count(request.args.get("max_txs"), TXS_PER_PAGE, MAX_TXS)
         try:
             after = read_hash(last)
         except RequestError:
-            return self._txs(self._reads.script_txs(script, 0, TXS_PER_PAGE))
-        return self._txs(self._reads.script_txs(script, 0, TXS_PER_PAGE, after))
+            return self._txs(self._reads.script_txs(script, 0, count))
+        return self._txs(self._reads.script_txs(script, 0, count, after))
 
     def script_pool_txs(self, kind: str, name: str) -> Response:
-        """Return up to 50 unconfirmed transactions, newest first."""
-        return self._txs(self._reads.script_txs(read_script(kind, name, self._prefix), POOL_TXS_PER_PAGE, 0))
+        """Return up to 50 unconfirmed transactions, or `max_txs`, newest first."""
+        count = read_count(request.args.get("max_txs"), POOL_TXS_PER_PAGE, MAX_TXS)
+        return self._txs(self._reads.script_txs(read_script(kind, name, self._prefix), count, 0))
 
     def script_unspent(self, kind: str, name: str) -> Response:
         """Return the unspent outputs, less those that the pool spends."""
@@ -215,6 +219,10 @@ class Esplora:
         """Return the feerate for each number of blocks to wait."""
         return json(fee_estimates(self._reads.pool_entries().values()))
 
+    def block_template(self) -> Response:
+        """Return what the next block would be made of, as bitcoind's getblocktemplate."""
+        return json(ask_template(self._broker))
+
     # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def routes(self) -> tuple[Route, ...]:
@@ -222,7 +230,7 @@ class Esplora:
         return (
             Route("/blocks/tip/hash", self.tip_hash),
             Route("/blocks/tip/height", self.tip_height),
-            Route("/blocks", self.blocks),
+            Route("/blocks/", self.blocks),
             Route("/blocks/<start>", self.blocks),
             Route("/block-height/<height>", self.block_at),
             Route("/block/<block_hash>", self.block),
@@ -231,7 +239,7 @@ class Esplora:
             Route("/block/<block_hash>/status", self.block_status),
             Route("/block/<block_hash>/txids", self.block_txids),
             Route("/block/<block_hash>/txid/<index>", self.block_txid),
-            Route("/block/<block_hash>/txs", self.block_txs),
+            Route("/block/<block_hash>/txs/", self.block_txs),
             Route("/block/<block_hash>/txs/<start>", self.block_txs),
             Route("/tx/<txid>", self.tx),
             Route("/tx/<txid>/hex", self.tx_hex),
@@ -244,7 +252,7 @@ class Esplora:
             Route("/tx", self.post_tx, "POST"),
             Route("/broadcast", self.broadcast),
             Route(f"/{SCRIPT}", self.script),
-            Route(f"/{SCRIPT}/txs/chain", self.script_chain_txs),
+            Route(f"/{SCRIPT}/txs/chain/", self.script_chain_txs),
             Route(f"/{SCRIPT}/txs/chain/<last>", self.script_chain_txs),
             Route(f"/{SCRIPT}/txs/mempool", self.script_pool_txs),
             Route(f"/{SCRIPT}/utxo", self.script_unspent),
@@ -253,4 +261,5 @@ class Esplora:
             Route("/mempool/txids", self.pool_txids),
             Route("/mempool/recent", self.pool_recent),
             Route("/fee-estimates", self.fee_estimates),
+            Route("/block-template", self.block_template),
         )

@@ -16,7 +16,8 @@ MIN_FEERATE = 1.0
 BLOCK_VSIZE = 1_000_000
 _BIN_VSIZE = 50_000
 _PROJECTED = 8
-_RATES = 7
+RATES = 7
+"""Feerates that stand for those of a whole block."""
 BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Feerates at which the bands of histograms, and the colours of feerates, begin."""
 
@@ -135,16 +136,21 @@ def projected_place(entries: Iterable[PoolEntry], rate: float) -> int:
 
 def _project(entries: list[PoolEntry]) -> ProjectedBlock:
     rates = [feerate(entry) for entry in reversed(entries)]
-    places = [step * (len(rates) - 1) // (_RATES - 1) for step in range(_RATES)]
+    places = [step * (len(rates) - 1) // (RATES - 1) for step in range(RATES)]
     vsize, fees = sum(entry.vsize for entry in entries), sum(entry.fee for entry in entries)
     return ProjectedBlock(len(entries), vsize, fees, tuple(rates[place] for place in places))
 
 
 def recommended_fees(entries: Iterable[PoolEntry]) -> dict[str, int]:
     """Return mempool.space's five feerates, in whole satoshis per virtual byte, none below the next."""
+    return {name: ceil(rate) for name, rate in precise_fees(entries).items()}
+
+
+def precise_fees(entries: Iterable[PoolEntry]) -> dict[str, float]:
+    """Return the same feerates, not rounded up."""
     estimates = fee_estimates(entries)
-    fastest, half_hour, hour = (ceil(estimates[target]) for target in ("1", "3", "6"))
-    minimum = ceil(MIN_FEERATE)
+    fastest, half_hour, hour = (estimates[target] for target in ("1", "3", "6"))
+    minimum = MIN_FEERATE
     return {
         "fastestFee": fastest,
         "halfHourFee": half_hour,

@@ -11,16 +11,13 @@ from services.explorer import serialize
 from services.explorer.answers import SCRIPT, Route, json
 from services.explorer.arguments import read_count, read_hash, read_script, read_texts
 from services.explorer.errors import RequestError
+from services.explorer.esplora import MAX_TXS, POOL_TXS_PER_PAGE, TXS_PER_PAGE
 from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
 from shared.crypto.address import AddressPrefix
 from shared.primitives.hexes import display_hash
 
-POOL_TXS_PER_PAGE = 50
-TXS_PER_PAGE = 25
 DEFAULT_TXS = 50
-MAX_TXS = 1_000
-"""Whole transactions of one answer."""
 MAX_MOVEMENTS = 5_000
 MAX_TXIDS = 10_000
 """Txids of one page of the pool."""

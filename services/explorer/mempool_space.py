@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response, request
@@ -12,15 +12,16 @@ from services.explorer import serialize
 from services.explorer.answers import Route, json
 from services.explorer.arguments import read_hash, read_number
 from services.explorer.errors import RequestError
+from services.explorer.esplora import Esplora
 from services.explorer.families import ancestors, descendants, effective_feerate
-from services.explorer.fees import ProjectedBlock, feerate, projected_blocks, recommended_fees
+from services.explorer.fees import RATES, ProjectedBlock, feerate, precise_fees, projected_blocks, recommended_fees
 from services.explorer.infos import BlockInfo
 from services.explorer.miners import miner_name
 from services.explorer.pace import read_period
 from services.explorer.reads import ChainReads
 from services.explorer.replacements import Replacements, version_json
 from services.explorer.retarget import difficulty_adjustment
-from shared.chain.codec import PoolEntry
+from shared.chain.codec import BlockFees, PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
@@ -40,11 +41,13 @@ class MempoolSpace:
     def __init__(
         self,
         reads: ChainReads,
+        esplora: Esplora,
         replacements: Replacements,
         params: ChainParams,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._reads = reads
+        self._esplora = esplora
         self._replacements = replacements
         self._params = params
         self._clock = clock
@@ -52,6 +55,10 @@ class MempoolSpace:
     def recommended(self) -> Response:
         """Return feerates to pay, in whole satoshis per virtual byte, never one below the next."""
         return json(recommended_fees(self._reads.pool_entries().values()))
+
+    def precise(self) -> Response:
+        """Return the same feerates with up to three decimals."""
+        return json(precise_fees(self._reads.pool_entries().values()))
 
     def projected(self) -> Response:
         """Return the blocks that the pool's transactions would make, best payers first; the last has all the rest."""
@@ -114,22 +121,21 @@ class MempoolSpace:
         period = self._reads.snapshot(lambda: read_period(self._reads, self._params.retarget_interval))
         return json(difficulty_adjustment(period, self._params, self._clock()))
 
-    def block(self, block_hash: str) -> Response:
-        """Return a block with what its miner earned."""
-        block = self._reads.block(read_hash(block_hash))
-        [coinbase] = self._reads.coinbases([block.entry.hash])
-        return json(serialize.block_json(block) | {"extras": self._extras(block, coinbase)})
-
     def blocks(self, start: str = "") -> Response:
         """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
-        blocks = self._reads.blocks(read_number(start) if start else None, BLOCKS_PER_PAGE)
-        coinbases = self._reads.coinbases([block.entry.hash for block in blocks])
-        return json(
-            [
-                serialize.block_json(block) | {"extras": self._extras(block, coinbase)}
-                for block, coinbase in zip(blocks, coinbases, strict=True)
-            ]
-        )
+        return json(self._with_extras(self._reads.blocks(read_number(start) if start else None, BLOCKS_PER_PAGE)))
+
+    def block(self, block_hash: str) -> Response:
+        """Return one such block."""
+        return json(self._with_extras([self._reads.block(read_hash(block_hash))])[0])
+
+    def _with_extras(self, blocks: Sequence[BlockInfo]) -> list[dict[str, Any]]:
+        hashes = [block.entry.hash for block in blocks]
+        coinbases, fees = self._reads.coinbases(hashes), self._reads.block_fees(hashes)
+        return [
+            serialize.block_json(block) | {"extras": self._extras(block, coinbase, paid)}
+            for block, coinbase, paid in zip(blocks, coinbases, fees, strict=True)
+        ]
 
     def transaction_times(self) -> Response:
         """Return when transactions entered the pool, in seconds; 0 for those that are not there."""
@@ -142,6 +148,7 @@ class MempoolSpace:
         """Return every resource under its path below `/api/v1`."""
         return (
             Route("/fees/recommended", self.recommended),
+            Route("/fees/precise", self.precise),
             Route("/fees/mempool-blocks", self.projected),
             Route("/cpfp/<txid>", self.cpfp),
             Route("/tx/<txid>/rbf", self.rbf),
@@ -149,24 +156,32 @@ class MempoolSpace:
             Route("/fullrbf/replacements", self.full_replacements),
             Route("/validate-address/<address>", self.validate_address),
             Route("/difficulty-adjustment", self.difficulty_adjustment),
-            Route("/block/<block_hash>", self.block),
-            Route("/blocks", self.blocks),
+            Route("/blocks/", self.blocks),
             Route("/blocks/<start>", self.blocks),
+            Route("/block/<block_hash>", self.block),
+            Route("/block-height/<height>", self._esplora.block_at),
+            Route("/tx/<txid>", self._esplora.tx),
             Route("/transaction-times", self.transaction_times),
         )
 
-    def _extras(self, block: BlockInfo, coinbase: Transaction) -> dict[str, Any]:
+    def _extras(self, block: BlockInfo, coinbase: Transaction, paid: BlockFees | None) -> dict[str, Any]:
         entry = block.entry
         reward = sum(output.value for output in coinbase.outputs)
         fees = max(0, reward - block_subsidy(entry.height, self._params)) if entry.height else 0
+        rates = paid.feerates if paid else (0.0,) * RATES
         name = miner_name(coinbase.inputs[0].script_sig) or "Unknown"
         return {
             "totalFees": fees,
+            "medianFee": rates[len(rates) // 2],
+            "feeRange": rates,
             "avgFee": fees // max(1, entry.tx_count - 1),
             "avgFeeRate": 4 * fees // entry.weight,
             "reward": reward,
             "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
             "pool": {"id": 0, "name": name, "slug": name.lower()},
+            "avgTxSize": round(entry.size / entry.tx_count, 2),
+            "virtualSize": entry.weight / 4,
+            "header": entry.header.serialize().hex(),
         }
 
 

@@ -15,7 +15,7 @@ from services.explorer.errors import RequestError, block_not_found, transaction_
 from services.explorer.families import Members
 from services.explorer.infos import BlockInfo, BlockLayout, Movement, Outspend, TxInfo, TxPlace
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
-from shared.chain.codec import BlockEntry, PoolEntry, tx_locations
+from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, tx_locations
 from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
 from shared.crypto.address_search import ScriptRange
@@ -119,6 +119,10 @@ class ChainReads:
             coinbase_of(head) or self.block_txs(block_hash, 0, 1)[0].tx
             for block_hash, head in zip(hashes, heads, strict=True)
         ]
+
+    def block_fees(self, hashes: Sequence[bytes]) -> list[BlockFees | None]:
+        """Return what the payments of each block paid, None for one without any."""
+        return self._view.block_fees(hashes)
 
     def block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
         """Return up to `count` transactions of a block from index `start`; those of a stale block are unconfirmed."""

@@ -1,11 +1,11 @@
-"""Hands a raw transaction to the mempool service and turns its verdict into what `sendrawtransaction` would say."""
+"""Asks the mempool service: to take a raw transaction, told of as by `sendrawtransaction`, or for a template."""
 
 from __future__ import annotations
 
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
-from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
-from shared.errors import DecodeError, RequestFailed
+from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
+from shared.errors import DecodeError, RequestFailed, RequestTimeout
 from shared.primitives.hexes import parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
@@ -44,6 +44,17 @@ def ask(broker: Broker, submission: TxSubmitted) -> TxVerdicts:
     reply = broker.request(submission, TIMEOUT)
     if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != len(submission.txs):
         raise RequestFailed("the mempool's answer is not a verdict")
+    return reply
+
+
+def ask_template(broker: Broker) -> WorkTemplate:
+    """Return the mempool's template of the next block."""
+    try:
+        reply = broker.request(TemplateRequested(), TIMEOUT)
+    except RequestTimeout:
+        raise RequestError(503, "no template in time") from None
+    if not isinstance(reply, WorkTemplate):
+        raise RequestFailed("the mempool's answer is not a template")
     return reply
 
 

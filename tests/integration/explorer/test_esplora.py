@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.explorer.fees import TARGETS
-from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.bus.events import TemplateRequested, TemplateTx, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
 from shared.crypto.address import MAINNET_PREFIX, encode_address
 from shared.crypto.hashes import sha256
 from shared.errors import RequestTimeout
@@ -53,7 +53,8 @@ def test_blocks_come_in_tens_newest_first(client, story):
     assert [block["height"] for block in client.get("/blocks/12").json] == list(range(12, 2, -1))
     assert [block["height"] for block in client.get("/blocks/3").json] == [3, 2, 1, 0]
     assert [block["height"] for block in client.get("/blocks/0").json] == [0]
-    assert client.get("/blocks/soon").json[0]["height"] == tip
+    for start in ("", "soon", str(2**64)):  # none of them a number of 64 bits
+        assert client.get(f"/blocks/{start}").json[0]["height"] == tip
 
 
 def test_a_block_and_its_forms(client, story):
@@ -227,6 +228,60 @@ def test_fee_estimates_are_complete(client):
     assert client.get("/fee-estimates").json == {str(target): 1.0 for target in TARGETS}
 
 
+TEMPLATE = WorkTemplate(
+    capabilities=("proposal",),
+    version=0x20000000,
+    rules=("csv", "!segwit", "taproot"),
+    vbavailable={},
+    vbrequired=0,
+    previousblockhash="ab" * 32,
+    transactions=(TemplateTx(data="00", txid="cd" * 32, hash="ef" * 32, depends=(), fee=1, sigops=1, weight=400),),
+    coinbaseaux={},
+    coinbasevalue=50 * COIN,
+    longpollid="ab" * 32 + "7",
+    target="7f" + "ff" * 31,
+    mintime=1,
+    mutable=("time", "transactions", "prevblock"),
+    noncerange="00000000ffffffff",
+    sigoplimit=80_000,
+    sizelimit=4_000_000,
+    weightlimit=4_000_000,
+    curtime=2,
+    bits="207fffff",
+    height=42,
+    default_witness_commitment="6a24aa21a9ed",
+)
+
+
+def test_a_template_is_what_the_mempool_service_says(client, broker):
+    broker.answers[TemplateRequested] = lambda message: TEMPLATE
+    answer = client.get("/block-template")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert list(answer.json)[:3] == ["capabilities", "version", "rules"]
+    assert answer.json["transactions"][0] == {
+        "data": "00",
+        "txid": "cd" * 32,
+        "hash": "ef" * 32,
+        "depends": [],
+        "fee": 1,
+        "sigops": 1,
+        "weight": 400,
+    }
+
+
+def test_a_template_that_does_not_come_is_a_503(client, broker):
+    def nobody(message):
+        raise RequestTimeout("no answer")
+
+    broker.answers[TemplateRequested] = nobody
+    answer = client.get("/block-template")
+    assert (answer.status_code, answer.text) == (503, "no template in time")
+    assert answer.headers["Retry-After"] == "1"
+    broker.answers[TemplateRequested] = lambda message: TxVerdicts(verdicts=())
+    assert client.get("/block-template").status_code == 503
+
+
 # ── submitting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -290,10 +345,11 @@ BAD_REQUESTS = [
     ("/block-height/-1", 400, "Invalid number"),
     ("/block-height/1e3", 400, "Invalid number"),
     ("/block-height/²", 400, "Invalid number"),
-    ("/block-height/" + "9" * 20, 404, "Block not found"),
+    (f"/block-height/{2**64 - 1}", 404, "Block not found"),
+    (f"/block-height/{2**64}", 400, "Invalid number"),
     ("/block-height/" + "9" * 5000, 400, "Invalid number"),
     ("/blocks/99999", 404, "Block not found"),
-    ("/blocks/18446744073709551616", 404, "Block not found"),
+    ("/blocks/18446744073709551615", 404, "Block not found"),
     ("/block/xyz", 400, "Invalid hex string"),
     ("/block/" + "zz" * 32, 400, "Invalid hex string"),
     ("/block/" + "00" * 31, 400, "Invalid hex string"),
@@ -325,7 +381,8 @@ BAD_REQUESTS = [
     ("/scripthash/xyz/txs", 400, "Invalid scripthash"),
     ("/tx", 404, 'endpoint does not exist "/tx"'),
     ("/no/such/thing", 404, 'endpoint does not exist "/no/such/thing"'),
-    ("/blocks/", 404, "endpoint does not exist"),
+    (f"/block/{REGTEST.genesis.hash_hex}/", 404, "endpoint does not exist"),
+    (f"/block/{UNKNOWN}/txs/7", 404, "Block not found"),
 ]
 
 
@@ -337,7 +394,7 @@ def test_bad_requests_are_answered_in_plain_text(client, mount, path, status, me
     answer = client.get(mount + path)
     assert answer.status_code == status
     assert answer.text.startswith(message)
-    assert answer.content_type.startswith("text/plain")
+    assert answer.content_type == "text/plain"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -353,6 +410,51 @@ def test_browsers_elsewhere_may_use_the_api(client):
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+
+
+@pytest.mark.parametrize("rest", ["", "/header", "/raw", "/txids", "/txid/0"])
+def test_whoever_has_what_cannot_change_gets_it_no_second_time(client, story, rest):
+    path = f"/block/{story.big.hash_hex}{rest}"
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert "immutable" in again.headers["Cache-Control"]
+    assert again.headers["Access-Control-Allow-Origin"] == "*"
+    assert client.get(path, headers={"If-None-Match": '"another"'}).data == first.data
+
+
+def test_nothing_else_can_be_asked_for_conditionally(client, story):
+    for path in ("/blocks/tip/hash", f"/tx/{story.payment.txid_hex}", "/mempool", f"/block/{UNKNOWN}"):
+        answer = client.get(path, headers={"If-None-Match": "*"})
+        assert "ETag" not in answer.headers
+        assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("path", ["/blocks/tip/hash", "/mempool", "/block-height/0", "/no/such/thing"])
+def test_a_head_request_is_answered_without_the_body(client, path):
+    full, head = client.get(path), client.head(path)
+    assert (head.status_code, head.data) == (full.status_code, b"")
+    for name in ("Content-Type", "Content-Length", "Cache-Control", "Access-Control-Allow-Origin"):
+        assert head.headers[name] == full.headers[name]
+
+
+def test_a_slash_too_many_is_the_first_page(client, story):
+    block, bob = story.big.hash_hex, address_of("bob")
+    for path in ("/blocks", f"/block/{block}/txs", f"/address/{bob}/txs/chain"):
+        for mount in ("", "/api"):
+            answer = client.get(f"{mount}{path}/")
+            assert (answer.status_code, answer.json) == (200, client.get(path).json)
+
+
+def test_a_page_may_be_larger_where_it_is_asked_for(client, story):
+    bob = address_of("bob")
+    everything = client.get(f"/address/{bob}/txs/chain?max_txs=1000").json
+    assert len(everything) == 31
+    assert client.get(f"/address/{bob}/txs/chain").json == everything[:25]
+    assert client.get(f"/address/{bob}/txs/chain/{everything[1]['txid']}?max_txs=2").json == everything[2:4]
+    assert client.get(f"/address/{bob}/txs/chain?max_txs=x").json == everything[:25]
+    assert len(client.get(f"/address/{address_of('carol')}/txs/mempool?max_txs=1").json) == 1
 
 
 def test_only_what_is_named_by_its_hash_may_be_kept(client, story):

@@ -114,6 +114,11 @@ def test_blocks_come_in_fifteens_with_what_they_earned(client, story):
     coinbase = story.chain.blocks[37].transactions[0]
     extras = block.pop("extras")
     assert block == client.get(f"/block/{block['id']}").json
+    rates = extras.pop("feeRange")
+    assert rates == sorted(rates)
+    assert (len(rates), rates[3]) == (7, extras.pop("medianFee"))
+    assert rates[0] == pytest.approx(1_000 / story.payment.vsize)
+    assert extras.pop("avgTxSize") == pytest.approx(block["size"] / 3, abs=0.01)
     assert extras == {
         "totalFees": 0,
         "avgFee": 0,
@@ -121,7 +126,24 @@ def test_blocks_come_in_fifteens_with_what_they_earned(client, story):
         "reward": 50 * COIN,
         "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
         "pool": {"id": 0, "name": "miner-1", "slug": "miner-1"},
+        "virtualSize": block["weight"] / 4,
+        "header": story.chain.blocks[37].header.serialize().hex(),
     }
+    empty = get(client, "/blocks/36")[0]
+    assert (empty["extras"]["medianFee"], empty["extras"]["feeRange"]) == (0, [0] * 7)
+    assert get(client, f"/block/{empty['id']}") == empty
+
+
+def test_what_is_esploras_too_is_the_same(client, story):
+    tx = story.waiting.txid_hex
+    assert get(client, f"/tx/{tx}") == client.get(f"/tx/{tx}").json
+    assert client.get("/api/v1/block-height/3").text == story.chain.blocks[3].hash_hex
+
+
+def test_precise_fees_are_those_that_are_rounded_up(client):
+    precise = get(client, "/fees/precise")
+    assert list(precise) == list(get(client, "/fees/recommended"))
+    assert set(precise.values()) == {1.0}
 
 
 def test_one_block_with_what_it_earned(client, story):

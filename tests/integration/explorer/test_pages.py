@@ -192,7 +192,7 @@ BAD_PAGES = [
     ("/mempool?hours=3", 400),
     ("/charts?blocks=7", 400),
     ("/blocks/99999", 404),
-    ("/blocks/" + "9" * 20, 404),
+    ("/blocks/" + "9" * 19, 404),
     ("/nothing/here", 404),
     ("/block-height/x", 400),
     ("/static/../pages.py", 404),

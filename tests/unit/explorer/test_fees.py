@@ -7,6 +7,7 @@ from services.explorer.fees import (
     fee_bands,
     fee_estimates,
     fee_histogram,
+    precise_fees,
     projected_blocks,
     recommended_fees,
 )
@@ -110,6 +111,7 @@ def test_recommended_fees_of_an_empty_pool():
 def test_recommended_fees_are_rounded_up():
     pool = [entry(int(rate * 600_000), 600_000) for rate in (50.5, 20, 15, 12, 9, 8.1, 7.5, 6, 5, 4.5, 4)]
     assert list(recommended_fees(pool).values()) == [20, 9, 4, 2, 1]
+    assert list(precise_fees(pool).values())[:3] == [20.0, 8.1, 4.0]
 
 
 @given(entries)
