@@ -9,6 +9,7 @@ from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.explorer.answers import blueprint, plain
+from services.explorer.description import Description
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.faucet import Faucet
@@ -51,12 +52,14 @@ def create_explorer_app(
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
+    description = Description(params)
     waiting_places = max(1, settings.http_threads // 2)
     tables = [
         esplora.routes(),
         Histories(reads, params.address).routes(),
         Packages(broker).routes(),
         Waiting(reads, feed, waiting_places).routes(),
+        description.routes(),
     ]
     if params.is_test_chain and settings.faucet == "on":
         faucet = Faucet(broker, params.address, settings.mine_timeout, waiting_places)
@@ -66,6 +69,7 @@ def create_explorer_app(
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
     app.register_blueprint(page_blueprint("pages", view, reads, esplora, params))
     app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))
+    app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
     mempool_space = MempoolSpace(reads, esplora, Replacements(view), params)

@@ -1,0 +1,106 @@
+"""The API as the page `/docs` shows it: groups of operations, each with an example and, for a GET, a link to try."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from services.explorer.openapi.document import OPERATIONS, errors_of, sample_of, samples
+from services.explorer.openapi.fields import Schema
+from services.explorer.openapi.operations import JSON, Operation, Parameter
+from services.explorer.openapi.schemas import example_of
+from shared.params import ChainParams
+
+API = "/api"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation."""
+
+    operation: Operation
+    anchor: str
+    path: str
+    """With the names of its parameters in braces."""
+    link: str
+    """A path to try, empty for what is no GET or needs more than samples."""
+    command: str
+    """The same for curl."""
+    parameters: list[tuple[Parameter, str]]
+    """Each with what it may be."""
+    example: str
+    """Of an answer."""
+    errors: dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A group of operations."""
+
+    name: str
+    anchor: str
+    entries: list[Entry]
+
+
+def sections(params: ChainParams) -> list[Section]:
+    """Return the whole page's content, in the order of the description."""
+    found = samples(params)
+    groups: dict[str, list[Entry]] = {}
+    for operation in OPERATIONS:
+        groups.setdefault(operation.group, []).append(_entry(operation, found))
+    return [Section(name, name.lower().replace(" ", "-").replace(".", "-"), group) for name, group in groups.items()]
+
+
+def _entry(operation: Operation, found: Mapping[str, str]) -> Entry:
+    path = API + operation.path
+    link = _link(operation, found)
+    can_be_tried = operation.method == "GET" and all(p.sample for p in operation.parameters if p.required)
+    example = example_of(operation.answer.schema)
+    words = operation.path.replace("{", "").replace("}", "").strip("/").replace("/", "-")
+    return Entry(
+        operation=operation,
+        anchor=f"{operation.method.lower()}-{words}",
+        path=path,
+        link=link if can_be_tried else "",
+        command=_command(operation, link),
+        parameters=[(parameter, _kind(parameter.schema)) for parameter in operation.parameters],
+        example=json.dumps(example, indent=2) if operation.answer.content_type == JSON else str(example),
+        errors=errors_of(operation),
+    )
+
+
+def _link(operation: Operation, found: Mapping[str, str]) -> str:
+    path, query = API + operation.path, {}
+    for parameter in operation.parameters:
+        sample = sample_of(parameter, found)
+        if parameter.place == "path":
+            path = path.replace(f"{{{parameter.name}}}", quote(sample, safe=""))
+        elif sample:
+            query[parameter.name] = sample
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _command(operation: Operation, link: str) -> str:
+    if operation.body is None:
+        return f"curl '{link}'"
+    sample: Any = example_of(operation.body.schema)
+    sent = json.dumps(sample, ensure_ascii=False) if operation.body.content_type == JSON else sample
+    return f"curl '{link}' -H 'Content-Type: {operation.body.content_type}' --data '{sent}'"
+
+
+def _kind(schema: Schema) -> str:
+    match schema:
+        case {"pattern": "^[0-9a-fA-F]{64}$"}:
+            return "64 hex digits"
+        case {"type": "array", "items": items}:
+            return f"{_kind(items)}, any number of times"
+        case {"type": "integer", "maximum": 0xFFFFFFFF}:
+            return "whole number up to 4,294,967,295"
+        case {"type": "integer"}:
+            return "whole number"
+        case {"type": "number"}:
+            return "number"
+    return "text"

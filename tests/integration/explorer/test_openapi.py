@@ -1,0 +1,112 @@
+"""The API's description: it is valid, says no more and no less than is mounted, and its examples are true."""
+
+from __future__ import annotations
+
+import re
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from flask.testing import FlaskClient
+
+from services.explorer.app import create_explorer_app
+from services.explorer.openapi.document import OPERATIONS, document, errors_of
+from services.explorer.openapi.schemas import SCHEMAS, example_of
+from shared.bus.events import TemplateRequested
+from shared.config import Settings
+from shared.params import MAINNET, REGTEST
+from tests.integration.explorer.test_esplora import TEMPLATE
+
+ANY_OF = re.compile(r"<any\((?P<kinds>[^)]*)\):kind>(?P<rest>/<name>)?")
+
+
+@pytest.fixture
+def app(story, broker, feed):
+    return create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
+
+
+def described_paths(rule: str) -> set[str]:
+    """The paths of the description that a mounted rule stands for."""
+    path = rule.removeprefix("/api")
+    path = path if path == "/" else path.rstrip("/")
+    found = ANY_OF.search(path)
+    if found is None:
+        return {_braces(path)}
+    kinds = [kind.strip() for kind in found["kinds"].split(",")]
+    return {_braces(ANY_OF.sub(f"{kind}/{{{kind}}}" if found["rest"] else kind, path)) for kind in kinds}
+
+
+def _braces(path: str) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", path)
+
+
+def test_every_mounted_route_is_described_and_nothing_else(app):
+    mounted = {
+        (method, path)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for path in described_paths(rule.rule)
+    }
+    assert mounted == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert len(OPERATIONS) == len(mounted)
+
+
+def test_the_description_is_served_twice_and_is_valid(client: FlaskClient):
+    answer = client.get("/openapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert client.get("/api/openapi.json").json == answer.json
+    assert answer.json["openapi"] == "3.1.0"
+    schema = schemathesis.openapi.from_dict(answer.json)
+    schema.validate()
+
+
+@pytest.mark.parametrize("params", [REGTEST, MAINNET])
+def test_every_schema_is_one_and_its_example_meets_it(params):
+    components = document(params)["components"]
+    for name, schema in SCHEMAS.items():
+        jsonschema_rs.meta.validate({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
+        validator = jsonschema_rs.validator_for(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$ref": f"#/components/schemas/{name}",
+                "components": components,
+            }
+        )
+        validator.validate(example_of(schema))
+
+
+def test_names_of_operations_are_unique():
+    paths = document(REGTEST)["paths"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_parameter_of_a_path_is_described():
+    for operation in OPERATIONS:
+        names = {parameter.name for parameter in operation.parameters if parameter.place == "path"}
+        assert names == set(re.findall(r"{(\w+)}", operation.path)), operation.path
+
+
+def test_every_operation_has_what_can_happen_to_any():
+    assert all({429, 503} <= errors_of(operation).keys() for operation in OPERATIONS)
+
+
+def test_every_example_of_the_page_can_be_tried(client: FlaskClient, broker):
+    broker.answers[TemplateRequested] = lambda message: TEMPLATE
+    page = client.get("/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    links = re.findall(r'href="(/api/[^"]*)"', page.text)
+    gets = [operation.path for operation in OPERATIONS if operation.method == "GET"]
+    assert len(links) == len(gets) - 1  # there is no transaction to broadcast
+    for link in links:
+        answer = client.get(link.replace("&amp;", "&"))
+        assert answer.status_code == 200, (link, answer.text)
+
+
+def test_the_page_has_every_operation_and_no_scripts_or_styles_of_its_own(client: FlaskClient):
+    text = client.get("/docs").text
+    assert text.count('class="docs-method') == len(OPERATIONS)
+    assert "style=" not in text
+    assert "<style" not in text
+    assert re.findall(r"<script(?![^>]*src=)", text) == []
