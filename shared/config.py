@@ -53,6 +53,11 @@ class Settings:
     """Event streams, websockets and held requests that one explorer keeps open at a time."""
     trusted_hosts: str = ""
     """Comma-separated host names, beside loopback ones, that pages answer to (stops DNS rebinding); `*` for any."""
+    rate_limit: int = -1
+    """Requests per second that the explorer takes from one client; 0 for any, -1 for any on a loopback `host` and 50
+    elsewhere."""
+    trusted_proxies: str = ""
+    """Comma-separated addresses and networks of proxies, whose `X-Forwarded-For` says who the client is."""
     log_level: str = "INFO"
     log_format: str = "text"
     """`text` or `json`."""
@@ -74,6 +79,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "creator_blocks": (0, 10_000),
     "http_threads": (1, 1_000),
     "max_streams": (1, 100_000),
+    "rate_limit": (-1, 1_000_000),
 }
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 

@@ -8,6 +8,7 @@ import logging
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from services.explorer import limits
 from services.explorer.answers import blueprint, plain
 from services.explorer.description import Description
 from services.explorer.errors import RequestError
@@ -50,6 +51,7 @@ def create_explorer_app(
 ) -> Flask:
     """Return the application; `feed` tells live pages that something happened."""
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
+    limits.install(app, settings)
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
     description = Description(params)
@@ -101,7 +103,7 @@ def _answer_error(error: Exception) -> Response:
 def _error_text(error: Exception) -> Response:
     match error:
         case RequestError(status=429 | 503):
-            return _try_again(error.message, error.status)
+            return _try_again(error.message, error.status, error.retry_after)
         case RequestError():
             return plain(error.message, error.status)
         case RequestEntityTooLarge():
@@ -123,7 +125,7 @@ def _error_text(error: Exception) -> Response:
     return plain("internal error", 500)
 
 
-def _try_again(message: str, status: int = 503) -> Response:
+def _try_again(message: str, status: int = 503, seconds: int = 1) -> Response:
     response = plain(message, status)
-    response.headers["Retry-After"] = "1"
+    response.headers["Retry-After"] = str(seconds)
     return response

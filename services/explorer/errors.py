@@ -12,10 +12,12 @@ from shared.errors import WarrenError
 class RequestError(WarrenError):
     """The request cannot be answered; `message` is Esplora's exact text where it has one."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after
+        """Seconds; told with a 429 or 503."""
 
 
 def block_not_found() -> RequestError:

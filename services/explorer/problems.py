@@ -35,6 +35,10 @@ def explain(error: Exception, path: str) -> Response | None:
         case RequestError(message=message) if message in _NOT_FOUND:
             detail, hint = _NOT_FOUND[message]
             return problem(error.status, message, detail, [hint, _SEARCH])
+        case RequestError(status=429):
+            response = problem(429, "Too many requests", f"Try again in {error.retry_after} s.")
+            response.headers["Retry-After"] = str(error.retry_after)
+            return response
         case RequestError():
             return problem(
                 error.status, "That does not look right", _MALFORMED.get(error.message, error.message), [_SEARCH]

@@ -179,9 +179,10 @@ CHAIN_SCHEMAS: dict[str, Schema] = {
             "fee_histogram": array(
                 {
                     "type": "array",
-                    "prefixItems": [FEERATE, count("Virtual bytes", 282)],
-                    "items": False,
+                    "description": "Feerate and virtual bytes, best payers first",
+                    "items": {"type": "number", "minimum": 0},
                     "minItems": 2,
+                    "maxItems": 2,
                     "examples": [[20.2, 282]],
                 }
             ),

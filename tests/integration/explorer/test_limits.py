@@ -1,0 +1,58 @@
+"""A limit on requests as a client meets it."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.explorer.app import create_explorer_app
+from services.explorer.limits import BURST_SECONDS
+from shared.config import Settings
+from shared.params import REGTEST
+
+
+@pytest.fixture
+def limited(story, broker, feed):
+    settings = Settings(rate_limit=1, trusted_proxies="127.0.0.1")
+    return create_explorer_app(settings, REGTEST, story.chain.view, broker, feed, {}).test_client()
+
+
+def use_up(client, **options):
+    for _ in range(BURST_SECONDS):
+        assert client.get("/blocks/tip/height", **options).status_code == 200
+
+
+def test_a_program_that_asks_for_too_much_is_told_when_to_come_back(limited):
+    use_up(limited)
+    answer = limited.get("/api/blocks/tip/height")
+    assert (answer.status_code, answer.text) == (429, "too many requests")
+    assert answer.content_type == "text/plain"
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_browser_gets_a_page(limited):
+    use_up(limited)
+    answer = limited.get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.mimetype) == (429, "text/html")
+    assert answer.headers["Retry-After"] == "1"
+    assert "Too many requests" in answer.text
+
+
+def test_clients_behind_a_proxy_are_told_apart(limited):
+    use_up(limited, headers={"X-Forwarded-For": "198.51.100.1"})
+    other = limited.get("/blocks/tip/height", headers={"X-Forwarded-For": "198.51.100.2"})
+    assert other.status_code == 200
+    assert limited.get("/blocks/tip/height", headers={"X-Forwarded-For": "198.51.100.1"}).status_code == 429
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/shared/warren.css", "/static/explorer.css"])
+def test_what_watches_the_service_and_what_pages_are_made_of_is_free(limited, path):
+    use_up(limited)
+    with limited.get(path) as answer:
+        assert answer.status_code == 200
+
+
+def test_nobody_is_limited_on_loopback(client):
+    for _ in range(300):
+        assert client.get("/blocks/tip/height").status_code == 200
