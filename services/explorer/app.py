@@ -52,9 +52,10 @@ def create_explorer_app(
     """Return the application; `feed` tells live pages that something happened."""
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     limits.install(app, settings)
+    app.url_map.merge_slashes = False  # of `//` electrs says that it does not exist; a redirect would lose the body
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
-    description = Description(params)
+    description = Description(params, settings.explorer_url)
     waiting_places = max(1, settings.http_threads // 2)
     tables = [
         esplora.routes(),

@@ -45,16 +45,16 @@ class Section:
     entries: list[Entry]
 
 
-def sections(params: ChainParams) -> list[Section]:
-    """Return the whole page's content, in the order of the description."""
+def sections(params: ChainParams, base_url: str) -> list[Section]:
+    """Return the whole page's content, in the order of the description; commands go to `base_url`."""
     found = samples(params)
     groups: dict[str, list[Entry]] = {}
     for operation in OPERATIONS:
-        groups.setdefault(operation.group, []).append(_entry(operation, found))
+        groups.setdefault(operation.group, []).append(_entry(operation, found, base_url))
     return [Section(name, name.lower().replace(" ", "-").replace(".", "-"), group) for name, group in groups.items()]
 
 
-def _entry(operation: Operation, found: Mapping[str, str]) -> Entry:
+def _entry(operation: Operation, found: Mapping[str, str], base_url: str) -> Entry:
     path = API + operation.path
     link = _link(operation, found)
     can_be_tried = operation.method == "GET" and all(p.sample for p in operation.parameters if p.required)
@@ -65,7 +65,7 @@ def _entry(operation: Operation, found: Mapping[str, str]) -> Entry:
         anchor=f"{operation.method.lower()}-{words}",
         path=path,
         link=link if can_be_tried else "",
-        command=_command(operation, link),
+        command=_command(operation, base_url + link),
         parameters=[(parameter, _kind(parameter.schema)) for parameter in operation.parameters],
         example=json.dumps(example, indent=2) if operation.answer.content_type == JSON else str(example),
         errors=errors_of(operation),
@@ -83,12 +83,12 @@ def _link(operation: Operation, found: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _command(operation: Operation, link: str) -> str:
+def _command(operation: Operation, url: str) -> str:
     if operation.body is None:
-        return f"curl '{link}'"
+        return f"curl '{url}'"
     sample: Any = example_of(operation.body.schema)
     sent = json.dumps(sample, ensure_ascii=False) if operation.body.content_type == JSON else sample
-    return f"curl '{link}' -H 'Content-Type: {operation.body.content_type}' --data '{sent}'"
+    return f"curl '{url}' -H 'Content-Type: {operation.body.content_type}' --data '{sent}'"
 
 
 def _kind(schema: Schema) -> str:

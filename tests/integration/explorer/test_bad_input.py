@@ -54,10 +54,12 @@ def test_a_body_that_is_too_long_is_refused(port, broker, path):
     assert broker.published == []
 
 
-def test_so_is_one_that_does_not_say_how_long_it_is(port, broker):
-    chunks = (b"0" * 100_000 for _ in range(11))
-    headers = {"Transfer-Encoding": "chunked"}
-    assert ask(port, "POST", "/tx", chunks, headers, chunked=True) == (413, "Request body too large")
+@pytest.mark.parametrize("count", [21, 60])  # the server itself stops reading somewhere above the limit
+def test_so_is_one_that_does_not_say_how_long_it_is(port, broker, count):
+    chunks = (b"0" * 50_000 for _ in range(count))
+    status, text = ask(port, "POST", "/tx", chunks, {"Transfer-Encoding": "chunked"}, chunked=True)
+    assert status == 413
+    assert text == "Request body too large" or count > 21
     assert broker.published == []
 
 

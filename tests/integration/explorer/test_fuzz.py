@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.explorer.app import create_explorer_app
+from services.explorer.openapi.document import OPERATIONS
+from shared.bus.events import TemplateRequested
 from shared.config import Settings
 from shared.params import REGTEST
 from tests.integration.explorer.conftest import address_of
+from tests.integration.explorer.test_esplora import TEMPLATE
 
 NAMES = [
     "block",
@@ -31,6 +35,14 @@ NAMES = [
     "v1",
     "feed",
     "static",
+    "docs",
+    "openapi.json",
+    "address-prefix",
+    "block-template",
+    "transaction-times",
+    "validate-address",
+    "replacements",
+    "difficulty-adjustment",
 ]
 RESTS = [
     "txs",
@@ -52,6 +64,10 @@ RESTS = [
     "page",
     "package",
     "test",
+    "rbf",
+    "recommended",
+    "precise",
+    "mempool-blocks",
 ]
 VALUES = [
     "0",
@@ -68,17 +84,51 @@ VALUES = [
 ]
 PIECES = st.sampled_from(NAMES + RESTS + VALUES) | st.text(min_size=1, max_size=80)
 PATHS = st.lists(PIECES, max_size=5).map(lambda pieces: "/" + "/".join(quote(piece, safe="") for piece in pieces))
-PARAMETERS = ["q", "start", "after", "tx", "x", "txids", "max_txs", "after_txid", "maxfeerate", "hash", "timeout"]
+PARAMETERS = [
+    "q",
+    "start",
+    "after",
+    "tx",
+    "x",
+    "txids",
+    "txId[]",
+    "max_txs",
+    "after_txid",
+    "maxfeerate",
+    "maxburnamount",
+    "height",
+    "hash",
+    "confirmations",
+    "timeout",
+]
 QUERIES = st.dictionaries(st.sampled_from(PARAMETERS), st.text(max_size=80), max_size=3)
 ACCEPTS = st.sampled_from(["text/html", "*/*", "application/json", ";;q=x", ""])
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=PATHS, query=QUERIES, accept=ACCEPTS, method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS"]))
-def test_no_request_ever_breaks_the_service(client, path, query, accept, method):
+def test_no_request_ever_breaks_the_service(client, broker, path, query, accept, method):
+    broker.answers[TemplateRequested] = lambda message: TEMPLATE
     with client.open(path, method=method, query_string=query, headers={"Accept": accept}) as answer:
         assert answer.status_code < 500, answer.text
         assert "Traceback" not in answer.text
+
+
+TEMPLATES = sorted({operation.path for operation in OPERATIONS})
+TEXTS = st.text(min_size=1, max_size=100) | st.sampled_from(VALUES) | st.integers().map(str)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), template=st.sampled_from(TEMPLATES), query=QUERIES)
+def test_no_parameter_of_a_resource_ever_breaks_it(client, broker, data, template, query):
+    broker.answers[TemplateRequested] = lambda message: TEMPLATE
+    query.pop("tx", None)  # a body that is no transaction is tried below
+    query["timeout"] = "0"
+    path = re.sub(r"{\w+}", lambda _: quote(data.draw(TEXTS), safe=""), template)
+    with client.get("/api" + path, query_string=query) as answer:
+        assert answer.status_code < 500, answer.text
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.status_code == 200 or answer.content_type == "text/plain"
 
 
 @given(body=st.binary(max_size=400))
