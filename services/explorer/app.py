@@ -9,7 +9,7 @@ from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.explorer import limits
-from services.explorer.answers import blueprint, plain
+from services.explorer.answers import Route, blueprint, plain
 from services.explorer.description import Description
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
@@ -75,8 +75,9 @@ def create_explorer_app(
     app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
-    mempool_space = MempoolSpace(reads, esplora, Replacements(view), params)
-    app.register_blueprint(blueprint("mempool_space", mempool_space.routes()), url_prefix="/api/v1")
+    mempool_space = MempoolSpace(reads, Replacements(view), params)
+    same_as_esplora = (Route("/block-height/<height>", esplora.block_at), Route("/tx/<txid>", esplora.tx))
+    app.register_blueprint(blueprint("mempool_space", mempool_space.routes(), same_as_esplora), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
     return app

@@ -20,6 +20,8 @@ _GAP = 0.18
 _FEW = 72
 _SMALL, _LARGE = 1e-3, 1e4
 """Where tick labels need a power of ten, or a prefix."""
+_LEAST_SPAN = 1e-100
+"""Values that are no further apart are the same."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -136,8 +138,8 @@ def fit_scale(numbers: Iterable[float], from_zero: bool = True) -> Scale:
     found = list(numbers)
     high = max(found, default=0.0)
     low = min(0.0, *found) if from_zero and found else min(found, default=0.0)
-    if high <= low:
-        high, low = (low + abs(low), min(0.0, low)) if low else (1.0, 0.0)
+    if high - low < _LEAST_SPAN:
+        high, low = (low + abs(low), min(0.0, low)) if abs(low) >= _LEAST_SPAN else (1.0, 0.0)
     step = _round_step((high - low) / MAX_TICKS)
     start = floor(low / step + 1e-9) * step
     return Scale(start, step, max(1, ceil((high - start) / step - 1e-9)))

@@ -12,7 +12,6 @@ from services.explorer import serialize
 from services.explorer.answers import Route, json
 from services.explorer.arguments import read_hash, read_number
 from services.explorer.errors import RequestError
-from services.explorer.esplora import Esplora
 from services.explorer.families import ancestors, descendants, effective_feerate
 from services.explorer.fees import RATES, ProjectedBlock, feerate, precise_fees, projected_blocks, recommended_fees
 from services.explorer.infos import BlockInfo
@@ -41,13 +40,11 @@ class MempoolSpace:
     def __init__(
         self,
         reads: ChainReads,
-        esplora: Esplora,
         replacements: Replacements,
         params: ChainParams,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._reads = reads
-        self._esplora = esplora
         self._replacements = replacements
         self._params = params
         self._clock = clock
@@ -159,8 +156,6 @@ class MempoolSpace:
             Route("/blocks/", self.blocks),
             Route("/blocks/<start>", self.blocks),
             Route("/block/<block_hash>", self.block),
-            Route("/block-height/<height>", self._esplora.block_at),
-            Route("/tx/<txid>", self._esplora.tx),
             Route("/transaction-times", self.transaction_times),
         )
 
