@@ -50,7 +50,7 @@ class Settings:
     """`off` for a test chain whose coins nobody shall get for the asking; other chains have no faucet anyway."""
     http_threads: int = 8
     max_streams: int = 500
-    """Event streams, websockets and held requests that one explorer keeps open at a time."""
+    """Event streams and websockets that one explorer keeps open at a time."""
     trusted_hosts: str = ""
     """Comma-separated host names, beside loopback ones, that pages answer to (stops DNS rebinding); `*` for any."""
     rate_limit: int = -1

@@ -1,4 +1,4 @@
-"""Spreads facts to everything that listens in this process: event streams, websockets, requests that wait.
+"""Spreads facts to everything that listens in this process: event streams and websockets.
 
 The outbox in Redis is what is spread: it has every fact once and in order, the same for every instance
 (`ChainView.events_since`). The broker says when to look; a look each second makes up for what it does not bring. One

@@ -1,4 +1,4 @@
-"""Bounds how many connections are held open at a time: event streams, websockets and requests that wait."""
+"""Bounds how many event streams and websockets are open at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from services.explorer.errors import RequestError
 from shared import metrics
 
-HELD = metrics.gauge("explorer_streams", "Connections that are held open.", ("kind",))
+HELD = metrics.gauge("explorer_streams", "Event streams and websockets that are open.", ("kind",))
 
 
 class Places:
