@@ -55,7 +55,8 @@ def create_explorer_app(
     app.url_map.merge_slashes = False  # of `//` electrs says that it does not exist; a redirect would lose the body
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
-    description = Description(params, settings.explorer_url)
+    has_faucet = params.is_test_chain and settings.faucet == "on"
+    description = Description(params, settings.explorer_url, has_faucet=has_faucet)
     waiting_places = max(1, settings.http_threads // 2)
     tables = [
         esplora.routes(),
@@ -64,7 +65,7 @@ def create_explorer_app(
         Waiting(reads, feed, waiting_places).routes(),
         description.routes(),
     ]
-    if params.is_test_chain and settings.faucet == "on":
+    if has_faucet:
         faucet = Faucet(broker, params.address, settings.mine_timeout, waiting_places)
         tables.append(Nigiri(faucet).routes())
         regtest_server = RegtestServer(reads, broker, faucet, params.address)

@@ -14,9 +14,9 @@ from shared.params import ChainParams
 class Description:
     """Both forms, made once: the API does not change while it is served."""
 
-    def __init__(self, params: ChainParams, base_url: str) -> None:
-        self._json = msgspec.json.encode(document(params))
-        self._sections: list[Section] = sections(params, base_url)
+    def __init__(self, params: ChainParams, base_url: str, *, has_faucet: bool) -> None:
+        self._json = msgspec.json.encode(document(params, has_faucet=has_faucet))
+        self._sections: list[Section] = sections(params, base_url, has_faucet=has_faucet)
 
     def openapi(self) -> Response:
         """Return the OpenAPI document."""

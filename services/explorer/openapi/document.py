@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.explorer.openapi import chain_operations, other_operations
+from services.explorer.openapi import chain_operations, faucet_operations, other_operations
 from services.explorer.openapi.fields import Schema
 from services.explorer.openapi.operations import TEXT, Answer, Operation, Parameter
 from services.explorer.openapi.schemas import SCHEMAS, example_of
@@ -15,6 +15,7 @@ from shared.params import ChainParams
 from shared.script.standard import p2wpkh_script
 
 OPERATIONS: tuple[Operation, ...] = (*chain_operations.OPERATIONS, *other_operations.OPERATIONS)
+FAUCET_OPERATIONS: tuple[Operation, ...] = faucet_operations.OPERATIONS
 
 _ABOUT = """Esplora's HTTP API, with what mempool/electrs and mempool.space add to it.
 
@@ -46,17 +47,23 @@ def samples(params: ChainParams) -> dict[str, str]:
     }
 
 
-def document(params: ChainParams) -> dict[str, Any]:
+def operations(*, has_faucet: bool) -> tuple[Operation, ...]:
+    """Return all that is there."""
+    return OPERATIONS + FAUCET_OPERATIONS if has_faucet else OPERATIONS
+
+
+def document(params: ChainParams, *, has_faucet: bool) -> dict[str, Any]:
     """Return the description of the API for one chain."""
+    present = operations(has_faucet=has_faucet)
     found = samples(params)
     paths: dict[str, Any] = {}
-    for operation in OPERATIONS:
+    for operation in present:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, found)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Warren explorer, {params.name}", "version": _VERSION, "description": _ABOUT},
         "servers": [{"url": "/api"}],
-        "tags": [{"name": group} for group in dict.fromkeys(operation.group for operation in OPERATIONS)],
+        "tags": [{"name": group} for group in dict.fromkeys(operation.group for operation in present)],
         "paths": paths,
         "components": {"schemas": SCHEMAS},
     }

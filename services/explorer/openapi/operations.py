@@ -21,6 +21,7 @@ class Parameter:
     about: str
     schema: Schema
     place: str = "path"
+    """`path`, `query` or `header`."""
     sample: str = ""
     """The name of a sample of this chain (see `document.samples`), or a value as it is."""
     needed: bool = False

@@ -22,6 +22,7 @@ from services.explorer.openapi.operations import (
     TX_ERRORS,
     TXID,
     TXS,
+    Answer,
     Errors,
     Operation,
     Parameter,
@@ -142,6 +143,26 @@ OPERATIONS = (
             408: ("not so after N seconds",),
         },
         about="Give one of `height`, `hash` and `txid`.",
+    ),
+    Operation(
+        "/events",
+        WAITING,
+        "Every fact, as it comes about",
+        Answer(
+            "Server-sent events: `id` is the fact's number, `event` its topic, `data` the message as JSON; `gap` says "
+            "that facts are missing: read anew",
+            {
+                "type": "string",
+                "examples": ['id: 7\nevent: block.connected\ndata: {"seq":7,"hash":"…","height":1,…}\n'],
+            },
+            "text/event-stream",
+        ),
+        (
+            Parameter("topics", "Topics, with commas between; all unless given", ANY, "query", "block.connected"),
+            Parameter("Last-Event-ID", "Go on after this fact", ANY, "header"),
+        ),
+        {400: ("Unknown topic …", "Invalid Last-Event-ID")},
+        about="The answer does not end.",
     ),
     Operation("/v1/fees/recommended", SPACE, "Feerates to pay", json_of("None below the next", ref("RecommendedFees"))),
     Operation(

@@ -24,6 +24,7 @@ from services.explorer.openapi.fields import (
     number,
     or_null,
     record,
+    ref,
     text,
 )
 
@@ -203,14 +204,34 @@ OTHER_SCHEMAS: dict[str, Schema] = {
             "expectedBlocks": number("Blocks that the time would have been enough for", 110.5, "number"),
         },
     ),
-    "RbfHistory": {
-        "type": "object",
-        "description": "What a transaction was replaced by, as a tree, and what it replaced",
-        "properties": {
-            "replacements": {"type": ["object", "null"], "examples": [None]},
-            "replaces": {"anyOf": [array(TXID), {"type": "null"}], "examples": [None]},
+    "RbfHistory": record(
+        "The tree of replacements that a transaction is in, and what it replaced itself; null for nothing",
+        {"replacements": or_null(ref("Replacement")), "replaces": or_null(array(TXID))},
+    ),
+    "Replacement": record(
+        "A transaction, and what it took the place of",
+        {
+            "tx": record(
+                "It",
+                {
+                    "txid": TXID,
+                    "fee": SATOSHIS,
+                    "vsize": count("Virtual bytes", 141),
+                    "value": SATOSHIS,
+                    "rate": FEERATE,
+                    "time": TIME,
+                    "rbf": BOOLEAN | {"description": "Whether it signals that it may be replaced (BIP125)"},
+                    "fullRbf": BOOLEAN | {"examples": [False]},
+                    "mined": BOOLEAN,
+                },
+                optional=("mined",),
+            ),
+            "time": TIME,
+            "fullRbf": BOOLEAN | {"description": "Whether any below did not signal", "examples": [False]},
+            "interval": count("Seconds until it was replaced", 60),
+            "mined": BOOLEAN,
+            "replaces": array(ref("Replacement")) | {"examples": [[]]},
         },
-        "required": ["replacements", "replaces"],
-    },
-    "Replacement": {"type": "object", "description": "A tree of replacements", "examples": [{}]},
+        optional=("interval", "mined"),
+    ),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from services.explorer.openapi.document import OPERATIONS, errors_of, sample_of, samples
+from services.explorer.openapi.document import errors_of, operations, sample_of, samples
 from services.explorer.openapi.fields import Schema
 from services.explorer.openapi.operations import JSON, Operation, Parameter
 from services.explorer.openapi.schemas import example_of
@@ -45,11 +45,11 @@ class Section:
     entries: list[Entry]
 
 
-def sections(params: ChainParams, base_url: str) -> list[Section]:
+def sections(params: ChainParams, base_url: str, *, has_faucet: bool) -> list[Section]:
     """Return the whole page's content, in the order of the description; commands go to `base_url`."""
     found = samples(params)
     groups: dict[str, list[Entry]] = {}
-    for operation in OPERATIONS:
+    for operation in operations(has_faucet=has_faucet):
         groups.setdefault(operation.group, []).append(_entry(operation, found, base_url))
     return [Section(name, name.lower().replace(" ", "-").replace(".", "-"), group) for name, group in groups.items()]
 
@@ -78,7 +78,7 @@ def _link(operation: Operation, found: Mapping[str, str]) -> str:
         sample = sample_of(parameter, found)
         if parameter.place == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(sample, safe=""))
-        elif sample:
+        elif sample and parameter.place == "query":
             query[parameter.name] = sample
     return f"{path}?{urlencode(query)}" if query else path
 

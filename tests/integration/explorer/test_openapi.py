@@ -10,11 +10,14 @@ import schemathesis
 from flask.testing import FlaskClient
 
 from services.explorer.app import create_explorer_app
-from services.explorer.openapi.document import OPERATIONS, document, errors_of
+from services.explorer.endpoints import create_endpoints
+from services.explorer.hub import EventHub
+from services.explorer.openapi.document import OPERATIONS, document, errors_of, operations
 from services.explorer.openapi.schemas import SCHEMAS, example_of
-from shared.bus.events import TemplateRequested
+from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
 from shared.params import MAINNET, REGTEST
+from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.test_esplora import TEMPLATE
 
 ANY_OF = re.compile(r"<any\((?P<kinds>[^)]*)\):kind>(?P<rest>/<name>)?")
@@ -40,7 +43,7 @@ def _braces(path: str) -> str:
     return re.sub(r"<(\w+)>", r"{\1}", path)
 
 
-def test_every_mounted_route_is_described_and_nothing_else(app):
+def test_every_mounted_route_is_described_and_nothing_else(app, story):
     mounted = {
         (method, path)
         for rule in app.url_map.iter_rules()
@@ -48,8 +51,17 @@ def test_every_mounted_route_is_described_and_nothing_else(app):
         for method in rule.methods - {"HEAD", "OPTIONS"}
         for path in described_paths(rule.rule)
     }
-    assert mounted == {(operation.method, operation.path) for operation in OPERATIONS}
-    assert len(OPERATIONS) == len(mounted)
+    streams = create_endpoints(Settings(), EventHub(story.chain.view))
+    mounted |= {("GET", path.removeprefix("/api")) for path in streams if path.startswith("/api/")}
+    described = operations(has_faucet=True)
+    assert mounted == {(operation.method, operation.path) for operation in described}
+    assert len(described) == len(mounted)
+
+
+def test_a_chain_without_a_faucet_does_not_speak_of_one(story, broker, feed):
+    app = create_explorer_app(Settings(faucet="off"), REGTEST, story.chain.view, broker, feed, {})
+    paths = app.test_client().get("/openapi.json").json["paths"]
+    assert paths.keys() == {operation.path for operation in OPERATIONS}
 
 
 def test_the_description_is_served_twice_and_is_valid(client: FlaskClient):
@@ -63,7 +75,7 @@ def test_the_description_is_served_twice_and_is_valid(client: FlaskClient):
 
 @pytest.mark.parametrize("params", [REGTEST, MAINNET])
 def test_every_schema_is_one_and_its_example_meets_it(params):
-    components = document(params)["components"]
+    components = document(params, has_faucet=True)["components"]
     for name, schema in SCHEMAS.items():
         jsonschema_rs.meta.validate({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
         validator = jsonschema_rs.validator_for(
@@ -77,36 +89,39 @@ def test_every_schema_is_one_and_its_example_meets_it(params):
 
 
 def test_names_of_operations_are_unique():
-    paths = document(REGTEST)["paths"]
+    paths = document(REGTEST, has_faucet=True)["paths"]
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(names) == len(set(names))
 
 
 def test_every_parameter_of_a_path_is_described():
-    for operation in OPERATIONS:
+    for operation in operations(has_faucet=True):
         names = {parameter.name for parameter in operation.parameters if parameter.place == "path"}
         assert names == set(re.findall(r"{(\w+)}", operation.path)), operation.path
 
 
 def test_every_operation_has_what_can_happen_to_any():
-    assert all({429, 503} <= errors_of(operation).keys() for operation in OPERATIONS)
+    assert all({429, 503} <= errors_of(operation).keys() for operation in operations(has_faucet=True))
 
 
 def test_every_example_of_the_page_can_be_tried(client: FlaskClient, broker):
     broker.answers[TemplateRequested] = lambda message: TEMPLATE
+    broker.answers[AddressRequested] = lambda message: AddressResult(address=address_of("alice"))
     page = client.get("/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     links = re.findall(r'href="(/api/[^"]*)"', page.text)
-    gets = [operation.path for operation in OPERATIONS if operation.method == "GET"]
+    gets = [operation.path for operation in operations(has_faucet=True) if operation.method == "GET"]
     assert len(links) == len(gets) - 1  # there is no transaction to broadcast
     for link in links:
+        if link.startswith("/api/events"):
+            continue  # served beside this application, and without an end
         answer = client.get(link.replace("&amp;", "&"))
         assert answer.status_code == 200, (link, answer.text)
 
 
 def test_the_page_has_every_operation_and_no_scripts_or_styles_of_its_own(client: FlaskClient):
     text = client.get("/docs").text
-    assert text.count('class="docs-method') == len(OPERATIONS)
+    assert text.count('class="docs-method') == len(operations(has_faucet=True))
     assert "style=" not in text
     assert "<style" not in text
     assert re.findall(r"<script(?![^>]*src=)", text) == []

@@ -17,8 +17,19 @@ from schemathesis.specs.openapi.checks import allow_header_conformance, unsuppor
 from services.explorer import waiting
 from services.explorer.app import create_explorer_app
 from services.explorer.handlers import Feed
-from services.explorer.openapi.document import OPERATIONS, document
-from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, TxVerdicts
+from services.explorer.openapi.document import document, operations
+from shared.bus.events import (
+    AddressRequested,
+    AddressResult,
+    CoinsRequested,
+    CoinsResult,
+    MineRequested,
+    MineResult,
+    TemplateRequested,
+    TxSubmitted,
+    TxVerdict,
+    TxVerdicts,
+)
 from shared.config import Settings
 from shared.crypto.hashes import sha256
 from shared.params import REGTEST
@@ -29,6 +40,8 @@ from tests.integration.explorer.conftest import Story, address_of, tell_story
 from tests.integration.explorer.test_esplora import TEMPLATE
 from tests.unit.bus.fake_broker import FakeBroker
 
+OPERATIONS = [operation for operation in operations(has_faucet=True) if operation.path != "/events"]
+"""All but the stream, which is no request with an answer."""
 NOT_EXPRESSIBLE = {
     "/address/": "a checksum",
     "/addresses/": "a checksum",
@@ -39,6 +52,7 @@ NOT_EXPRESSIBLE = {
     "/broadcast": "a transaction",
     "/tx": "a transaction",
     "/txs/": "transactions",
+    "/faucet": "an address, and an amount of whole satoshis",
     "/wait": "exactly one of three, and something that comes about",
     "/scripthash/": "a txid of the history",
 }
@@ -69,7 +83,7 @@ def config() -> schemathesis.Config:
     )
 
 
-schema = schemathesis.openapi.from_dict(document(REGTEST), config=config())
+schema = schemathesis.openapi.from_dict(document(REGTEST, has_faucet=True), config=config()).exclude(path="/events")
 CONTRACT = [unsupported_method, allow_header_conformance]
 """Checks that do not apply: another method is a 404 here, as in electrs, and not a 405."""
 
@@ -92,6 +106,9 @@ def server(told: Story) -> Iterator[str]:
     broker = FakeBroker()
     broker.answers[TxSubmitted] = verdicts
     broker.answers[TemplateRequested] = lambda message: TEMPLATE
+    broker.answers[AddressRequested] = lambda message: AddressResult(address=address_of("alice"))
+    broker.answers[CoinsRequested] = lambda message: CoinsResult(txid="ab" * 32)
+    broker.answers[MineRequested] = lambda message: MineResult(hashes=("ab" * 32,) * message.count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting, "MAX_SECONDS", 0.01)
         app = create_explorer_app(Settings(), REGTEST, told.chain.view, broker, Feed(), {})
