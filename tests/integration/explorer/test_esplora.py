@@ -380,7 +380,6 @@ BAD_REQUESTS = [
     ("/scripthash/" + "zz" * 32, 400, "Invalid scripthash"),
     ("/scripthash/xyz/txs", 400, "Invalid scripthash"),
     ("/tx", 404, 'endpoint does not exist "/tx"'),
-    ("//blocks/tip/hash", 404, "endpoint does not exist"),
     ("/blocks//hash", 404, "endpoint does not exist"),
     ("/no/such/thing", 404, 'endpoint does not exist "/no/such/thing"'),
     (f"/block/{REGTEST.genesis.hash_hex}/", 404, "endpoint does not exist"),
