@@ -118,10 +118,6 @@ def test_long_and_strange_paths_and_queries_are_answered(port, path):
     assert "Traceback" not in text
 
 
-def test_a_slash_too_many_is_no_redirect(port):
-    assert ask(port, "GET", "//blocks/tip/hash") == (404, 'endpoint does not exist "//blocks/tip/hash"')
-
-
 @pytest.mark.parametrize("size", [70_000, 1_000_000])
 @pytest.mark.parametrize("where", ["path", "query", "header", "many headers"])
 def test_a_flood_before_the_body_ends_the_request(port, size, where):
