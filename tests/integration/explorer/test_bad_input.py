@@ -44,7 +44,9 @@ def ask_raw(port: int, data: bytes) -> bytes:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             return connection.makefile("rb").readline().strip()
-        except ConnectionError:
+        except TimeoutError:
+            raise
+        except OSError:  # reset, or closed before everything was sent
             return b""
 
 

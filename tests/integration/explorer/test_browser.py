@@ -37,7 +37,7 @@ def chain(redis):
 @pytest.fixture
 def base(chain, broker, feed) -> Iterator[str]:
     app, hub = create_explorer_app(Settings(), REGTEST, chain.view, broker, feed, {}), EventHub(chain.view)
-    server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(Settings(), hub))
+    server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(Settings(), REGTEST, chain.view, hub))
     hub.start(server.call_soon)
     yield f"http://127.0.0.1:{server.port}"
     hub.close()
