@@ -18,7 +18,7 @@ from services.explorer.submit import ask_template, submit
 from shared.bus.broker import Broker
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.primitives.hexes import display_hash
-from shared.primitives.merkle import merkle_branch
+from shared.primitives.merkle import branch_of
 from shared.primitives.partial_merkle import encode_proof
 from shared.primitives.transaction import OutPoint
 
@@ -80,15 +80,14 @@ class Esplora:
 
     def block_txids(self, block_hash: str) -> Response:
         """Return a block's txids, in its order."""
-        return immutable(json([display_hash(txid) for txid in self._reads.layout(read_hash(block_hash)).txids]))
+        return immutable(json([display_hash(txid) for txid in self._reads.block_txids(read_hash(block_hash))]))
 
     def block_txid(self, block_hash: str, index: str) -> Response:
         """Return the txid at an index of a block."""
-        txids = self._reads.layout(read_hash(block_hash)).txids
-        position = read_number(index)
-        if position >= len(txids):
+        txid = self._reads.block_txid(read_hash(block_hash), read_number(index))
+        if txid is None:
             raise RequestError(404, "tx index out of range")
-        return immutable(plain(display_hash(txids[position])))
+        return immutable(plain(display_hash(txid)))
 
     def block_txs(self, block_hash: str, start: str = "") -> Response:
         """Return 25 transactions of a block, from an index that is a multiple of 25."""
@@ -124,13 +123,13 @@ class Esplora:
     def tx_merkle_proof(self, txid: str) -> Response:
         """Return the siblings on a transaction's way to its block's merkle root, as electrum servers do."""
         proof = self._reads.merkle_proof(read_hash(txid))
-        branch = [display_hash(node) for node in merkle_branch(proof.txids, proof.position)]
+        branch = [display_hash(node) for node in branch_of(proof.tree, proof.position)]
         return json({"block_height": proof.block.height, "merkle": branch, "pos": proof.position})
 
     def tx_merkle_block_proof(self, txid: str) -> Response:
         """Return the merkle block that proves a transaction, in hex (BIP37, bitcoind's gettxoutproof)."""
         proof = self._reads.merkle_proof(read_hash(txid))
-        return plain(encode_proof(proof.block.header, proof.txids, {proof.txids[proof.position]}).hex())
+        return plain(encode_proof(proof.block.header, proof.tree, {read_hash(txid)}).hex())
 
     def tx_outspend(self, txid: str, vout: str) -> Response:
         """Return what spends an output."""

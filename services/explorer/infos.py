@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.chain.codec import BlockEntry, PoolEntry, Spend
@@ -61,21 +61,12 @@ class Outspend:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockLayout:
-    """Where each transaction of a block is; by hash it never changes, so it is kept for the blocks asked for last."""
-
-    txids: tuple[bytes, ...]
-    offsets: tuple[int, ...]
-    """Start of each transaction in the raw block, and the end of the last one."""
-
-
-@dataclass(frozen=True, slots=True)
 class TxPlace:
     """Where a confirmed transaction stands in its block."""
 
     block: BlockEntry
-    txids: tuple[bytes, ...]
-    """Of the whole block, in its order."""
+    tree: Sequence[Sequence[bytes]]
+    """The block's merkle tree, from its txids to the root."""
     position: int
 
 
@@ -88,6 +79,11 @@ class Movement:
     """Satoshis received less satoshis spent."""
     time: int
     """Of the block, in seconds."""
+
+
+def prevouts_of(tx: Transaction, spent: Sequence[TxOut]) -> dict[OutPoint, TxOut]:
+    """Return the outputs that a transaction spends by their outpoints, none where they are not known."""
+    return {txin.prevout: output for txin, output in zip(tx.inputs, spent, strict=False)}
 
 
 def _paid_to(script: bytes, outputs: Iterable[TxOut]) -> int:

@@ -13,13 +13,23 @@ from typing import TypeVar
 
 from services.explorer.errors import RequestError, block_not_found, transaction_not_confirmed, transaction_not_found
 from services.explorer.families import Members
-from services.explorer.infos import BlockInfo, BlockLayout, Movement, Outspend, TxInfo, TxPlace
+from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo, TxPlace, prevouts_of
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
-from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, tx_locations
-from shared.chain.view import ChainView, PoolStats, ScriptStats, Tip, TxRecord, Unspent
+from shared.chain.codec import (
+    BlockEntry,
+    BlockFees,
+    LayoutEntry,
+    PoolEntry,
+    block_head,
+    decode_layout,
+    decode_spent,
+    store_block,
+)
+from shared.chain.view import ChainView, Moved, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
 from shared.crypto.address_search import ScriptRange
 from shared.errors import StoreUnavailable
+from shared.primitives.merkle import merkle_tree
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction
 
@@ -30,7 +40,8 @@ MAX_HEIGHT = 0x7FFFFFFF
 COINBASE_SIZE = 4096
 """Bytes of a raw block that nearly always have its coinbase."""
 MAX_FAMILY = 100
-_CACHED_LAYOUTS = 16
+_CACHED_TREES = 16
+"""Merkle trees of the blocks that were last asked about: by hash they never change."""
 _ALL = slice(None)
 
 
@@ -39,7 +50,7 @@ class ChainReads:
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
-        self.layout = lru_cache(maxsize=_CACHED_LAYOUTS)(self._read_layout)
+        self._tree = lru_cache(maxsize=_CACHED_TREES)(lambda block_hash: merkle_tree(self.block_txids(block_hash)))
 
     def snapshot(self, read: Callable[[], T]) -> T:
         """Run several of these reads and return their result once all saw the same state of the chain."""
@@ -124,39 +135,54 @@ class ChainReads:
         """Return what the payments of each block paid, None for one without any."""
         return self._view.block_fees(hashes)
 
+    def block_txids(self, block_hash: bytes) -> list[bytes]:
+        """Return a block's txids, in its order."""
+        return [entry.txid for entry in self._layout(block_hash)]
+
+    def block_txid(self, block_hash: bytes, index: int) -> bytes | None:
+        """Return the txid at an index of a block, None past its end."""
+        if index >= self._with_data(block_hash).tx_count:
+            return None
+        return self._layout(block_hash, index, index + 1)[0].txid
+
     def block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
         """Return up to `count` transactions of a block from index `start`; those of a stale block are unconfirmed."""
-        layout = self.layout(block_hash)
-        stop = min(start + count, len(layout.txids))
-        if start >= stop:
+        return self._view.consistent(lambda: self._block_txs(block_hash, start, count))
+
+    def _block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
+        entry = self._with_data(block_hash)
+        if start >= entry.tx_count:
             raise RequestError(400, "start index out of range")
-        first, end = layout.offsets[start], layout.offsets[stop]
-        [piece] = self._view.block_slices([(block_hash, first, end - first)])
-        txs = list(_read_transactions(piece))
-        return self._view.consistent(lambda: self._with_prevouts_of_block(block_hash, start, txs))
+        layout = self._layout(block_hash, max(0, start - 1), min(start + count, entry.tx_count))
+        before = layout.pop(0) if start else None
+        first, spent_first = (before.end, before.spent_end) if before else block_head(entry.tx_count)
+        raw, undo = self._view.block_part(block_hash, (first, layout[-1].end), (spent_first, layout[-1].spent_end))
+        txs = list(_read_transactions(raw))
+        spent = decode_spent(undo)
+        if start == 0:
+            spent.insert(0, [])  # the coinbase has no place in undo data
+        spent += [[]] * (len(txs) - len(spent))  # nor has a block that was never connected
+        block = entry if self._view.is_in_best_chain(entry) else None
+        return [
+            TxInfo(tx, prevouts_of(tx, [coin.output for coin in coins]), block)
+            for tx, coins in zip(txs, spent, strict=True)
+        ]
 
-    def _with_prevouts_of_block(self, block_hash: bytes, start: int, txs: Sequence[Transaction]) -> list[TxInfo]:
-        entry = self._entries([block_hash])[0]
-        if self._view.is_in_best_chain(entry):
-            prevouts = self._view.prevouts(txs)
-            return [TxInfo(tx, prevouts, entry) for tx in txs]
-        undo = self._view.undo(block_hash) or []
-        infos = []
-        for index, tx in enumerate(txs, start):
-            coins = undo[index - 1] if 0 < index <= len(undo) else []
-            spent = {txin.prevout: coin.output for txin, coin in zip(tx.inputs, coins, strict=False)}
-            infos.append(TxInfo(tx, spent))
-        return infos
+    def _with_data(self, block_hash: bytes) -> BlockEntry:
+        entry = self._view.block_entry(block_hash)
+        if entry is None or not entry.tx_count:
+            raise block_not_found()
+        return entry
 
-    def _read_layout(self, block_hash: bytes) -> BlockLayout:
+    def _layout(self, block_hash: bytes, start: int = 0, stop: int | None = None) -> list[LayoutEntry]:
+        """Return where a block's transactions are; one that was never on the best chain is read as a whole for that."""
+        layout = self._view.layout(block_hash, start, stop)
+        if layout:
+            return layout
         block = self._view.block(block_hash)
         if block is None:
             raise block_not_found()
-        locations = tx_locations(block)
-        end = locations[-1].offset + locations[-1].length
-        return BlockLayout(
-            tuple(tx.txid for tx in block.transactions), (*(location.offset for location in locations), end)
-        )
+        return decode_layout(store_block(block, [()] * (len(block.transactions) - 1)).layout)[start:stop]
 
     def _entries(self, hashes: Sequence[bytes]) -> list[BlockEntry]:
         entries = [entry for entry in self._view.block_entries(hashes) if entry is not None]
@@ -168,14 +194,14 @@ class ChainReads:
 
     def tx(self, txid: bytes) -> TxInfo:
         """Return a transaction of the best chain or the pool."""
-        found = self._view.consistent(lambda: self._with_prevouts([self._view.transaction(txid)]))
-        if not found:
+        [record] = self._view.spending([txid])
+        if record is None:
             raise transaction_not_found()
-        return found[0]
+        return _info(record)
 
     def find_txs(self, txids: Sequence[bytes]) -> list[TxInfo]:
         """Return those of these transactions that are on the best chain or in the pool."""
-        return self._view.consistent(lambda: self._with_prevouts(self._view.transactions(txids)))
+        return [_info(record) for record in self._view.spending(txids) if record is not None]
 
     def replaced_by(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of these transactions whose place in the pool another took, with the other."""
@@ -191,15 +217,15 @@ class ChainReads:
 
     def find_tx(self, txid: bytes) -> TxRecord | None:
         """Return a transaction without what it spends, or None."""
-        return self._view.consistent(lambda: self._view.transaction(txid))
+        return self._view.spending([txid])[0]
 
     def merkle_proof(self, txid: bytes) -> TxPlace:
         """Return what it takes to prove that a transaction is in a block of the best chain."""
-        record = self.find_tx(txid)
-        if record is None or record.block is None:
+        block = self._view.consistent(lambda: self._blocks_of([txid])).get(txid)
+        if block is None:
             raise transaction_not_confirmed()
-        txids = self.layout(record.block.hash).txids
-        return TxPlace(record.block, txids, txids.index(txid))
+        tree = self._tree(block.hash)
+        return TxPlace(block, tree, tree[0].index(txid))
 
     def outspend(self, outpoint: OutPoint) -> Outspend | None:
         """Return what spends an output; None if nothing does, or there is no such output."""
@@ -233,10 +259,13 @@ class ChainReads:
             found.append(None if spend is None else Outspend(spend, blocks.get(spend.txid)))
         return found
 
-    def _with_prevouts(self, records: Sequence[TxRecord | None]) -> list[TxInfo]:
-        known = [record for record in records if record is not None]
-        prevouts = self._view.prevouts(record.tx for record in known)
-        return [TxInfo(record.tx, prevouts, record.block, record.pool) for record in known]
+    def _infos(self, txids: Sequence[bytes]) -> list[TxInfo]:
+        """Return transactions that were just listed; `Moved` if one is gone."""
+        records = self._view.spending(txids)
+        known = [_info(record) for record in records if record is not None]
+        if len(known) != len(records):
+            raise Moved
+        return known
 
     def _blocks_of(self, txids: Sequence[bytes]) -> dict[bytes, BlockEntry]:
         """Return the block of each confirmed transaction by txid."""
@@ -264,7 +293,7 @@ class ChainReads:
             txids = self._view.script_pool_txids(script, pool_limit) if pool_limit else []
             if chain_limit:
                 txids += [item.txid for item in self._view.script_history(script, chain_limit, after)]
-            return self._with_prevouts(self._view.transactions(txids))
+            return self._infos(txids)
 
         return self._view.consistent(read)
 
@@ -285,7 +314,7 @@ class ChainReads:
                 txids = []
             history = self._view.scripts_history(scripts, count - len(txids), last) if len(txids) < count else []
             found = [*txids[:count], *(item.txid for item in history)]
-            return self._with_prevouts(self._view.transactions(found))
+            return self._infos(found)
 
         return self._view.consistent(read)
 
@@ -294,7 +323,7 @@ class ChainReads:
 
         def read() -> list[Movement]:
             history = self._view.script_history(script, count, after)
-            infos = self._with_prevouts(self._view.transactions([item.txid for item in history]))
+            infos = self._infos([item.txid for item in history])
             return [
                 Movement(item, info.gain_of(script), info.block.header.time)
                 for item, info in zip(history, infos, strict=True)
@@ -303,16 +332,19 @@ class ChainReads:
 
         return self._view.consistent(read)
 
-    def unspent(self, script: bytes) -> list[tuple[Unspent, BlockEntry | None]]:
-        """Return a script's unspent outputs, oldest first, each with the block that holds it."""
+    def unspent(self, script: bytes, limit: int | None = None) -> list[tuple[Unspent, BlockEntry | None]]:
+        """Return a script's unspent outputs, oldest first, each with the block that holds it.
+
+        With a limit only so many of the newest confirmed ones are looked at.
+        """
 
         def read() -> list[tuple[Unspent, BlockEntry | None]]:
-            coins = self._view.unspent([script])
-            blocks = self._blocks_of([coin.outpoint.txid for coin in coins if coin.height is not None])
-            return [(coin, blocks.get(coin.outpoint.txid)) for coin in coins]
+            coins = self._view.unspent([script], limit)
+            heights = list({coin.height: None for coin in coins if coin.height is not None})
+            blocks = dict(zip(heights, self._entries(self._view.block_hashes_at(heights)), strict=True))
+            return [(coin, None if coin.height is None else blocks[coin.height]) for coin in coins]
 
-        found = self._view.consistent(read)
-        return sorted(found, key=lambda item: MAX_HEIGHT if item[1] is None else item[1].height)
+        return self._view.consistent(read)
 
     def scripts_within(self, ranges: Sequence[ScriptRange], count: int) -> list[bytes]:
         """Return up to `count` known scriptPubKeys that have an address and lie within any of these ranges."""
@@ -369,13 +401,12 @@ class ChainReads:
         return {spend.txid for spend in self._view.pool_spends(outpoints) if spend is not None}
 
     def recent(self, count: int) -> list[TxRecord]:
-        """Return the transactions that entered the pool last, newest first."""
+        """Return the transactions that entered the pool last, newest first, less those that have just left it."""
+        return self._view.pool_transactions(self._view.pool_txids(count))
 
-        def read() -> list[TxRecord]:
-            records = self._view.transactions(self._view.pool_txids(count))
-            return [record for record in records if record is not None and record.pool is not None]
 
-        return self._view.consistent(read)
+def _info(record: TxRecord) -> TxInfo:
+    return TxInfo(record.tx, prevouts_of(record.tx, record.spent), record.block, record.pool)
 
 
 def _median_time(window: Sequence[BlockEntry]) -> int:

@@ -130,7 +130,7 @@ class TxPage:
         except RequestError:
             if stale is None:
                 raise
-        txids = self._reads.layout(stale).txids
+        txids = self._reads.block_txids(stale)
         if txid not in txids:
             raise transaction_not_found()
         return self._reads.block_txs(stale, txids.index(txid), 1)[0]

@@ -15,7 +15,7 @@ from shared.consensus.tx_verify import sigop_cost
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import sha256d
 from shared.primitives.hexes import display_hash
-from shared.primitives.merkle import merkle_branch
+from shared.primitives.merkle import branch_of
 from shared.primitives.transaction import TxIn, TxOut
 from shared.script.flags import Flags
 from shared.script.script import to_rust_asm
@@ -167,8 +167,8 @@ def sigops(info: TxInfo) -> int | None:
 def proof_steps(place: TxPlace) -> list[ProofStep]:
     """Return how a confirmed transaction's id is hashed, step by step, to the root in its block's header."""
     steps = []
-    node, position = place.txids[place.position], place.position
-    for sibling in merkle_branch(place.txids, place.position):
+    node, position = place.tree[0][place.position], place.position
+    for sibling in branch_of(place.tree, place.position):
         is_left = bool(position & 1)
         node = sha256d(sibling + node if is_left else node + sibling)
         steps.append(ProofStep(display_hash(sibling), is_left, display_hash(node)))

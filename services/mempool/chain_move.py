@@ -19,7 +19,7 @@ from services.mempool.refill import leaving, refill
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, TxRemoved
 from shared.chain import codec
 from shared.chain.block_fees import block_fees
-from shared.chain.codec import BlockEntry, BlockFees, BlockStatus
+from shared.chain.codec import BlockEntry, BlockFees, BlockStatus, StoredBlock
 from shared.chain.commit import Delta
 from shared.chain.connect import connect_block, disconnect_block, touched_by_connect, touched_by_disconnect
 from shared.chain.overlay import Overlay
@@ -68,7 +68,8 @@ class _Move:
     """Transactions of disconnected blocks, coinbases apart, in the order of the chain."""
     confirmed: dict[bytes, Transaction] = field(default_factory=dict)
     """Transactions of connected blocks, by txid."""
-    undo: dict[bytes, bytes] = field(default_factory=dict)
+    stored: dict[bytes, StoredBlock] = field(default_factory=dict)
+    """What is kept of connected blocks, by hash."""
     fees: dict[bytes, BlockFees] = field(default_factory=dict)
 
 
@@ -154,7 +155,8 @@ def _connect(node: Node, move: _Move, entry: BlockEntry, block: Block, parent: B
         )
     except ValidationError as error:
         raise _BrokenBlock(entry, error) from None
-    move.undo[entry.hash] = codec.encode_undo(spent)
+    move.stored[entry.hash] = stored = codec.store_block(block, spent)
+    move.overlay.locate(block, stored.locations)
     fees = block_fees(block, spent)
     if fees is not None:
         move.fees[entry.hash] = fees
@@ -199,7 +201,8 @@ def _commit(node: Node, move: _Move, change: Change) -> None:
     delta.new_tip = tip
     delta.first_height = move.fork.height + 1
     delta.best_chain = [entry.hash for entry in connected]
-    delta.undo = move.undo
+    delta.undo = {block_hash: stored.undo for block_hash, stored in move.stored.items()}
+    delta.layouts = {block_hash: stored.layout for block_hash, stored in move.stored.items()}
     delta.fees = move.fees
     delta.pool_added = added
     delta.pool_removed = [record for record, _ in removed]

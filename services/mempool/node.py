@@ -18,7 +18,7 @@ from services.mempool.jobs import Job
 from services.mempool.orphans import Orphans
 from services.mempool.pool import Pool
 from services.mempool.verifier import Verifier
-from shared.chain.codec import BlockEntry, BlockStatus, tx_locations
+from shared.chain.codec import BlockEntry, BlockStatus, store_block
 from shared.chain.commit import Committer, Delta, PoolRecord
 from shared.chain.overlay import CoinSource, Overlay
 from shared.chain.redis_keys import Keys
@@ -140,11 +140,11 @@ class Node:
             arrival=0,
         )
         overlay = Overlay(self.view)
-        for position, (tx, location) in enumerate(zip(genesis.transactions, tx_locations(genesis), strict=True)):
-            if self.params.genesis_spendable:
-                overlay.apply(tx, 0, location, position)
-            else:
-                overlay.txs[tx.txid] = location
+        if self.params.genesis_spendable:
+            for position, tx in enumerate(genesis.transactions):
+                overlay.apply(tx, 0, position)
+        stored = store_block(genesis, [()] * (len(genesis.transactions) - 1))
+        overlay.locate(genesis, stored.locations)
         self._committer.commit(
             Delta(
                 overlay=overlay,
@@ -152,5 +152,6 @@ class Node:
                 best_chain=[genesis.hash],
                 entries=[entry],
                 blocks={genesis.hash: genesis.serialize()},
+                layouts={genesis.hash: stored.layout},
             )
         )

@@ -21,7 +21,8 @@ from shared.primitives.serialize import Reader, pack_compact_size
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 _COIN = struct.Struct("<Iq")
-_LOCATION = struct.Struct("<32sII")
+_LOCATION = struct.Struct("<32sIIII")
+_LAYOUT_ENTRY = struct.Struct("<32sII")
 _SPEND = struct.Struct("<32sI")
 _ENTRY = struct.Struct("<80sI32sBIIIQQ")
 _POOL_ENTRY = struct.Struct("<32sqIIIQQ")
@@ -32,6 +33,8 @@ _COUNT = struct.Struct("<I")
 _TXID_SIZE = 32
 _POSITION_BITS = 20
 _HEADER_SIZE = 80
+LAYOUT_ENTRY_SIZE = _LAYOUT_ENTRY.size
+"""Bytes of a layout's entry."""
 
 
 class BlockStatus(IntFlag):
@@ -83,6 +86,30 @@ class TxLocation:
     offset: int
     """Bytes from the start of the raw block."""
     length: int
+    spent_offset: int
+    """Bytes from the start of the block's undo data to the coins that it spent."""
+    spent_length: int
+    """0 for a coinbase."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutEntry:
+    """Where a transaction of a block ends; all of them are its layout, by which any part of it can be read alone."""
+
+    txid: bytes
+    end: int
+    """Bytes from the start of the raw block."""
+    spent_end: int
+    """Bytes from the start of the undo data."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """What is kept of a block that is connected, beside its bytes."""
+
+    undo: bytes
+    layout: bytes
+    locations: tuple[TxLocation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +186,10 @@ def decode_coin(data: bytes) -> Coin:
 
 
 def encode_location(location: TxLocation) -> bytes:
-    """Block hash (32 bytes), offset (4), length (4)."""
-    return _LOCATION.pack(location.block_hash, location.offset, location.length)
+    """Block hash (32 bytes), offset (4), length (4), offset and length of what it spent (4 + 4)."""
+    return _LOCATION.pack(
+        location.block_hash, location.offset, location.length, location.spent_offset, location.spent_length
+    )
 
 
 def decode_location(data: bytes) -> TxLocation:
@@ -247,29 +276,67 @@ def decode_replaces(data: bytes) -> tuple[list[bytes], list[bytes]]:
     return txids[:count], txids[count:]
 
 
-def encode_undo(spent: Sequence[Sequence[Coin]]) -> bytes:
-    """Return a block's undo data: for each transaction but the coinbase, a count and that many length-prefixed coins.
+def store_block(block: Block, spent: Sequence[Sequence[Coin]]) -> StoredBlock:
+    """Return a block's undo data, its layout, and where each transaction is.
 
-    In block order, so that reading it backwards restores coins in the reverse of the order they were spent in.
+    `spent` are the coins that each transaction but the coinbase spent. Undo data are the number of these transactions
+    and for each a count and that many length-prefixed coins, in block order: read backwards, they come back in the
+    reverse of the order they were spent in.
     """
-    parts = [pack_compact_size(len(spent))]
-    for coins in spent:
-        parts.append(pack_compact_size(len(coins)))
-        for coin in coins:
-            encoded = encode_coin(coin)
-            parts += (pack_compact_size(len(encoded)), encoded)
+    undo = [pack_compact_size(len(spent))]
+    layout: list[bytes] = []
+    locations = []
+    block_hash = block.hash
+    start, spent_start = block_head(len(block.transactions))
+    for tx, coins in zip(block.transactions, ((), *spent), strict=True):
+        end, spent_end = start + tx.size, spent_start
+        if layout:
+            part = _encode_spent(coins)
+            undo.append(part)
+            spent_end += len(part)
+        layout.append(_LAYOUT_ENTRY.pack(tx.txid, end, spent_end))
+        locations.append(TxLocation(block_hash, start, end - start, spent_start, spent_end - spent_start))
+        start, spent_start = end, spent_end
+    return StoredBlock(b"".join(undo), b"".join(layout), tuple(locations))
+
+
+def block_head(count: int) -> tuple[int, int]:
+    """Return where the first of so many transactions begins in a raw block, and where its undo data do."""
+    return _HEADER_SIZE + len(pack_compact_size(count)), len(pack_compact_size(count - 1))
+
+
+def decode_layout(data: bytes) -> list[LayoutEntry]:
+    """Return the entries of a layout, or of a part of one: txid (32 bytes), end (4), end of what it spent (4)."""
+    return [LayoutEntry(*place) for place in _LAYOUT_ENTRY.iter_unpack(data)]
+
+
+def _encode_spent(coins: Sequence[Coin]) -> bytes:
+    parts = [pack_compact_size(len(coins))]
+    for coin in coins:
+        encoded = encode_coin(coin)
+        parts += (pack_compact_size(len(encoded)), encoded)
     return b"".join(parts)
 
 
 def decode_undo(data: bytes) -> list[list[Coin]]:
-    """Inverse of `encode_undo`; `DecodeError` if it is cut short or goes on."""
+    """Return the coins of a block's undo data; `DecodeError` if it is cut short or goes on."""
     reader = Reader(data)
-    spent = []
-    for _ in range(reader.compact_size("undo transactions")):
-        count = reader.compact_size("undo coins")
-        spent.append([decode_coin(reader.var_bytes("undo coin")) for _ in range(count)])
+    spent = [_read_spent(reader) for _ in range(reader.compact_size("undo transactions"))]
     reader.finish("undo data")
     return spent
+
+
+def decode_spent(data: bytes) -> list[list[Coin]]:
+    """Return the coins of successive transactions, a part of a block's undo data that has no coinbase in it."""
+    reader = Reader(data)
+    spent = []
+    while reader.remaining:
+        spent.append(_read_spent(reader))
+    return spent
+
+
+def _read_spent(reader: Reader) -> list[Coin]:
+    return [decode_coin(reader.var_bytes("undo coin")) for _ in range(reader.compact_size("undo coins"))]
 
 
 def encode_block_fees(fees: BlockFees) -> bytes:
@@ -312,13 +379,3 @@ def decode_event(seq: int, fields: Mapping[bytes, bytes]) -> Fact:
 def decode_outpoint(data: bytes) -> OutPoint:
     """Return the outpoint of its 36 bytes."""
     return OutPoint.parse(data)
-
-
-def tx_locations(block: Block) -> list[TxLocation]:
-    """Return where each transaction's bytes are in the raw block."""
-    offset = _HEADER_SIZE + len(pack_compact_size(len(block.transactions)))
-    locations = []
-    for tx in block.transactions:
-        locations.append(TxLocation(block.hash, offset, tx.size))
-        offset += tx.size
-    return locations

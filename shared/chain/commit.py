@@ -75,6 +75,8 @@ class Delta:
     """Block hash → raw block to store."""
     undo: dict[bytes, bytes] = field(default_factory=dict)
     """Block hash → undo data to store."""
+    layouts: dict[bytes, bytes] = field(default_factory=dict)
+    """Block hash → where its transactions are in it."""
     fees: dict[bytes, BlockFees] = field(default_factory=dict)
     """Block hash → what its payments paid."""
     pool_added: Sequence[PoolRecord] = ()
@@ -135,6 +137,7 @@ class Committer:
         fields["block_fees"] = _flat((key, codec.encode_block_fees(fees)) for key, fees in delta.fees.items())
         fields["raw"] = _flat((self._keys.block(key)[prefix:], raw) for key, raw in delta.blocks.items())
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
+        fields["raw"] += _flat((self._keys.layout(key)[prefix:], layout) for key, layout in delta.layouts.items())
         if delta.overlay is not None:
             fields.update(_pack_overlay(delta.overlay))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
@@ -184,7 +187,7 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
         scripts.append(
             [
                 script_hash.hex(),
-                script.coins_added,
+                _flat(script.coins_added),
                 script.coins_removed,
                 history_added,
                 history_removed,

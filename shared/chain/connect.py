@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from shared.chain.codec import tx_locations
 from shared.chain.overlay import Overlay
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, is_money
 from shared.consensus.subsidy import block_subsidy
@@ -52,7 +51,7 @@ def connect_block(
     flags = block_flags(height, params, block.hash)
     undo = []
     fees = sigops = 0
-    for position, (tx, location) in enumerate(zip(block.transactions, tx_locations(block), strict=True)):
+    for position, tx in enumerate(block.transactions):
         spent_outputs: list[TxOut] = []
         if not tx.is_coinbase:
             coins = [overlay.coin(txin.prevout) for txin in tx.inputs]
@@ -69,7 +68,7 @@ def connect_block(
             raise ValidationError(Reason.BAD_BLK_SIGOPS, "too many sigops")
         if not tx.is_coinbase:
             verifier.verify(tx, spent_outputs, flags, Reason.BLOCK_SCRIPT_VERIFY_FLAG_FAILED)
-        spent = overlay.apply(tx, height, location, position)
+        spent = overlay.apply(tx, height, position)
         if position:
             undo.append(spent)
     reward = fees + block_subsidy(height, params)

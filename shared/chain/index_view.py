@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import redis
-
+from shared.bus.events import Fact
 from shared.chain import codec
-from shared.chain.codec import BlockFees, PoolSample, Replaced
-from shared.chain.redis_keys import Keys
+from shared.chain.base_view import BaseView
+from shared.chain.codec import BlockFees, LayoutEntry, PoolSample, Replaced
 from shared.chain.store import store_errors
 
 
-class IndexView:
+class IndexView(BaseView):
     """Reads one chain of one Redis server."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._redis: Any = client
-        self._keys = keys
+    def events_since(self, seq: int, limit: int) -> list[Fact]:
+        """Return up to `limit` facts that follow number `seq`, oldest first.
+
+        Every number has exactly one (the commit script counts by them), and the last 10,000 are kept: where the first
+        one returned is not `seq` + 1, or there is none though the tip's `seq` is higher, those between are gone.
+        """
+        with store_errors():
+            found = self._redis.xrange(self._keys.events, min=f"{seq + 1}-0", count=limit)
+        return [codec.decode_event(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in found]
 
     def block_fees(self, hashes: Sequence[bytes]) -> list[BlockFees | None]:
         """Return what the payments of each block paid; None if it has none, or was never on the best chain."""
-        if not hashes:
-            return []
+        return self._many(self._keys.block_fees, hashes, codec.decode_block_fees)
+
+    def layout(self, block_hash: bytes, start: int = 0, stop: int | None = None) -> list[LayoutEntry]:
+        """Return where transactions `start` to `stop` of a block end; none of a block that was never connected."""
+        first, last = start * codec.LAYOUT_ENTRY_SIZE, -1 if stop is None else stop * codec.LAYOUT_ENTRY_SIZE - 1
         with store_errors():
-            values = self._redis.hmget(self._keys.block_fees, hashes)
-        return [None if value is None else codec.decode_block_fees(value) for value in values]
+            return codec.decode_layout(self._redis.getrange(self._keys.layout(block_hash), first, last))
 
     def pool_history(self, since: int) -> list[PoolSample]:
         """Return what was in the pool at the end of each minute that had a commit, oldest first.

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from shared.chain.codec import Spend, TxLocation, history_score
 from shared.crypto.hashes import sha256
+from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction
 from shared.script.standard import is_unspendable
@@ -40,7 +41,8 @@ class ScriptDelta:
     """Change of everything that is kept for one script."""
 
     script_pubkey: bytes
-    coins_added: list[bytes] = field(default_factory=list)
+    coins_added: list[tuple[int, bytes]] = field(default_factory=list)
+    """Heights and outpoints."""
     coins_removed: list[bytes] = field(default_factory=list)
     history: dict[bytes, int | None] = field(default_factory=dict)
     """Txid → score, or None where the transaction left the best chain."""
@@ -81,10 +83,14 @@ class Overlay:
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def apply(self, tx: Transaction, height: int, location: TxLocation, position: int) -> list[Coin]:
-        """Spend a transaction's inputs, create its outputs, index it, and return the coins it spent.
+    def locate(self, block: Block, locations: Sequence[TxLocation]) -> None:
+        """Remember where the transactions of a block that was applied are."""
+        self.txs.update(zip([tx.txid for tx in block.transactions], locations, strict=True))
 
-        Every input's coin must exist. A coinbase spends nothing.
+    def apply(self, tx: Transaction, height: int, position: int) -> list[Coin]:
+        """Spend a transaction's inputs, create its outputs, note it for its scripts, and return the coins it spent.
+
+        Every input's coin must exist. A coinbase spends nothing. `locate` says where the transaction is.
         """
         spent: list[Coin] = []
         touched: set[bytes] = set()
@@ -108,7 +114,6 @@ class Overlay:
                 stats = self._touch(output.script_pubkey, touched).stats
                 stats.funded_count += 1
                 stats.funded_sum += output.value
-        self.txs[txid] = location
         score = history_score(height, position)
         for script in touched:
             delta = self._scripts[script]
@@ -163,7 +168,7 @@ class Overlay:
             if before is not None:
                 self._delta(before.output.script_pubkey).coins_removed.append(outpoint.serialize())
             if coin is not None:
-                self._delta(coin.output.script_pubkey).coins_added.append(outpoint.serialize())
+                self._delta(coin.output.script_pubkey).coins_added.append((coin.height, outpoint.serialize()))
         return self._scripts
 
     def _delta(self, script_pubkey: bytes) -> ScriptDelta:

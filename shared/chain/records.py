@@ -19,6 +19,8 @@ class Tip:
     chain_work: int
     seq: int
     """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
+    moves: int
+    """How often the tip has moved: it stays the same while only the pool changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class TxRecord:
     block: BlockEntry | None = None
     """The block on the best chain that holds it; None while it is in the pool."""
     pool: PoolEntry | None = None
+    spent: tuple[TxOut, ...] = ()
+    """The outputs that its inputs spend, in their order; empty unless they were asked for (`ChainView.spending`)."""
 
 
 @dataclass(frozen=True, slots=True)

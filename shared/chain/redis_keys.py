@@ -49,6 +49,10 @@ class Keys:
         """Key of the coins that a block spent."""
         return f"{self.prefix}undo:{display_hash(block_hash)}"
 
+    def layout(self, block_hash: bytes) -> str:
+        """Key of where a block's transactions are in it."""
+        return f"{self.prefix}layout:{display_hash(block_hash)}"
+
     def script_coins(self, script_hash: bytes) -> str:
         """Key of the set of unspent outpoints of a script."""
         return f"{self.prefix}script:{script_hash.hex()}:coins"

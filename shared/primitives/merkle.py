@@ -36,18 +36,29 @@ def _next_level(level: list[bytes]) -> list[bytes]:
     return [sha256d(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
 
 
-def merkle_branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the siblings on the way from leaf `index` to the root, lowest first."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"no leaf {index} among {len(leaves)}")
+def merkle_tree(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return every level of the tree, from the leaves to the root, each without the repetition of its last node."""
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        levels.append(_next_level(list(levels[-1])))
+    return levels
+
+
+def branch_of(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """Return the siblings on the way from leaf `index` of a tree to its root, lowest first."""
+    if not 0 <= index < len(tree[0]):
+        raise IndexError(f"no leaf {index} among {len(tree[0])}")
     branch = []
-    level = list(leaves)
-    while len(level) > 1:
+    for level in tree[:-1]:
         sibling = index ^ 1
         branch.append(level[sibling] if sibling < len(level) else level[index])
-        level = _next_level(level)
         index //= 2
     return branch
+
+
+def merkle_branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the siblings on the way from leaf `index` to the root, lowest first."""
+    return branch_of(merkle_tree(leaves), index)
 
 
 def root_from_branch(leaf: bytes, branch: Sequence[bytes], index: int) -> bytes:

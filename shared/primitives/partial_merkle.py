@@ -13,36 +13,32 @@ _MOST_TXS = 4_000_000 // (4 * 60)
 """A block's most weight over the least that a transaction weighs (Core's check in ExtractMatches)."""
 
 
-def encode_proof(header: BlockHeader, txids: Sequence[bytes], matches: Collection[bytes]) -> bytes:
-    """Return a merkle block: the header, and of the tree of `txids` what proves those in `matches`."""
+def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: Collection[bytes]) -> bytes:
+    """Return a merkle block: the header, and of the tree of txids (`merkle_tree`) what proves those in `matches`."""
     bits: list[bool] = []
     hashes: list[bytes] = []
-    levels = [list(txids)]
-    flags = [[txid in matches for txid in txids]]
-    while len(levels[-1]) > 1:
-        below, marked = levels[-1], flags[-1]
-        pairs = range(0, len(below), 2)
-        levels.append([sha256d(below[i] + below[min(i + 1, len(below) - 1)]) for i in pairs])
-        flags.append([any(marked[i : i + 2]) for i in pairs])
+    places = [{position for position, txid in enumerate(tree[0]) if txid in matches}]
+    for _ in tree[1:]:
+        places.append({position // 2 for position in places[-1]})
 
     def visit(height: int, position: int) -> None:
-        is_parent_of_match = flags[height][position]
+        is_parent_of_match = position in places[height]
         bits.append(is_parent_of_match)
         if height == 0 or not is_parent_of_match:
-            hashes.append(levels[height][position])
+            hashes.append(tree[height][position])
             return
         visit(height - 1, 2 * position)
-        if 2 * position + 1 < len(levels[height - 1]):
+        if 2 * position + 1 < len(tree[height - 1]):
             visit(height - 1, 2 * position + 1)
 
-    visit(len(levels) - 1, 0)
+    visit(len(tree) - 1, 0)
     packed = bytearray((len(bits) + 7) // 8)
     for place, bit in enumerate(bits):
         packed[place // 8] |= bit << place % 8
     return b"".join(
         (
             header.serialize(),
-            pack_u32(len(txids)),
+            pack_u32(len(tree[0])),
             pack_compact_size(len(hashes)),
             *hashes,
             pack_var_bytes(bytes(packed)),

@@ -9,6 +9,7 @@ from services.mempool.rpc.node import Node
 from services.mempool.rpc.values import Json, block_or_tx_hash, expect, hex_bytes
 from shared.errors import DecodeError
 from shared.primitives.hexes import display_hash
+from shared.primitives.merkle import merkle_tree
 from shared.primitives.partial_merkle import decode_proof, encode_proof
 
 _CATEGORY = "Blockchain"
@@ -37,7 +38,7 @@ def gettxoutproof(node: Node, txid_hexes: list[object], block_hash_hex: str | No
     if not txids.issubset(leaves):
         message = "Not all transactions found in specified or retrieved block"
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
-    return encode_proof(block.header, leaves, txids).hex()
+    return encode_proof(block.header, merkle_tree(leaves), txids).hex()
 
 
 def verifytxoutproof(node: Node, proof_hex: str) -> Json:

@@ -8,8 +8,8 @@
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
 --   blocks, coins, txs, spends, block_fees    {field, value, …} to set in the hash of that name
 --   coins_del, txs_del, spends_del        {field, …} to delete from it
---   raw                  {key suffix, value, …}: blocks and undo data to store
---   scripts              {{script hash (hex), coins+, coins-, history+ {score, txid, …}, history- {txid, …},
+--   raw                  {key suffix, value, …}: blocks, undo data and layouts to store
+--   scripts              {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …}, history- {txid, …},
 --                        stats {name, change, …}, scriptPubKey ('' if it has no address)}, …}
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
@@ -27,7 +27,7 @@
 --   clock                seconds at which the clock is to stand; 0 to let it run
 --   minute               start of the minute of which the pool's totals are a sample
 --   events               {topic, body, …}
--- Key families: tip, heights, blocks, coins, txs, spends, block_fees, block:*, undo:*, scripts,
+-- Key families: tip, heights, blocks, coins, txs, spends, block_fees, block:*, undo:*, layout:*, scripts,
 -- script:*:{coins,history,stats}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
 -- writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
@@ -82,8 +82,8 @@ end
 local known, forgotten = {}, {} -- scripts that have an address, to find them by how it begins
 for _, script in ipairs(delta.scripts or {}) do
   local key = prefix .. 'script:' .. script[1]
-  each_slice('SREM', key .. ':coins', script[3])
-  each_slice('SADD', key .. ':coins', script[2])
+  each_slice('ZREM', key .. ':coins', script[3])
+  each_slice('ZADD', key .. ':coins', script[2])
   each_slice('ZREM', key .. ':history', script[5])
   each_slice('ZADD', key .. ':history', script[4])
   local stats, empty = script[6], false
@@ -179,6 +179,7 @@ for i = 1, #events, 2 do
 end
 if delta.new_tip then
   call('HSET', tip_key, 'hash', delta.new_tip[1], 'height', delta.new_tip[2], 'work', delta.new_tip[3])
+  call('HINCRBY', tip_key, 'moves', 1)
 end
 call('HSET', tip_key, 'seq', string.format('%.0f', seq))
 return seq

@@ -9,7 +9,7 @@ import redis
 
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.chain.block_fees import block_fees
-from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, encode_undo, tx_locations
+from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, store_block
 from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
@@ -126,16 +126,16 @@ class TestChain:
     def _connect(self, overlay: Overlay, delta: Delta, block: Block) -> BlockEntry:
         height = len(self.blocks)
         undo = []
-        for position, (tx, location) in enumerate(zip(block.transactions, tx_locations(block), strict=True)):
-            if height == 0:
-                overlay.txs[tx.txid] = location
-                continue
-            spent = overlay.apply(tx, height, location, position)
+        for position, tx in enumerate(block.transactions if height else ()):
+            spent = overlay.apply(tx, height, position)
             if position:
                 undo.append(spent)
+        stored = store_block(block, undo)
+        overlay.locate(block, stored.locations)
         self._undo[block.hash] = undo
         delta.blocks[block.hash] = block.serialize()
-        delta.undo[block.hash] = encode_undo(undo)
+        delta.undo[block.hash] = stored.undo
+        delta.layouts[block.hash] = stored.layout
         fees = block_fees(block, undo)
         if fees is not None:
             delta.fees[block.hash] = fees

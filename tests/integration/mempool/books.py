@@ -13,7 +13,7 @@ from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
 from shared.params import REGTEST
 from shared.primitives.block import Block
-from shared.primitives.transaction import OutPoint, Transaction
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.script.standard import is_unspendable
 
 
@@ -32,6 +32,7 @@ def check_books(client: redis_py.Redis) -> None:
     stats: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     txs: dict[bytes, bytes] = {blocks[0].transactions[0].txid: blocks[0].transactions[0].serialize()}
     scripts: dict[bytes, bytes] = {}
+    outputs: dict[bytes, TxOut] = {}
     minted = burned = 0
     for height, block in enumerate(blocks[1:], 1):
         assert block.header.prev_hash == blocks[height - 1].hash
@@ -48,6 +49,7 @@ def check_books(client: redis_py.Redis) -> None:
                 stats[sha256(script)]["spent_count"] += 1
                 stats[sha256(script)]["spent_sum"] += value
             for vout, output in enumerate(tx.outputs):
+                outputs[OutPoint(tx.txid, vout).serialize()] = output
                 if is_unspendable(output.script_pubkey):
                     burned += output.value
                     continue
@@ -64,6 +66,7 @@ def check_books(client: redis_py.Redis) -> None:
                 history[script_hash][tx.txid] = codec.history_score(height, position)
                 stats[script_hash]["tx_count"] += 1
             txs[tx.txid] = tx.serialize()
+        _check_layout(client, keys, block)
         _check_fees(client.hget(keys.block_fees, block.hash), fees, rates)
         claimed = sum(output.value for output in block.transactions[0].outputs)
         minted += block_subsidy(height, REGTEST)
@@ -79,6 +82,12 @@ def check_books(client: redis_py.Redis) -> None:
         where = codec.decode_location(value)
         raw = client.getrange(keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
         stored_txs[txid] = raw
+        part = client.getrange(
+            keys.undo(where.block_hash), where.spent_offset, where.spent_offset + where.spent_length - 1
+        )
+        outpoints = [txin.prevout.serialize() for txin in Transaction.parse(raw).inputs]
+        read = [coin.output for coin in codec.decode_spent(part)[0]] if where.spent_length else []
+        assert read == [outputs[outpoint] for outpoint in outpoints if outpoint in outputs]
     assert stored_txs == txs
 
     prefix = keys.prefix + "script:"
@@ -86,14 +95,14 @@ def check_books(client: redis_py.Redis) -> None:
     for name in client.scan_iter(match=prefix + "*", count=1000):
         script_hex, kind = name.decode().removeprefix(prefix).split(":")
         read = {
-            "coins": client.smembers,
+            "coins": lambda key: {m: int(s) for m, s in client.zrange(key, 0, -1, withscores=True)},
             "history": lambda key: {m: int(s) for m, s in client.zrange(key, 0, -1, withscores=True)},
             "stats": lambda key: {f.decode(): int(v) for f, v in client.hgetall(key).items() if int(v)},
         }[kind]
         by_kind[kind][bytes.fromhex(script_hex)] = read(name)
-    coins_by_script: dict[bytes, set[bytes]] = defaultdict(set)
-    for outpoint, (_, script, _) in coins.items():
-        coins_by_script[sha256(script)].add(outpoint)
+    coins_by_script: dict[bytes, dict[bytes, int]] = defaultdict(dict)
+    for outpoint, (_, script, height) in coins.items():
+        coins_by_script[sha256(script)][outpoint] = height
     assert by_kind["coins"] == coins_by_script
     assert by_kind["history"] == history
     assert by_kind["stats"] == stats
@@ -111,6 +120,19 @@ def _check_replacements(client: redis_py.Redis, keys: Keys) -> None:
     for txid, record in replaced.items():
         direct, descendants = replaces[record.replaced_by]
         assert txid in (*direct, *descendants)
+
+
+def _check_layout(client: redis_py.Redis, keys: Keys, block: Block) -> None:
+    raw, end, undo_end = block.serialize(), 0, 0
+    layout = codec.decode_layout(client.get(keys.layout(block.hash)))
+    undo = client.get(keys.undo(block.hash))
+    for entry, tx, spent in zip(layout, block.transactions, [None, *codec.decode_undo(undo)], strict=True):
+        assert entry.txid == tx.txid
+        assert raw[entry.end - tx.size : entry.end] == tx.serialize()
+        if spent is not None:
+            assert codec.decode_spent(undo[undo_end : entry.spent_end]) == [spent]
+        end, undo_end = entry.end, entry.spent_end
+    assert (end, undo_end) == (len(raw), len(undo))
 
 
 def _check_fees(stored: bytes | None, total: int, rates: list[tuple[float, int]]) -> None:

@@ -67,7 +67,7 @@ class MemoryView(ChainView):
         if self.away:
             raise StoreUnavailable("Redis is away: test")
         entry = self._entries[self._best[-1]]
-        return Tip(entry.hash, entry.height, entry.chain_work, self.seq)
+        return Tip(entry.hash, entry.height, entry.chain_work, self.seq, moves=self.seq)
 
     def block_hashes(self, start: int, count: int) -> list[bytes]:
         return self._best[start : start + count] if start >= 0 and count > 0 else []
@@ -80,7 +80,7 @@ class MemoryView(ChainView):
 
     def tx_locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
         found = [self._confirmed.get(txid) for txid in txids]
-        return [None if where is None else TxLocation(where[1], 0, where[0].size) for where in found]
+        return [None if where is None else TxLocation(where[1], 0, where[0].size, 0, 0) for where in found]
 
     def prioritised(self) -> dict[bytes, int]:
         return dict(self.priorities)

@@ -1,0 +1,160 @@
+"""The part of `ChainView` that reads what is kept of scripts, by script hash: counters, histories, coins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from shared.chain import codec
+from shared.chain.base_view import Moved, script_hash
+from shared.chain.records import HistoryItem, ScriptStats, TxRecord, Unspent
+from shared.chain.store import store_errors
+from shared.chain.tx_view import TxView
+from shared.primitives.transaction import OutPoint, TxOut
+
+_SLICE = 1000
+"""Coins that are read at once: a script may have very many."""
+
+
+class ScriptView(TxView):
+    """Reads one chain of one Redis server."""
+
+    def script_stats(self, scripts: Sequence[bytes]) -> list[ScriptStats]:
+        """Return the confirmed counters of each script hash."""
+        fields = [field.name for field in dataclasses.fields(ScriptStats)]
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for script in scripts:
+                pipe.hmget(self._keys.script_stats(script), fields)
+            return [ScriptStats(*(int(value or 0) for value in values)) for values in pipe.execute()]
+
+    def script_history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions of a script hash, newest first.
+
+        `after` is the txid that the previous page ended with; one that is not in this history gives an empty page.
+        """
+        key = self._keys.script_history(script)
+        with store_errors():
+            start = 0
+            if after is not None:
+                rank = self._redis.zrevrank(key, after)
+                if rank is None:
+                    return []
+                start = rank + 1
+            members = self._redis.zrevrange(key, start, start + limit - 1, withscores=True)
+        return [HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members]
+
+    def script_first(self, script: bytes) -> HistoryItem | None:
+        """Return the first confirmed transaction of a script hash."""
+        with store_errors():
+            members = self._redis.zrange(self._keys.script_history(script), 0, 0, withscores=True)
+        return next((HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members), None)
+
+    def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
+        """Return the unconfirmed transactions of a script hash, newest first."""
+        return self._newest(self._keys.pool_script(script), limit)
+
+    def scripts_history(self, scripts: Sequence[bytes], limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions that touch any of these script hashes, newest first.
+
+        `after` is the txid that the previous page ended with; one that is in none of the histories gives an empty page.
+        """
+        keys = [self._keys.script_history(script) for script in scripts]
+        most = "+inf"
+        with store_errors():
+            if after is not None:
+                pipe = self._redis.pipeline(transaction=False)
+                for key in keys:
+                    pipe.zscore(key, after)
+                scores = [score for score in pipe.execute() if score is not None]
+                if not scores:
+                    return []
+                most = f"({scores[0]:.0f}"
+            pipe = self._redis.pipeline()
+            for key in keys:
+                pipe.zrevrangebyscore(key, most, "-inf", start=0, num=limit, withscores=True)
+            found = {score: txid for members in pipe.execute() for txid, score in members}
+        newest = sorted(found, reverse=True)[:limit]
+        return [HistoryItem(found[score], *codec.split_history_score(score)) for score in newest]
+
+    def is_in_history(self, scripts: Sequence[bytes], txid: bytes) -> bool:
+        """Whether a confirmed transaction touches any of these script hashes."""
+        with store_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for script in scripts:
+                pipe.zscore(self._keys.script_history(script), txid)
+            return any(score is not None for score in pipe.execute())
+
+    def scripts_pool_txids(self, scripts: Sequence[bytes]) -> list[bytes]:
+        """Return the unconfirmed transactions that touch any of these script hashes, newest first."""
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for script in scripts:
+                pipe.zrange(self._keys.pool_script(script), 0, -1, withscores=True)
+            found = {txid: order for members in pipe.execute() for txid, order in members}
+        return sorted(found, key=lambda txid: found[txid], reverse=True)
+
+    def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
+        """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
+        return self.unspent([script_hash(script) for script in script_pubkeys])
+
+    def unspent(self, hashes: Sequence[bytes], limit: int | None = None) -> list[Unspent]:
+        """Return the outputs that pay any of these script hashes and are not spent by a block or the pool.
+
+        The oldest first, unconfirmed ones last. With a limit only so many of the newest confirmed ones are looked at.
+        """
+        return self.consistent(lambda: self._unspent(hashes, limit))
+
+    def _unspent(self, hashes: Sequence[bytes], limit: int | None) -> list[Unspent]:
+        with store_errors():
+            pipe = self._redis.pipeline()
+            for key in hashes:
+                pipe.zrange(self._keys.script_coins(key), 0 if limit is None else -limit, -1, withscores=True)
+            for key in hashes:
+                pipe.zrange(self._keys.pool_script(key), 0, -1)
+            replies = pipe.execute()
+        records = self._all_in_pool({txid: None for members in replies[len(hashes) :] for txid in members})
+        # Whatever spends one of the scripts is among the transactions that touch it: no later state is asked.
+        spent = {txin.prevout for record in records for txin in record.tx.inputs}
+        stored = sorted((height, data) for members in replies[: len(hashes)] for data, height in members)
+        outpoints = [outpoint for _, data in stored if (outpoint := codec.decode_outpoint(data)) not in spent]
+        unspent = []
+        for first in range(0, len(outpoints), _SLICE):
+            part = outpoints[first : first + _SLICE]
+            for outpoint, coin in zip(part, self.coins(part), strict=True):
+                if coin is None:
+                    raise Moved
+                unspent.append(Unspent(outpoint, coin.output, coin.height, coin.is_coinbase))
+        wanted = set(hashes)
+        for record in records:
+            for vout, output in enumerate(record.tx.outputs):
+                outpoint = OutPoint(record.tx.txid, vout)
+                if outpoint not in spent and script_hash(output.script_pubkey) in wanted:
+                    unspent.append(Unspent(outpoint, output, None, False))
+        return unspent
+
+    def script_pool_stats(self, script: bytes) -> ScriptStats:
+        """Return the counters of a script hash over its unconfirmed transactions alone."""
+        return self._settled(lambda: self._script_pool_stats(script))
+
+    def _script_pool_stats(self, script: bytes) -> ScriptStats:
+        records = self.spending(self.script_pool_txids(script))
+        known = [record for record in records if record is not None and record.pool is not None]
+        if len(known) != len(records):
+            raise Moved
+        funded_values = _paid_to(script, (output for record in known for output in record.tx.outputs))
+        spent_values = _paid_to(script, (output for record in known for output in record.spent))
+        return ScriptStats(len(known), len(funded_values), sum(funded_values), len(spent_values), sum(spent_values))
+
+    def _all_in_pool(self, txids: Iterable[bytes]) -> list[TxRecord]:
+        """Return these transactions of the pool; `Moved` if one has left it."""
+        found = self._pool_records(list(txids))
+        records = [record for record in found if record is not None]
+        if len(records) != len(found):
+            raise Moved
+        return records
+
+
+def _paid_to(script: bytes, outputs: Iterable[TxOut]) -> list[int]:
+    """Return the satoshis of each output that pays a script hash."""
+    return [output.value for output in outputs if script_hash(output.script_pubkey) == script]
