@@ -5,6 +5,9 @@ Mounted under `/api` and, for clients that expect it there, under `/`. docs/http
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from flask import Response, request
 
 from services.explorer import serialize
@@ -13,6 +16,7 @@ from services.explorer.arguments import read_count, read_hash, read_number, read
 from services.explorer.errors import RequestError
 from services.explorer.fees import fee_estimates, fee_histogram
 from services.explorer.infos import TxInfo
+from services.explorer.pool_fees import PoolFee
 from services.explorer.reads import ChainReads
 from services.explorer.submit import ask_template, submit
 from shared.bus.broker import Broker
@@ -92,7 +96,7 @@ class Esplora:
     def block_txs(self, block_hash: str, start: str = "") -> Response:
         """Return 25 transactions of a block, from an index that is a multiple of 25."""
         block_id = read_hash(block_hash)
-        self._reads.layout(block_id)  # a block that is not known comes before a wrong index
+        self._reads.check_block(block_id)  # a block that is not known comes before a wrong index
         try:
             index = read_number(start)
         except RequestError:
@@ -200,10 +204,7 @@ class Esplora:
 
     def pool(self) -> Response:
         """Return the pool's totals and its feerates."""
-        stats = self._reads.pool_stats()
-        histogram = fee_histogram(self._reads.pool_entries().values())
-        fields = {"count": stats.count, "vsize": stats.vsize, "total_fee": stats.fees, "fee_histogram": histogram}
-        return json(fields)
+        return json(self._reads.of_pool(_pool_json))
 
     def pool_txids(self) -> Response:
         """Return every unconfirmed txid."""
@@ -216,7 +217,7 @@ class Esplora:
 
     def fee_estimates(self) -> Response:
         """Return the feerate for each number of blocks to wait."""
-        return json(fee_estimates(self._reads.pool_entries().values()))
+        return json(self._reads.of_pool(fee_estimates))
 
     def block_template(self) -> Response:
         """Return what the next block would be made of, as bitcoind's getblocktemplate."""
@@ -262,3 +263,12 @@ class Esplora:
             Route("/fee-estimates", self.fee_estimates),
             Route("/block-template", self.block_template),
         )
+
+
+def _pool_json(pool: Sequence[PoolFee]) -> dict[str, Any]:
+    return {
+        "count": len(pool),
+        "vsize": sum(item.vsize for item in pool),
+        "total_fee": sum(item.fee for item in pool),
+        "fee_histogram": fee_histogram(pool),
+    }

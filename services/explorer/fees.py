@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Protocol, TypeVar
 
-from shared.chain.codec import PoolEntry
+
+class Paying(Protocol):
+    """An unconfirmed transaction, as far as fees go."""
+
+    @property
+    def fee(self) -> int:
+        """Satoshis."""
+
+    @property
+    def vsize(self) -> int:
+        """Virtual bytes."""
+
+
+P = TypeVar("P", bound="Paying")
 
 TARGETS = (*range(1, 26), 144, 504, 1008)
 """Blocks to wait for which clients expect an estimate."""
@@ -22,12 +36,12 @@ BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Feerates at which the bands of histograms, and the colours of feerates, begin."""
 
 
-def feerate(entry: PoolEntry) -> float:
+def feerate(entry: Paying) -> float:
     """Return satoshis per virtual byte."""
     return entry.fee / entry.vsize
 
 
-def fee_histogram(entries: Iterable[PoolEntry]) -> list[tuple[float, int]]:
+def fee_histogram(entries: Iterable[Paying]) -> list[tuple[float, int]]:
     """Return (feerate, virtual bytes) from the best payers down; a bin closes once it is past 50,000 vB."""
     histogram: list[tuple[float, int]] = []
     size = 0
@@ -54,7 +68,7 @@ class FeeBand:
     vsize: int
 
 
-def fee_bands(entries: Iterable[PoolEntry]) -> list[FeeBand]:
+def fee_bands(entries: Iterable[Paying]) -> list[FeeBand]:
     """Return the pool by feerate, best payers first, without empty bands at either end."""
     sizes: list[list[int]] = [[] for _ in BAND_STARTS]
     for entry in entries:
@@ -65,7 +79,7 @@ def fee_bands(entries: Iterable[PoolEntry]) -> list[FeeBand]:
     return bands[used[0] : used[-1] + 1][::-1] if used else []
 
 
-def fee_estimates(entries: Iterable[PoolEntry]) -> dict[str, float]:
+def fee_estimates(entries: Iterable[Paying]) -> dict[str, float]:
     """Return target → feerate for all of `TARGETS`: what it takes to be among the next target × 1,000,000 vB.
 
     Where the pool does not fill that many blocks, it is `MIN_FEERATE`. A longer wait never costs more.
@@ -111,14 +125,14 @@ class ProjectedBlock:
         return ceil(self.vsize / BLOCK_VSIZE)
 
 
-def projected_blocks(entries: Iterable[PoolEntry]) -> list[ProjectedBlock]:
+def projected_blocks(entries: Iterable[Paying]) -> list[ProjectedBlock]:
     """Return up to eight blocks by the transactions' own feerates, best payers first; the last has all the rest."""
     return [_project([entry for _, entry in block]) for block in fill_blocks((b"", entry) for entry in entries)]
 
 
-def fill_blocks(pool: Iterable[tuple[bytes, PoolEntry]]) -> list[list[tuple[bytes, PoolEntry]]]:
+def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
     """Return which of the pool's transactions, given with their txids, these blocks would have, in their order."""
-    blocks: list[list[tuple[bytes, PoolEntry]]] = []
+    blocks: list[list[tuple[bytes, P]]] = []
     size = BLOCK_VSIZE
     for txid, entry in sorted(pool, key=lambda item: feerate(item[1]), reverse=True):
         if size + entry.vsize > BLOCK_VSIZE and len(blocks) < _PROJECTED:
@@ -129,24 +143,24 @@ def fill_blocks(pool: Iterable[tuple[bytes, PoolEntry]]) -> list[list[tuple[byte
     return blocks
 
 
-def projected_place(entries: Iterable[PoolEntry], rate: float) -> int:
+def projected_place(entries: Iterable[Paying], rate: float) -> int:
     """Return the block, counted from the next as 1, for which a feerate is enough by the pool's own feerates."""
     return sum(entry.vsize for entry in entries if feerate(entry) > rate) // BLOCK_VSIZE + 1
 
 
-def _project(entries: list[PoolEntry]) -> ProjectedBlock:
+def _project(entries: Sequence[Paying]) -> ProjectedBlock:
     rates = [feerate(entry) for entry in reversed(entries)]
     places = [step * (len(rates) - 1) // (RATES - 1) for step in range(RATES)]
     vsize, fees = sum(entry.vsize for entry in entries), sum(entry.fee for entry in entries)
     return ProjectedBlock(len(entries), vsize, fees, tuple(rates[place] for place in places))
 
 
-def recommended_fees(entries: Iterable[PoolEntry]) -> dict[str, int]:
+def recommended_fees(entries: Iterable[Paying]) -> dict[str, int]:
     """Return mempool.space's five feerates, in whole satoshis per virtual byte, none below the next."""
     return {name: ceil(rate) for name, rate in precise_fees(entries).items()}
 
 
-def precise_fees(entries: Iterable[PoolEntry]) -> dict[str, float]:
+def precise_fees(entries: Iterable[Paying]) -> dict[str, float]:
     """Return the same feerates, not rounded up."""
     estimates = fee_estimates(entries)
     fastest, half_hour, hour = (estimates[target] for target in ("1", "3", "6"))

@@ -51,17 +51,17 @@ class MempoolSpace:
 
     def recommended(self) -> Response:
         """Return feerates to pay, in whole satoshis per virtual byte, never one below the next."""
-        return json(recommended_fees(self._reads.pool_entries().values()))
+        return json(self._reads.of_pool(recommended_fees))
 
     def precise(self) -> Response:
         """Return the same feerates with up to three decimals."""
-        return json(precise_fees(self._reads.pool_entries().values()))
+        return json(self._reads.of_pool(precise_fees))
 
     def projected(self) -> Response:
         """Return the blocks that the pool's transactions would make, best payers first; the last has all the rest."""
         stats = self._reads.pool_stats()
         bytes_per_vbyte = stats.size / stats.vsize if stats.vsize else 1.0
-        blocks = projected_blocks(self._reads.pool_entries().values())
+        blocks = self._reads.of_pool(projected_blocks)
         return json([_projected_json(block, bytes_per_vbyte) for block in blocks])
 
     def cpfp(self, txid: str) -> Response:

@@ -1,11 +1,8 @@
-"""What pages show of the chain's head and of the pool: the last blocks, those that come next, what it takes to pay.
-
-The pool is read as a whole, once for each state of the chain, however many look at it.
-"""
+"""What pages show of the chain's head and of the pool: the last blocks, those that come next, what it takes to pay."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +15,8 @@ from services.explorer.fees import (
     recommended_fees,
 )
 from services.explorer.miners import HEAD_SIZE, coinbase_script, miner_name
+from services.explorer.pool_fees import PoolFee
+from services.explorer.reads import ChainReads
 from shared.chain.codec import BlockEntry, BlockFees
 from shared.chain.view import ChainView, Tip
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
@@ -78,9 +77,9 @@ class Outlook:
 class Outlooks:
     """Reads them."""
 
-    def __init__(self, view: ChainView) -> None:
+    def __init__(self, view: ChainView, reads: ChainReads) -> None:
         self._view = view
-        self._last: tuple[int, Outlook] | None = None
+        self._reads = reads
 
     def steady(self, read: Callable[[Tip], T]) -> T:
         """Return what `read` returns for the tip, once the tip stayed the same meanwhile; the pool may move."""
@@ -92,23 +91,8 @@ class Outlooks:
         raise StoreUnavailable("the chain moves faster than it can be read")
 
     def pool(self) -> Outlook:
-        """Return the pool, from one read of it."""
-        seq = self._view.tip().seq
-        last = self._last
-        if last is not None and last[0] == seq:
-            return last[1]
-        entries = self._view.pool_entries().values()
-        outlook = Outlook(
-            len(entries),
-            sum(entry.vsize for entry in entries),
-            sum(entry.fee for entry in entries),
-            tuple(projected_blocks(entries)),
-            tuple(fee_bands(entries)),
-            recommended_fees(entries),
-        )
-        if self._view.tip().seq == seq:
-            self._last = seq, outlook
-        return outlook
+        """Return the pool as it is now."""
+        return self._reads.of_pool(_outlook)
 
     def blocks(self, start: int | None, count: int) -> list[MinedBlock]:
         """Return up to `count` blocks from height `start` (None: the tip) downwards; 404 above the tip."""
@@ -134,3 +118,14 @@ class Outlooks:
         if len(found) != len(hashes):
             raise StoreUnavailable("the chain has moved, or a block's index entry is missing")
         return found
+
+
+def _outlook(pool: Sequence[PoolFee]) -> Outlook:
+    return Outlook(
+        len(pool),
+        sum(item.vsize for item in pool),
+        sum(item.fee for item in pool),
+        tuple(projected_blocks(pool)),
+        tuple(fee_bands(pool)),
+        recommended_fees(pool),
+    )

@@ -59,7 +59,7 @@ class Overview:
         self._feed = feed
         self._params = params
         self._clock = clock
-        self._outlooks = Outlooks(view)
+        self._outlooks = Outlooks(view, reads)
         self._past = PastReader(view, self._outlooks)
 
     def home(self) -> str:

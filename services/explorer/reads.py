@@ -15,6 +15,7 @@ from services.explorer.errors import RequestError, block_not_found, transaction_
 from services.explorer.families import Members
 from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo, TxPlace, prevouts_of
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
+from services.explorer.pool_fees import PoolFee, PoolFees
 from shared.chain.codec import (
     BlockEntry,
     BlockFees,
@@ -50,6 +51,7 @@ class ChainReads:
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
+        self._fees = PoolFees(view)
         self._tree = lru_cache(maxsize=_CACHED_TREES)(lambda block_hash: merkle_tree(self.block_txids(block_hash)))
 
     def snapshot(self, read: Callable[[], T]) -> T:
@@ -134,6 +136,10 @@ class ChainReads:
     def block_fees(self, hashes: Sequence[bytes]) -> list[BlockFees | None]:
         """Return what the payments of each block paid, None for one without any."""
         return self._view.block_fees(hashes)
+
+    def check_block(self, block_hash: bytes) -> None:
+        """Raise `RequestError` unless this block is stored."""
+        self._with_data(block_hash)
 
     def block_txids(self, block_hash: bytes) -> list[bytes]:
         """Return a block's txids, in its order."""
@@ -357,8 +363,12 @@ class ChainReads:
         return self._view.pool_stats()
 
     def pool_entries(self) -> dict[bytes, PoolEntry]:
-        """Return every unconfirmed transaction's entry by txid."""
+        """Return every unconfirmed transaction's entry by txid: for who needs to know which they are, see `of_pool`."""
         return self._view.pool_entries()
+
+    def of_pool(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
+        """Return a pure function of what the pool's transactions pay, the best payers first."""
+        return self._fees.derive(function)
 
     def pool_txids(self) -> list[bytes]:
         """Return every unconfirmed txid, newest first."""

@@ -141,7 +141,7 @@ class TxPage:
             return 0
         if self._reads.pool_stats().vsize <= BLOCK_VSIZE:
             return 1  # there is room for all, so nothing more has to be read
-        return projected_place(self._reads.pool_entries().values(), effective_feerate(members, txid))
+        return projected_place(self._reads.of_pool(tuple), effective_feerate(members, txid))
 
 
 def _sides(tx: Transaction) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shared.bus.events import Fact
 from shared.chain import codec
 from shared.chain.base_view import BaseView
-from shared.chain.codec import BlockFees, LayoutEntry, PoolSample, Replaced
+from shared.chain.codec import BlockFees, LayoutEntry, PoolEntry, PoolSample, Replaced
 from shared.chain.store import store_errors
 
 
@@ -43,6 +43,15 @@ class IndexView(BaseView):
         with store_errors():
             values = self._redis.zrangebyscore(self._keys.pool_history, since, "+inf")
         return [codec.decode_pool_sample(value) for value in values]
+
+    def pool_entries_and_seq(self) -> tuple[dict[bytes, PoolEntry], int]:
+        """Return the entry of every unconfirmed transaction by txid, and the `seq` as of which they are."""
+        with store_errors():
+            pipe = self._redis.pipeline()
+            pipe.hgetall(self._keys.pool_entries)
+            pipe.hget(self._keys.tip, "seq")
+            entries, seq = pipe.execute()
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, int(seq or 0)
 
     def scripts_with_prefix(self, ranges: Sequence[tuple[bytes, bytes]], limit: int) -> list[bytes]:
         """Return up to `limit` known scriptPubKeys that have an address and lie within any of these ranges.

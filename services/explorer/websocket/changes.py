@@ -177,7 +177,7 @@ class ChangeReader:
             if fact.hash not in shown:
                 continue  # no longer on the best chain: the fact that says so follows
             block_hash = parse_display_hash(fact.hash)
-            txids = self._reads.layout(block_hash).txids if needs.block_txids or needs.txs else ()
+            txids = self._reads.block_txids(block_hash) if needs.block_txids or needs.txs else ()
             txs = self._block_txs(block_hash, len(txids)) if needs.txs else []
             blocks.append(NewBlock(shown[fact.hash], frozenset(txids), txs))
         return blocks

@@ -19,7 +19,7 @@ from shared.crypto.hashes import sha256
 from shared.crypto.keys import PrivateKey
 from shared.params import REGTEST
 from shared.primitives.block import Block
-from shared.primitives.transaction import Transaction
+from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import make_block, p2wpkh
 
 
@@ -64,15 +64,28 @@ class TestChain:
 
     def pool_add(self, tx: Transaction, time: int = 1_700_000_000) -> None:
         """Put a transaction into the pool."""
-        record = self._record(tx, time)
-        self._pool[tx.txid] = record
-        self._committer.commit(Delta(pool_added=[record], time=time, events=[_accepted(record)]))
+        self.pool_add_all([tx], time)
+
+    def pool_add_all(self, txs: Sequence[Transaction], time: int = 1_700_000_000) -> None:
+        """Put transactions into the pool in one commit; none spends from another."""
+        prevouts = self.view.prevouts(txs)
+        added = []
+        for tx in txs:
+            added.append(self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time))
+            self._pool[tx.txid] = added[-1]
+        self._committer.commit(Delta(pool_added=added, time=time, events=[_accepted(record) for record in added]))
+
+    def pool_remove(self, tx: Transaction, why: Removal = Removal.EVICTED) -> None:
+        """Take a transaction out of the pool."""
+        record = self._pool.pop(tx.txid)
+        self._committer.commit(Delta(pool_removed=[record], events=[TxRemoved(txid=tx.txid_hex, why=why)]))
 
     def pool_replace(
         self, tx: Transaction, replaced: Sequence[Transaction], with_them: Sequence[Transaction] = (), time: int = 0
     ) -> None:
         """Put a transaction into the pool in the place of others, and of those that depended on them."""
-        record = self._record(tx, time)
+        prevouts = self.view.prevouts([tx])
+        record = self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time)
         direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))
         replacement = Replacement(tx.txid, time, direct, descendants)
         self._pool[tx.txid] = record
@@ -89,10 +102,9 @@ class TestChain:
         )
         self._committer.commit(delta)
 
-    def _record(self, tx: Transaction, time: int) -> PoolRecord:
-        prevouts = self.view.prevouts([tx])
-        fee = sum(output.value for output in prevouts.values()) - sum(output.value for output in tx.outputs)
-        scripts = {output.script_pubkey: None for output in (*prevouts.values(), *tx.outputs)}
+    def _record(self, tx: Transaction, spent: Sequence[TxOut], time: int) -> PoolRecord:
+        fee = sum(output.value for output in spent) - sum(output.value for output in tx.outputs)
+        scripts = {output.script_pubkey: None for output in (*spent, *tx.outputs)}
         entry = PoolEntry(
             wtxid=tx.wtxid,
             fee=fee,

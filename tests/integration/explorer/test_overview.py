@@ -8,6 +8,7 @@ import time
 import pytest
 
 from services.explorer.outlook import Outlooks
+from services.explorer.reads import ChainReads
 from services.explorer.series import PLACES, TIME_PLACES, PastReader
 from shared.errors import StoreUnavailable
 from tests.builders import key, output_of, pay
@@ -147,7 +148,7 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
     for _ in range(400):
         chain.mine(ALICE)
     view = Counting(chain.view)
-    reader = PastReader(view, Outlooks(view))
+    reader = PastReader(view, Outlooks(view, ChainReads(view)))
     past = reader.read(None)
     assert past.blocks == 400
     assert past.has_all_fees
@@ -162,7 +163,7 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
 def test_a_reorganisation_is_seen_in_charts(chain):
     for _ in range(3):
         chain.mine(ALICE)
-    reader = PastReader(chain.view, Outlooks(chain.view))
+    reader = PastReader(chain.view, Outlooks(chain.view, ChainReads(chain.view)))
     assert reader.read(144).stretches[-1].last.hash == chain.tip.hash
     chain.replace_tip(BOB)
     past = reader.read(144)
@@ -171,7 +172,7 @@ def test_a_reorganisation_is_seen_in_charts(chain):
 
 
 def test_a_chain_that_never_rests_is_a_503_and_no_mixture(chain):
-    outlooks = Outlooks(chain.view)
+    outlooks = Outlooks(chain.view, ChainReads(chain.view))
     with pytest.raises(StoreUnavailable, match="faster"):
         outlooks.steady(lambda tip: chain.mine(ALICE))
 
@@ -179,7 +180,7 @@ def test_a_chain_that_never_rests_is_a_503_and_no_mixture(chain):
 def test_the_pool_is_read_once_for_each_state(chain):
     pay_at(chain, 3)
     view = Counting(chain.view)
-    outlooks = Outlooks(view)
+    outlooks = Outlooks(view, ChainReads(view))
     assert outlooks.pool() is outlooks.pool()
     pay_at(chain, 5)
     assert outlooks.pool().count == 2
