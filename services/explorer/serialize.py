@@ -7,6 +7,7 @@ are not; amounts are satoshis.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo
@@ -31,6 +32,8 @@ _TYPES = {
     ScriptType.WITNESS_V1_TAPROOT: "v1_p2tr",
 }
 _ALL = slice(None)
+_COMMON_SIZE = 42
+"""Bytes of the longest script that has an address."""
 _DIFFICULTY_ONE_EXPONENT = 29
 _DIFFICULTY_ONE_MANTISSA = 0xFFFF
 
@@ -102,6 +105,11 @@ def tx_json(info: TxInfo, prefix: AddressPrefix, window: slice = _ALL) -> Json:
 def output_json(output: TxOut, prefix: AddressPrefix) -> Json:
     """Return an output; one without an address has no `scriptpubkey_address`."""
     script = output.script_pubkey
+    describe = _describe_again if len(script) <= _COMMON_SIZE else _describe
+    return describe(script, prefix) | {"value": output.value}
+
+
+def _describe(script: bytes, prefix: AddressPrefix) -> Json:
     fields: Json = {
         "scriptpubkey": script.hex(),
         "scriptpubkey_asm": to_rust_asm(script),
@@ -110,8 +118,11 @@ def output_json(output: TxOut, prefix: AddressPrefix) -> Json:
     address = encode_address(script, prefix)
     if address is not None:
         fields["scriptpubkey_address"] = address
-    fields["value"] = output.value
     return fields
+
+
+_describe_again = lru_cache(maxsize=10_000)(_describe)
+"""One script is in many outputs of an answer: of an address's history, it is in every transaction."""
 
 
 def script_type(script: bytes) -> str:

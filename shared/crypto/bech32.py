@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import xor
 from typing import TYPE_CHECKING
 
@@ -28,22 +28,23 @@ class Encoding(IntEnum):
     BECH32M = 0x2BC830A3
 
 
-def _polymod(values: Iterable[int]) -> int:
-    checksum = 1
+def _polymod(values: Iterable[int], checksum: int = 1) -> int:
     for value in values:
         checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _STEPS[checksum >> 25]
     return checksum
 
 
-def _expand(hrp: str) -> list[int]:
-    return [ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp]
+@lru_cache(maxsize=16)
+def _begin(hrp: str) -> int:
+    """Return the checksum's state after the human-readable part, with which all addresses of a chain begin."""
+    return _polymod([ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp])
 
 
 def encode(encoding: Encoding, hrp: str, values: Sequence[int]) -> str:
     """Return the text of 5-bit `values` under the human-readable part `hrp` (lower case)."""
-    polymod = _polymod([*_expand(hrp), *values, *[0] * _CHECKSUM]) ^ encoding
+    polymod = _polymod([*values, *[0] * _CHECKSUM], _begin(hrp)) ^ encoding
     checksum = [polymod >> 5 * (_CHECKSUM - 1 - i) & 31 for i in range(_CHECKSUM)]
-    return hrp + "1" + "".join(_CHARSET[value] for value in [*values, *checksum])
+    return hrp + "1" + "".join([_CHARSET[value] for value in [*values, *checksum]])
 
 
 def decode(text: str) -> tuple[Encoding, str, list[int]]:
@@ -65,7 +66,7 @@ def decode(text: str) -> tuple[Encoding, str, list[int]]:
         raise DecodeError("Bech32 text is too short for its checksum")
     values = values_of(data)
     try:
-        encoding = Encoding(_polymod([*_expand(hrp), *values]))
+        encoding = Encoding(_polymod(values, _begin(hrp)))
     except ValueError:
         raise DecodeError("Bech32 checksum does not match: the text was mistyped or cut") from None
     return encoding, hrp, values[:-_CHECKSUM]
@@ -82,25 +83,11 @@ def values_of(text: str) -> list[int]:
     return values
 
 
-def _regroup(values: Iterable[int], width_from: int, width_to: int) -> tuple[list[int], int, int]:
-    """Regroup bits; returns the full groups, the bits left over and how many they are."""
-    accumulator = bits = 0
-    groups = []
-    for value in values:
-        accumulator = accumulator << width_from | value
-        bits += width_from
-        while bits >= width_to:
-            bits -= width_to
-            groups.append(accumulator >> bits & ((1 << width_to) - 1))
-        accumulator &= (1 << bits) - 1
-    return groups, accumulator, bits
-
-
 def encode_segwit(hrp: str, version: int, program: bytes) -> str:
     """Return the address of a witness program: Bech32 for version 0, Bech32m for 1 to 16 (BIP350)."""
-    groups, rest, bits = _regroup(program, 8, 5)
-    if bits:
-        groups.append(rest << (5 - bits))
+    count = -(-8 * len(program) // 5)
+    number = int.from_bytes(program, "big") << 5 * count - 8 * len(program)
+    groups = [number >> 5 * place & 31 for place in range(count - 1, -1, -1)]
     return encode(Encoding.BECH32 if version == 0 else Encoding.BECH32M, hrp, [version, *groups])
 
 
@@ -115,11 +102,15 @@ def decode_segwit(text: str) -> tuple[str, int, bytes]:
     if (version == 0) != (encoding is Encoding.BECH32):
         needed = "Bech32" if version == 0 else "Bech32m"
         raise DecodeError(f"an address of witness version {version} must have a {needed} checksum")
-    program, rest, bits = _regroup(values[1:], 5, 8)
-    if bits >= 5 or rest:
+    number = 0
+    for value in values[1:]:
+        number = number << 5 | value
+    size, spare = divmod(5 * (len(values) - 1), 8)
+    if spare >= 5 or number & ((1 << spare) - 1):
         raise DecodeError("Bech32 address has wrong padding")
+    program = (number >> spare).to_bytes(size, "big")
     if not 2 <= len(program) <= 40:
         raise DecodeError(f"a witness program has 2 to 40 bytes, not {len(program)}")
     if version == 0 and len(program) not in (20, 32):
         raise DecodeError(f"a witness program of version 0 has 20 or 32 bytes, not {len(program)}")
-    return hrp, version, bytes(program)
+    return hrp, version, program

@@ -84,6 +84,7 @@ def payment(outpoint: OutPoint, payee: bytes, number: int) -> Transaction:
 
 def build(client: redis_py.Redis, size: Size) -> BuiltChain:
     client.flushall()
+    client.config_set("appendonly", "no")  # it is not writing that is measured
     gc.disable()
     chain = TestChain(client)
     numbers = itertools.count()
