@@ -169,7 +169,7 @@ def stream(built: BuiltChain, count: Synchronized[int], stop: Event) -> None:
     while not stop.wait(max(0.0, began + count.value / STREAM_RATE - time.perf_counter())):
         numbers = range(count.value, count.value + STREAM_BATCH)
         txs = [payment(next(built.coins), script(10**9 + number), number) for number in numbers]
-        built.chain.pool_add(*txs)
+        built.chain.pool_add_all(txs)
         count.value += STREAM_BATCH
 
 

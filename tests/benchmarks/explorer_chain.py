@@ -120,6 +120,6 @@ def build(client: redis_py.Redis, size: Size) -> BuiltChain:
         payment(next(coins), script(next(numbers)) if n % 12 else p2wpkh(BUSY), n) for n in range(size.full_block)
     ]
     for first in range(0, len(pooled), 100):
-        chain.pool_add(*pooled[first : first + 100])
+        chain.pool_add_all(pooled[first : first + 100])
     gc.enable()
     return BuiltChain(chain, busy_txs, full, pooled, coins)

@@ -109,7 +109,7 @@ def test_facts_that_are_no_longer_kept_make_it_read_the_pool_again(chain, view, 
 def test_very_many_facts_make_it_read_the_pool_again(chain, view, fees):
     fees.derive(list)
     txs = [pay(coin, BOB, 10_000) for coin in coins(chain, 3)]
-    chain.pool_add(*txs)
+    chain.pool_add_all(txs)
     assert fees.derive(list) == in_the_pool(chain)
     for _ in range(MAX_FACTS // 2 + 1):
         chain.pool_remove(txs[0])
