@@ -9,6 +9,7 @@ from shared.chain import codec
 from shared.chain.base_view import BaseView
 from shared.chain.codec import BlockFees, LayoutEntry, PoolEntry, PoolSample, Replaced
 from shared.chain.store import store_errors
+from shared.errors import NoChain
 
 
 class IndexView(BaseView):
@@ -51,7 +52,9 @@ class IndexView(BaseView):
             pipe.hgetall(self._keys.pool_entries)
             pipe.hget(self._keys.tip, "seq")
             entries, seq = pipe.execute()
-        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, int(seq or 0)
+        if seq is None:
+            raise NoChain("there is no chain here yet")
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, int(seq)
 
     def scripts_with_prefix(self, ranges: Sequence[tuple[bytes, bytes]], limit: int) -> list[bytes]:
         """Return up to `limit` known scriptPubKeys that have an address and lie within any of these ranges.
