@@ -35,7 +35,7 @@ class TxInfo:
     def gain_of(self, script: bytes) -> int:
         """Return the satoshis that a script hash receives less those that it spends."""
         spent = [self.prevouts[txin.prevout] for txin in self.tx.inputs if txin.prevout in self.prevouts]
-        return _paid_to(script, self.tx.outputs) - _paid_to(script, spent)
+        return sum(paid_to(script, self.tx.outputs)) - sum(paid_to(script, spent))
 
     def scripts_of(self, script: bytes) -> list[bytes]:
         """Return the scriptPubKeys with this script hash among what the transaction spends and pays."""
@@ -86,5 +86,6 @@ def prevouts_of(tx: Transaction, spent: Sequence[TxOut]) -> dict[OutPoint, TxOut
     return {txin.prevout: output for txin, output in zip(tx.inputs, spent, strict=False)}
 
 
-def _paid_to(script: bytes, outputs: Iterable[TxOut]) -> int:
-    return sum(output.value for output in outputs if script_hash(output.script_pubkey) == script)
+def paid_to(script: bytes, outputs: Iterable[TxOut]) -> list[int]:
+    """Return the satoshis of each output that pays a script hash."""
+    return [output.value for output in outputs if script_hash(output.script_pubkey) == script]

@@ -15,6 +15,7 @@ from services.explorer.errors import RequestError, block_not_found, transaction_
 from services.explorer.families import Members
 from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo, TxPlace, prevouts_of
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
+from services.explorer.pool_effects import PoolEffects
 from services.explorer.pool_fees import PoolFee, PoolFees
 from shared.chain.codec import (
     BlockEntry,
@@ -52,6 +53,7 @@ class ChainReads:
     def __init__(self, view: ChainView) -> None:
         self._view = view
         self._fees = PoolFees(view)
+        self._pool_effects = PoolEffects(view)
         self._tree = lru_cache(maxsize=_CACHED_TREES)(lambda block_hash: merkle_tree(self.block_txids(block_hash)))
 
     def snapshot(self, read: Callable[[], T]) -> T:
@@ -288,9 +290,7 @@ class ChainReads:
 
     def script_stats(self, script: bytes) -> tuple[ScriptStats, ScriptStats]:
         """Return the counters of a script: confirmed, and unconfirmed alone."""
-        return self._view.consistent(
-            lambda: (self._view.script_stats([script])[0], self._view.script_pool_stats(script))
-        )
+        return self._view.consistent(lambda: (self._view.script_stats([script])[0], self._pool_effects.stats(script)))
 
     def script_txs(self, script: bytes, pool_limit: int, chain_limit: int, after: bytes | None = None) -> list[TxInfo]:
         """Return a script's transactions, newest first: unconfirmed ones, then confirmed ones that follow `after`."""

@@ -10,7 +10,7 @@ from shared.chain.base_view import Moved, script_hash
 from shared.chain.records import HistoryItem, ScriptStats, TxRecord, Unspent
 from shared.chain.store import store_errors
 from shared.chain.tx_view import TxView
-from shared.primitives.transaction import OutPoint, TxOut
+from shared.primitives.transaction import OutPoint
 
 _SLICE = 1000
 """Coins that are read at once: a script may have very many."""
@@ -133,19 +133,6 @@ class ScriptView(TxView):
                     unspent.append(Unspent(outpoint, output, None, False))
         return unspent
 
-    def script_pool_stats(self, script: bytes) -> ScriptStats:
-        """Return the counters of a script hash over its unconfirmed transactions alone."""
-        return self._settled(lambda: self._script_pool_stats(script))
-
-    def _script_pool_stats(self, script: bytes) -> ScriptStats:
-        records = self.spending(self.script_pool_txids(script))
-        known = [record for record in records if record is not None and record.pool is not None]
-        if len(known) != len(records):
-            raise Moved
-        funded_values = _paid_to(script, (output for record in known for output in record.tx.outputs))
-        spent_values = _paid_to(script, (output for record in known for output in record.spent))
-        return ScriptStats(len(known), len(funded_values), sum(funded_values), len(spent_values), sum(spent_values))
-
     def _all_in_pool(self, txids: Iterable[bytes]) -> list[TxRecord]:
         """Return these transactions of the pool; `Moved` if one has left it."""
         found = self._pool_records(list(txids))
@@ -153,8 +140,3 @@ class ScriptView(TxView):
         if len(records) != len(found):
             raise Moved
         return records
-
-
-def _paid_to(script: bytes, outputs: Iterable[TxOut]) -> list[int]:
-    """Return the satoshis of each output that pays a script hash."""
-    return [output.value for output in outputs if script_hash(output.script_pubkey) == script]

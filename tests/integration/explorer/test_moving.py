@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from services.explorer.reads import ChainReads
@@ -72,6 +74,26 @@ def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker, fe
     assert reads.unspent(BOBS)
     assert reads.tx(view.pool_txids()[0]).fee == 1_000
     assert reads.blocks(None, 10)
+
+
+def test_counters_of_the_pool_follow_it(chain, view, reads):
+    first, second, third = (pay(coin, BOB, 10_000) for coin in fan(chain, 3))
+    own = spend([output_of(first, 0, BOB)], [TxOut(9_000, p2wpkh(BOB))])
+    asked = []
+    spending = view.spending
+    view.spending = lambda txids: asked.append(list(txids)) or spending(txids)
+    for change, expected in (
+        (lambda: chain.pool_add(first), (1, 1, 10_000, 0, 0)),
+        (lambda: chain.pool_add(own), (2, 2, 19_000, 1, 10_000)),
+        (lambda: chain.pool_add_all([second, third]), (4, 4, 39_000, 1, 10_000)),
+        (lambda: chain.pool_remove(third), (3, 3, 29_000, 1, 10_000)),
+        (lambda: chain.mine(ALICE, [first]), (2, 2, 19_000, 1, 10_000)),
+    ):
+        change()
+        stats = reads.script_stats(BOBS)[1]
+        counters = (stats.tx_count, stats.funded_count, stats.funded_sum, stats.spent_count, stats.spent_sum)
+        assert counters == expected
+    assert sorted(itertools.chain(*asked)) == sorted(tx.txid for tx in (first, own, second, third)), "each is read once"
 
 
 def test_blocks_without_end_are_unavailability(chain, view, reads):
