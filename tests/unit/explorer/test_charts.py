@@ -37,6 +37,7 @@ def test_a_scale_holds_every_value_in_few_round_steps(numbers, from_zero):
 def test_a_scale_without_values_or_with_one_alone_still_has_room():
     assert fit_scale([]) == Scale(0, 0.25, 4)
     assert fit_scale([0.0, 0.0]).high == 1
+    assert fit_scale([0.0, 5e-324]).high == 1
     assert fit_scale([7.0], from_zero=False).high > 7
 
 
