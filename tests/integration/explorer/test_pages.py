@@ -47,7 +47,7 @@ def test_home_shows_the_newest_blocks_who_mined_them_and_the_pool(get, story):
 def test_every_link_of_every_page_leads_somewhere(get, story):
     seen: set[str] = set()
     queue = ["/"]
-    while queue and len(seen) < 200:
+    while queue and len(seen) < 400:
         path = queue.pop(0).split("#")[0]
         if path in seen:
             continue
