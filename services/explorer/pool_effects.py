@@ -1,4 +1,4 @@
-"""What unconfirmed transactions do to a script's counters: each is read once, as what a txid stands for never changes."""
+"""What unconfirmed transactions do to a script's counters: each is read once, as its txid always means the same."""
 
 from __future__ import annotations
 
