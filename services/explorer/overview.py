@@ -162,12 +162,12 @@ class Overview:
         blueprint.add_url_rule("/charts", "charts", self.charts)
         blueprint.add_url_rule("/feed", "feed", self.feed)
         for path, endpoint, page, resource in (
-            ("/blocks/", "blocks", self.blocks, self._api.blocks),
+            ("/blocks", "blocks", self.blocks, self._api.blocks),
+            ("/blocks/", "newest_blocks", self.blocks, self._api.blocks),
             ("/blocks/<start>", "blocks", self.blocks, self._api.blocks),
             ("/mempool", "pool", self.pool, self._api.pool),
         ):
-            view = PageOrResource(page, resource)
-            blueprint.add_url_rule(path, endpoint, view, strict_slashes=not path.endswith("/"))
+            blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
         return blueprint
 
 

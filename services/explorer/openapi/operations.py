@@ -11,6 +11,7 @@ from services.explorer.openapi.fields import Schema, array, hash_of, hex_of, ref
 Errors = Mapping[int, Sequence[str]]
 
 JSON, TEXT, OCTETS = "application/json", "text/plain", "application/octet-stream"
+STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)

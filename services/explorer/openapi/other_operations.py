@@ -19,6 +19,7 @@ from services.explorer.openapi.operations import (
     MAX_TXS,
     NUMBER,
     SCRIPT_HASH_ERRORS,
+    STREAM,
     TX_ERRORS,
     TXID,
     TXS,
@@ -155,7 +156,7 @@ OPERATIONS = (
                 "type": "string",
                 "examples": ['id: 7\nevent: block.connected\ndata: {"seq":7,"hash":"…","height":1,…}\n'],
             },
-            "text/event-stream",
+            STREAM,
         ),
         (
             Parameter("topics", "Topics, with commas between; all unless given", ANY, "query", "block.connected"),

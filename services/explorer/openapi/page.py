@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from services.explorer.openapi.document import errors_of, operations, sample_of, samples
 from services.explorer.openapi.fields import Schema
-from services.explorer.openapi.operations import JSON, Operation, Parameter
+from services.explorer.openapi.operations import JSON, STREAM, Operation, Parameter
 from services.explorer.openapi.schemas import example_of
 from shared.params import ChainParams
 
@@ -26,7 +26,7 @@ class Entry:
     path: str
     """With the names of its parameters in braces."""
     link: str
-    """A path to try, empty for what is no GET or needs more than samples."""
+    """A path to try, empty for what is no GET, has no end, or needs more than samples."""
     command: str
     """The same for curl."""
     parameters: list[tuple[Parameter, str]]
@@ -57,7 +57,8 @@ def sections(params: ChainParams, base_url: str, *, has_faucet: bool) -> list[Se
 def _entry(operation: Operation, found: Mapping[str, str], base_url: str) -> Entry:
     path = API + operation.path
     link = _link(operation, found)
-    can_be_tried = operation.method == "GET" and all(p.sample for p in operation.parameters if p.required)
+    has_samples = all(parameter.sample for parameter in operation.parameters if parameter.required)
+    can_be_tried = operation.method == "GET" and operation.answer.content_type != STREAM and has_samples
     example = example_of(operation.answer.schema)
     words = operation.path.replace("{", "").replace("}", "").strip("/").replace("/", "-")
     return Entry(

@@ -63,7 +63,7 @@ def test_every_link_of_every_page_leads_somewhere(get, story):
 
 
 @pytest.mark.parametrize(
-    ("path", "label"), [("/blocks/", "Blocks"), ("/mempool", "Pool"), ("/charts", "Charts"), ("/docs", "API")]
+    ("path", "label"), [("/blocks", "Blocks"), ("/mempool", "Pool"), ("/charts", "Charts"), ("/docs", "API")]
 )
 def test_the_navigation_says_where_one_is(get, path, label):
     page = get(path).text
