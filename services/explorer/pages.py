@@ -49,4 +49,4 @@ def _add_to_templates(state: Any) -> None:
     environment.filters["duration"] = duration
     environment.filters["asm"] = to_rust_asm
     environment.filters["output_path"] = lambda outpoint: output_path(*outpoint)
-    environment.globals.update(active="explorer", search_action="/search", search_query="")
+    environment.globals.update(active="explorer", section="", search_action="/search")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from jinja2 import ChoiceLoader, FileSystemLoader
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared import metrics
@@ -40,8 +40,9 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
     app.config["MAX_CONTENT_LENGTH"] = max_body
     loaders = [app.jinja_loader, FileSystemLoader(_HERE / "templates")]
     app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])
+    app.jinja_env.undefined = StrictUndefined  # a name that a template gets wrong is an error, not a blank
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals["site"] = _site(settings, chain)
+    app.jinja_env.globals.update(site=_site(settings, chain), active="", search_action="", search_query="")
     formats.install(app)
     app.add_url_rule(
         "/shared/<path:filename>",

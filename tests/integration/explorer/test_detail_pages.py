@@ -221,6 +221,7 @@ def test_the_proof_is_written_out_step_by_step(chain, get):
     assert re.findall(r'data-side="(\w+)"', proof) == ["right", "left", "right"]
     assert re.findall(r'data-result="(\w+)"', proof)[-1] == block.header.merkle_root[::-1].hex()
     assert "By hand" in proof
+    assert "Number 2 of 5 in" in proof
 
 
 def test_a_transaction_alone_in_its_block_is_its_own_root(chain, get):
