@@ -338,14 +338,15 @@ class ChainReads:
 
         return self._view.consistent(read)
 
-    def unspent(self, script: bytes, limit: int | None = None) -> list[tuple[Unspent, BlockEntry | None]]:
-        """Return a script's unspent outputs, oldest first, each with the block that holds it.
+    def coin_count(self, script: bytes) -> int:
+        """Return how many confirmed outputs of a script no block has spent: about how long `unspent` is."""
+        return self._view.script_coin_count(script)
 
-        With a limit only so many of the newest confirmed ones are looked at.
-        """
+    def unspent(self, script: bytes) -> list[tuple[Unspent, BlockEntry | None]]:
+        """Return a script's unspent outputs, oldest first, each with the block that holds it."""
 
         def read() -> list[tuple[Unspent, BlockEntry | None]]:
-            coins = self._view.unspent([script], limit)
+            coins = self._view.unspent([script])
             heights = list({coin.height: None for coin in coins if coin.height is not None})
             blocks = dict(zip(heights, self._entries(self._view.block_hashes_at(heights)), strict=True))
             return [(coin, None if coin.height is None else blocks[coin.height]) for coin in coins]

@@ -10,18 +10,19 @@ from itertools import accumulate
 import segno
 from flask import Response, render_template, request
 
-from services.explorer.arguments import read_address, read_hash, read_script_hash
+from services.explorer.arguments import read_address, read_hash, read_number, read_script_hash
+from services.explorer.coin_pages import COINS_PER_PAGE, CoinPage, CoinPages
 from services.explorer.esplora import TXS_PER_PAGE
 from services.explorer.infos import TxInfo
 from services.explorer.reads import ChainReads
 from services.explorer.spending import script_label
 from shared.chain.codec import BlockEntry
-from shared.chain.view import ChainView, ScriptStats, Unspent
+from shared.chain.view import ChainView, ScriptStats
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.script.script import to_rust_asm
 
-POOL_TXS = 50
-LISTED_COINS = 100
+POOL_TXS = 25
+"""Unconfirmed transactions that are shown at a time."""
 MAX_WALK = 200
 """Confirmed transactions that are read at most to tell the balance in the midst of a history."""
 
@@ -37,11 +38,11 @@ class Seen:
     last: BlockEntry | None
     txs: list[TxInfo]
     """Those that are shown, newest first."""
-    balance: int | None
-    """Satoshis after the first of these."""
-    coin_count: int
-    coins: list[tuple[Unspent, BlockEntry | None]]
-    """Empty where there are too many to show."""
+    pool_balance: int | None
+    """Satoshis after the first of these that is unconfirmed; None where it was not added up, as in the next."""
+    chain_balance: int | None
+    """Satoshis after the first of these that is in a block."""
+    coins: CoinPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class ScriptPage:
     def __init__(self, view: ChainView, reads: ChainReads, prefix: AddressPrefix) -> None:
         self._view = view
         self._reads = reads
+        self._coins = CoinPages(view)
         self._prefix = prefix
 
     def address(self, name: str) -> str:
@@ -81,10 +83,12 @@ class ScriptPage:
 
     def _show(self, script: bytes, address: str, script_pubkey: bytes | None) -> str:
         after = read_hash(request.args["after"]) if "after" in request.args else None
-        seen = self._reads.snapshot(lambda: self._read(script, after))
+        start = read_number(request.args.get("coins", "0"))
+        seen = self._reads.snapshot(lambda: self._read(script, after, start))
         if script_pubkey is None:
             script_pubkey = next((pubkey for info in seen.txs for pubkey in info.scripts_of(script)), None)
-        in_blocks = [info for info in seen.txs if info.block]
+        rows = history_rows(seen.txs, script, seen.pool_balance, seen.chain_balance)
+        waiting, in_blocks = ([row for row in rows if bool(row.info.block) is kind] for kind in (False, True))
         return render_template(
             "address.html",
             now=time.time(),
@@ -99,28 +103,39 @@ class ScriptPage:
             unconfirmed=seen.unconfirmed,
             first=seen.first,
             last=seen.last,
-            rows=history_rows(seen.txs, script, seen.balance),
-            coin_count=seen.coin_count,
+            rows=rows,
+            waiting=waiting,
+            in_blocks=in_blocks,
+            has_balances=any(row.balance is not None for row in rows),
+            coin_count=_coin_count(seen.confirmed) + _coin_count(seen.unconfirmed),
             coins=seen.coins,
-            listed_pool=POOL_TXS,
+            coin_step=COINS_PER_PAGE,
+            coins_asked_for="coins" in request.args,
             after=after,
-            next_after=in_blocks[-1].tx.txid_hex if len(in_blocks) == TXS_PER_PAGE else None,
+            is_full=len(rows if after else in_blocks) == TXS_PER_PAGE,
         )
 
-    def _read(self, script: bytes, after: bytes | None) -> Seen:
+    def _read(self, script: bytes, after: bytes | None, start: int) -> Seen:
         confirmed, unconfirmed = self._reads.script_stats(script)
-        coin_count = confirmed.funded_count - confirmed.spent_count + unconfirmed.funded_count - unconfirmed.spent_count
         first, last = self._first_and_last_use(script)
         return Seen(
             confirmed=confirmed,
             unconfirmed=unconfirmed,
             first=first,
             last=last,
-            txs=self._reads.script_txs(script, 0 if after else POOL_TXS, TXS_PER_PAGE, after),
-            balance=self._balance_after(script, after, confirmed, unconfirmed),
-            coin_count=coin_count,
-            coins=self._reads.unspent(script) if 0 < coin_count <= LISTED_COINS else [],
+            txs=self._txs(script, after),
+            pool_balance=None if after else confirmed.balance + unconfirmed.balance,
+            chain_balance=self._balance_after(script, after, confirmed),
+            coins=self._coins.read(script, start),
         )
+
+    def _txs(self, script: bytes, after: bytes | None) -> list[TxInfo]:
+        """Return the newest of both kinds, or those that follow one of either kind."""
+        if after is None:
+            return self._reads.script_txs(script, POOL_TXS, TXS_PER_PAGE)
+        if self._view.is_in_history([script], after):
+            return self._reads.script_txs(script, 0, TXS_PER_PAGE, after)
+        return self._reads.scripts_txs([script], TXS_PER_PAGE, after) or []
 
     def _first_and_last_use(self, script: bytes) -> tuple[BlockEntry | None, BlockEntry | None]:
         """Return the blocks of the first and the last confirmed transaction, None for what was never used."""
@@ -131,12 +146,10 @@ class ScriptPage:
         first_block, last_block = self._view.block_entries(hashes)
         return first_block, last_block
 
-    def _balance_after(
-        self, script: bytes, after: bytes | None, confirmed: ScriptStats, unconfirmed: ScriptStats
-    ) -> int | None:
-        """Return the balance before the transaction `after`, or the one of now; None if it lies too far back."""
-        if after is None:
-            return confirmed.balance + unconfirmed.balance if unconfirmed.tx_count <= POOL_TXS else None
+    def _balance_after(self, script: bytes, after: bytes | None, confirmed: ScriptStats) -> int | None:
+        """Return the balance in blocks before the transaction `after`, or the one of now; None if it lies too far back."""
+        if after is None or not self._view.is_in_history([script], after):
+            return confirmed.balance
         movements = self._reads.movements(script, MAX_WALK, None)
         balances = accumulate((-movement.value for movement in movements), initial=confirmed.balance)
         next(balances)
@@ -146,12 +159,20 @@ class ScriptPage:
         return None
 
 
-def history_rows(txs: list[TxInfo], script: bytes, balance: int | None) -> list[HistoryRow]:
-    """Return the rows of transactions, newest first; `balance` is what was there after the first of them."""
+def history_rows(
+    txs: list[TxInfo], script: bytes, pool_balance: int | None, chain_balance: int | None
+) -> list[HistoryRow]:
+    """Return the rows of transactions, newest first; the balances are those after the first of either kind."""
     rows = []
+    balances = {False: pool_balance, True: chain_balance}
     for info in txs:
         gain = info.gain_of(script)
+        is_confirmed = info.block is not None
+        balance = balances[is_confirmed]
         rows.append(HistoryRow(info, gain, balance))
-        if balance is not None:
-            balance -= gain
+        balances[is_confirmed] = None if balance is None else balance - gain
     return rows
+
+
+def _coin_count(stats: ScriptStats) -> int:
+    return stats.funded_count - stats.spent_count

@@ -50,6 +50,21 @@ class ScriptView(TxView):
             members = self._redis.zrange(self._keys.script_history(script), 0, 0, withscores=True)
         return next((HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members), None)
 
+    def script_coin_count(self, script: bytes) -> int:
+        """Return how many confirmed outputs of a script hash no block has spent."""
+        with store_errors():
+            count: int = self._redis.zcard(self._keys.script_coins(script))
+        return count
+
+    def script_coins(self, script: bytes, start: int, count: int) -> list[Unspent]:
+        """Return `count` confirmed outputs of a script hash from place `start`, 0 for the newest, downwards.
+
+        Those that the pool spends are among them: so a place means the same until the next block.
+        """
+        with store_errors():
+            members = self._redis.zrevrange(self._keys.script_coins(script), start, start + count - 1)
+        return self._stored([codec.decode_outpoint(data) for data in members])
+
     def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
         """Return the unconfirmed transactions of a script hash, newest first."""
         return self._newest(self._keys.pool_script(script), limit)
@@ -98,18 +113,18 @@ class ScriptView(TxView):
         """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
         return self.unspent([script_hash(script) for script in script_pubkeys])
 
-    def unspent(self, hashes: Sequence[bytes], limit: int | None = None) -> list[Unspent]:
+    def unspent(self, hashes: Sequence[bytes]) -> list[Unspent]:
         """Return the outputs that pay any of these script hashes and are not spent by a block or the pool.
 
-        The oldest first, unconfirmed ones last. With a limit only so many of the newest confirmed ones are looked at.
+        The oldest first, unconfirmed ones last.
         """
-        return self.consistent(lambda: self._unspent(hashes, limit))
+        return self.consistent(lambda: self._unspent(hashes))
 
-    def _unspent(self, hashes: Sequence[bytes], limit: int | None) -> list[Unspent]:
+    def _unspent(self, hashes: Sequence[bytes]) -> list[Unspent]:
         with store_errors():
             pipe = self._redis.pipeline()
             for key in hashes:
-                pipe.zrange(self._keys.script_coins(key), 0 if limit is None else -limit, -1, withscores=True)
+                pipe.zrange(self._keys.script_coins(key), 0, -1, withscores=True)
             for key in hashes:
                 pipe.zrange(self._keys.pool_script(key), 0, -1)
             replies = pipe.execute()
@@ -118,6 +133,17 @@ class ScriptView(TxView):
         spent = {txin.prevout for record in records for txin in record.tx.inputs}
         stored = sorted((height, data) for members in replies[: len(hashes)] for data, height in members)
         outpoints = [outpoint for _, data in stored if (outpoint := codec.decode_outpoint(data)) not in spent]
+        unspent = self._stored(outpoints)
+        wanted = set(hashes)
+        for record in records:
+            for vout, output in enumerate(record.tx.outputs):
+                outpoint = OutPoint(record.tx.txid, vout)
+                if outpoint not in spent and script_hash(output.script_pubkey) in wanted:
+                    unspent.append(Unspent(outpoint, output, None, False))
+        return unspent
+
+    def _stored(self, outpoints: Sequence[OutPoint]) -> list[Unspent]:
+        """Return these confirmed coins; `Moved` if one was spent by a block."""
         unspent = []
         for first in range(0, len(outpoints), _SLICE):
             part = outpoints[first : first + _SLICE]
@@ -125,12 +151,6 @@ class ScriptView(TxView):
                 if coin is None:
                     raise Moved
                 unspent.append(Unspent(outpoint, coin.output, coin.height, coin.is_coinbase))
-        wanted = set(hashes)
-        for record in records:
-            for vout, output in enumerate(record.tx.outputs):
-                outpoint = OutPoint(record.tx.txid, vout)
-                if outpoint not in spent and script_hash(output.script_pubkey) in wanted:
-                    unspent.append(Unspent(outpoint, output, None, False))
         return unspent
 
     def _all_in_pool(self, txids: Iterable[bytes]) -> list[TxRecord]:
