@@ -147,7 +147,7 @@ class ScriptPage:
         return first_block, last_block
 
     def _balance_after(self, script: bytes, after: bytes | None, confirmed: ScriptStats) -> int | None:
-        """Return the balance in blocks before the transaction `after`, or the one of now; None if it lies too far back."""
+        """Return the balance in blocks before the transaction `after`, or that of now; None if it lies too far back."""
         if after is None or not self._view.is_in_history([script], after):
             return confirmed.balance
         movements = self._reads.movements(script, MAX_WALK, None)
