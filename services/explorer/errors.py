@@ -33,3 +33,8 @@ def transaction_not_found() -> RequestError:
 def transaction_not_confirmed() -> RequestError:
     """Return the error for a proof of a transaction that is in no block of the best chain."""
     return RequestError(404, "Transaction not found or is unconfirmed")
+
+
+def too_many_coins(most: int) -> RequestError:
+    """Return the error for a script that has more unspent outputs than are given at once."""
+    return RequestError(400, f"Too many unspent transaction outputs (>{most}). Contact support to raise limits.")

@@ -13,7 +13,7 @@ from flask import Response, request
 from services.explorer import serialize
 from services.explorer.answers import SCRIPT, Route, immutable, json, octets, plain
 from services.explorer.arguments import read_count, read_hash, read_number, read_script, read_script_ranges
-from services.explorer.errors import RequestError
+from services.explorer.errors import RequestError, too_many_coins
 from services.explorer.fees import fee_estimates, fee_histogram
 from services.explorer.infos import TxInfo
 from services.explorer.pool_fees import PoolFee
@@ -31,6 +31,8 @@ TXS_PER_PAGE = 25
 POOL_TXS_PER_PAGE = 50
 MAX_TXS = 1_000
 """Whole transactions of one answer, where a request may say how many."""
+MAX_COINS = 20_000
+"""Unspent outputs of one answer; electrs gives 500."""
 RECENT_TXS = 10
 ADDRESSES_FOUND = 10
 MAX_VOUT = 0xFFFFFFFF
@@ -188,8 +190,10 @@ class Esplora:
         return self._txs(self._reads.script_txs(read_script(kind, name, self._prefix), count, 0))
 
     def script_unspent(self, kind: str, name: str) -> Response:
-        """Return the unspent outputs, less those that the pool spends."""
-        found = self._reads.unspent(read_script(kind, name, self._prefix))
+        """Return the unspent outputs, less those that the pool spends; at most 20,000."""
+        found = self._reads.unspent(read_script(kind, name, self._prefix), MAX_COINS)
+        if found is None:
+            raise too_many_coins(MAX_COINS)
         return json([serialize.unspent_json(coin.outpoint, coin.output.value, block) for coin, block in found])
 
     def addresses(self, start: str) -> Response:

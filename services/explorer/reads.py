@@ -338,15 +338,18 @@ class ChainReads:
 
         return self._view.consistent(read)
 
-    def coin_count(self, script: bytes) -> int:
-        """Return how many confirmed outputs of a script no block has spent: about how long `unspent` is."""
-        return self._view.script_coin_count(script)
+    def unspent(self, script: bytes, most: int) -> list[tuple[Unspent, BlockEntry | None]] | None:
+        """Return a script's unspent outputs, oldest first, each with the block that holds it; None if over `most`.
 
-    def unspent(self, script: bytes) -> list[tuple[Unspent, BlockEntry | None]]:
-        """Return a script's unspent outputs, oldest first, each with the block that holds it."""
+        Confirmed ones that the pool spends count too: they are counted before any is read.
+        """
 
-        def read() -> list[tuple[Unspent, BlockEntry | None]]:
+        def read() -> list[tuple[Unspent, BlockEntry | None]] | None:
+            if self._view.script_coin_count(script) > most:
+                return None
             coins = self._view.unspent([script])
+            if len(coins) > most:
+                return None
             heights = list({coin.height: None for coin in coins if coin.height is not None})
             blocks = dict(zip(heights, self._entries(self._view.block_hashes_at(heights)), strict=True))
             return [(coin, None if coin.height is None else blocks[coin.height]) for coin in coins]

@@ -44,8 +44,8 @@ class RegtestServer:
 
     def unspents(self, name: str) -> Response:
         """Return the unspent outputs, less those that the pool spends."""
-        coins = self._reads.unspent(script_hash(self._script(name)))
-        if len(coins) > LIMIT:
+        coins = self._reads.unspent(script_hash(self._script(name)), LIMIT)
+        if coins is None:
             raise _too_many()
         return json(
             [

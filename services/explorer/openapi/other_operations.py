@@ -49,6 +49,7 @@ _MAX_MOVEMENTS = Parameter("max_txs", "How many, at most 5,000; what is no numbe
 _NOT_FOUND = {422: ("after_txid not found",)}
 _BLOCKS = array(ref("BlockWithExtras"))
 _ADDRESS_EXAMPLE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+_TOO_MANY_COINS = "Too many unspent transaction outputs (>20000). Contact support to raise limits."
 _HEX_ERROR = {400: (INVALID_HEX,)}
 
 
@@ -93,9 +94,10 @@ def _scripts(kind: str, group: str, name: Parameter, answer: str, wrong: Errors)
         f"{path}/utxo",
         group,
         "Unspent outputs",
-        json_of("The pool's included, less those that it spends", array(ref("Unspent"))),
+        json_of("The pool's included, less those that it spends, oldest first", array(ref("Unspent"))),
         (name,),
-        wrong,
+        {400: (*wrong[400], _TOO_MANY_COINS)},
+        about="At most 20,000; whoever has more can be followed through `txs`.",
     )
 
 

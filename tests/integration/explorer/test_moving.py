@@ -71,7 +71,7 @@ def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker, fe
     assert confirmed.tx_count == 0
     assert unconfirmed.tx_count == unconfirmed.funded_count > 0
     assert reads.script_txs(BOBS, 50, 25)
-    assert reads.unspent(BOBS)
+    assert reads.unspent(BOBS, 100)
     assert reads.tx(view.pool_txids()[0]).fee == 1_000
     assert reads.blocks(None, 10)
 
@@ -115,9 +115,9 @@ def test_unspent_outputs_never_miss_the_change_of_what_spends_them(chain, view, 
             chain.pool_add(tx)
 
     view.between = add_once
-    values = [item.output.value for item, _ in reads.unspent(BOBS)]
+    values = [item.output.value for item, _ in reads.unspent(BOBS, 100)]
     assert values in ([99_000], [58_000])
-    assert [item.output.value for item, _ in reads.unspent(BOBS)] == [58_000]
+    assert [item.output.value for item, _ in reads.unspent(BOBS, 100)] == [58_000]
 
 
 def test_what_leaves_the_pool_while_it_is_read_makes_it_read_again(chain, view, reads):
@@ -130,7 +130,7 @@ def test_what_leaves_the_pool_while_it_is_read_makes_it_read_again(chain, view, 
             chain.pool_remove(tx)
 
     view.between = remove_once
-    assert [item.output.value for item, _ in reads.unspent(BOBS)] == [20_000]
+    assert [item.output.value for item, _ in reads.unspent(BOBS, 100)] == [20_000]
     assert [info.tx.txid for info in reads.script_txs(BOBS, 50, 25)] == [stays.txid]
 
 
