@@ -15,7 +15,7 @@ from services.explorer.meanings import printable
 from services.explorer.miners import miner_name
 from services.explorer.reads import ChainReads
 from shared.chain.codec import BlockFees
-from shared.chain.view import ChainView
+from shared.chain.view import ChainView, Tip
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.subsidy import block_subsidy
 from shared.params import ChainParams
@@ -55,7 +55,7 @@ class BlockPage:
             return make_response(redirect(url_for("pages.block", block_hash=display_hash(found))))
         block_id = read_hash(block_hash)
         start = read_number(request.args.get("start", "0"))
-        seen = self._reads.snapshot(lambda: self._read(block_id, start))
+        seen = self._view.at_tip(lambda tip: self._read(tip, block_id, start))
         block, coinbase = seen.block, seen.coinbase
         height = block.entry.height
         script_sig = coinbase.inputs[0].script_sig
@@ -77,7 +77,7 @@ class BlockPage:
             step=TXS_PER_PAGE,
         )
 
-    def _read(self, block_hash: bytes, start: int) -> Seen:
+    def _read(self, tip: Tip, block_hash: bytes, start: int) -> Seen:
         block = self._reads.block(block_hash)
         [coinbase] = self._reads.coinbases([block_hash])
         [paid] = self._view.block_fees([block_hash])
@@ -86,6 +86,6 @@ class BlockPage:
             txs=self._reads.block_txs(block_hash, start, TXS_PER_PAGE),
             coinbase=coinbase,
             paid=paid,
-            tip=self._reads.tip().height,
+            tip=tip.height,
             instead=None if block.in_best_chain else self._view.block_hash(block.entry.height),
         )

@@ -24,8 +24,6 @@ from shared.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-_STEADY_TRIES = 10
-
 
 @dataclass(frozen=True, slots=True)
 class MinedBlock:
@@ -83,12 +81,7 @@ class Outlooks:
 
     def steady(self, read: Callable[[Tip], T]) -> T:
         """Return what `read` returns for the tip, once the tip stayed the same meanwhile; the pool may move."""
-        for _ in range(_STEADY_TRIES):
-            tip = self._view.tip()
-            result = read(tip)
-            if self._view.tip().hash == tip.hash:
-                return result
-        raise StoreUnavailable("the chain moves faster than it can be read")
+        return self._view.at_tip(read)
 
     def pool(self) -> Outlook:
         """Return the pool as it is now."""

@@ -12,9 +12,9 @@ HASH_RATE_BLOCKS = 120
 
 def read_period(reads: ChainReads, interval: int) -> Period:
     """Return the period of `interval` blocks that the tip is in; for a `snapshot`."""
-    tip = reads.block(reads.tip().hash).entry
-    start = tip.height - tip.height % interval
-    first, before = (reads.block(reads.block_hash(max(0, height))).entry for height in (start, start - 1))
+    height = reads.tip().height
+    start = height - height % interval
+    before, first, tip = reads.entries_at([max(0, start - 1), start, height])
     return Period(tip.height, tip.header.time, first.header.time, first.header.bits, before.header.bits)
 
 

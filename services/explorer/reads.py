@@ -6,7 +6,7 @@ outputs that it spends). Every method that needs several reads goes through `Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
@@ -17,6 +17,7 @@ from services.explorer.infos import BlockInfo, Movement, Outspend, TxInfo, TxPla
 from services.explorer.miners import HEAD_SIZE, coinbase_of, coinbase_script, miner_name
 from services.explorer.pool_effects import PoolEffects
 from services.explorer.pool_fees import PoolFee, PoolFees
+from services.explorer.relatives import Relatives
 from shared.chain.codec import (
     BlockEntry,
     BlockFees,
@@ -41,10 +42,8 @@ MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
 COINBASE_SIZE = 4096
 """Bytes of a raw block that nearly always have its coinbase."""
-MAX_FAMILY = 100
 _CACHED_TREES = 16
 """Merkle trees of the blocks that were last asked about: by hash they never change."""
-_ALL = slice(None)
 
 
 class ChainReads:
@@ -54,6 +53,7 @@ class ChainReads:
         self._view = view
         self._fees = PoolFees(view)
         self._pool_effects = PoolEffects(view)
+        self._relatives = Relatives(view)
         self._tree = lru_cache(maxsize=_CACHED_TREES)(lambda block_hash: merkle_tree(self.block_txids(block_hash)))
 
     def snapshot(self, read: Callable[[], T]) -> T:
@@ -75,10 +75,9 @@ class ChainReads:
 
     def blocks(self, start: int | None, count: int) -> list[BlockInfo]:
         """Return `count` blocks of the best chain from height `start` (None: the tip) downwards."""
-        return self._view.consistent(lambda: self._blocks(start, count))
+        return self._view.at_tip(lambda tip: self._blocks(tip.height, start, count))
 
-    def _blocks(self, start: int | None, count: int) -> list[BlockInfo]:
-        tip = self._view.tip().height
+    def _blocks(self, tip: int, start: int | None, count: int) -> list[BlockInfo]:
         top = tip if start is None else start
         if top > tip:
             raise block_not_found()
@@ -108,8 +107,12 @@ class ChainReads:
         entry = self._view.block_entry(block_hash)
         if entry is None:
             return None
-        if self._view.is_in_best_chain(entry):
-            return self._blocks(entry.height, 1)[0]
+        lowest = max(0, entry.height - MEDIAN_TIME_SPAN + 1)
+        place = entry.height - lowest
+        hashes = self._view.block_hashes(lowest, place + 2)  # up to the block on top of it
+        if hashes[place : place + 1] == [block_hash]:
+            following = next(iter(hashes[place + 1 :]), None)
+            return BlockInfo(entry, _median_time(self._entries(hashes[: place + 1])), True, following)
         window = [entry]
         while len(window) < MEDIAN_TIME_SPAN and window[0].height > 0:
             window[:0] = self._entries([window[0].header.prev_hash])
@@ -192,6 +195,10 @@ class ChainReads:
             raise block_not_found()
         return decode_layout(store_block(block, [()] * (len(block.transactions) - 1)).layout)[start:stop]
 
+    def entries_at(self, heights: Sequence[int]) -> list[BlockEntry]:
+        """Return the index entry of the best chain's block at each of these heights, which it must have."""
+        return self._entries(self._view.block_hashes_at(heights))
+
     def _entries(self, hashes: Sequence[bytes]) -> list[BlockEntry]:
         entries = [entry for entry in self._view.block_entries(hashes) if entry is not None]
         if len(entries) != len(hashes):
@@ -232,6 +239,10 @@ class ChainReads:
         block = self._view.consistent(lambda: self._blocks_of([txid])).get(txid)
         if block is None:
             raise transaction_not_confirmed()
+        return self.place(block, txid)
+
+    def place(self, block: BlockEntry, txid: bytes) -> TxPlace:
+        """Return where a transaction stands in the block that holds it."""
         tree = self._tree(block.hash)
         return TxPlace(block, tree, tree[0].index(txid))
 
@@ -251,18 +262,20 @@ class ChainReads:
 
         return self._view.consistent(read)
 
-    def outspends(self, txid: bytes, window: slice = _ALL) -> list[Outspend | None]:
-        """Return what spends each output of a transaction, or those in `window`."""
-        outputs = range(len(self.tx_record(txid).tx.outputs))
-        outpoints = [OutPoint(txid, vout) for vout in outputs[window]]
+    def outspends(self, txid: bytes) -> list[Outspend | None]:
+        """Return what spends each output of a transaction."""
+        return self.outspends_in(self.tx_record(txid).tx, slice(None))
+
+    def outspends_in(self, tx: Transaction, window: slice) -> list[Outspend | None]:
+        """Return what spends each output of a known transaction that is in `window`."""
+        outpoints = [OutPoint(tx.txid, vout) for vout in range(len(tx.outputs))[window]]
         return self._view.consistent(lambda: self._outspends(outpoints))
 
     def _outspends(self, outpoints: Sequence[OutPoint]) -> list[Outspend | None]:
-        confirmed = self._view.spends(outpoints)
-        pooled = self._view.pool_spends(outpoints)
-        blocks = self._blocks_of([spend.txid for spend in confirmed if spend is not None])
+        spends = self._view.all_spends(outpoints)
+        blocks = self._blocks_of([confirmed.txid for confirmed, _ in spends if confirmed is not None])
         found: list[Outspend | None] = []
-        for in_block, in_pool in zip(confirmed, pooled, strict=True):
+        for in_block, in_pool in spends:
             spend = in_block or in_pool
             found.append(None if spend is None else Outspend(spend, blocks.get(spend.txid)))
         return found
@@ -385,34 +398,8 @@ class ChainReads:
         return [times.get(txid, 0) for txid in txids]
 
     def family(self, txid: bytes) -> Members:
-        """Return an unconfirmed transaction and those related to it by spending; empty if it is not one.
-
-        Its own ancestors and descendants are all there, and of the more distant ones up to about `MAX_FAMILY`, each
-        with all its ancestors.
-        """
-
-        def read() -> Members:
-            found = self._relatives([txid], self._children)
-            found = self._relatives(found, lambda txs: self._children(txs) | _parents(txs), MAX_FAMILY)
-            return self._relatives(found, _parents)
-
-        return self._view.consistent(read)
-
-    def _relatives(
-        self, txids: Iterable[bytes], further: Callable[[Sequence[Transaction]], set[bytes]], most: int | None = None
-    ) -> Members:
-        found: dict[bytes, tuple[Transaction, PoolEntry]] = {}
-        pending = set(txids)
-        while pending and (most is None or len(found) < most):
-            records = self._view.pool_transactions(list(pending))
-            level = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool}
-            found |= level
-            pending = further([tx for tx, _ in level.values()]) - found.keys()
-        return found
-
-    def _children(self, txs: Sequence[Transaction]) -> set[bytes]:
-        outpoints = [OutPoint(tx.txid, vout) for tx in txs for vout in range(len(tx.outputs))]
-        return {spend.txid for spend in self._view.pool_spends(outpoints) if spend is not None}
+        """Return an unconfirmed transaction and those related to it by spending; empty if it is not one."""
+        return self._view.consistent(lambda: self._relatives.of(txid))
 
     def recent(self, count: int) -> list[TxRecord]:
         """Return the transactions that entered the pool last, newest first, less those that have just left it."""
@@ -425,10 +412,6 @@ def _info(record: TxRecord) -> TxInfo:
 
 def _median_time(window: Sequence[BlockEntry]) -> int:
     return median_time_past([entry.header.time for entry in window])
-
-
-def _parents(txs: Sequence[Transaction]) -> set[bytes]:
-    return {txin.prevout.txid for tx in txs for txin in tx.inputs}
 
 
 def _read_transactions(data: bytes) -> Iterator[Transaction]:

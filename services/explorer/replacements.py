@@ -87,12 +87,18 @@ class Replacements:
         return list(trees.values())[:MAX_TREES]
 
     def _trees(self, txids: Sequence[bytes]) -> list[Version]:
-        roots, prevouts = self._view.consistent(lambda: self._roots(txids))
-        levels = self._levels([record.tx.txid for record in roots])
-        return [_tree(record, prevouts, levels) for record in roots if record.tx.txid in levels]
+        return self._view.consistent(lambda: self._read_trees(txids))
 
-    def _roots(self, txids: Sequence[bytes]) -> tuple[list[TxRecord], Mapping[OutPoint, TxOut]]:
-        """Return the last payments that these led to, each once, in order, and what those in blocks spend."""
+    def _read_trees(self, txids: Sequence[bytes]) -> list[Version]:
+        last = self._last(txids)
+        levels = self._levels(last)
+        found = self._view.transactions([txid for txid in last if txid in levels])
+        roots = [record for record in found if record is not None]
+        prevouts = self._view.prevouts(record.tx for record in roots if record.block is not None)
+        return [_tree(record, prevouts, levels) for record in roots]
+
+    def _last(self, txids: Sequence[bytes]) -> list[bytes]:
+        """Return the last payments that these led to, each once, in order."""
         last: list[bytes] = []
         pending = list(dict.fromkeys(txids))
         seen = set(pending)
@@ -104,8 +110,7 @@ class Replacements:
             if not pending:
                 break
             seen.update(pending)
-        roots = [record for record in self._view.transactions(last) if record is not None]
-        return roots, self._view.prevouts(record.tx for record in roots if record.block is not None)
+        return last
 
     def _levels(self, roots: Sequence[bytes]) -> dict[bytes, list[Replaced]]:
         """Return what each payment directly replaced, for those below these roots that replaced any, and the roots."""

@@ -142,8 +142,7 @@ class ScriptPage:
         first, newest = self._view.script_first(script), self._view.script_history(script, 1)
         if first is None or not newest:
             return None, None
-        hashes = [self._reads.block_hash(item.height) for item in (first, newest[0])]
-        first_block, last_block = self._view.block_entries(hashes)
+        first_block, last_block = self._reads.entries_at([first.height, newest[0].height])
         return first_block, last_block
 
     def _balance_after(self, script: bytes, after: bytes | None, confirmed: ScriptStats) -> int | None:

@@ -20,7 +20,7 @@ from services.explorer.reads import ChainReads
 from services.explorer.replacements import Replacements, Version
 from services.explorer.tx_view import input_rows, output_rows, picture, proof_steps, sigops, versions
 from shared.chain.codec import PoolEntry
-from shared.chain.view import ChainView, Replaced
+from shared.chain.view import ChainView, Replaced, Tip
 from shared.crypto.address import AddressPrefix
 from shared.primitives.transaction import Transaction
 
@@ -75,7 +75,7 @@ class TxPage:
         start = read_number(request.args.get("start", "0"))
         stale = read_hash(request.args["block"]) if "block" in request.args else None
         window = slice(start, start + SIDES_PER_PAGE)
-        seen = self._reads.snapshot(lambda: self._read(tx_id, stale, window))
+        seen = self._view.at_tip(lambda tip: self._read(tip, tx_id, stale, window))
         info, tx = seen.info, seen.info.tx
         inputs = input_rows(info, window, self._prefix)
         outputs = output_rows(info, window, seen.outspends, self._prefix)
@@ -104,7 +104,7 @@ class TxPage:
             **_coinbase(tx),
         )
 
-    def _read(self, txid: bytes, stale: bytes | None, window: slice) -> Seen:
+    def _read(self, tip: Tip, txid: bytes, stale: bytes | None, window: slice) -> Seen:
         [replaced] = self._view.replaced([txid])
         info = self._find(txid, stale) if replaced is None else self._former(replaced)
         if window.start >= _sides(info.tx):
@@ -112,9 +112,9 @@ class TxPage:
         in_chain = info.block is not None or info.pool is not None
         return Seen(
             info=info,
-            tip=self._reads.tip().height,
-            place=self._reads.merkle_proof(txid) if info.block else None,
-            outspends=self._reads.outspends(txid, window) if in_chain else [None] * len(info.tx.outputs[window]),
+            tip=tip.height,
+            place=self._reads.place(info.block, txid) if info.block else None,
+            outspends=self._reads.outspends_in(info.tx, window) if in_chain else [None] * len(info.tx.outputs[window]),
             members=self._reads.family(txid) if info.pool else {},
             stale=self._reads.block(stale) if stale and replaced is None and not in_chain else None,
             replaced=replaced,

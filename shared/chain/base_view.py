@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ class BaseView:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._redis: Any = client
         self._keys = keys
+        self._thread = threading.local()
 
     def has_chain(self) -> bool:
         """Whether there is a chain: the writer's first act is to commit the genesis block."""
@@ -58,11 +60,21 @@ class BaseView:
         What enters the pool meanwhile does no harm, so that no stream of transactions keeps anyone from reading: a list
         of txids is read at once, and what a txid stands for never changes.
         """
+        return self.at_tip(lambda _: read())
+
+    def at_tip(self, read: Callable[[Tip], T]) -> T:
+        """Do the same with the tip that it is read at; within another such read that is the outer one's."""
+        outer: Tip | None = getattr(self._thread, "tip", None)
+        if outer is not None:
+            return self._settled(lambda: read(outer))
 
         def read_at_rest() -> T:
-            before = self.tip().moves
-            result = read()
-            if self.tip().moves != before:
+            tip = self._thread.tip = self.tip()
+            try:
+                result = read(tip)
+            finally:
+                self._thread.tip = None
+            if self.tip().moves != tip.moves:
                 raise Moved
             return result
 

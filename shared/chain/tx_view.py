@@ -95,6 +95,19 @@ class TxView(BaseView):
         """Return the unconfirmed input that spends each outpoint."""
         return self._many(self._keys.pool_spends, [outpoint.serialize() for outpoint in outpoints], codec.decode_spend)
 
+    def all_spends(self, outpoints: Sequence[OutPoint]) -> list[tuple[Spend | None, Spend | None]]:
+        """Return the confirmed and the unconfirmed input that spends each outpoint, at once: it has one or none."""
+        if not outpoints:
+            return []
+        fields = [outpoint.serialize() for outpoint in outpoints]
+        with store_errors():
+            pipe = self._redis.pipeline()
+            pipe.hmget(self._keys.spends, fields)
+            pipe.hmget(self._keys.pool_spends, fields)
+            confirmed, pooled = pipe.execute()
+        decoded = ([data and codec.decode_spend(data) for data in found] for found in (confirmed, pooled))
+        return list(zip(*decoded, strict=True))
+
     # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
 
     def transactions(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
