@@ -208,6 +208,39 @@ def test_no_page_is_wider_than_a_phone(page, chain):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def rows_of(page: Page, table: str) -> list[float]:
+    heights: list[float] = page.eval_on_selector_all(
+        f"{table} tbody tr", "rows => rows.map(row => row.getBoundingClientRect().height)"
+    )
+    return heights
+
+
+def test_a_row_of_a_list_is_two_lines_on_a_phone(page, chain):
+    tip = chain.tip
+    chain.pool_add(pay(output_of(tip.transactions[1], 0, BOB), BOB, COIN))
+    for path, table in (
+        ("/blocks", ".blocks-table"),
+        ("/mempool", ".waiting-table"),
+        (f"/block/{tip.hash_hex}", ".txs-table"),
+        (f"/address/{address_of('bob')}", ".history-table"),
+        (f"/address/{address_of('bob')}", ".coins-table"),
+    ):
+        page.goto(path)
+        heights = rows_of(page, table)
+        assert heights
+        assert max(heights) < 90, path
+
+
+def test_how_full_a_block_is_does_not_hide_its_size(page):
+    page.goto("/blocks")
+    text, whole = (
+        page.locator(f".blocks-table {name}").first.bounding_box() for name in (".fullness-text", ".fullness")
+    )
+    assert text is not None
+    assert whole is not None
+    assert whole["height"] >= text["height"]
+
+
 def test_the_search_box_is_a_key_away(page, chain):
     page.goto("/blocks")
     page.keyboard.press("/")
