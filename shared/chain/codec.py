@@ -1,6 +1,6 @@
 """The bytes of every binary value in Redis: one encoder and one decoder each, described in docs/redis-schema.md.
 
-Integers are little-endian, except chain work, which is big-endian so that it compares as bytes.
+Integers are little-endian, except those that are to compare as bytes: chain work and the pool's order of entry.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _FEES = struct.Struct("<q7d")
 _SAMPLE = struct.Struct("<qqqq")
 _REPLACED = struct.Struct("<32sQ")
 _COUNT = struct.Struct("<I")
+_POOL_SCRIPT = struct.Struct(">32sQ32s")
 _TXID_SIZE = 32
 _POSITION_BITS = 20
 _HEADER_SIZE = 80
@@ -248,6 +249,22 @@ def encode_pool_entry(entry: PoolEntry) -> bytes:
 def decode_pool_entry(data: bytes) -> PoolEntry:
     """Inverse of `encode_pool_entry`."""
     return PoolEntry(*_POOL_ENTRY.unpack(data))
+
+
+def encode_pool_script(script_hash: bytes, sequence: int, txid: bytes) -> bytes:
+    """Script hash (32 bytes), order of entry (8, big-endian so that it compares as bytes), txid (32)."""
+    return _POOL_SCRIPT.pack(script_hash, sequence, txid)
+
+
+def decode_pool_script(data: bytes) -> tuple[int, bytes]:
+    """Return order of entry and txid of an encoded one."""
+    _, sequence, txid = _POOL_SCRIPT.unpack(data)
+    return sequence, txid
+
+
+def pool_script_range(script_hash: bytes) -> tuple[bytes, bytes]:
+    """Return the lowest and the highest bound (ZRANGEBYLEX) of what is encoded for a script."""
+    return b"[" + script_hash, b"(" + script_hash + b"\xff"
 
 
 def encode_replaced(replaced: Replaced) -> bytes:

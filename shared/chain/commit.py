@@ -207,19 +207,11 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
             totals["vsize"] += sign * record.entry.vsize
             totals["fees"] += sign * record.entry.fee
             totals["size"] += sign * record.tx.size
-    scripts_added: dict[bytes, list[Any]] = {}
-    for record in added:
-        for script_hash in record.script_hashes:
-            scripts_added.setdefault(script_hash, []).extend((record.entry.sequence, record.tx.txid))
-    scripts_removed: dict[bytes, list[bytes]] = {}
-    for record in removed:
-        for script_hash in record.script_hashes:
-            scripts_removed.setdefault(script_hash, []).append(record.tx.txid)
     return {
         "pool_txs": _flat((record.tx.txid, record.tx.serialize()) for record in added),
         "pool_entries": _flat((record.tx.txid, codec.encode_pool_entry(record.entry)) for record in added),
         "pool_order": _flat((record.entry.sequence, record.tx.txid) for record in added),
-        "pool_scripts": [[script_hash.hex(), members] for script_hash, members in scripts_added.items()],
+        "pool_scripts": _flat(("0", member) for record in added for member in _script_members(record)),
         "pool_spends": _flat(
             (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
             for record in added
@@ -227,9 +219,14 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
         ),
         "pool_del": [record.tx.txid for record in removed],
         "pool_spends_del": [txin.prevout.serialize() for record in removed for txin in record.tx.inputs],
-        "pool_scripts_del": [[script_hash.hex(), txids] for script_hash, txids in scripts_removed.items()],
+        "pool_scripts_del": [member for record in removed for member in _script_members(record)],
         "pool_stats": _flat((name, change) for name, change in totals.items() if change),
     }
+
+
+def _script_members(record: PoolRecord) -> list[bytes]:
+    sequence, txid = record.entry.sequence, record.tx.txid
+    return [codec.encode_pool_script(script_hash, sequence, txid) for script_hash in record.script_hashes]
 
 
 def _pack_replacement(replacement: Replacement) -> list[Any]:

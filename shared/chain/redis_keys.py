@@ -27,6 +27,7 @@ class Keys:
         self.pool_entries = prefix + "pool:entries"
         self.pool_order = prefix + "pool:order"
         self.pool_spends = prefix + "pool:spends"
+        self.pool_scripts = prefix + "pool:scripts"
         self.pool_stats = prefix + "pool:stats"
         self.pool_history = prefix + "pool:history"
         self.replaced = prefix + "replaced"
@@ -64,7 +65,3 @@ class Keys:
     def script_stats(self, script_hash: bytes) -> str:
         """Key of a script's counters."""
         return f"{self.prefix}script:{script_hash.hex()}:stats"
-
-    def pool_script(self, script_hash: bytes) -> str:
-        """Key of the unconfirmed txids that touch a script, by order of arrival."""
-        return f"{self.prefix}pool:script:{script_hash.hex()}"

@@ -67,7 +67,11 @@ class ScriptView(TxView):
 
     def script_pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
         """Return the unconfirmed transactions of a script hash, newest first."""
-        return self._newest(self._keys.pool_script(script), limit)
+        low, high = codec.pool_script_range(script)
+        page = {} if limit is None else {"start": 0, "num": limit}
+        with store_errors():
+            members = self._redis.zrevrangebylex(self._keys.pool_scripts, high, low, **page)
+        return [codec.decode_pool_script(member)[1] for member in members]
 
     def scripts_history(self, scripts: Sequence[bytes], limit: int, after: bytes | None = None) -> list[HistoryItem]:
         """Return up to `limit` confirmed transactions that touch any of these script hashes, newest first.
@@ -105,9 +109,9 @@ class ScriptView(TxView):
         with store_errors():
             pipe = self._redis.pipeline()
             for script in scripts:
-                pipe.zrange(self._keys.pool_script(script), 0, -1, withscores=True)
-            found = {txid: order for members in pipe.execute() for txid, order in members}
-        return sorted(found, key=lambda txid: found[txid], reverse=True)
+                pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
+            found = {codec.decode_pool_script(member) for members in pipe.execute() for member in members}
+        return [txid for _, txid in sorted(found, reverse=True)]
 
     def script_unspent(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
         """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
@@ -126,9 +130,10 @@ class ScriptView(TxView):
             for key in hashes:
                 pipe.zrange(self._keys.script_coins(key), 0, -1, withscores=True)
             for key in hashes:
-                pipe.zrange(self._keys.pool_script(key), 0, -1)
+                pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(key))
             replies = pipe.execute()
-        records = self._all_in_pool({txid: None for members in replies[len(hashes) :] for txid in members})
+        touching = [codec.decode_pool_script(member) for members in replies[len(hashes) :] for member in members]
+        records = self._all_in_pool({txid: None for _, txid in touching})
         # Whatever spends one of the scripts is among the transactions that touch it: no later state is asked.
         spent = {txin.prevout for record in records for txin in record.tx.inputs}
         stored = sorted((height, data) for members in replies[: len(hashes)] for data, height in members)

@@ -13,11 +13,11 @@
 --                        stats {name, change, …}, scriptPubKey ('' if it has no address)}, …}
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
---   pool_scripts_del     {{script hash, {txid, …}}, …}
+--   pool_scripts_del     {member, …}
 --   pool_txs             {txid, raw, …}
 --   pool_entries         {txid, entry, …}
 --   pool_order           {sequence, txid, …}
---   pool_scripts         {{script hash, {sequence, txid, …}}, …}
+--   pool_scripts         {0, member, …}
 --   pool_spends          {outpoint, spend, …}
 --   pool_stats           {name, change, …}
 --   replacements         {{replacing txid, txids that it replaced (packed), {replaced txid, record, …}}, …}, oldest first
@@ -119,15 +119,11 @@ each_slice('HDEL', prefix .. 'pool:txs', pool_del)
 each_slice('HDEL', prefix .. 'pool:entries', pool_del)
 each_slice('ZREM', prefix .. 'pool:order', pool_del)
 each_slice('HDEL', prefix .. 'pool:spends', delta.pool_spends_del or {})
-for _, script in ipairs(delta.pool_scripts_del or {}) do
-  each_slice('ZREM', prefix .. 'pool:script:' .. script[1], script[2])
-end
+each_slice('ZREM', prefix .. 'pool:scripts', delta.pool_scripts_del or {})
 each_slice('HSET', prefix .. 'pool:txs', delta.pool_txs or {})
 each_slice('HSET', prefix .. 'pool:entries', delta.pool_entries or {})
 each_slice('ZADD', prefix .. 'pool:order', delta.pool_order or {})
-for _, script in ipairs(delta.pool_scripts or {}) do
-  each_slice('ZADD', prefix .. 'pool:script:' .. script[1], script[2])
-end
+each_slice('ZADD', prefix .. 'pool:scripts', delta.pool_scripts or {})
 each_slice('HSET', prefix .. 'pool:spends', delta.pool_spends or {})
 local pool_stats = delta.pool_stats or {}
 for i = 1, #pool_stats, 2 do

@@ -156,7 +156,7 @@ def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes
     assert not txs.keys() & confirmed.keys(), "a transaction is confirmed or in the pool, never both"
     everything = txs | {txid: Transaction.parse(data) for txid, data in confirmed.items()}
     spent: dict[bytes, tuple[bytes, int]] = {}
-    scripts: dict[str, set[bytes]] = defaultdict(set)
+    scripts: set[tuple[bytes, int, bytes]] = set()
     coins = client.hgetall(keys.coins)
     for txid, tx in txs.items():
         for vin, txin in enumerate(tx.inputs):
@@ -164,13 +164,13 @@ def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes
             spent[txin.prevout.serialize()] = (txid, vin)
             assert txin.prevout.serialize() in coins or txin.prevout.txid in txs
             output = everything[txin.prevout.txid].outputs[txin.prevout.vout]
-            scripts[keys.pool_script(sha256(output.script_pubkey))].add(txid)
+            scripts.add((sha256(output.script_pubkey), entries[txid].sequence, txid))
         for output in tx.outputs:
-            scripts[keys.pool_script(sha256(output.script_pubkey))].add(txid)
+            scripts.add((sha256(output.script_pubkey), entries[txid].sequence, txid))
     stored = {k: codec.decode_spend(v) for k, v in client.hgetall(keys.pool_spends).items()}
     assert {k: (spend.txid, spend.vin) for k, spend in stored.items()} == spent
-    names = {name.decode() for name in client.scan_iter(match=keys.prefix + "pool:script:*", count=1000)}
-    assert {name: set(client.zrange(name, 0, -1)) for name in names} == scripts
+    members = client.zrange(keys.pool_scripts, 0, -1, withscores=True)
+    assert members == [(codec.encode_pool_script(*script), 0) for script in sorted(scripts)]
     totals = {name.decode(): int(value) for name, value in client.hgetall(keys.pool_stats).items()}
     assert totals.get("count", 0) == len(txs)
     assert totals.get("vsize", 0) == sum(entry.vsize for entry in entries.values())
