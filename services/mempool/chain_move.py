@@ -144,7 +144,7 @@ def _disconnect(node: Node, move: _Move, entries: Sequence[BlockEntry]) -> None:
 
 def _connect(node: Node, move: _Move, entry: BlockEntry, block: Block, parent: BlockEntry) -> None:
     try:
-        spent = connect_block(
+        payments = connect_block(
             move.overlay,
             block,
             entry.height,
@@ -155,9 +155,9 @@ def _connect(node: Node, move: _Move, entry: BlockEntry, block: Block, parent: B
         )
     except ValidationError as error:
         raise _BrokenBlock(entry, error) from None
-    move.stored[entry.hash] = stored = codec.store_block(block, spent)
+    move.stored[entry.hash] = stored = codec.store_block(block, payments.spent)
     move.overlay.locate(block, stored.locations)
-    fees = block_fees(block, spent)
+    fees = block_fees(block, payments.fees)
     if fees is not None:
         move.fees[entry.hash] = fees
     move.connected.append(entry)

@@ -33,7 +33,7 @@ class Verifier:
         and, through the outpoints' txids, to the outputs spent.
         """
         known = self._verified.get(tx.wtxid)
-        if known is not None and known & flags == flags:
+        if known is not None and flags in known:
             self._verified.move_to_end(tx.wtxid)
             return
         cache = SighashCache(tx, spent)

@@ -6,25 +6,19 @@ from collections.abc import Sequence
 
 from shared.chain.codec import BlockFees
 from shared.primitives.block import Block
-from shared.primitives.coin import Coin
 
 RATES = 7
 """Feerates that are kept of a block."""
 
 
-def block_fees(block: Block, spent: Sequence[Sequence[Coin]]) -> BlockFees | None:
+def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
     """Return what a block's payments paid, None where it has none.
 
-    `spent` are the coins that each transaction but the coinbase spent, in the block's order.
+    `fees` are the satoshis that each transaction but the coinbase paid, in the block's order.
     """
-    rates: list[tuple[float, int]] = []
-    total = 0
-    for tx, coins in zip(block.transactions[1:], spent, strict=True):
-        fee = sum([coin.output.value for coin in coins]) - sum([output.value for output in tx.outputs])
-        vsize = tx.vsize
-        total += fee
-        rates.append((fee / vsize, vsize))
-    return BlockFees(total, spread(rates)) if rates else None
+    sizes = [tx.vsize for tx in block.transactions[1:]]
+    rates = [(fee / vsize, vsize) for fee, vsize in zip(fees, sizes, strict=True)]
+    return BlockFees(sum(fees), spread(rates)) if rates else None
 
 
 def spread(rates: Sequence[tuple[float, int]]) -> tuple[float, ...]:

@@ -23,6 +23,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.scripts import source
 from shared.chain.store import store_errors
 from shared.crypto.address import has_address
+from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
 from shared.primitives.transaction import Transaction
 
@@ -171,7 +172,7 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
         _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
     )
     scripts = []
-    for script_hash, script in overlay.script_changes(coins).items():
+    for script_pubkey, script in overlay.script_changes(coins).items():
         history_added: list[Any] = []
         history_removed = []
         for txid, score in script.history.items():
@@ -186,13 +187,13 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
                 stats += (name, change)
         scripts.append(
             [
-                script_hash.hex(),
+                sha256(script_pubkey).hex(),
                 _flat(script.coins_added),
                 script.coins_removed,
                 history_added,
                 history_removed,
                 stats,
-                script.script_pubkey if has_address(script.script_pubkey) else b"",
+                script_pubkey if has_address(script_pubkey) else b"",
             ]
         )
     fields["scripts"] = scripts

@@ -7,6 +7,7 @@ DisconnectBlock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.chain.overlay import Overlay
@@ -30,6 +31,15 @@ class ScriptVerifier(Protocol):
         """Raise `ValidationError` with this reason if one of them fails."""
 
 
+@dataclass(slots=True)
+class Payments:
+    """What the transactions of a block spent and paid, all but the coinbase, in the block's order."""
+
+    spent: list[list[Coin]] = field(default_factory=list)
+    fees: list[int] = field(default_factory=list)
+    """Satoshis."""
+
+
 def connect_block(
     overlay: Overlay,
     block: Block,
@@ -39,8 +49,8 @@ def connect_block(
     median_time_past: int,
     mtp_at: Callable[[int], int],
     verifier: ScriptVerifier,
-) -> list[list[Coin]]:
-    """Apply a block to the overlay and return the coins that each transaction but the coinbase spent.
+) -> Payments:
+    """Apply a block to the overlay and return what its payments spent and paid.
 
     `median_time_past` is that of the parent, in seconds; `mtp_at` gives that of the block at a height of this branch.
     Raises `ValidationError`; the overlay is then of no further use.
@@ -49,13 +59,15 @@ def connect_block(
     if block.hash not in params.bip30_exceptions:
         _check_no_overwrite(overlay, block)
     flags = block_flags(height, params, block.hash)
-    undo = []
+    payments = Payments()
     fees = sigops = 0
     for position, tx in enumerate(block.transactions):
         spent_outputs: list[TxOut] = []
-        if not tx.is_coinbase:
+        if position:
             coins = [overlay.coin(txin.prevout) for txin in tx.inputs]
-            fees += check_tx_inputs(tx, coins, height, params)
+            fee = check_tx_inputs(tx, coins, height, params)
+            payments.fees.append(fee)
+            fees += fee
             if not is_money(fees):
                 raise ValidationError(Reason.BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE)
             spent_outputs = [coin.output for coin in coins if coin is not None]
@@ -66,16 +78,16 @@ def connect_block(
         sigops += sigop_cost(tx, spent_outputs, flags)
         if sigops > MAX_BLOCK_SIGOPS_COST:
             raise ValidationError(Reason.BAD_BLK_SIGOPS, "too many sigops")
-        if not tx.is_coinbase:
+        if position:
             verifier.verify(tx, spent_outputs, flags, Reason.BLOCK_SCRIPT_VERIFY_FLAG_FAILED)
         spent = overlay.apply(tx, height, position)
         if position:
-            undo.append(spent)
+            payments.spent.append(spent)
     reward = fees + block_subsidy(height, params)
     claimed = sum(output.value for output in block.transactions[0].outputs)
     if claimed > reward:
         raise ValidationError(Reason.BAD_CB_AMOUNT, f"coinbase pays too much ({claimed} vs {reward} satoshis)")
-    return undo
+    return payments
 
 
 def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> None:

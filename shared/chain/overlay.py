@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.chain.codec import Spend, TxLocation, history_score
-from shared.crypto.hashes import sha256
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction
@@ -40,7 +39,6 @@ class StatsDelta:
 class ScriptDelta:
     """Change of everything that is kept for one script."""
 
-    script_pubkey: bytes
     coins_added: list[tuple[int, bytes]] = field(default_factory=list)
     """Heights and outpoints."""
     coins_removed: list[bytes] = field(default_factory=list)
@@ -59,7 +57,7 @@ class Overlay:
         self.txs: dict[bytes, TxLocation | None] = {}
         self.spends: dict[OutPoint, Spend | None] = {}
         self._scripts: dict[bytes, ScriptDelta] = {}
-        self._script_hashes: dict[bytes, bytes] = {}
+        """By scriptPubKey."""
 
     # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,11 +91,12 @@ class Overlay:
         Every input's coin must exist. A coinbase spends nothing. `locate` says where the transaction is.
         """
         spent: list[Coin] = []
-        touched: set[bytes] = set()
+        touched: dict[bytes, ScriptDelta] = {}
         txid = tx.txid
+        is_coinbase = tx.is_coinbase
         # What a chain's own genesis block pays need not mature: no reorganisation can take it back.
-        matures = tx.is_coinbase and height > 0
-        if not tx.is_coinbase:
+        matures = is_coinbase and height > 0
+        if not is_coinbase:
             for vin, txin in enumerate(tx.inputs):
                 coin = self.coin(txin.prevout)
                 if coin is None:
@@ -115,15 +114,14 @@ class Overlay:
                 stats.funded_count += 1
                 stats.funded_sum += output.value
         score = history_score(height, position)
-        for script in touched:
-            delta = self._scripts[script]
+        for delta in touched.values():
             delta.history[txid] = score
             delta.stats.tx_count += 1
         return spent
 
     def revert(self, tx: Transaction, spent: Sequence[Coin]) -> None:
         """Undo `apply`: remove a transaction's outputs and give back the coins that it spent."""
-        touched: set[bytes] = set()
+        touched: dict[bytes, ScriptDelta] = {}
         txid = tx.txid
         for vout, output in enumerate(tx.outputs):
             if not is_unspendable(output.script_pubkey):
@@ -141,8 +139,7 @@ class Overlay:
             stats.spent_count -= 1
             stats.spent_sum -= coin.output.value
         self.txs[txid] = None
-        for script in touched:
-            delta = self._scripts[script]
+        for delta in touched.values():
             delta.history[txid] = None
             delta.stats.tx_count -= 1
 
@@ -159,30 +156,21 @@ class Overlay:
         }
 
     def script_changes(self, coin_changes: Mapping[OutPoint, Coin | None]) -> dict[bytes, ScriptDelta]:
-        """Return the change of each script's index, by script hash, that goes with these changes of coins."""
+        """Return the change of each script's index, by scriptPubKey, that goes with these changes of coins."""
         for delta in self._scripts.values():
             delta.coins_added.clear()
             delta.coins_removed.clear()
         for outpoint, coin in coin_changes.items():
             before = self._base.get(outpoint)
             if before is not None:
-                self._delta(before.output.script_pubkey).coins_removed.append(outpoint.serialize())
+                self._scripts[before.output.script_pubkey].coins_removed.append(outpoint.serialize())
             if coin is not None:
-                self._delta(coin.output.script_pubkey).coins_added.append((coin.height, outpoint.serialize()))
+                self._scripts[coin.output.script_pubkey].coins_added.append((coin.height, outpoint.serialize()))
         return self._scripts
 
-    def _delta(self, script_pubkey: bytes) -> ScriptDelta:
-        return self._scripts[self._script_hash(script_pubkey)]
-
-    def _touch(self, script_pubkey: bytes, touched: set[bytes]) -> ScriptDelta:
-        key = self._script_hash(script_pubkey)
-        touched.add(key)
-        if key not in self._scripts:
-            self._scripts[key] = ScriptDelta(script_pubkey)
-        return self._scripts[key]
-
-    def _script_hash(self, script_pubkey: bytes) -> bytes:
-        key = self._script_hashes.get(script_pubkey)
-        if key is None:
-            key = self._script_hashes[script_pubkey] = sha256(script_pubkey)
-        return key
+    def _touch(self, script_pubkey: bytes, touched: dict[bytes, ScriptDelta]) -> ScriptDelta:
+        delta = self._scripts.get(script_pubkey)
+        if delta is None:
+            delta = self._scripts[script_pubkey] = ScriptDelta()
+        touched[script_pubkey] = delta
+        return delta

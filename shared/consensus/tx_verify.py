@@ -5,6 +5,7 @@ Scripts are not run here: that is `shared.script.interpreter`. Source: Core's co
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.consensus.limits import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from shared.primitives.coin import Coin
     from shared.primitives.transaction import Transaction, TxIn, TxOut
 
-_SIGOP_BYTES = frozenset(b"\xac\xad\xae\xaf")
+_has_sigop_byte = re.compile(b"[\xac-\xaf]").search
 
 
 def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, params: ChainParams) -> int:
@@ -57,7 +58,7 @@ def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, 
         value_in += coin.output.value
         if not is_money(coin.output.value) or not is_money(value_in):
             raise ValidationError(Reason.BAD_TXNS_INPUTVALUES_OUTOFRANGE)
-    value_out = sum(tx_out.value for tx_out in tx.outputs)
+    value_out = sum([tx_out.value for tx_out in tx.outputs])
     if value_in < value_out:
         raise ValidationError(Reason.BAD_TXNS_IN_BELOWOUT, f"value in ({value_in} sat) < value out ({value_out} sat)")
     fee = value_in - value_out
@@ -115,17 +116,12 @@ def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callabl
 
 def legacy_sigops(tx: Transaction) -> int:
     """Return the signature checks in scriptSigs and outputs, not scaled (Core's GetLegacySigOpCount)."""
-    return sum(_sigops(tx_in.script_sig) for tx_in in tx.inputs) + sum(
-        _sigops(tx_out.script_pubkey) for tx_out in tx.outputs
-    )
+    scripts = [tx_in.script_sig for tx_in in tx.inputs] + [tx_out.script_pubkey for tx_out in tx.outputs]
+    return sum([_sigops(script) for script in scripts if _has_sigop_byte(script)])
 
 
 def _sigops(script: bytes) -> int:
-    if is_p2pkh(script):
-        return 1
-    if _SIGOP_BYTES.isdisjoint(script):
-        return 0
-    return count_sigops(script, accurate=False)
+    return 1 if is_p2pkh(script) else count_sigops(script, accurate=False)
 
 
 def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) -> int:
@@ -136,8 +132,8 @@ def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) ->
     cost = legacy_sigops(tx) * WITNESS_SCALE_FACTOR
     if tx.is_coinbase:
         return cost
-    counts_p2sh = bool(flags & Flags.P2SH)
-    counts_witness = bool(flags & Flags.WITNESS)
+    counts_p2sh = Flags.P2SH in flags
+    counts_witness = Flags.WITNESS in flags
     for tx_in, spent in zip(tx.inputs, spent_outputs, strict=True):
         script = spent.script_pubkey
         redeem_script = _redeem_script(tx_in.script_sig) if is_p2sh(script) else None

@@ -148,7 +148,11 @@ class TestChain:
         delta.blocks[block.hash] = block.serialize()
         delta.undo[block.hash] = stored.undo
         delta.layouts[block.hash] = stored.layout
-        fees = block_fees(block, undo)
+        paid = [
+            sum(coin.output.value for coin in coins) - sum(output.value for output in tx.outputs)
+            for tx, coins in zip(block.transactions[1:], undo, strict=True)
+        ]
+        fees = block_fees(block, paid)
         if fees is not None:
             delta.fees[block.hash] = fees
         parent = self._entries.get(block.header.prev_hash)
