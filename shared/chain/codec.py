@@ -26,6 +26,7 @@ _LAYOUT_ENTRY = struct.Struct("<32sII")
 _SPEND = struct.Struct("<32sI")
 _ENTRY = struct.Struct("<80sI32sBIIIQQ")
 _POOL_ENTRY = struct.Struct("<32sqIIIQQ")
+_STATS = struct.Struct("<5q")
 _FEES = struct.Struct("<q7d")
 _SAMPLE = struct.Struct("<qqqq")
 _REPLACED = struct.Struct("<32sQ")
@@ -119,6 +120,22 @@ class Spend:
 
     txid: bytes
     vin: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStats:
+    """Esplora's counters of a script; sums in satoshis."""
+
+    tx_count: int = 0
+    funded_count: int = 0
+    funded_sum: int = 0
+    spent_count: int = 0
+    spent_sum: int = 0
+
+    @property
+    def balance(self) -> int:
+        """Satoshis received and not spent."""
+        return self.funded_sum - self.spent_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +371,16 @@ def decode_spent(data: bytes) -> list[list[Coin]]:
 
 def _read_spent(reader: Reader) -> list[Coin]:
     return [decode_coin(reader.var_bytes("undo coin")) for _ in range(reader.compact_size("undo coins"))]
+
+
+def encode_script_stats(stats: ScriptStats) -> bytes:
+    """Transactions, number and sum of outputs, number and sum of those that were spent: 8 bytes each."""
+    return _STATS.pack(stats.tx_count, stats.funded_count, stats.funded_sum, stats.spent_count, stats.spent_sum)
+
+
+def decode_script_stats(data: bytes) -> ScriptStats:
+    """Inverse of `encode_script_stats`."""
+    return ScriptStats(*_STATS.unpack(data))
 
 
 def encode_block_fees(fees: BlockFees) -> bytes:

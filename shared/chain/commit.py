@@ -6,8 +6,7 @@ before its first write, and appends the outgoing events to the outbox in the sam
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +16,10 @@ import redis
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Spend
-from shared.chain.overlay import Overlay, StatsDelta
+from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, ScriptStats, Spend
+from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
+from shared.chain.script_view import ScriptView
 from shared.chain.scripts import source
 from shared.chain.store import store_errors
 from shared.crypto.address import has_address
@@ -29,7 +29,6 @@ from shared.primitives.transaction import Transaction
 
 KEPT_REPLACEMENTS = 10_000
 """Replacements that stay in the history, with the transactions that they replaced."""
-_STATS = [stat.name for stat in dataclasses.fields(StatsDelta)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,7 @@ class Committer:
 
     def __init__(self, client: redis.Redis, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
         self._keys = keys
+        self._view = ScriptView(client, keys)
         self._epoch = epoch
         self._tip_hash = tip_hash
         self._seq = seq
@@ -140,7 +140,7 @@ class Committer:
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
         fields["raw"] += _flat((self._keys.layout(key)[prefix:], layout) for key, layout in delta.layouts.items())
         if delta.overlay is not None:
-            fields.update(_pack_overlay(delta.overlay))
+            fields.update(_pack_overlay(delta.overlay, self._view.script_stats))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
         if delta.replacements:
             fields["replacements"] = [_pack_replacement(replacement) for replacement in delta.replacements]
@@ -158,7 +158,10 @@ class Committer:
         return packed
 
 
-def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
+def _pack_overlay(
+    overlay: Overlay, committed_stats: Callable[[Sequence[bytes]], Sequence[ScriptStats]]
+) -> dict[str, Any]:
+    """Return the changes of chain and scripts. Counters are read to be added to: if they move, the commit conflicts."""
     fields: dict[str, Any] = {}
     coins = overlay.coin_changes()
     fields.update(
@@ -171,8 +174,13 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
     fields.update(
         _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
     )
+    changes = overlay.script_changes(coins)
+    hashes = [sha256(script_pubkey) for script_pubkey in changes]
     scripts = []
-    for script_pubkey, script in overlay.script_changes(coins).items():
+    all_stats: list[tuple[bytes, bytes | None]] = []
+    known: list[tuple[bytes, bytes | None]] = []
+    committed = committed_stats(hashes)
+    for script_hash, (script_pubkey, script), before in zip(hashes, changes.items(), committed, strict=True):
         history_added: list[Any] = []
         history_removed = []
         for txid, score in script.history.items():
@@ -180,23 +188,17 @@ def _pack_overlay(overlay: Overlay) -> dict[str, Any]:
                 history_removed.append(txid)
             else:
                 history_added += (score, txid)
-        stats: list[Any] = []
-        for name in _STATS:
-            change = getattr(script.stats, name)
-            if change:
-                stats += (name, change)
         scripts.append(
-            [
-                sha256(script_pubkey).hex(),
-                _flat(script.coins_added),
-                script.coins_removed,
-                history_added,
-                history_removed,
-                stats,
-                script_pubkey if has_address(script_pubkey) else b"",
-            ]
+            [script_hash.hex(), _flat(script.coins_added), script.coins_removed, history_added, history_removed]
         )
-    fields["scripts"] = scripts
+        stats = script.stats.added_to(before)
+        all_stats.append((script_hash, codec.encode_script_stats(stats) if stats.tx_count else None))
+        if bool(stats.tx_count) != bool(before.tx_count) and has_address(script_pubkey):
+            known.append((script_pubkey, b"0" if stats.tx_count else None))
+    fields["script_changes"] = scripts
+    fields.update(_changes("script_stats", all_stats))
+    fields["scripts"] = _flat((score, script) for script, score in known if score is not None)
+    fields["scripts_del"] = [script for script, score in known if score is None]
     return fields
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.chain.codec import Spend, TxLocation, history_score
+from shared.chain.codec import ScriptStats, Spend, TxLocation, history_score
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction
@@ -33,6 +33,16 @@ class StatsDelta:
     funded_sum: int = 0
     spent_count: int = 0
     spent_sum: int = 0
+
+    def added_to(self, stats: ScriptStats) -> ScriptStats:
+        """Return the counters after this change."""
+        return ScriptStats(
+            stats.tx_count + self.tx_count,
+            stats.funded_count + self.funded_count,
+            stats.funded_sum + self.funded_sum,
+            stats.spent_count + self.spent_count,
+            stats.spent_sum + self.spent_sum,
+        )
 
 
 @dataclass(slots=True)
@@ -64,7 +74,8 @@ class Overlay:
     def prefetch(self, outpoints: Iterable[OutPoint]) -> None:
         """Read the committed coins that are about to be looked up, in one round trip."""
         missing = [outpoint for outpoint in outpoints if outpoint not in self._coins and outpoint not in self._base]
-        self._base.update(zip(missing, self._source.coins(missing), strict=True))
+        if missing:
+            self._base.update(zip(missing, self._source.coins(missing), strict=True))
 
     def coin(self, outpoint: OutPoint) -> Coin | None:
         """Return the unspent coin at an outpoint, as of all changes so far."""

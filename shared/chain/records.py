@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.chain.codec import BlockEntry, PoolEntry, Replaced
+from shared.chain.codec import BlockEntry, PoolEntry, Replaced, ScriptStats
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 __all__ = ["HistoryItem", "PoolStats", "Replaced", "ScriptStats", "Tip", "TxRecord", "Unspent"]
@@ -42,22 +42,6 @@ class HistoryItem:
     txid: bytes
     height: int
     position: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptStats:
-    """Esplora's counters of a script; sums in satoshis."""
-
-    tx_count: int = 0
-    funded_count: int = 0
-    funded_sum: int = 0
-    spent_count: int = 0
-    spent_sum: int = 0
-
-    @property
-    def balance(self) -> int:
-        """Satoshis received and not spent."""
-        return self.funded_sum - self.spent_sum
 
 
 @dataclass(frozen=True, slots=True)

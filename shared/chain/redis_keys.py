@@ -22,6 +22,7 @@ class Keys:
         self.txs = prefix + "txs"
         self.spends = prefix + "spends"
         self.scripts = prefix + "scripts"
+        self.script_stats = prefix + "script_stats"
         self.block_fees = prefix + "block_fees"
         self.pool_txs = prefix + "pool:txs"
         self.pool_entries = prefix + "pool:entries"
@@ -61,7 +62,3 @@ class Keys:
     def script_history(self, script_hash: bytes) -> str:
         """Key of the txids that touch a script, by height and position."""
         return f"{self.prefix}script:{script_hash.hex()}:history"
-
-    def script_stats(self, script_hash: bytes) -> str:
-        """Key of a script's counters."""
-        return f"{self.prefix}script:{script_hash.hex()}:stats"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 
 from shared.chain import codec
@@ -21,12 +20,8 @@ class ScriptView(TxView):
 
     def script_stats(self, scripts: Sequence[bytes]) -> list[ScriptStats]:
         """Return the confirmed counters of each script hash."""
-        fields = [field.name for field in dataclasses.fields(ScriptStats)]
-        with store_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            for script in scripts:
-                pipe.hmget(self._keys.script_stats(script), fields)
-            return [ScriptStats(*(int(value or 0) for value in values)) for values in pipe.execute()]
+        found = self._many(self._keys.script_stats, scripts, codec.decode_script_stats)
+        return [stats or ScriptStats() for stats in found]
 
     def script_history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
         """Return up to `limit` confirmed transactions of a script hash, newest first.

@@ -6,11 +6,13 @@
 --                        was computed on
 --   new_tip              {hash, height, work}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
---   blocks, coins, txs, spends, block_fees    {field, value, …} to set in the hash of that name
---   coins_del, txs_del, spends_del        {field, …} to delete from it
+--   blocks, coins, txs, spends, script_stats, block_fees    {field, value, …} to set in the hash of that name
+--   coins_del, txs_del, spends_del, script_stats_del        {field, …} to delete from it
 --   raw                  {key suffix, value, …}: blocks, undo data and layouts to store
---   scripts              {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …}, history- {txid, …},
---                        stats {name, change, …}, scriptPubKey ('' if it has no address)}, …}
+--   script_changes       {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …},
+--                        history- {txid, …}}, …}
+--   scripts              {0, scriptPubKey, …}: those that are new and have an address
+--   scripts_del          {scriptPubKey, …}: those that no block knows any more
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
 --   pool_scripts_del     {member, …}
@@ -27,8 +29,8 @@
 --   clock                seconds at which the clock is to stand; 0 to let it run
 --   minute               start of the minute of which the pool's totals are a sample
 --   events               {topic, body, …}
--- Key families: tip, heights, blocks, coins, txs, spends, block_fees, block:*, undo:*, layout:*, scripts,
--- script:*:{coins,history,stats}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
+-- Key families: tip, heights, blocks, coins, txs, spends, script_stats, block_fees, block:*, undo:*, layout:*, scripts,
+-- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
 -- writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
 
@@ -69,7 +71,7 @@ if delta.heights then
   end
 end
 
-for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'block_fees', 'jobs', 'prioritised'}) do
+for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'script_stats', 'block_fees', 'jobs', 'prioritised'}) do
   if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
   if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
 end
@@ -79,33 +81,15 @@ for i = 1, #raw, 2 do
   call('SET', prefix .. raw[i], raw[i + 1])
 end
 
-local known, forgotten = {}, {} -- scripts that have an address, to find them by how it begins
-for _, script in ipairs(delta.scripts or {}) do
+for _, script in ipairs(delta.script_changes or {}) do
   local key = prefix .. 'script:' .. script[1]
   each_slice('ZREM', key .. ':coins', script[3])
   each_slice('ZADD', key .. ':coins', script[2])
   each_slice('ZREM', key .. ':history', script[5])
   each_slice('ZADD', key .. ':history', script[4])
-  local stats, empty = script[6], false
-  if #stats > 2 and stats[1] == 'tx_count' and call('HSETNX', key .. ':stats', stats[1], stats[2]) == 1 then
-    call('HSET', key .. ':stats', unpack(stats, 3)) -- the script is new: nothing to add to
-    if script[7] ~= '' then
-      known[#known + 1] = '0'
-      known[#known + 1] = script[7]
-    end
-  else
-    for i = 1, #stats, 2 do
-      local count = call('HINCRBY', key .. ':stats', stats[i], stats[i + 1])
-      empty = empty or (stats[i] == 'tx_count' and count == 0)
-    end
-  end
-  if empty then
-    call('DEL', key .. ':stats')
-    if script[7] ~= '' then forgotten[#forgotten + 1] = script[7] end
-  end
 end
-each_slice('ZADD', prefix .. 'scripts', known)
-each_slice('ZREM', prefix .. 'scripts', forgotten)
+each_slice('ZREM', prefix .. 'scripts', delta.scripts_del or {})
+each_slice('ZADD', prefix .. 'scripts', delta.scripts or {})
 
 if delta.clock == 0 then
   call('DEL', prefix .. 'clock')

@@ -91,21 +91,17 @@ def check_books(client: redis_py.Redis) -> None:
     assert stored_txs == txs
 
     prefix = keys.prefix + "script:"
-    by_kind: dict[str, dict[bytes, object]] = {"coins": {}, "history": {}, "stats": {}}
+    by_kind: dict[str, dict[bytes, object]] = {"coins": {}, "history": {}}
     for name in client.scan_iter(match=prefix + "*", count=1000):
         script_hex, kind = name.decode().removeprefix(prefix).split(":")
-        read = {
-            "coins": lambda key: {m: int(s) for m, s in client.zrange(key, 0, -1, withscores=True)},
-            "history": lambda key: {m: int(s) for m, s in client.zrange(key, 0, -1, withscores=True)},
-            "stats": lambda key: {f.decode(): int(v) for f, v in client.hgetall(key).items() if int(v)},
-        }[kind]
-        by_kind[kind][bytes.fromhex(script_hex)] = read(name)
+        by_kind[kind][bytes.fromhex(script_hex)] = {m: int(s) for m, s in client.zrange(name, 0, -1, withscores=True)}
     coins_by_script: dict[bytes, dict[bytes, int]] = defaultdict(dict)
     for outpoint, (_, script, height) in coins.items():
         coins_by_script[sha256(script)][outpoint] = height
     assert by_kind["coins"] == coins_by_script
     assert by_kind["history"] == history
-    assert by_kind["stats"] == stats
+    stored_stats = {k: codec.decode_script_stats(v) for k, v in client.hgetall(keys.script_stats).items()}
+    assert stored_stats == {key: codec.ScriptStats(**counts) for key, counts in stats.items()}
     known = [scripts[key] for key in stats]
     assert client.zrange(keys.scripts, 0, -1) == sorted(s for s in known if encode_address(s, REGTEST.address))
     _check_pool(client, keys, stored_txs)
