@@ -1,4 +1,4 @@
-"""Values of the history of replacements, byte by byte."""
+"""Values in Redis, byte by byte: replacements, counters of scripts, and the scripts of the pool."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from hypothesis import strategies as st
 from shared.chain.codec import (
     PoolEntry,
     Replaced,
+    ScriptStats,
+    decode_pool_script,
     decode_replaced,
     decode_replaces,
+    decode_script_stats,
     encode_pool_entry,
+    encode_pool_script,
     encode_replaced,
     encode_replaces,
+    encode_script_stats,
+    pool_script_range,
 )
 from shared.primitives.transaction import OutPoint, TxOut
 from tests.builders import Spendable, key, p2wpkh, pay
@@ -36,3 +42,27 @@ def test_what_was_replaced_directly_comes_first(direct: list[bytes], descendants
     data = encode_replaces(direct, descendants)
     assert data == len(direct).to_bytes(4, "little") + b"".join(direct + descendants)
     assert decode_replaces(data) == (direct, descendants)
+
+
+counts = st.integers(0, 2**63 - 1)
+
+
+@given(counts, counts, counts, counts, counts)
+def test_counters_of_a_script_are_eight_bytes_each_and_exact(*numbers: int) -> None:
+    stats = ScriptStats(*numbers)
+    data = encode_script_stats(stats)
+    assert data == b"".join(number.to_bytes(8, "little") for number in numbers)
+    assert decode_script_stats(data) == stats
+
+
+@given(hashes, hashes, counts, counts, hashes)
+def test_a_script_of_the_pool_sorts_by_script_then_by_entry(
+    script: bytes, other: bytes, first: int, second: int, txid: bytes
+) -> None:
+    members = [encode_pool_script(script, sequence, txid) for sequence in (first, second)]
+    assert [decode_pool_script(member) for member in members] == [(first, txid), (second, txid)]
+    assert sorted(members) == [encode_pool_script(script, sequence, txid) for sequence in sorted((first, second))]
+    low, high = (bound[1:] for bound in pool_script_range(script))
+    assert all(low <= member < high for member in members)
+    if other != script:
+        assert not low <= encode_pool_script(other, first, txid) < high
