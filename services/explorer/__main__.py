@@ -8,7 +8,7 @@ import threading
 
 from services.explorer.app import create_explorer_app
 from services.explorer.endpoints import create_endpoints
-from services.explorer.handlers import Feed, handlers, subscription
+from services.explorer.handlers import handlers, subscription
 from services.explorer.hub import EventHub
 from shared import config, logs, params, shutdown
 from shared.bus.connect import connect
@@ -38,11 +38,10 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
 
     broker = connect(settings)
     view = ChainView(client, Keys(chain.name))
-    feed = Feed()
     hub = EventHub(view)
-    worker = Worker(broker, broker.consumer([subscription()]), handlers(feed, hub), name="explorer", stop=flag)
+    worker = Worker(broker, broker.consumer([subscription()]), handlers(hub), name="explorer", stop=flag)
     ready = {"redis": store_is_ready, "broker": broker.is_connected}
-    app = create_explorer_app(settings, chain, view, broker, feed, ready)
+    app = create_explorer_app(settings, chain, view, broker, ready)
     server = HttpServer(
         app, settings.host, settings.explorer_port, settings.http_threads, create_endpoints(settings, chain, view, hub)
     )
@@ -58,7 +57,6 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     listener = threading.Thread(target=listen, name="facts", daemon=True)
     listener.start()
     flag.wait()
-    feed.close()
     hub.close()
     server.close()
     listener.join(timeout=5)

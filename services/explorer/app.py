@@ -14,7 +14,6 @@ from services.explorer.description import Description
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.faucet import Faucet
-from services.explorer.handlers import Feed
 from services.explorer.histories import Histories
 from services.explorer.mempool_space import MempoolSpace
 from services.explorer.nigiri import Nigiri
@@ -25,7 +24,6 @@ from services.explorer.problems import explain
 from services.explorer.reads import ChainReads
 from services.explorer.regtest_server import RegtestServer
 from services.explorer.replacements import Replacements
-from services.explorer.waiting import Waiting
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -47,9 +45,9 @@ _CORS = {
 
 
 def create_explorer_app(
-    settings: Settings, params: ChainParams, view: ChainView, broker: Broker, feed: Feed, ready: ReadyChecks
+    settings: Settings, params: ChainParams, view: ChainView, broker: Broker, ready: ReadyChecks
 ) -> Flask:
-    """Return the application; `feed` tells live pages that something happened."""
+    """Return the application."""
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     limits.install(app, settings)
     app.url_map.merge_slashes = False  # of `//` electrs says that it does not exist; a redirect would lose the body
@@ -57,22 +55,20 @@ def create_explorer_app(
     esplora = Esplora(reads, broker, params.address)
     has_faucet = params.is_test_chain and settings.faucet == "on"
     description = Description(params, settings.explorer_url, has_faucet=has_faucet)
-    waiting_places = max(1, settings.http_threads // 2)
     tables = [
         esplora.routes(),
         Histories(reads, params.address).routes(),
         Packages(broker).routes(),
-        Waiting(reads, feed, waiting_places).routes(),
         description.routes(),
     ]
     if has_faucet:
-        faucet = Faucet(broker, params.address, settings.mine_timeout, waiting_places)
+        faucet = Faucet(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
         tables.append(Nigiri(faucet).routes())
         regtest_server = RegtestServer(reads, broker, faucet, params.address)
         app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
     app.register_blueprint(page_blueprint("pages", view, reads, esplora, params))
-    app.register_blueprint(Overview(view, reads, esplora, feed, params).blueprint("overview"))
+    app.register_blueprint(Overview(view, reads, esplora, params).blueprint("overview"))
     app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))

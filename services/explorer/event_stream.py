@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from services.explorer.errors import RequestError
 from services.explorer.hub import EventHub, News
 from services.explorer.places import Places
 from services.explorer.sse import (
@@ -17,7 +16,7 @@ from services.explorer.sse import (
     read_topics,
 )
 from shared.errors import StoreError
-from shared.web.asgi import Receive, Scope, Send, header, respond, response_start
+from shared.web.asgi import Receive, Scope, Send, header, response_start, until_gone
 
 HEARTBEAT = 15.0
 """Seconds without an event after which a comment is sent."""
@@ -40,31 +39,18 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream until the client goes, is too slow, or the service stops."""
         query = scope["query_string"].decode("latin-1")
-        try:
-            topics = read_topics(query)
-            position = read_position(query, header(scope, b"last-event-id"))
-            with self._places.one("events"):
-                await self._serve(scope, receive, send, topics, position)
-        except RequestError as error:
-            headers = {"Retry-After": "1"} if error.status == 429 else {}
-            await respond(scope, send, error.status, error.message, headers)
+        topics = read_topics(query)
+        position = read_position(query, header(scope, b"last-event-id"))
+        with self._places.one("events", scope):
+            await self._serve(scope, receive, send, topics, position)
 
     async def _serve(
         self, scope: Scope, receive: Receive, send: Send, topics: frozenset[str], position: int | None
     ) -> None:
         await send(response_start(200, _HEADERS))
-        writing = asyncio.ensure_future(self._write(send, topics, position))
-        leaving = asyncio.ensure_future(_gone(receive))
         try:
-            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            writing.cancel()
-        try:
-            await writing
+            await until_gone(receive, self._write(send, topics, position))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:
-            pass
         except (TimeoutError, StoreError):
             scope["abort"]()
 
@@ -96,8 +82,3 @@ def _frames(news: News, topics: frozenset[str]) -> bytes:
 async def _send(send: Send, data: bytes) -> None:
     async with asyncio.timeout(SEND_SECONDS):
         await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -118,11 +118,10 @@ class EventHub:
 
     async def after(self, position: int, seconds: float) -> News:
         """Return the events that follow a number; none if nothing comes for so long, or the hub is closed."""
-        await self.begin()
         deadline = asyncio.get_running_loop().time() + seconds
         while not self.is_closed:
             news = self._news
-            if found := await self._find(position):
+            if self._position is not None and (found := await self._find(position)):
                 return found
             try:
                 async with asyncio.timeout_at(deadline):

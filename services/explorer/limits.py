@@ -1,4 +1,4 @@
-"""How many requests a client may make: a token bucket for each address.
+"""How many requests a client may make: a token bucket for each address. And how many streams it may hold.
 
 A bucket holds what a client may ask for at once, `BURST_SECONDS` worth of its rate, and fills at that rate. One that is
 full says nothing and is forgotten: memory is bounded by the clients of the last few seconds, and when there are more
@@ -19,6 +19,7 @@ from flask import Flask, request
 from services.explorer.errors import RequestError
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.web.asgi import Scope, header
 
 BURST_SECONDS = 5
 MAX_CLIENTS = 10_000
@@ -26,6 +27,9 @@ AUTOMATIC = -1
 AUTOMATIC_RATE = 50
 """Requests per second where the service can be reached from outside."""
 _FREE = ("/healthz", "/readyz", "/metrics", "/static/", "/shared/")
+
+STREAMS_SHARE = 4
+"""One client holds at most one of so many places for streams, where requests are limited, too."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -72,20 +76,45 @@ def rate_limit(settings: Settings) -> int:
     return 0 if _is_loopback(settings.host) else AUTOMATIC_RATE
 
 
+def stream_limit(settings: Settings) -> int:
+    """Return how many event streams, websockets and waiting requests one client may hold."""
+    return max(1, settings.max_streams // STREAMS_SHARE) if rate_limit(settings) else settings.max_streams
+
+
+class Clients:
+    """Tells clients apart, and counts what they ask for. `ConfigError` if a proxy is no address."""
+
+    def __init__(self, settings: Settings) -> None:
+        rate = rate_limit(settings)
+        self._limiter = Limiter(rate) if rate else None
+        self._proxies = read_networks(settings.trusted_proxies)
+
+    def of_scope(self, scope: Scope) -> str:
+        """Return the address of who asks for an endpoint."""
+        peer = scope["client"][0] if scope["client"] else ""
+        return client_address(peer, header(scope, b"x-forwarded-for") or None, self._proxies)
+
+    def of_request(self) -> str:
+        """Return the address of who asks for the view that is being answered."""
+        return client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For"), self._proxies)
+
+    def count(self, client: str) -> None:
+        """Count a request; 429 if it is one too many."""
+        wait = self._limiter.take(client) if self._limiter is not None else 0
+        if wait:
+            raise RequestError(429, "too many requests", math.ceil(wait))
+
+
 def install(app: Flask, settings: Settings) -> None:
     """Let an application answer 429 to clients that ask for too much. `ConfigError` if a proxy is no address."""
-    rate, proxies = rate_limit(settings), read_networks(settings.trusted_proxies)
-    if not rate:
+    clients = Clients(settings)
+    if not rate_limit(settings):
         return
-    limiter = Limiter(rate)
 
     @app.before_request
     def check_rate() -> None:
-        if request.path.startswith(_FREE):
-            return
-        wait = limiter.take(client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For"), proxies))
-        if wait:
-            raise RequestError(429, "too many requests", math.ceil(wait))
+        if not request.path.startswith(_FREE):
+            clients.count(clients.of_request())
 
 
 def client_address(peer: str, forwarded: str | None, proxies: list[Network]) -> str:

@@ -15,7 +15,6 @@ from services.explorer import chart_texts, wording
 from services.explorer.arguments import read_number
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
-from services.explorer.handlers import Feed
 from services.explorer.negotiation import PageOrResource
 from services.explorer.outlook import Outlooks
 from services.explorer.pace import HASH_RATE_BLOCKS, hash_rate, read_period
@@ -49,14 +48,12 @@ class Overview:
         view: ChainView,
         reads: ChainReads,
         api: Esplora,
-        feed: Feed,
         params: ChainParams,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
         self._reads = reads
         self._api = api
-        self._feed = feed
         self._params = params
         self._clock = clock
         self._outlooks = Outlooks(view, reads)
@@ -151,8 +148,8 @@ class Overview:
         )
 
     def feed(self) -> Response:
-        """Tell live pages whether anything happened."""
-        return jsonify({"seq": self._feed.seq})
+        """Tell live pages, where event streams do not work, whether anything happened: each commit has a new number."""
+        return jsonify({"seq": self._reads.tip().seq})
 
     def blueprint(self, name: str) -> Blueprint:
         """Return all pages under their paths."""

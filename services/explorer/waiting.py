@@ -1,107 +1,141 @@
 """`GET /wait`: holds a request until the chain has come so far, so that tests and scripts need not poll.
 
-A fact from the broker, which comes after the commit that it is about, makes a waiting request look again; the answer
-is always from the chain itself. As each takes a thread of the server, few may wait at a time.
+A request that waits costs a connection and no thread: a fact that may change its answer makes it look again, and a look
+is read from the chain itself, on a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
 
-from flask import Response, request
+import msgspec
 
-from services.explorer.answers import Route, json
 from services.explorer.arguments import read_hash, read_number
 from services.explorer.errors import RequestError
-from services.explorer.handlers import Feed
+from services.explorer.hub import EventHub, News
+from services.explorer.places import Places
 from services.explorer.reads import ChainReads
+from shared.bus.events import BlockConnected, BlockDisconnected, Fact, TxAccepted
 from shared.chain.view import Tip
+from shared.errors import StoreError
 from shared.primitives.hexes import display_hash
+from shared.web.asgi import Receive, Scope, Send, respond, until_gone
+from shared.web.threads import Threads
 
 DEFAULT_SECONDS = 30.0
 MAX_SECONDS = 60.0
-LOOK_AGAIN = 1.0
-"""Seconds after which the chain is read again though nothing was heard: the broker may be away."""
-_SUBJECTS = ("height", "hash", "txid")
 
-Confirmations = Callable[[Tip], int | None]
+Confirmations = Callable[[ChainReads, Tip], int | None]
 """From the tip to how often what is waited for is confirmed: 0 while unconfirmed, None where it is not known."""
 
 
-class Waiting:
-    """The resource, of which at most `places` requests may be held at a time."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request waits for."""
 
-    def __init__(self, reads: ChainReads, feed: Feed, places: int) -> None:
+    confirmations: Confirmations
+    least: int
+    seconds: float
+    txid_hex: str | None = None
+    """The transaction that it is about, if it is about one."""
+
+    def is_touched(self, news: News) -> bool:
+        """Whether the answer may be another after these events."""
+        return news.is_gap or any(self._is_touched_by(event.fact) for event in news.events)
+
+    def _is_touched_by(self, fact: Fact) -> bool:
+        match fact:
+            case BlockConnected() | BlockDisconnected():
+                return True
+            case TxAccepted():
+                return fact.txid == self.txid_hex
+        return False
+
+
+class Wait:
+    """The endpoint."""
+
+    def __init__(self, reads: ChainReads, hub: EventHub, places: Places, threads: Threads) -> None:
         self._reads = reads
-        self._feed = feed
-        self._places = threading.BoundedSemaphore(places)
+        self._hub = hub
+        self._places = places
+        self._threads = threads
 
-    def wait(self) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with tip and confirmations once a height, block or transaction has as many as asked for."""
-        confirmations, least = self._subject()
-        seconds = _read_seconds(request.args.get("timeout"))
-        deadline = time.monotonic() + seconds
-        with self._place():
-            while True:
-                heard = self._feed.seq
-                tip, found = self._reads.snapshot(lambda: _look(self._reads.tip(), confirmations))
-                if found is not None and found >= least:
-                    return json({"height": tip.height, "hash": display_hash(tip.hash), "confirmations": found})
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise RequestError(408, f"not so after {seconds:g} seconds")
-                if not self._feed.wait_for_news(heard, min(left, LOOK_AGAIN)):
-                    raise RequestError(503, "the service is stopping")
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return the resource under its path."""
-        return (Route("/wait", self.wait),)
-
-    def _subject(self) -> tuple[Confirmations, int]:
-        """Return how to find out what is asked for, and the least confirmations that it must have."""
-        given = [name for name in _SUBJECTS if name in request.args]
-        if len(given) != 1:
-            raise RequestError(400, "Give one of height, hash and txid")
-        least = read_number(request.args.get("confirmations", "0"))
-        value = request.args[given[0]]
-        match given[0]:
-            case "height":
-                height = read_number(value)
-                return lambda tip: max(0, tip.height - height + 1), max(1, least)
-            case "hash":
-                block_hash = read_hash(value)
-                return lambda tip: self._of_block(block_hash, tip), max(1, least)
-        txid = read_hash(value)
-        return lambda tip: self._of_tx(txid, tip), least
-
-    def _of_block(self, block_hash: bytes, tip: Tip) -> int | None:
-        block = self._reads.find_block(block_hash)
-        if block is None:
-            return None
-        return tip.height - block.entry.height + 1 if block.in_best_chain else 0
-
-    def _of_tx(self, txid: bytes, tip: Tip) -> int | None:
-        record = self._reads.find_tx(txid)
-        if record is None:
-            return None
-        return tip.height - record.block.height + 1 if record.block else 0
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise RequestError(429, "too many requests wait already")
+        question = read_question(scope["query_string"].decode("latin-1"))
         try:
-            yield
-        finally:
-            self._places.release()
+            with self._places.one("wait", scope):
+                answer = await until_gone(receive, self._answer(question))
+        except StoreError as error:
+            raise RequestError(503, f"temporarily unavailable: {error}") from None
+        if answer is not None:
+            await respond(scope, send, 200, answer, {"Content-Type": "application/json"})
+
+    async def _answer(self, question: Question) -> bytes:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + question.seconds
+        while True:
+            position = self._hub.position
+            tip, found = await self._look(question)
+            if found is not None and found >= question.least:
+                answer = {"height": tip.height, "hash": display_hash(tip.hash), "confirmations": found}
+                return msgspec.json.encode(answer)
+            while True:
+                left = deadline - clock()
+                if left <= 0:
+                    raise RequestError(408, f"not so after {question.seconds:g} seconds")
+                news = await self._hub.after(position, left)
+                if self._hub.is_closed:
+                    raise RequestError(503, "the service is stopping")
+                position = news.position
+                if question.is_touched(news):
+                    break
+
+    async def _look(self, question: Question) -> tuple[Tip, int | None]:
+        def look() -> tuple[Tip, int | None]:
+            tip = self._reads.tip()
+            return tip, question.confirmations(self._reads, tip)
+
+        return await self._threads.run(lambda: self._reads.snapshot(look))
 
 
-def _look(tip: Tip, confirmations: Confirmations) -> tuple[Tip, int | None]:
-    return tip, confirmations(tip)
+def read_question(query: str) -> Question:
+    """Return what a query asks for; 400 with what is wrong with it."""
+    given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    subjects = [name for name in ("height", "hash", "txid") if name in given]
+    if len(subjects) != 1:
+        raise RequestError(400, "Give one of height, hash and txid")
+    least = read_number(given.get("confirmations", "0"))
+    seconds = _read_seconds(given.get("timeout"))
+    value = given[subjects[0]]
+    match subjects[0]:
+        case "height":
+            height = read_number(value)
+            return Question(lambda _, tip: max(0, tip.height - height + 1), max(1, least), seconds)
+        case "hash":
+            block_hash = read_hash(value)
+            return Question(lambda reads, tip: _of_block(reads, block_hash, tip), max(1, least), seconds)
+    txid = read_hash(value)
+    return Question(lambda reads, tip: _of_tx(reads, txid, tip), least, seconds, display_hash(txid))
+
+
+def _of_block(reads: ChainReads, block_hash: bytes, tip: Tip) -> int | None:
+    block = reads.find_block(block_hash)
+    if block is None:
+        return None
+    return tip.height - block.entry.height + 1 if block.in_best_chain else 0
+
+
+def _of_tx(reads: ChainReads, txid: bytes, tip: Tip) -> int | None:
+    record = reads.find_tx(txid)
+    if record is None:
+        return None
+    return tip.height - record.block.height + 1 if record.block else 0
 
 
 def _read_seconds(text: str | None) -> float:

@@ -6,10 +6,13 @@ check, security headers, and CORS for data that anyone may read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from typing import Any, TypeVar
 
 from shared.web.hosts import TrustedHosts, host_name
+
+T = TypeVar("T")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,6 +32,7 @@ PUBLIC_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID",
+    "Access-Control-Expose-Headers": "Retry-After",
 }
 
 
@@ -48,6 +52,22 @@ def guarded(endpoint: Endpoint, hosts: TrustedHosts) -> Endpoint:
             await respond(scope, send, 405, "only GET is answered here", {"Allow": "GET, OPTIONS"})
 
     return app
+
+
+async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what `work` returns, or raise what it raises; None, with the work given up, once the client has gone."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def header(scope: Scope, name: bytes) -> str:

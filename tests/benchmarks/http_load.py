@@ -37,6 +37,10 @@ class Client:
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
     def measure(
         self, paths: Sequence[str], body: str | None, headers: Mapping[str, str], count: int, seconds: float
     ) -> Latencies:

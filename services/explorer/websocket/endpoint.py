@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from services.explorer.errors import RequestError
 from services.explorer.hub import EventHub
 from services.explorer.places import Places
 from services.explorer.websocket.pulse import Client, Pulse
@@ -31,11 +30,8 @@ class WebSocket:
         if scope["type"] != "websocket":
             await respond(scope, send, 426, "this is a websocket", {"Upgrade": "websocket"})
             return
-        try:
-            with self._places.one("websocket"):
-                await self._serve(scope, receive, send)
-        except RequestError as error:
-            await respond(scope, send, error.status, error.message, {"Retry-After": "1"})
+        with self._places.one("websocket", scope):
+            await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # the request to connect

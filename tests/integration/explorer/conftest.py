@@ -10,7 +10,6 @@ import redis as redis_py
 from flask.testing import FlaskClient
 
 from services.explorer.app import create_explorer_app
-from services.explorer.handlers import Feed
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.crypto.address import encode_address
@@ -73,13 +72,8 @@ def broker() -> FakeBroker:
     return FakeBroker()
 
 
-@pytest.fixture
-def feed() -> Feed:
-    return Feed()
-
-
-def client_for(view: ChainView, broker: FakeBroker, feed: Feed) -> FlaskClient:
-    return create_explorer_app(Settings(), REGTEST, view, broker, feed, {}).test_client()
+def client_for(view: ChainView, broker: FakeBroker) -> FlaskClient:
+    return create_explorer_app(Settings(), REGTEST, view, broker, {}).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -91,5 +85,5 @@ def story(redis_url: str) -> Iterator[Story]:
 
 
 @pytest.fixture
-def client(story: Story, broker: FakeBroker, feed: Feed) -> FlaskClient:
-    return client_for(story.chain.view, broker, feed)
+def client(story: Story, broker: FakeBroker) -> FlaskClient:
+    return client_for(story.chain.view, broker)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from services.explorer.app import create_explorer_app
 from services.explorer.endpoints import create_endpoints
-from services.explorer.handlers import Feed
 from services.explorer.hub import EventHub
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -31,10 +30,10 @@ class Instance:
 
 
 @contextmanager
-def running(view: ChainView, settings: Settings | None = None) -> Iterator[Instance]:
+def running(view: ChainView, settings: Settings | None = None, broker: FakeBroker | None = None) -> Iterator[Instance]:
     settings = settings or Settings()
     hub = EventHub(view)
-    app = create_explorer_app(settings, REGTEST, view, FakeBroker(), Feed(), {})
+    app = create_explorer_app(settings, REGTEST, view, broker or FakeBroker(), {})
     server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(settings, REGTEST, view, hub))
     hub.start(server.call_soon)
     try:

@@ -9,22 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.explorer.app import MAX_BODY, create_explorer_app
-from shared.config import Settings
-from shared.params import REGTEST
-from shared.web.server import HttpServer
+from services.explorer.app import MAX_BODY
 from tests.integration.explorer.conftest import address_of
+from tests.integration.explorer.streams import running
 
 TIMEOUT = 20
 
 
 @pytest.fixture
-def port(story, broker, feed) -> Iterator[int]:
-    app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
-    server = HttpServer(app, "127.0.0.1", 0, threads=4)
-    yield server.port
-    assert ask(server.port, "GET", "/blocks/tip/height")[0] == 200
-    server.close()
+def port(story, broker) -> Iterator[int]:
+    with running(story.chain.view, broker=broker) as instance:
+        yield instance.port
+        assert ask(instance.port, "GET", "/blocks/tip/height")[0] == 200
 
 
 def ask(port: int, method: str, path: str, body=None, headers=None, chunked: bool = False) -> tuple[int, str]:

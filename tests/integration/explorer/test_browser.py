@@ -11,9 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from services.explorer.app import create_explorer_app
 from services.explorer.endpoints import create_endpoints
-from services.explorer.handlers import Feed
 from services.explorer.hub import EventHub
-from shared.bus.events import BlockConnected
 from shared.config import Settings
 from shared.crypto.hashes import sha256
 from shared.params import REGTEST
@@ -35,8 +33,8 @@ def chain(redis):
 
 
 @pytest.fixture
-def base(chain, broker, feed) -> Iterator[str]:
-    app, hub = create_explorer_app(Settings(), REGTEST, chain.view, broker, feed, {}), EventHub(chain.view)
+def base(chain, broker) -> Iterator[str]:
+    app, hub = create_explorer_app(Settings(), REGTEST, chain.view, broker, {}), EventHub(chain.view)
     server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(Settings(), REGTEST, chain.view, hub))
     hub.start(server.call_soon)
     yield f"http://127.0.0.1:{server.port}"
@@ -69,23 +67,21 @@ def newest(page: Page) -> Locator:
     return page.locator(".strip-side:last-child > li").first
 
 
-def mine(chain: TestChain, feed: Feed, miner: str = "miner-1") -> None:
+def mine(chain: TestChain, miner: str = "miner-1") -> None:
     """Mine a block, and let the explorer hear of it."""
-    block = chain.mine(ALICE, miner=miner)
-    height, count = len(chain.blocks) - 1, len(block.transactions)
-    feed.hear(BlockConnected(seq=99, hash=block.hash_hex, height=height, time=block.header.time, tx_count=count))
+    chain.mine(ALICE, miner=miner)
 
 
-def test_a_new_block_appears_without_reload(page, chain, feed):
+def test_a_new_block_appears_without_reload(page, chain):
     page.goto("/")
     expect(newest(page)).to_contain_text("Block 2")
     expect(page.locator("#live-sign")).to_have_text("Live")
-    mine(chain, feed, "newcomer")
+    mine(chain, "newcomer")
     expect(newest(page)).to_contain_text("Block 3", timeout=15_000)
     expect(newest(page)).to_contain_text("newcomer")
 
 
-def test_what_someone_is_at_stays_when_news_come_in(page, chain, feed):
+def test_what_someone_is_at_stays_when_news_come_in(page, chain):
     page.goto("/charts")
     expect(page.locator("#live-sign")).to_have_text("Live")
     page.locator("#supply summary").click()
@@ -95,7 +91,7 @@ def test_what_someone_is_at_stays_when_news_come_in(page, chain, feed):
     plot.press("Home")
     expect(page.locator("#transactions [data-readout]")).to_have_text("Block 1: 1 transaction")
     page.evaluate("scrollTo(0, 200)")
-    mine(chain, feed)
+    mine(chain)
     expect(page.locator("#transactions-summary")).to_contain_text("4 transactions in 3 blocks", timeout=15_000)
     assert page.evaluate("scrollY") == 200
     assert page.evaluate("getSelection().toString()").startswith("Coin supply")
@@ -119,7 +115,7 @@ def test_charts_are_read_by_keys_and_by_pointer(page):
     expect(readout).to_have_text("Block 1: 1 transaction")
 
 
-def test_the_strip_is_scrolled_by_keys_and_keeps_its_place(page, chain, feed):
+def test_the_strip_is_scrolled_by_keys_and_keeps_its_place(page, chain):
     for _ in range(6):
         chain.mine(ALICE)
     page.goto("/")
@@ -128,19 +124,19 @@ def test_the_strip_is_scrolled_by_keys_and_keeps_its_place(page, chain, feed):
     strip.focus()
     scroll_to_end(page)
     place = page.evaluate("nowPlace()")
-    mine(chain, feed)
+    mine(chain)
     expect(newest(page)).to_contain_text("Block 9", timeout=15_000)
     assert page.evaluate("nowPlace()") == pytest.approx(place, abs=1)
     expect(strip).to_be_focused()
 
 
-def test_many_facts_make_few_refreshes(page, chain, feed):
+def test_many_facts_make_few_refreshes(page, chain):
     page.goto("/")
     expect(page.locator("#live-sign")).to_have_text("Live")
     fetched = []
     page.on("request", lambda request: fetched.append(request.url) if request.url.endswith("/") else None)
     page.evaluate("for (let fact = 0; fact < 200; fact++) wish()")
-    mine(chain, feed)
+    mine(chain)
     expect(newest(page)).to_contain_text("Block 3", timeout=15_000)
     assert 1 <= len(fetched) <= 4
 
@@ -161,14 +157,14 @@ def test_a_lost_connection_is_said_and_so_is_its_return(browser, base, chain):
     context.close()
 
 
-def test_while_the_service_cannot_read_the_chain_the_page_asks_again(browser, base, chain, feed):
+def test_while_the_service_cannot_read_the_chain_the_page_asks_again(browser, base, chain):
     context = browser.new_context(base_url=base)
     page = context.new_page()
     page.goto("/")
     sign = page.locator("#live-sign")
     expect(sign).to_have_text("Live")
     page.route("**/", lambda route: route.fulfill(status=503))
-    mine(chain, feed)
+    mine(chain)
     expect(sign).to_have_text("Connection lost, trying again", timeout=15_000)
     expect(newest(page)).to_contain_text("Block 2")
     page.unroute("**/")
@@ -177,23 +173,23 @@ def test_while_the_service_cannot_read_the_chain_the_page_asks_again(browser, ba
     context.close()
 
 
-def test_where_event_streams_do_not_work_the_feed_is_asked(browser, base, chain, feed):
+def test_where_event_streams_do_not_work_the_feed_is_asked(browser, base, chain):
     context = browser.new_context(base_url=base)
     page = context.new_page()
     page.route("**/events*", lambda route: route.fulfill(status=404))
     with page.expect_response("**/feed"):
         page.goto("/")
-    mine(chain, feed)
+    mine(chain)
     expect(newest(page)).to_contain_text("Block 3", timeout=15_000)
     context.close()
 
 
-def test_who_wants_no_motion_gets_none(browser, base, chain, feed):
+def test_who_wants_no_motion_gets_none(browser, base, chain):
     context = browser.new_context(base_url=base, reduced_motion="reduce")
     page = context.new_page()
     page.goto("/")
     expect(page.locator("#live-sign")).to_have_text("Live")
-    mine(chain, feed)
+    mine(chain)
     expect(newest(page)).to_contain_text("Block 3", timeout=15_000)
     assert page.evaluate("document.getAnimations().length") == 0
     context.close()

@@ -30,8 +30,8 @@ def chain(redis):
 
 
 @pytest.fixture
-def get(chain, broker, feed):
-    client = client_for(chain.view, broker, feed)
+def get(chain, broker):
+    client = client_for(chain.view, broker)
 
     def get(path, status=200):
         answer = client.get(path, headers=BROWSER)
@@ -166,7 +166,7 @@ def test_relatives_and_the_effective_feerate_show_while_unconfirmed(chain, get):
     assert 'id="family"' not in get(f"/tx/{parent.txid_hex}")
 
 
-def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker, feed):
+def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker):
     coin = mined_coin(chain)
     first, second, third = (pay(coin, BOB, COIN, fee=fee) for fee in (500, 1_000, 4_000))
     chain.pool_add(first, time=1_700_000_000)
@@ -182,7 +182,7 @@ def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker, f
     assert order == [third.txid_hex, second.txid_hex, first.txid_hex]
     assert "lasted 1 minute" in timeline
     assert "lasted 2 minutes" in timeline
-    program = client_for(chain.view, broker, feed)
+    program = client_for(chain.view, broker)
     assert program.get(f"/tx/{first.txid_hex}").status_code == 404
     last = get(f"/tx/{third.txid_hex}")
     assert "Replaced by" not in last
@@ -203,12 +203,12 @@ def test_a_transaction_that_took_the_place_of_several_shows_each(chain, get):
     assert all(tx.txid_hex in timeline for tx in both)
 
 
-def test_the_search_finds_a_replaced_transaction(chain, get, broker, feed):
+def test_the_search_finds_a_replaced_transaction(chain, get, broker):
     coin = mined_coin(chain)
     first, second = (pay(coin, BOB, COIN, fee=fee) for fee in (500, 1_000))
     chain.pool_add(first)
     chain.pool_replace(second, [first])
-    assert location(chain, broker, feed, first.txid_hex) == f"/tx/{first.txid_hex}"
+    assert location(chain, broker, first.txid_hex) == f"/tx/{first.txid_hex}"
 
 
 def test_the_proof_is_written_out_step_by_step(chain, get):
@@ -330,31 +330,31 @@ def test_a_script_without_an_address_has_a_page(chain, get):
     get("/scripthash/xyz", 400)
 
 
-def test_programs_get_the_data_of_a_script_hash(chain, broker, feed):
+def test_programs_get_the_data_of_a_script_hash(chain, broker):
     chain.mine(ALICE)
-    answer = client_for(chain.view, broker, feed).get(f"/scripthash/{'ab' * 32}")
+    answer = client_for(chain.view, broker).get(f"/scripthash/{'ab' * 32}")
     assert answer.json["scripthash"] == "ab" * 32
 
 
 # ── the search ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def location(chain, broker, feed, query):
-    answer = client_for(chain.view, broker, feed).get("/search", query_string={"q": query}, headers=BROWSER)
+def location(chain, broker, query):
+    answer = client_for(chain.view, broker).get("/search", query_string={"q": query}, headers=BROWSER)
     assert answer.status_code == 302
     return answer.headers["Location"]
 
 
-def test_an_output_is_found(chain, get, broker, feed):
+def test_an_output_is_found(chain, get, broker):
     tx = spend([mined_coin(chain)], [TxOut(COIN, p2wpkh(BOB))] * 30)
     chain.mine(ALICE, [tx])
-    assert location(chain, broker, feed, f"{tx.txid_hex}:3") == f"/tx/{tx.txid_hex}#out-3"
-    assert location(chain, broker, feed, f"{tx.txid_hex}:29") == f"/tx/{tx.txid_hex}?start=25#out-29"
+    assert location(chain, broker, f"{tx.txid_hex}:3") == f"/tx/{tx.txid_hex}#out-3"
+    assert location(chain, broker, f"{tx.txid_hex}:29") == f"/tx/{tx.txid_hex}?start=25#out-29"
     assert "has 30, counted from 0" in get(f"/search?q={tx.txid_hex}:30", 404)
     assert "no such transaction" in get(f"/search?q={'ab' * 32}:0", 404)
 
 
-def test_a_public_key_leads_to_the_script_that_was_used(chain, broker, feed):
+def test_a_public_key_leads_to_the_script_that_was_used(chain, broker):
     public_key = BOB.public_key
     scripts = (
         p2wpkh(BOB),
@@ -366,7 +366,7 @@ def test_a_public_key_leads_to_the_script_that_was_used(chain, broker, feed):
     for script, owner in ((scripts[2], owners[2]), (scripts[3], owners[3]), (scripts[0], owners[0])):
         chain.mine(ALICE, [spend([mined_coin(chain)], [TxOut(COIN, script)])])
         address = encode_address(script, REGTEST.address)
-        assert location(chain, broker, feed, owner.public_key.compressed.hex()) == f"/address/{address}"
+        assert location(chain, broker, owner.public_key.compressed.hex()) == f"/address/{address}"
 
 
 def test_a_public_key_that_was_used_in_several_ways_offers_them(chain, get):
@@ -387,12 +387,12 @@ def test_an_unused_public_key_offers_each_form(chain, get):
     assert page.count('class="choice"') == 7
 
 
-def test_the_beginning_of_an_address_is_completed(chain, get, broker, feed):
+def test_the_beginning_of_an_address_is_completed(chain, get, broker):
     owners = [key(f"owner {number}") for number in range(40)]
     coin = mined_coin(chain)
     chain.mine(ALICE, [spend([coin], [TxOut(COIN, p2wpkh(owner)) for owner in owners])])
     address = encode_address(p2wpkh(owners[0]), REGTEST.address)
-    assert location(chain, broker, feed, address[:20]) == f"/address/{address}"
+    assert location(chain, broker, address[:20]) == f"/address/{address}"
     page = get("/search?q=bcrt1q")
     assert page.count('class="choice"') == 20
     assert "Only the first 20" in page

@@ -150,8 +150,8 @@ def test_no_list_ever_breaks_the_service(client, broker, body, path):
     assert broker.published == []
 
 
-def test_every_route_of_the_api_is_mounted_twice(story, broker, feed):
-    app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
+def test_every_route_of_the_api_is_mounted_twice(story, broker):
+    app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, {})
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("api.")}
     roots = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("root.")}
     assert rules == {f"/api{rule}" for rule in roots}

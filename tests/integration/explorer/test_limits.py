@@ -8,12 +8,14 @@ from services.explorer.app import create_explorer_app
 from services.explorer.limits import BURST_SECONDS
 from shared.config import Settings
 from shared.params import REGTEST
+from tests.integration.explorer.streams import Stream, running
+from tests.integration.explorer.test_events import get as ask
 
 
 @pytest.fixture
-def limited(story, broker, feed):
+def limited(story, broker):
     settings = Settings(rate_limit=1, trusted_proxies="127.0.0.1")
-    return create_explorer_app(settings, REGTEST, story.chain.view, broker, feed, {}).test_client()
+    return create_explorer_app(settings, REGTEST, story.chain.view, broker, {}).test_client()
 
 
 def use_up(client, **options):
@@ -56,3 +58,22 @@ def test_what_watches_the_service_and_what_pages_are_made_of_is_free(limited, pa
 def test_nobody_is_limited_on_loopback(client):
     for _ in range(300):
         assert client.get("/blocks/tip/height").status_code == 200
+
+
+def test_one_client_may_hold_a_quarter_of_the_streams(story):
+    settings = Settings(rate_limit=50, max_streams=8, trusted_proxies="127.0.0.1")
+    with running(story.chain.view, settings) as instance:
+        held = [Stream(instance.port) for _ in range(2)]
+        status, text, headers = ask(instance.port, "/events")
+        assert (status, text, headers["Retry-After"]) == (429, "too many streams are open for one client already", "1")
+        assert ask(instance.port, "/wait?height=0")[:2] == (429, "too many requests wait for one client already")
+        assert ask(instance.port, "/wait?height=0", **{"X-Forwarded-For": "198.51.100.1"})[0] == 200
+        for stream in held:
+            stream.close()
+
+
+def test_waiting_requests_count_too(story):
+    with running(story.chain.view, Settings(rate_limit=1)) as instance:
+        answers = [ask(instance.port, "/wait?height=0") for _ in range(2 * BURST_SECONDS)]
+    assert answers[0][0] == 200
+    assert answers[-1][:2] == (429, "too many requests")

@@ -65,7 +65,7 @@ def add_forever(chain: TestChain):
     return lambda: chain.pool_add(pay(next(coins), BOB, 10_000))
 
 
-def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker, feed):
+def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker):
     view.between = add_forever(chain)
     confirmed, unconfirmed = reads.script_stats(BOBS)
     assert confirmed.tx_count == 0

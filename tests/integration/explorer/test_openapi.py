@@ -17,15 +17,17 @@ from services.explorer.openapi.schemas import SCHEMAS, example_of
 from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
 from shared.params import MAINNET, REGTEST
+from tests.benchmarks.http_load import Client
 from tests.integration.explorer.conftest import address_of
+from tests.integration.explorer.streams import running
 from tests.integration.explorer.test_esplora import TEMPLATE
 
 ANY_OF = re.compile(r"<any\((?P<kinds>[^)]*)\):kind>(?P<rest>/<name>)?")
 
 
 @pytest.fixture
-def app(story, broker, feed):
-    return create_explorer_app(Settings(), REGTEST, story.chain.view, broker, feed, {})
+def app(story, broker):
+    return create_explorer_app(Settings(), REGTEST, story.chain.view, broker, {})
 
 
 def described_paths(rule: str) -> set[str]:
@@ -59,8 +61,8 @@ def test_every_mounted_route_is_described_and_nothing_else(app, story):
     assert len(described) == len(mounted)
 
 
-def test_a_chain_without_a_faucet_does_not_speak_of_one(story, broker, feed):
-    app = create_explorer_app(Settings(faucet="off"), REGTEST, story.chain.view, broker, feed, {})
+def test_a_chain_without_a_faucet_does_not_speak_of_one(story, broker):
+    app = create_explorer_app(Settings(faucet="off"), REGTEST, story.chain.view, broker, {})
     paths = app.test_client().get("/openapi.json").json["paths"]
     assert paths.keys() == {operation.path for operation in OPERATIONS}
 
@@ -105,7 +107,7 @@ def test_every_operation_has_what_can_happen_to_any():
     assert all({429, 503} <= errors_of(operation).keys() for operation in operations(has_faucet=True))
 
 
-def test_every_example_of_the_page_can_be_tried(client: FlaskClient, broker):
+def test_every_example_of_the_page_can_be_tried(client: FlaskClient, story, broker):
     broker.answers[TemplateRequested] = lambda message: TEMPLATE
     broker.answers[AddressRequested] = lambda message: AddressResult(address=address_of("alice"))
     page = client.get("/docs")
@@ -113,9 +115,12 @@ def test_every_example_of_the_page_can_be_tried(client: FlaskClient, broker):
     links = re.findall(r'href="(/api/[^"]*)"', page.text)
     gets = [operation.path for operation in operations(has_faucet=True) if operation.method == "GET"]
     assert len(links) == len(gets) - 2  # there is no transaction to broadcast, and events have no end
-    for link in links:
-        answer = client.get(link.replace("&amp;", "&"))
-        assert answer.status_code == 200, (link, answer.text)
+    with running(story.chain.view, broker=broker) as instance:
+        asker = Client(instance.port)
+        for link in links:
+            status, body = asker.ask(link.replace("&amp;", "&"))
+            assert status == 200, (link, body)
+        asker.close()
 
 
 def test_the_page_has_every_operation_and_no_scripts_or_styles_of_its_own(client: FlaskClient):

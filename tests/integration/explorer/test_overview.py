@@ -25,8 +25,8 @@ def chain(redis):
 
 
 @pytest.fixture
-def get(chain, broker, feed):
-    client = client_for(chain.view, broker, feed)
+def get(chain, broker):
+    client = client_for(chain.view, broker)
 
     def get(path):
         page = client.get(path, headers=BROWSER)

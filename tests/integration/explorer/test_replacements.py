@@ -9,7 +9,6 @@ import redis as redis_py
 from flask.testing import FlaskClient
 
 from services.explorer import replacements
-from services.explorer.handlers import Feed
 from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.integration.explorer.chain import TestChain
@@ -29,7 +28,7 @@ def chain(redis: redis_py.Redis) -> TestChain:
 
 @pytest.fixture
 def client(chain: TestChain) -> FlaskClient:
-    return client_for(chain.view, FakeBroker(), Feed())
+    return client_for(chain.view, FakeBroker())
 
 
 def coin_of(chain: TestChain) -> Spendable:

@@ -15,8 +15,6 @@ from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import allow_header_conformance, unsupported_method
 
 from services.explorer import waiting
-from services.explorer.app import create_explorer_app
-from services.explorer.handlers import Feed
 from services.explorer.openapi.document import document, operations
 from shared.bus.events import (
     AddressRequested,
@@ -30,13 +28,12 @@ from shared.bus.events import (
     TxVerdict,
     TxVerdicts,
 )
-from shared.config import Settings
 from shared.crypto.hashes import sha256
 from shared.params import REGTEST
 from shared.primitives.hexes import display_hash
-from shared.web.server import HttpServer
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import Story, address_of, tell_story
+from tests.integration.explorer.streams import running
 from tests.integration.explorer.test_esplora import TEMPLATE
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -111,10 +108,8 @@ def server(told: Story) -> Iterator[str]:
     broker.answers[MineRequested] = lambda message: MineResult(hashes=("ab" * 32,) * message.count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting, "MAX_SECONDS", 0.01)
-        app = create_explorer_app(Settings(), REGTEST, told.chain.view, broker, Feed(), {})
-        http = HttpServer(app, "127.0.0.1", 0, threads=4)
-        yield f"http://127.0.0.1:{http.port}/api"
-        http.close()
+        with running(told.chain.view, broker=broker) as instance:
+            yield f"http://127.0.0.1:{instance.port}/api"
 
 
 @pytest.fixture(scope="module")
