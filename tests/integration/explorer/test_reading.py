@@ -35,12 +35,12 @@ def round_trips(monkeypatch):
     return asked
 
 
-def test_pages_ask_redis_a_few_times_only(chain, broker, feed, round_trips):
+def test_pages_ask_redis_a_few_times_only(chain, broker, round_trips):
     coins = [output_of(chain.mine(ALICE).transactions[0], 0, ALICE) for _ in range(5)]
     payments = [pay(coin, BOB, COIN) for coin in coins]
     block = chain.mine(ALICE, payments[:4])
     chain.pool_add(payments[4])
-    client = client_for(chain.view, broker, feed)
+    client = client_for(chain.view, broker)
     paths = {
         "block": f"/block/{block.hash_hex}",
         "tx": f"/tx/{payments[1].txid_hex}",

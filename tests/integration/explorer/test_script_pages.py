@@ -23,8 +23,8 @@ def chain(redis):
 
 
 @pytest.fixture
-def client(chain, broker, feed):
-    return client_for(chain.view, broker, feed)
+def client(chain, broker):
+    return client_for(chain.view, broker)
 
 
 @pytest.fixture
