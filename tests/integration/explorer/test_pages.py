@@ -44,7 +44,7 @@ def test_home_shows_the_newest_blocks_who_mined_them_and_the_pool(get, story):
     assert story.child.txid_hex in page
 
 
-ELSEWHERE = {"/api/block-template", "/api/events", "/api/getnewaddress"}
+ELSEWHERE = {"/api/block-template", "/api/events", "/api/getnewaddress", "/api/wait"}
 """What the API page leads to and others answer: the writer, the event loop, the wallet."""
 
 
