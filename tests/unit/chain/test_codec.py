@@ -47,8 +47,8 @@ def test_what_was_replaced_directly_comes_first(direct: list[bytes], descendants
 counts = st.integers(0, 2**63 - 1)
 
 
-@given(counts, counts, counts, counts, counts)
-def test_counters_of_a_script_are_eight_bytes_each_and_exact(*numbers: int) -> None:
+@given(st.tuples(counts, counts, counts, counts, counts))
+def test_counters_of_a_script_are_eight_bytes_each_and_exact(numbers: tuple[int, ...]) -> None:
     stats = ScriptStats(*numbers)
     data = encode_script_stats(stats)
     assert data == b"".join(number.to_bytes(8, "little") for number in numbers)
