@@ -131,4 +131,4 @@ class CommitConflict(StoreError):
 
 
 class UnsafeStore(StoreError):
-    """This Redis must not hold a chain: it may evict keys, or holds another chain."""
+    """This Redis must not hold a chain: it may evict keys, or holds another chain, or one in another format."""

@@ -8,17 +8,18 @@ from typing import Any, TypeVar
 
 import redis
 
+from shared.chain import codec
 from shared.chain.codec import BlockEntry
 from shared.chain.records import Tip
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
 from shared.crypto.hashes import sha256
-from shared.errors import NoChain, StoreUnavailable
+from shared.errors import NoChain, StoreUnavailable, UnsafeStore
 
 T = TypeVar("T")
 
 _TRIES = 20
-_TIP_FIELDS = ("hash", "height", "work", "seq", "moves")
+_TIP_FIELDS = ("hash", "height", "work", "seq", "moves", "format")
 
 
 class Moved(StoreUnavailable):
@@ -47,11 +48,16 @@ class BaseView:
             return bool(self._redis.exists(self._keys.heights))
 
     def tip(self) -> Tip:
-        """Return the tip."""
+        """Return the tip; `UnsafeStore` if all this was written in another format."""
         with store_errors():
-            block_hash, height, work, seq, moves = self._redis.hmget(self._keys.tip, _TIP_FIELDS)
+            block_hash, height, work, seq, moves, stored = self._redis.hmget(self._keys.tip, _TIP_FIELDS)
         if block_hash is None:
             raise NoChain("there is no chain here yet")
+        if int(stored or 1) != codec.FORMAT:
+            raise UnsafeStore(
+                f"this chain is stored in format {int(stored or 1)}, and this version of Warren reads format "
+                f"{codec.FORMAT}: begin anew in an empty data directory, or run the version that wrote it"
+            )
         return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq), int(moves))
 
     def consistent(self, read: Callable[[], T]) -> T:

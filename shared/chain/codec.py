@@ -20,6 +20,9 @@ from shared.primitives.coin import Coin
 from shared.primitives.serialize import Reader, pack_compact_size
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
+FORMAT = 2
+"""Of everything that a chain keeps in Redis. It grows when values are no longer what an earlier version wrote."""
+
 _COIN = struct.Struct("<Iq")
 _LOCATION = struct.Struct("<32sIIII")
 _LAYOUT_ENTRY = struct.Struct("<32sII")

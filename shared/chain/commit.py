@@ -130,7 +130,7 @@ class Committer:
         fields: dict[str, Any] = {"epoch": self._epoch, "tip": self._tip_hash, "seq": self._seq}
         if delta.new_tip is not None:
             tip = delta.new_tip
-            fields["new_tip"] = [tip.hash, tip.height, tip.chain_work.to_bytes(32, "big")]
+            fields["new_tip"] = [tip.hash, tip.height, tip.chain_work.to_bytes(32, "big"), codec.FORMAT]
             fields["heights"] = [delta.first_height * 32, b"".join(delta.best_chain)]
         if delta.entries:
             fields["blocks"] = _flat((entry.hash, codec.encode_block_entry(entry)) for entry in delta.entries)

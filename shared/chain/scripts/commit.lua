@@ -4,7 +4,7 @@
 -- ARGV[1]  the delta, cmsgpack:
 --   epoch, tip, seq      fencing: the writer's epoch; the tip's hash ('' when there is no chain yet) and seq that the delta
 --                        was computed on
---   new_tip              {hash, height, work}, when the tip moves
+--   new_tip              {hash, height, work, format of all values}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
 --   blocks, coins, txs, spends, script_stats, block_fees    {field, value, …} to set in the hash of that name
 --   coins_del, txs_del, spends_del, script_stats_del        {field, …} to delete from it
@@ -158,7 +158,8 @@ for i = 1, #events, 2 do
   call('XADD', prefix .. 'events', string.format('%.0f-0', seq), 'topic', events[i], 'body', events[i + 1])
 end
 if delta.new_tip then
-  call('HSET', tip_key, 'hash', delta.new_tip[1], 'height', delta.new_tip[2], 'work', delta.new_tip[3])
+  call('HSET', tip_key, 'hash', delta.new_tip[1], 'height', delta.new_tip[2], 'work', delta.new_tip[3],
+    'format', delta.new_tip[4])
   call('HINCRBY', tip_key, 'moves', 1)
 end
 call('HSET', tip_key, 'seq', string.format('%.0f', seq))
