@@ -45,19 +45,25 @@ def main() -> int:
     except ConfigError as error:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
-    writer = threading.Thread(target=_run, args=(Writer(settings, chain, broker, stop), stop), name="writer")
+    refusals: list[UnsafeStore] = []
+    arguments = (Writer(settings, chain, broker, stop), stop, refusals)
+    writer = threading.Thread(target=_run, args=arguments, name="writer")
     writer.start()
     while not stop.wait(1.0):
         pass
     server.close()
     writer.join()
     broker.close()
-    return 0
+    for refusal in refusals:
+        print(f"mempool: {refusal}", file=sys.stderr)
+    return 2 if refusals else 0
 
 
-def _run(writer: Writer, stop: ExitFlag) -> None:
+def _run(writer: Writer, stop: ExitFlag, refusals: list[UnsafeStore]) -> None:
     try:
         writer.run()
+    except UnsafeStore as error:
+        refusals.append(error)
     finally:
         stop.set()  # a writer that cannot go on must not leave a deaf service behind
 
