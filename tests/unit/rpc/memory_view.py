@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation, encode_coin
@@ -18,6 +19,7 @@ class MemoryView(ChainView):
     """Blocks are not validated. Set `away` to make every read fail as if Redis were away."""
 
     def __init__(self, params: ChainParams = REGTEST) -> None:
+        self._thread = threading.local()
         self.away = False
         self.seq = 1
         self.priorities: dict[bytes, int] = {}
