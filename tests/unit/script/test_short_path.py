@@ -36,11 +36,17 @@ def test_a_usual_spend_runs_no_script(kind):
         assert run.called
 
 
+def pushed_by_name(item):
+    """Push `item` with OP_PUSHDATA1, or with OP_PUSHDATA2 if its length does not fit one byte."""
+    width, opcode = (1, b"\x4c") if len(item) < 256 else (2, b"\x4d")
+    return opcode + len(item).to_bytes(width, "little") + item
+
+
 # Pushes that are not the shortest, and items in excess.
 SCRIPT_SIGS = [
     lambda signature, key: push_data(signature) + push_data(key),
-    lambda signature, key: b"\x4c" + bytes([len(signature)]) + signature + push_data(key),
-    lambda signature, key: push_data(signature) + b"\x4c" + bytes([len(key)]) + key,
+    lambda signature, key: pushed_by_name(signature) + push_data(key),
+    lambda signature, key: push_data(signature) + pushed_by_name(key),
     lambda signature, key: b"\x51" + push_data(signature) + push_data(key),
     lambda signature, key: push_data(signature) + push_data(key) + b"\x61",
     lambda signature, key: push_data(signature) + push_data(key)[:-1],
