@@ -1,13 +1,13 @@
 """`./warren demo`: pays, mines and checks balances on a running stack, through nothing but its public interfaces.
 
-The walk: the creator pays 50 BTC to `wallet_1` (or a new wallet, if that one is taken), a block is mined, and wallet,
-explorer and node must tell the same story. Every step is checked; the first that is wrong ends the demo with a message.
+The walk: the creator pays 50 BTC to `demo`, a wallet of the demo's own, a block is mined, and wallet, explorer and node
+must tell the same story. Every step is checked; the first that is wrong ends the demo with a message. The first demo
+makes the wallet, with the creator's password, so that its coins are whose they were; later ones pay it again.
 """
 
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections.abc import Callable
 from decimal import Decimal
 from http import HTTPStatus
@@ -19,6 +19,8 @@ from deploy.errors import LaunchError
 
 COIN = 100_000_000
 AMOUNT = Decimal(50)
+PAYEES = ("demo", *(f"demo-{number}" for number in range(2, 100)))
+"""Names of the demo's wallet: the first that is free, or is the demo's already."""
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
@@ -41,20 +43,23 @@ def walk(target: Target, say: Callable[[str], None]) -> list[tuple[str, str]]:
     """Do the walk; return the summary as names and values. `LaunchError` or `HttpProblem` if a check fails."""
     wallet, explorer = Client(target.wallet_url), Client(target.explorer_url)
     node = Client(target.rpc_url)
+    amount = int(AMOUNT * COIN)
     creator = _get_wallet(wallet, "creator")
     say(f"creator: {_btc(creator['balance'])}")
-    payee = _create_wallet(wallet, say)
+    payee = _payee(target, say)
+    name, address = payee["id"], payee["address"]
+    received_before = _received(explorer, address)
 
     wallet.post("/api/wallets/creator/unlock", {"password": target.creator_password})
-    sent = wallet.post("/api/wallets/creator/send", {"to": payee["address"], "amount": str(AMOUNT)})
+    sent = wallet.post("/api/wallets/creator/send", {"to": address, "amount": str(AMOUNT)})
     txid, fee = str(sent["txid"]), int(sent["fee"])
-    say(f"sent {AMOUNT} BTC to {payee['id']}: transaction {txid}, fee {fee} sat")
+    say(f"sent {AMOUNT} BTC to {name}: transaction {txid}, fee {fee} sat")
 
     unconfirmed = explorer.get(f"/api/tx/{txid}")
     _expect("the explorer shows the transaction as unconfirmed", unconfirmed["status"]["confirmed"], False)
     _expect("the fee that the explorer shows", unconfirmed["fee"], fee)
-    pending = _get_wallet(wallet, payee["id"])
-    _expect(f"{payee['id']}'s unconfirmed balance in satoshis", pending["unconfirmed"], int(AMOUNT * COIN))
+    pending = _get_wallet(wallet, name)
+    _expect(f"{name}'s unconfirmed balance in satoshis", pending["unconfirmed"], payee["unconfirmed"] + amount)
 
     height_before = _height(explorer)
     mined = node.post(f"/mine?blocks=1&address={creator['address']}", None)
@@ -67,22 +72,23 @@ def walk(target: Target, say: Callable[[str], None]) -> list[tuple[str, str]]:
     _expect("the explorer's height of the block", explorer.get(f"/api/block/{block_hash}")["height"], height)
     confirmed = explorer.get(f"/api/tx/{txid}")["status"]
     _expect("the block of the transaction", confirmed["block_hash"], block_hash)
-    paid = int(_get_wallet(wallet, payee["id"])["confirmed"])
-    _expect(f"{payee['id']}'s balance in satoshis", paid, int(AMOUNT * COIN))
-    stats = explorer.get(f"/api/address/{payee['address']}")["chain_stats"]
-    _expect("the explorer's balance of the address", stats["funded_txo_sum"] - stats["spent_txo_sum"], paid)
+    paid = _get_wallet(wallet, name)
+    _expect(f"{name}'s balance in satoshis", _owned(paid), _owned(payee) + amount)
+    received = _received(explorer, address) - received_before
+    _expect("what the address received on the explorer, in satoshis", received, amount)
     reward = _coinbase_value(explorer, block_hash)
     after = _get_wallet(wallet, "creator")
-    owned = _owned(creator) - int(AMOUNT * COIN) - fee + reward
-    _expect("what the creator owns, in satoshis", _owned(after), owned)
+    _expect("what the creator owns, in satoshis", _owned(after), _owned(creator) - amount - fee + reward)
     return [
-        ("paid", f"{AMOUNT} BTC from creator to {payee['id']}"),
+        ("paid", f"{AMOUNT} BTC from creator to {name}"),
         ("transaction", txid),
         ("fee", f"{fee} sat"),
         ("block", f"{height}  {block_hash}"),
-        (f"{payee['id']} has", _btc(paid)),
+        (f"{name} has", _btc(paid["balance"])),
         ("creator has", f"{_btc(after['balance'])}, of which {_btc(after['immature'])} is not mature yet"),
         ("on the explorer", f"{target.explorer_url}/tx/{txid}"),
+        ("in the wallet", f"{target.wallet_url}/{name}"),
+        (f"{name}'s password", f"creator's, which is in {target.password_place}"),
     ]
 
 
@@ -93,18 +99,30 @@ def _get_wallet(wallet: Client, wallet_id: str) -> dict[str, Any]:
     return found
 
 
-def _create_wallet(wallet: Client, say: Callable[[str], None]) -> dict[str, Any]:
-    """Create the payee: `wallet_1`, or a wallet with a random name where that one exists."""
-    for wallet_id in ("wallet_1", f"demo_{secrets.token_hex(4)}"):
+def _payee(target: Target, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return the demo's wallet, made if need be; one that the creator's password does not open is somebody else's."""
+    credentials = {"password": target.creator_password}
+    for name in PAYEES:
+        client = Client(target.wallet_url)  # a session that ends here
         try:
-            created = wallet.post("/api/wallets", {"id": wallet_id, "password": secrets.token_urlsafe(16)})
+            created = client.post("/api/wallets", {"id": name, **credentials})
+            say(f"created wallet {name}: {created['address']}")
+            return _get_wallet(client, name)
         except HttpProblem as problem:
-            if problem.status == HTTPStatus.CONFLICT:
-                continue
-            raise
-        say(f"created wallet {wallet_id}: {created['address']}")
-        return dict(created)
-    raise LaunchError("the demo failed: no wallet could be created")
+            if problem.status != HTTPStatus.CONFLICT:
+                raise
+        try:
+            client.post(f"/api/wallets/{name}/unlock", credentials)
+            return _get_wallet(client, name)
+        except HttpProblem as problem:
+            if problem.status != HTTPStatus.FORBIDDEN:
+                raise
+    raise LaunchError(f"the demo failed: all wallets from {PAYEES[0]} to {PAYEES[-1]} are somebody else's")
+
+
+def _received(explorer: Client, address: str) -> int:
+    """Return what an address has received in blocks, in satoshis, as the explorer says."""
+    return int(explorer.get(f"/api/address/{address}")["chain_stats"]["funded_txo_sum"])
 
 
 def _height(explorer: Client) -> int:

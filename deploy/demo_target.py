@@ -23,6 +23,8 @@ class Target:
     explorer_url: str
     rpc_url: str
     creator_password: str = field(repr=False)
+    password_place: str = "the stack's data directory"  # noqa: S105
+    """Where a person finds it."""
 
 
 def find_target(options: argparse.Namespace, compose_file: Path = COMPOSE_FILE) -> Target:
@@ -34,17 +36,18 @@ def find_target(options: argparse.Namespace, compose_file: Path = COMPOSE_FILE) 
     if wallet_url or explorer_url or rpc_url:
         if not (wallet_url and explorer_url and rpc_url and password_file):
             raise LaunchError("--wallet-url, --explorer-url, --rpc-url and --creator-password-file go together")
-        return Target(wallet_url, explorer_url, rpc_url, _read(password_file))
+        return Target(wallet_url, explorer_url, rpc_url, _read(password_file), password_file)
     data_dir = Path(options.data_dir).absolute()
     found = state.read(data_dir)
     if found is not None and found.launcher.is_alive():
-        password = _read(password_file or found.creator_password_file)
-        return Target(found.wallet_url, found.explorer_url, found.rpc_url, password)
+        place = password_file or found.creator_password_file
+        return Target(found.wallet_url, found.explorer_url, found.rpc_url, _read(place), place)
     password = _read(password_file) if password_file else password_in_containers(compose_file)
     if not password:
         raise LaunchError(f"no stack runs on {data_dir}, and none in containers (start one with `./warren up`)")
     published = Settings()
-    return Target(published.wallet_url, published.explorer_url, published.rpc_url, password)
+    place = password_file or "the wallet's container: /data/<chain>/creator-password"
+    return Target(published.wallet_url, published.explorer_url, published.rpc_url, password, place)
 
 
 def password_in_containers(compose_file: Path) -> str:

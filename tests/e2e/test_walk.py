@@ -29,16 +29,24 @@ def test_the_creator_has_mature_rewards_at_the_first_start(stack: Stack) -> None
     assert creator["balance"] - creator["immature"] >= 10 * 50 * COIN
 
 
-def test_the_demo_walks(stack: Stack) -> None:
+def test_the_demo_pays_a_wallet_of_its_own_that_the_creators_password_opens(stack: Stack) -> None:
+    stack.wallet.post("/api/wallets", {"id": "demo", "password": "somebody else's"})
     said: list[str] = []
     rows = dict(walk(target(stack), said.append))
-    assert rows["paid"].startswith("50 BTC from creator to wallet_1")
+    assert rows["paid"] == "50 BTC from creator to demo-2"
     assert any("mined block" in line for line in said)
+    assert stack.creator_password not in "".join((*said, *rows.values()))
+    stack.wallet.post("/api/wallets/demo-2/unlock", {"password": stack.creator_password})
+    assert stack.balance("demo")["balance"] == 0
+    with pytest.raises(HttpProblem, match="404"):
+        stack.balance("wallet_1")  # README and walkthrough have it made by hand
 
 
-def test_the_demo_can_be_repeated(stack: Stack) -> None:
+def test_the_demo_can_be_repeated_with_the_same_wallet(stack: Stack) -> None:
+    before = stack.balance("demo-2")["balance"]
     rows = dict(walk(target(stack), lambda _: None))
-    assert "to demo_" in rows["paid"]
+    assert rows["paid"] == "50 BTC from creator to demo-2"
+    assert stack.balance("demo-2")["balance"] == before + 50 * COIN
 
 
 def test_each_block_is_found_by_one_of_the_miners_and_names_it(stack: Stack) -> None:

@@ -86,7 +86,7 @@ def test_given_urls_are_used_without_their_trailing_slash(tmp_path):
             *("--creator-password-file", str(password)),
         )
     )
-    assert target == demo_target.Target("http://w", "http://e", "http://r", "hidden-word")
+    assert target == demo_target.Target("http://w", "http://e", "http://r", "hidden-word", str(password))
     assert "hidden-word" not in repr(target)
 
 
@@ -114,7 +114,8 @@ def test_a_stack_in_containers_is_found_by_its_wallet(tmp_path, monkeypatch):
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     target = demo_target.find_target(options("--data-dir", str(tmp_path)))
-    assert target == demo_target.Target(
-        "http://127.0.0.1:8080", "http://127.0.0.1:3000", "http://127.0.0.1:18443", "hidden-word"
-    )
+    urls = (target.wallet_url, target.explorer_url, target.rpc_url)
+    assert urls == ("http://127.0.0.1:8080", "http://127.0.0.1:3000", "http://127.0.0.1:18443")
+    assert target.creator_password == "hidden-word"
+    assert target.password_place == "the wallet's container: /data/<chain>/creator-password"
     assert "exec -T wallet" in (tmp_path / "called").read_text()
