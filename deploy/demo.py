@@ -121,8 +121,9 @@ def _payee(target: Target, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _received(explorer: Client, address: str) -> int:
-    """Return what an address has received in blocks, in satoshis, as the explorer says."""
-    return int(explorer.get(f"/api/address/{address}")["chain_stats"]["funded_txo_sum"])
+    """Return what an address has received as the explorer says, in satoshis, with what waits for a block."""
+    found = explorer.get(f"/api/address/{address}")
+    return int(found["chain_stats"]["funded_txo_sum"]) + int(found["mempool_stats"]["funded_txo_sum"])
 
 
 def _height(explorer: Client) -> int:

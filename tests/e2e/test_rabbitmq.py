@@ -19,7 +19,7 @@ def test_the_demo_walks_on_rabbitmq_and_again_when_the_writer_is_killed(
         stack = Stack(state)
         target = Target(state.wallet_url, state.explorer_url, state.rpc_url, stack.creator_password)
         rows = dict(walk(target, lambda _: None))
-        assert rows["paid"].endswith("wallet_1")
+        assert rows["paid"].endswith("to demo")
         funded = stack.explorer.post("/faucet", {"address": stack.explorer.get("/getnewaddress")["address"]})
         assert stack.explorer.get(f"/tx/{funded['txId']}/status")["confirmed"]
         height = stack.height()
