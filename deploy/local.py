@@ -92,8 +92,8 @@ class Stack:
 
     def _start_redis(self) -> str:
         """Start the private Redis and return its URL."""
-        binary = redis_server.find_binary()
         directory = self._options.chain_dir / "redis"
+        binary = redis_server.find_binary(directory)
         password = kept_secret(self._options.chain_dir / "secrets" / "redis-password")
         port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
         config = redis_server.prepare(directory, port, password)

