@@ -17,8 +17,10 @@ import redis as redis_py
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from tests.properties import load_profile
 from tests.servers import NoServer, Server, rabbitmq_server, redis_server
 
+load_profile()
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup does
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from shared.primitives.transaction import OutPoint, Transaction
 from tests.conformance.duel import Draft, Duel
-from tests.conformance.examples import FACTOR, examples
 from tests.conformance.faults import BLOCK_FAULTS, TX_FAULTS
 from tests.conformance.payments import KINDS, ODD_OUTPUTS, Coin, spend
+from tests.properties import FACTOR, examples
 
 SCRIPTS = {name: kind.script_pubkey for name, kind in KINDS.items()} | ODD_OUTPUTS
 
@@ -79,6 +79,7 @@ def cook(duel: Duel, recipe: dict[str, Any]) -> Draft:
     return draft
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(120 * FACTOR)
 def test_both_agree_on_blocks_of_any_kind(redis: redis_py.Redis, tmp_path: Path) -> None:
     duel = Duel(redis, tmp_path)

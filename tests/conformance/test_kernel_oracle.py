@@ -11,7 +11,7 @@ from shared.primitives.serialize import Reader
 from shared.primitives.transaction import Transaction, TxOut
 from shared.script.flags import MANDATORY, Flags
 from shared.script.interpreter import verify_input
-from tests.conformance.examples import examples
+from tests.properties import examples
 from tests.unit.script.spends import KINDS, signed, unsigned
 
 # The flags that the kernel knows are those of consensus.

@@ -7,8 +7,8 @@ from shared.crypto.keys import PrivateKey
 from shared.script import opcodes as op
 from shared.script.flags import MANDATORY, Flags
 from shared.script.script import push_data, push_number
-from tests.conformance.examples import examples
 from tests.conformance.test_kernel_oracle import kernel_accepts, warren_accepts
+from tests.properties import examples
 from tests.unit.script.script_paths import PLACES, sign, spend
 
 KEYS = [PrivateKey.from_bytes(bytes([number]) * 32) for number in (1, 2, 3)]

@@ -17,7 +17,7 @@ from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
-from tests.conformance.examples import examples
+from tests.properties import examples
 
 COINBASE = Transaction(1, (TxIn(NULL_OUTPOINT, b"\x51\x51"),), (TxOut(0, b""),))
 CONSENSUS = pbk.ChainParameters(pbk.ChainType.REGTEST)

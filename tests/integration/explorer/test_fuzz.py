@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.explorer.app import create_explorer_app
@@ -15,6 +15,7 @@ from shared.config import Settings
 from shared.params import REGTEST
 from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.test_esplora import TEMPLATE
+from tests.properties import with_shared_fixtures
 
 NAMES = [
     "block",
@@ -105,7 +106,7 @@ QUERIES = st.dictionaries(st.sampled_from(PARAMETERS), st.text(max_size=80), max
 ACCEPTS = st.sampled_from(["text/html", "*/*", "application/json", ";;q=x", ""])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_shared_fixtures(400)
 @given(path=PATHS, query=QUERIES, accept=ACCEPTS, method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS"]))
 def test_no_request_ever_breaks_the_service(client, broker, path, query, accept, method):
     broker.answers[TemplateRequested] = lambda message: TEMPLATE
@@ -118,7 +119,7 @@ TEMPLATES = sorted({operation.path for operation in OPERATIONS})
 TEXTS = st.text(min_size=1, max_size=100) | st.sampled_from(VALUES) | st.integers().map(str)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_shared_fixtures(600)
 @given(data=st.data(), template=st.sampled_from(TEMPLATES), query=QUERIES)
 def test_no_parameter_of_a_resource_ever_breaks_it(client, broker, data, template, query):
     broker.answers[TemplateRequested] = lambda message: TEMPLATE
@@ -132,7 +133,7 @@ def test_no_parameter_of_a_resource_ever_breaks_it(client, broker, data, templat
 
 
 @given(body=st.binary(max_size=400))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_shared_fixtures(200)
 def test_no_body_ever_breaks_the_service(client, body):
     answer = client.post("/tx", data=body)
     assert answer.status_code == 400
@@ -143,7 +144,7 @@ LISTS = st.recursive(st.none() | st.text(max_size=200) | st.integers(), lambda i
 
 
 @given(body=LISTS, path=st.sampled_from(["/txs/package", "/txs/test", "/addresses/txs", "/scripthashes/txs"]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_shared_fixtures(200)
 def test_no_list_ever_breaks_the_service(client, broker, body, path):
     answer = client.post(path, json=body)
     assert answer.status_code == (200 if body == [] and path.endswith("es/txs") else 400), answer.text

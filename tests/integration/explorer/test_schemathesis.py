@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis.core
 import pytest
 import redis as redis_py
 import requests
 import schemathesis
+from hypothesis import settings
 from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import allow_header_conformance, unsupported_method
 
@@ -70,10 +72,16 @@ def config() -> schemathesis.Config:
             for path in NOT_EXPRESSIBLE
         )
     ]
+    seed = hypothesis.core.global_force_seed  # of `--hypothesis-seed`, which schemathesis does not look at
     return schemathesis.Config.from_dict(
-        {
-            "seed": 1,
-            "generation": {"max-examples": 12, "deterministic": True, "database": "none", "allow-x00": True},
+        ({} if seed is None else {"seed": seed})
+        | {
+            "generation": {
+                "max-examples": 12,
+                "deterministic": settings.default.derandomize,
+                "database": "none",
+                "allow-x00": True,
+            },
             "suppress-health-check": ["all"],
             "operations": lenient,
         }

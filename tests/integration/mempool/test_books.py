@@ -6,7 +6,7 @@ import itertools
 import random
 
 import redis as redis_py
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mempool.control import control
@@ -17,6 +17,7 @@ from shared.primitives.transaction import TxOut
 from tests.builders import Spendable, key, make_block, p2wpkh, spend
 from tests.integration.mempool.books import check_books
 from tests.integration.mempool.conftest import Chain
+from tests.properties import with_shared_fixtures
 
 OWNERS = [key(name) for name in ("alice", "bob", "carol", "dave")]
 DATA = b"\x6a\x04data"
@@ -120,11 +121,7 @@ class Play:
         self.chain.node = self.chain.new_writer()
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@with_shared_fixtures(12)
 @given(steps=st.lists(actions, min_size=5, max_size=40))
 def test_any_sequence_of_payments_blocks_and_reorganisations_keeps_the_books(
     redis: redis_py.Redis, steps: list[tuple[str, int]]

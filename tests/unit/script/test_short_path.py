@@ -87,7 +87,7 @@ flag_sets = st.one_of(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(spends(), flag_sets)
 def test_both_paths_end_alike(spend, flags):
     tx, spent = spend
@@ -96,7 +96,7 @@ def test_both_paths_end_alike(spend, flags):
         assert outcome(tx, spent, flags) == short
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=160))
 def test_any_script_sig_ends_alike_on_both_paths(script_sig):
     tx, spent = unsigned(["p2pkh"])
