@@ -1,12 +1,21 @@
-"""Ports of this machine: free ones for who asks for port 0, and a clear refusal of those in use."""
+"""Ports of this machine: free ones for who asks for port 0, and a clear refusal of those in use.
+
+A free port is reserved for as long as this process lives: no other launcher, nor a test server, is given it before its
+service listens, or while its service is being restarted.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import functools
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 from deploy.errors import LaunchError
 
@@ -48,10 +57,31 @@ def is_open(host: str, port: int, timeout: float = 2.0) -> bool:
 def _free(held: ExitStack, host: str, name: str) -> int:
     for _ in range(_TRIES):
         try:
-            return _bind(held, host, random.choice(FREE_PORTS), name)
+            port = _bind(held, host, random.choice(FREE_PORTS), name)
         except PortInUse:
             continue
+        if _reserve(port):
+            return port
     raise LaunchError(f"no free port found for {name}")
+
+
+def _reserve(port: int) -> bool:
+    """Keep a port from the other processes of this user until this one ends; False if one of them has it already."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """Descriptor of an empty file whose byte N is locked by the process that port N is reserved for.
+
+    It stays open: the kernel gives up a process's locks on a file as soon as it closes any descriptor of it.
+    """
+    path = Path(tempfile.gettempdir()) / f"warren-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _bind(held: ExitStack, host: str, port: int, name: str) -> int:

@@ -1,5 +1,8 @@
 """Servers for tests, started when the first test asks for them.
 
+The suite runs in parallel, a file at a time (`addopts` in pyproject.toml): every worker has servers and a browser of
+its own. `-n 0` runs it in one process.
+
 Without Docker and without an installed server such a test is skipped with the reason; where `CI` is set it fails.
 """
 
@@ -10,6 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pika
 import pytest
@@ -19,6 +23,9 @@ from playwright.sync_api import Browser, sync_playwright
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
 from tests.properties import load_profile
 from tests.servers import NoServer, Server, rabbitmq_server, redis_server
+
+MAX_WORKERS = 8
+"""Each has servers of its own: about 200 MB."""
 
 load_profile()
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup does
@@ -34,6 +41,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if needs & {"amqp_url", "rabbitmq"}:
             item.add_marker("rabbitmq")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_this_shell() -> None:
+    """Services that tests start have the settings that the test gives, and would refuse those meant for the tests."""
+    for name in [name for name in os.environ if name.startswith("WARREN_")]:
+        del os.environ[name]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers a core, since most tests wait for servers; none for a single file, or where output is shown."""
+    is_one_file = len(config.args) == 1 and not Path(config.args[0].partition("::")[0]).is_dir()
+    return 0 if is_one_file or config.option.capture == "no" else min(2 * (os.cpu_count() or 1), MAX_WORKERS)
 
 
 def run_server(make: Callable[[], Server]) -> Iterator[Server]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -25,10 +24,11 @@ from typing import Any
 import pika
 import redis
 
+from deploy import ports
 from deploy.redis_server import binaries, engine_of
 
-_WANTED = os.environ.pop("WARREN_TEST_SERVERS", "")  # gone, because services refuse settings that they do not know
-_ENGINE = os.environ.pop("WARREN_TEST_ENGINE", "")
+_WANTED = os.environ.get("WARREN_TEST_SERVERS", "")
+_ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
 _REDIS_IMAGES = {"": "redis:7", "redis": "redis:7", "valkey": "valkey/valkey:8"}
 if _ENGINE not in _REDIS_IMAGES:
     raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {_ENGINE!r}")
@@ -83,16 +83,13 @@ _AOF = ("--save", "''", "--appendonly", "yes", "--appendfsync", "always")
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now.
+    """Return a TCP port of 127.0.0.1 that no other process of ours is given while this one lives."""
+    return free_ports(1)[0]
 
-    Below the range from which outgoing connections take theirs: a client that tries to reach a crashed server again
-    and again would sooner or later connect to itself, and keep the port.
-    """
-    while True:
-        port = random.randrange(12_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+
+def free_ports(count: int) -> list[int]:
+    """Return as many different ones."""
+    return list(ports.choose("127.0.0.1", {str(number): 0 for number in range(count)}).values())
 
 
 def _redis_url(port: int) -> str:
@@ -223,7 +220,7 @@ class _NativeRabbitMQ(Server):
             raise NoServer("install rabbitmq-server or Docker")
         self._binary, self._epmd_binary = binary, epmd
         self._directory = Path(tempfile.mkdtemp(prefix="warren-rabbitmq-"))
-        self._port, dist_port, self._epmd_port = free_port(), free_port(), free_port()
+        self._port, dist_port, self._epmd_port = free_ports(3)
         self.url = _amqp_url(self._port)
         self._process: _Process | None = None
         self._epmd: _Process | None = None

@@ -14,7 +14,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from shared.crypto.hashes import sha256
 from tests.benchmarks.explorer_chain import BUSY, BuiltChain, Size, address, build, payment, script
 from tests.benchmarks.http_load import Client, Latencies, requests_per_second
 from tests.builders import p2wpkh
-from tests.servers import redis_server
+from tests.servers import free_port, redis_server
 
 SMALL = Size(1_000)
 CONNECTIONS = 50
@@ -138,9 +137,7 @@ def resources(built: BuiltChain) -> list[Resource]:
 @contextlib.contextmanager
 def served(redis_url: str) -> Iterator[int]:
     """Run the explorer and give its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WARREN_")},
         "WARREN_REDIS_URL": redis_url,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests import builders
-from tests.servers import redis_server
+from tests.servers import free_port, redis_server
 
 BATCH = 100
 OWNER = builders.key("bench")
@@ -130,9 +129,7 @@ def run(client: Client, count: int, port: int, data_dir: Path) -> None:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 6_000
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = redis_server()
     server.start()
     with tempfile.TemporaryDirectory() as directory:

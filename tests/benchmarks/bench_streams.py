@@ -28,7 +28,7 @@ from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import TxOut
 from tests import builders
 from tests.benchmarks.bench_rpc import OWNER, SCRIPT, Client, submit, wait_for_writer
-from tests.servers import free_port, redis_server
+from tests.servers import free_ports, redis_server
 
 REQUESTS_AT_A_TIME = 50
 DEFAULTS = ("200", "20", "20")
@@ -172,7 +172,7 @@ def prepare(client: Client, count: int) -> tuple:
 
 def main() -> None:
     streams, sockets, seconds = (int(text) for text in [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :]])
-    rpc_port, port = free_port(), free_port()
+    rpc_port, port = free_ports(2)
     server = redis_server()
     server.start()
     with tempfile.TemporaryDirectory() as directory:

@@ -21,7 +21,7 @@ from tests.builders import key
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.streams import Stream
 from tests.integration.explorer.test_service import get, wait_for
-from tests.servers import free_port
+from tests.servers import free_ports
 
 ROOT = Path(__file__).parents[3]
 ALICE = key("alice")
@@ -63,7 +63,7 @@ def relay(redis, chain, settings) -> Iterator[None]:
 def explorers(chain, settings) -> Iterator[dict[int, subprocess.Popen]]:
     processes = {}
     with contextlib.ExitStack() as stack:
-        for port in (free_port(), free_port()):
+        for port in free_ports(2):
             environment = os.environ | settings | {"WARREN_EXPLORER_PORT": str(port)}
             process = subprocess.Popen(
                 [sys.executable, "-m", "services.explorer"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 import pytest
@@ -39,9 +40,20 @@ def chain(redis):
     return chain
 
 
+@contextmanager
+def caught_up(chain, settings=None):
+    """An instance whose hub has read the outbox: what it hears from now on is news."""
+    with running(chain.view, settings) as instance:
+        deadline = time.monotonic() + 30
+        while instance.hub.position != chain.view.tip().seq:
+            assert time.monotonic() < deadline, "the hub has not read the outbox"
+            time.sleep(0.001)
+        yield instance
+
+
 @pytest.fixture
 def instance(chain):
-    with running(chain.view) as instance:
+    with caught_up(chain) as instance:
         yield instance
 
 
@@ -113,7 +125,7 @@ def test_a_block_of_another_branch_is_not_there(instance, chain):
 
 
 def test_it_holds_until_a_fact_is_heard(slow_hub, chain, waits, pool):
-    with running(chain.view) as instance:
+    with caught_up(chain) as instance:
         held = pool.submit(answer, instance, "height=4&timeout=60")
         assert waits.acquire(timeout=30)
         block = chain.mine(ALICE)
@@ -182,7 +194,7 @@ def test_more_wait_than_there_are_threads_and_others_are_served(instance, chain,
 
 
 def test_as_many_wait_as_there_are_places_and_those_are_let_go_at_the_end(chain, waits, pool):
-    with running(chain.view, Settings(max_streams=2)) as instance:
+    with caught_up(chain, Settings(max_streams=2)) as instance:
         held = [pool.submit(get, instance, "height=9&timeout=60") for _ in range(2)]
         for _ in held:
             assert waits.acquire(timeout=30)
@@ -195,7 +207,7 @@ def test_as_many_wait_as_there_are_places_and_those_are_let_go_at_the_end(chain,
 
 
 def test_a_client_that_goes_away_leaves_its_place(chain, waits):
-    with running(chain.view, Settings(max_streams=1)) as instance:
+    with caught_up(chain, Settings(max_streams=1)) as instance:
         leaving = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=20)
         leaving.request("GET", "/wait?height=9&timeout=60")
         assert waits.acquire(timeout=30)

@@ -1,9 +1,13 @@
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from deploy import ports
 from deploy.errors import LaunchError
+from deploy.plan import ROOT
 
 
 @pytest.fixture
@@ -32,6 +36,26 @@ def test_a_free_port_is_found_beside_those_in_use(listener, monkeypatch):
     other = ports.choose("127.0.0.1", {"any": 0})["any"]
     monkeypatch.setattr(ports, "FREE_PORTS", [listener, other])
     assert ports.choose("127.0.0.1", {"any": 0}) == {"any": other}
+
+
+CHOOSE_AND_STAY = """
+import sys
+from deploy import ports
+print(ports.choose("127.0.0.1", {"any": 0})["any"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_free_port_is_kept_from_other_processes_until_its_own_ends(monkeypatch):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", CHOOSE_AND_STAY]
+    with subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        theirs = int(other.stdout.readline())
+        monkeypatch.setattr(ports, "FREE_PORTS", [theirs])
+        with pytest.raises(LaunchError, match="no free port found for any"):
+            ports.choose("127.0.0.1", {"any": 0})
+        other.stdin.close()
+    assert ports.choose("127.0.0.1", {"any": 0}) == {"any": theirs}
 
 
 def test_a_port_in_use_is_refused_with_the_option_that_helps(listener):
