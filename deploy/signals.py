@@ -5,9 +5,8 @@ from __future__ import annotations
 import select
 import signal
 import socket
-from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from shared.shutdown import on_request
 
 
 class Signals:
@@ -20,12 +19,11 @@ class Signals:
         self._writer.setblocking(False)
 
     def install(self) -> None:
-        """Take the signals over; one that is ignored already (`nohup`) stays ignored."""
+        """Take the signals over, those too that the parent had ignored or blocked."""
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._request_stop)
+        on_request(self._request_stop)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # only to wake up
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def wait(self, seconds: float) -> None:
         """Sleep up to `seconds`, less if a signal comes."""
@@ -33,5 +31,5 @@ class Signals:
         if readable:
             self._reader.recv(4096)
 
-    def _request_stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _request_stop(self, _number: int) -> None:
         self.stop_requests += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -27,13 +28,36 @@ class ExitFlag:
         return self._event.wait(seconds)
 
 
-def install(flag: ExitFlag) -> None:
-    """Let SIGTERM and SIGINT set `flag`, and end the process at once the second time. Main thread only."""
+def on_request(stop: Callable[[int], None]) -> None:
+    """Call `stop` with each signal that asks the process to end. Main thread only.
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    What the parent left does not matter: a shell starts the background jobs of a script with SIGINT ignored, some
+    programs start theirs with signals blocked. Only a SIGHUP that is ignored stays so, because that is what `nohup`
+    does. A terminal that closes may send several: a SIGHUP never asks for more haste.
+    """
+    is_asked = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_asked
+        if number == signal.SIGHUP and is_asked:
+            return
+        is_asked = True
+        stop(number)
+
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.add(signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, handle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def install(flag: ExitFlag) -> None:
+    """Let a signal set `flag`, and end the process at once the second time. Main thread only."""
+
+    def stop(number: int) -> None:
         if flag.is_set():
             os._exit(128 + number)
         flag.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    on_request(stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -87,18 +86,62 @@ if sys.argv[1] == "hang":
 """
 
 
+def waiting(mode: str, *signals: int, left: str = "") -> subprocess.Popen[str]:
+    """Start a process that runs until it is asked to stop, from a parent that has ignored or blocked signals."""
+
+    def leave() -> None:
+        for number in signals:
+            if left == "ignored":
+                signal.signal(number, signal.SIG_IGN)
+        if left == "blocked":
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    child = subprocess.Popen([sys.executable, "-c", _WAITS, mode], stdout=subprocess.PIPE, text=True, preexec_fn=leave)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def said(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
+def end(child: subprocess.Popen[str]) -> int:
+    child.communicate(timeout=20)
+    return child.returncode
+
+
+@pytest.mark.parametrize("left", ["", "ignored", "blocked"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_drains_and_the_second_ends_the_process(number: int) -> None:
+def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_parent_left(
+    number: int, left: str
+) -> None:
     for mode, code in (("drain", 0), ("hang", 128 + number)):
-        child = subprocess.Popen([sys.executable, "-c", _WAITS, mode], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        os.kill(child.pid, number)
-        assert child.stdout.readline() == "draining\n"
+        child = waiting(mode, number, left=left)
+        child.send_signal(number)
+        assert said(child) == "draining\n"
         if mode == "hang":
-            os.kill(child.pid, number)
-        child.communicate(timeout=20)
-        assert child.returncode == code
+            child.send_signal(number)
+        assert end(child) == code
+
+
+def test_a_terminal_that_closes_asks_once_however_many_signals_it_sends() -> None:
+    child = waiting("hang")
+    child.send_signal(signal.SIGHUP)
+    assert said(child) == "draining\n"
+    child.send_signal(signal.SIGHUP)
+    child.send_signal(signal.SIGTERM)
+    assert end(child) == 128 + signal.SIGTERM
+
+
+def test_under_nohup_a_terminal_that_closes_stops_nothing() -> None:
+    child = waiting("hang", signal.SIGHUP, left="ignored")
+    child.send_signal(signal.SIGHUP)
+    child.send_signal(signal.SIGTERM)
+    assert said(child) == "draining\n"
+    child.send_signal(signal.SIGINT)
+    assert end(child) == 128 + signal.SIGINT, "SIGTERM was the first request, this the second"
 
 
 def test_settings_show_no_secrets() -> None:

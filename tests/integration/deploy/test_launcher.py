@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,10 @@ DEADLINE = 20.0
 class Launcher:
     """A running fake_stack.py, and what it printed."""
 
-    def __init__(self, data_dir: Path, *manners: str, wallet_port: int = 0) -> None:
+    def __init__(
+        self, data_dir: Path, *manners: str, wallet_port: int = 0, before: Callable[[], object] | None = None
+    ) -> None:
+        """`before` runs in the new process first: it stands for what a parent may leave."""
         self.data_dir = data_dir
         data_dir.mkdir(parents=True, exist_ok=True)
         self.output = data_dir / "output"
@@ -36,6 +40,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
+                preexec_fn=before,
             )
 
     def text(self) -> str:
@@ -82,8 +87,8 @@ def launch(tmp_path):
     """Starts launchers on a data directory whose path has a space; ends them in the end."""
     with contextlib.ExitStack() as stack:
 
-        def start(*manners: str, name: str = "a stack", wallet_port: int = 0) -> Launcher:
-            launcher = Launcher(tmp_path / name, *manners, wallet_port=wallet_port)
+        def start(*manners: str, name: str = "a stack", **options) -> Launcher:
+            launcher = Launcher(tmp_path / name, *manners, **options)
 
             def end() -> None:
                 if launcher.process.poll() is None:
@@ -115,8 +120,23 @@ def test_it_leads_to_the_creator_where_there_is_one(launch, tmp_path):
     assert "secret words" not in launcher.text()
 
 
-def test_services_stop_in_order_and_redis_last(launch):
-    launcher = launch()
+def left_alone() -> None:
+    """The parent leaves all signals as they are."""
+
+
+def ignored() -> None:
+    """A shell starts the background jobs of a script so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def blocked() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+@pytest.mark.parametrize("before", [left_alone, ignored, blocked])
+def test_services_stop_in_order_and_redis_last(launch, before):
+    launcher = launch(before=before)
     launcher.wait_for("^ready")
     poll(lambda: len(launcher.notes()) == 5)  # a miner that is not yet up would have nothing to note
     redis = launcher.state().service("redis").process
@@ -173,7 +193,7 @@ def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(launch):
 
 
 def test_a_signal_before_everything_is_ready_stops_what_has_started(launch):
-    launcher = launch("explorer=deaf")
+    launcher = launch("explorer=deaf", before=ignored)
     poll(lambda: (launcher.data_dir / "notes").exists() and len(launcher.notes()) == 5)
     assert launcher.end(signal.SIGINT) == 130
     assert sorted(line for line in launcher.notes() if line.startswith("stop")) == [
