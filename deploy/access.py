@@ -19,6 +19,7 @@ from shared.bus.topics import (
     MEMPOOL_BLOCKS,
     MEMPOOL_TXS,
     WALLET_INBOX,
+    WALLET_NAMES,
     WALLET_REQUESTS,
     Topic,
 )
@@ -42,12 +43,13 @@ _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
         Topic.TEMPLATE_REQUESTED,
         Topic.COINS_REQUESTED,
         Topic.ADDRESS_REQUESTED,
+        Topic.WALLETS_REQUESTED,
     ),
     "miner": (Topic.BLOCK_MINED,),
 }
 _QUEUES: Mapping[str, str] = {
     "mempool": f"{re.escape(MEMPOOL_BLOCKS.name)}|{re.escape(MEMPOOL_TXS.name)}",
-    "wallet": f"{re.escape(WALLET_INBOX.name)}|{re.escape(WALLET_REQUESTS.name)}",
+    "wallet": "|".join(re.escape(queue.name) for queue in (WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)),
     "explorer": r"explorer\..*",
     "miner": r"miner\..*",
 }
@@ -99,7 +101,7 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
         ],
         "policies": [
             # The worker dead-letters what keeps failing long before; this is for what kills the whole process.
-            _policy("durable", r"^(mempool\.blocks|wallet\.inbox|wallet\.requests)$", {"delivery-limit": 20}),
+            _policy("durable", r"^(mempool\.blocks|wallet\.(inbox|requests|names))$", {"delivery-limit": 20}),
             _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
             _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
             _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),

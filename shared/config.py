@@ -46,6 +46,8 @@ class Settings:
     """Seconds that a mining request may take before it is answered with what was found."""
     creator_blocks: int = 110
     """Blocks that the wallet `creator` asks for at the first start; 0 for none and no such wallet."""
+    creator_password_command: str = ""
+    """What a person runs to see the password of `creator`, for its page to show; empty: the page names the file."""
     faucet: str = "on"
     """`off` for a test chain whose coins nobody shall get for the asking; other chains have no faucet anyway."""
     http_threads: int = 8

@@ -12,9 +12,10 @@ import sys
 import threading
 from collections.abc import Callable
 
+from services.wallet import directory
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
-from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap, blocks_are_cheap, first_blocks
+from services.wallet.bootstrap import Bootstrap, blocks_are_cheap, first_blocks, password_file
 from services.wallet.faucet import Faucet, requests
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
@@ -27,7 +28,7 @@ from shared import config, logs, params, shutdown
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.connect import connect
-from shared.bus.topics import WALLET_INBOX, WALLET_REQUESTS
+from shared.bus.topics import WALLET_INBOX, WALLET_NAMES, WALLET_REQUESTS
 from shared.bus.worker import Worker
 from shared.chain import store as chain_store
 from shared.chain.redis_keys import Keys
@@ -66,15 +67,17 @@ def main() -> int:
     wallets = WalletService(chain, store, ledger, Keystore(chain, attempts), broker, settings.mine_timeout)
     payments = Payments(wallets, broker)
     blocks = first_blocks(chain, settings.creator_blocks)
-    directory = settings.data_dir / chain.name
-    bootstrap = Bootstrap(wallets, view, directory, blocks, stop)
-    faucet = Faucet(wallets, payments, directory / PASSWORD_FILE, may_mine=blocks_are_cheap(chain))
+    password = password_file(settings, chain)
+    bootstrap = Bootstrap(wallets, view, password, blocks, stop)
+    faucet = None
+    if chain.is_test_chain and settings.faucet == "on":
+        faucet = Faucet(wallets, payments, password, may_mine=blocks_are_cheap(chain))
     ready = {
         "redis": lambda: view.tip().height >= 0,
         "broker": broker.is_connected,
         "bootstrap": bootstrap.is_done,
     }
-    app = create_wallet_app(settings, wallets, payments, sessions, ready)
+    app = create_wallet_app(settings, wallets, payments, sessions, faucet, ready)
     try:
         server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)
     except ConfigError as error:
@@ -86,11 +89,11 @@ def main() -> int:
     try:
         _until(lambda: chain_store.check_server(client), stop)
         threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
-        if chain.is_test_chain and settings.faucet == "on":
+        if faucet is not None:
             serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, stop)
             threading.Thread(target=serve, name="faucet", daemon=True).start()
         bootstrap.wait(_HEAD_START_SECONDS)
-        _until(lambda: _run_inbox(broker, Inbox(wallets, view), stop), stop)
+        _until(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
         log.error("%s", error)
         return 1
@@ -122,11 +125,12 @@ def _until(work: Callable[[], None], stop: ExitFlag) -> None:
             return
 
 
-def _run_inbox(broker: Broker, inbox: Inbox, stop: ExitFlag) -> None:
-    """Handle facts until the exit flag is set."""
-    consumer = broker.consumer([WALLET_INBOX])
+def _run_inbox(broker: Broker, wallets: WalletService, view: ChainView, stop: ExitFlag) -> None:
+    """Handle facts, and before them requests for the wallets' names, until the exit flag is set."""
+    consumer = broker.consumer([WALLET_NAMES, WALLET_INBOX])
+    table = {**directory.requests(wallets), **subscriptions(Inbox(wallets, view))}
     try:
-        Worker(broker, consumer, subscriptions(inbox), name="wallet", stop=stop).run()
+        Worker(broker, consumer, table, name="wallet", stop=stop).run()
     finally:
         consumer.close()
 

@@ -125,6 +125,12 @@ def create_api(web: Web) -> Blueprint:
         body = _body("count")
         return jsonify({"blocks": wallets.mine(wallet_id, body.get("count", 1))})
 
+    @api.post("/<wallet_id>/test-coins")
+    def test_coins(wallet_id: str) -> Response:
+        body = _body("request_id")
+        grant = web.test_coins(wallet_id, _request_id(body.get("request_id")))
+        return jsonify({"txid": grant.txid_hex, "amount": grant.amount, "block": grant.block_hex})
+
     @api.post("/<wallet_id>/export")
     def export(wallet_id: str) -> Response:
         body = _body("password")
@@ -194,6 +200,7 @@ def _info(info: Info) -> dict[str, Any]:
         "unconfirmed": info.balance.unconfirmed,
         "spendable": info.balance.spendable,
         "height": info.balance.height,
+        "maturing": [{"height": coins.height, "amount": coins.amount} for coins in info.balance.maturing],
         "address": info.address,
         "public_key": info.key.public_key.compressed.hex(),
         "public_key_pem": info.public_key_pem,

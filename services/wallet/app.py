@@ -5,11 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from services.wallet.api import create_api
+from services.wallet.bootstrap import password_file
+from services.wallet.faucet import Faucet
 from services.wallet.pages import create_pages
 from services.wallet.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import COOKIE, Sessions
-from services.wallet.web import Web
+from services.wallet.web import PasswordPlace, Web
 from shared.config import Settings
 from shared.web.app import ReadyChecks, create_app
 
@@ -17,11 +19,17 @@ MAX_BODY = 64 * 1024
 
 
 def create_wallet_app(
-    settings: Settings, wallets: WalletService, payments: Payments, sessions: Sessions, ready: ReadyChecks
+    settings: Settings,
+    wallets: WalletService,
+    payments: Payments,
+    sessions: Sessions,
+    faucet: Faucet | None,
+    ready: ReadyChecks,
 ) -> Flask:
     """Return the application; `ready` names what must answer before the service is ready."""
     app = create_app("services.wallet", settings, wallets.params.name, ready, MAX_BODY)
-    web = Web(wallets, payments, sessions, f"{COOKIE}_{settings.wallet_port}")
+    password = PasswordPlace(password_file(settings, wallets.params), settings.creator_password_command)
+    web = Web(wallets, payments, sessions, f"{COOKIE}_{settings.wallet_port}", faucet, password)
     app.register_blueprint(create_api(web))
     app.register_blueprint(create_pages(web, settings.explorer_url))
     return app

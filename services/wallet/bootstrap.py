@@ -20,7 +20,9 @@ from services.wallet.errors import Busy, MiningStopped, WalletExists
 from services.wallet.service import MAX_BLOCKS, WalletService
 from services.wallet.store import WalletStore
 from shared.backoff import backoff
+from shared.bus.wallets import CREATOR
 from shared.chain.view import ChainView
+from shared.config import Settings
 from shared.consensus.pow import block_work
 from shared.errors import BrokerError, StoreUnavailable
 from shared.logs import with_fields
@@ -29,7 +31,6 @@ from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 
-CREATOR = "creator"
 PASSWORD_FILE = "creator-password"  # noqa: S105 (the name of the file)
 CHEAP_WORK = 1 << 16
 """Expected hashes of a block that a miner finds at once."""
@@ -42,6 +43,11 @@ def first_blocks(chain: ChainParams, wanted: int) -> int:
     return wanted if blocks_are_cheap(chain) else 0
 
 
+def password_file(settings: Settings, chain: ChainParams) -> Path:
+    """Return where the password of the wallet `creator` is."""
+    return (settings.data_dir / chain.name / PASSWORD_FILE).absolute()
+
+
 def blocks_are_cheap(chain: ChainParams) -> bool:
     """Whether a miner finds a block of this chain at once."""
     return block_work(chain.genesis.header.bits) <= CHEAP_WORK
@@ -50,12 +56,12 @@ def blocks_are_cheap(chain: ChainParams) -> bool:
 class Bootstrap:
     """Sees to the creator wallet and its first blocks; `is_done` is a readiness check."""
 
-    def __init__(self, wallets: WalletService, view: ChainView, directory: Path, blocks: int, stop: ExitFlag) -> None:
-        """`directory` is where the password goes; `blocks` is the height that the chain must reach, 0 for nothing."""
+    def __init__(self, wallets: WalletService, view: ChainView, password: Path, blocks: int, stop: ExitFlag) -> None:
+        """`password` is the file for it; `blocks` is the height that the chain must reach, 0 for nothing."""
         self._wallets = wallets
         self._store: WalletStore = wallets.store
         self._view = view
-        self._directory = directory
+        self._password_file = password
         self._blocks = blocks
         self._stop = stop
         self._owner = uuid.uuid4().hex
@@ -102,7 +108,7 @@ class Bootstrap:
             return True
 
     def _create(self) -> None:
-        path = self._directory / PASSWORD_FILE
+        path = self._password_file
         is_new = write_once(path, secrets.token_urlsafe(18))
         try:
             self._wallets.create(CREATOR, path.read_text(encoding="utf-8").strip())

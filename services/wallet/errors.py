@@ -147,6 +147,6 @@ class MiningStopped(WalletError):
 
 
 class NoFaucet(WalletError):
-    """There is no wallet that a test chain's faucet could pay from."""
+    """There is no faucet, or no wallet that it could pay from."""
 
     code = "no-faucet"

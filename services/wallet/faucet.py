@@ -1,37 +1,63 @@
-"""The faucet of a test chain: pays from the wallet `creator` whoever asks over the bus, and names its addresses.
+"""The faucet of a test chain: pays from the wallet `creator` whoever asks, and names that wallet's addresses.
 
-The explorer asks (`coins.requested`, `address.requested`), as it has no keys; the password stays in this service's
-file. A request is paid once however often it comes: its message id is the payment's request id.
+A wallet's page asks for test coins directly. The explorer, which has no keys, asks over the bus (`coins.requested`,
+`address.requested`); the password stays in this service's file. A request is paid once however often it comes: its
+message id, or what the page's form carries, is the payment's request id.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from services.wallet.bootstrap import CREATOR
-from services.wallet.errors import BadInput, InsufficientFunds, NoFaucet, Refused, UnknownWallet, WalletError
+from services.wallet.errors import (
+    BadInput,
+    Busy,
+    InsufficientFunds,
+    MiningStopped,
+    NoFaucet,
+    Refused,
+    UnknownWallet,
+    WalletError,
+    WrongPassword,
+)
 from services.wallet.payments import Order, Payments
 from services.wallet.service import MAX_BLOCKS, WalletService
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
+from shared.bus.wallets import CREATOR
 from shared.bus.worker import Handler, Incoming, each
+from shared.consensus.limits import COIN
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.bip32 import ExtendedKey
-from shared.errors import DecodeError, RequestFailed, RequestTimeout, Unroutable
+from shared.errors import BrokerError, DecodeError, RequestFailed, RequestTimeout, Unroutable
 from shared.logs import with_fields
 from shared.primitives.hexes import parse_hex
 from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
 
+TEST_COINS = 10 * COIN
+"""Satoshis that a wallet's page asks for."""
 UNAVAILABLE = "temporarily-unavailable"
 _ROUNDS = 3
 _MAX_SCRIPT = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Test coins that were paid."""
+
+    txid_hex: str
+    amount: int
+    """Satoshis."""
+    block_hex: str | None
+    """Hash, in display order, of the block that was mined for the payment; None if it still waits for one."""
+
+
 class Faucet:
-    """Handles requests for test coins, one at a time."""
+    """Pays test coins."""
 
     def __init__(self, wallets: WalletService, payments: Payments, password_file: Path, *, may_mine: bool) -> None:
         """`may_mine` lets it ask for blocks when it is short of mature coins: where they cost nothing."""
@@ -40,6 +66,30 @@ class Faucet:
         self._password_file = password_file
         self._may_mine = may_mine
         self._account: ExtendedKey | None = None
+
+    def is_there(self) -> bool:
+        """Whether there is a wallet to pay from: none on chains whose blocks cost work."""
+        return self._wallets.store.exists(CREATOR)
+
+    def grant(self, wallet_id: str, request_id: str | None) -> Grant:
+        """Pay a wallet of this service and have the payment mined, so that its coins can be spent at once.
+
+        Raises `WalletError` or `BrokerError` if nothing was paid, or it is not known to be.
+        """
+        script = self._wallets.current_key(self._wallets.load(wallet_id)).script_pubkey
+        txid_hex = self._send(self._payments.order_for_script(script, TEST_COINS), self._open(), request_id)
+        log.info("test coins paid", extra=with_fields(wallet=wallet_id, txid=txid_hex))
+        return Grant(txid_hex, TEST_COINS, self._mined())
+
+    def _mined(self) -> str | None:
+        """Have the next block mined, where blocks cost nothing."""
+        if not self._may_mine:
+            return None
+        try:
+            return self._wallets.mine(CREATOR, 1)[-1]
+        except (MiningStopped, Busy, BrokerError) as error:
+            log.warning("test coins wait for a block: %s", error)
+            return None
 
     def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
         """Pay each request."""
@@ -62,7 +112,7 @@ class Faucet:
             txid_hex = self._send(order, self._open(), message_id)
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
-            return CoinsResult(reason=error.code, detail=str(error))
+            return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))
         except (RequestTimeout, RequestFailed, Unroutable) as error:  # of the mempool: its blocks, or its verdict
             log.warning("the faucet cannot pay: %s", error)
             return CoinsResult(reason=UNAVAILABLE, detail=str(error))
@@ -78,7 +128,7 @@ class Faucet:
                 raise _no_creator() from None
         return self._account
 
-    def _send(self, order: Order, account: ExtendedKey, request_id: str) -> str:
+    def _send(self, order: Order, account: ExtendedKey, request_id: str | None) -> str:
         """Pay, and have blocks mined in between where that helps: coins mature, unconfirmed change is confirmed."""
         for is_last in (*[False] * (_ROUNDS - 1), True):
             try:
@@ -102,6 +152,24 @@ class Faucet:
         balance = self._wallets.ledger.balance(self._wallets.keys(self._wallets.load(CREATOR)))
         rewards = block_subsidy(balance.height + self._maturing_blocks, self._wallets.params) * self._maturing_blocks
         return balance.confirmed + max(0, balance.unconfirmed) + rewards >= needed
+
+
+def advice(error: WalletError) -> str:
+    """Return what a person can do about a faucet that does not pay; empty where the error says it all."""
+    match error:
+        case InsufficientFunds():
+            return (
+                f"The faucet is empty: it pays from the wallet {CREATOR}. Mine blocks to {CREATOR}, whose rewards can "
+                "be spent once they are mature, or mine to your own wallet."
+            )
+        case WrongPassword():
+            return (
+                f"The faucet is locked: the password in the wallet service's file does not open {CREATOR}. Put the "
+                "right one back there."
+            )
+        case NoFaucet():
+            return "Mine to your own wallet instead: a reward can be spent once it is mature."
+    return ""
 
 
 def requests(faucet: Faucet) -> Mapping[type[Message], Handler[Message]]:

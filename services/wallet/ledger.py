@@ -25,6 +25,16 @@ _COINBASE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Maturing:
+    """Mined coins that cannot be spent yet."""
+
+    height: int
+    """The tip's height from which on a payment may spend them."""
+    amount: int
+    """Satoshis."""
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """Satoshis of a wallet."""
 
@@ -38,6 +48,8 @@ class Balance:
     """What may be spent now: mature coins less those being spent, and change of one's own payments."""
     height: int
     """The tip's height that this is true at."""
+    maturing: tuple[Maturing, ...] = ()
+    """The coins of `immature`, the next ones to mature first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +110,25 @@ class Ledger:
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
         confirmed = sum(stats.balance for stats in self._view.script_stats(hashes))
-        immature = self._immature(scripts, height)
+        maturing = self._maturing(scripts, height)
+        immature = sum(coins.amount for coins in maturing)
         effects = self._effects(self._pool_records(hashes), scripts).values()
         unconfirmed = sum(effect.received - effect.spent for effect in effects)
         usable = sum((effect.received if effect.is_own else 0) - effect.spent for effect in effects)
-        return Balance(confirmed, immature, unconfirmed, max(0, confirmed - immature + usable), height)
+        spendable = max(0, confirmed - immature + usable)
+        return Balance(confirmed, immature, unconfirmed, spendable, height, maturing)
 
-    def _immature(self, scripts: set[bytes], tip_height: int) -> int:
-        # A coinbase of height h may be spent from height h + maturity on, and the next block's height is tip + 1.
+    def _maturing(self, scripts: set[bytes], tip_height: int) -> tuple[Maturing, ...]:
+        # A coinbase of height h may be spent in block h + maturity, and the next block's height is tip + 1.
         first = max(1, tip_height + 2 - self._maturity)
         hashes = self._view.block_hashes(first, tip_height + 1 - first)
-        outputs = (output for block_hash in hashes for output in self._coinbase_outputs(block_hash))
-        return sum(output.value for output in outputs if output.script_pubkey in scripts)
+        found = []
+        for height, block_hash in enumerate(hashes, first):
+            outputs = self._coinbase_outputs(block_hash)
+            amount = sum(output.value for output in outputs if output.script_pubkey in scripts)
+            if amount:
+                found.append(Maturing(height + self._maturity - 1, amount))
+        return tuple(found)
 
     def _read_coinbase(self, block_hash: bytes) -> tuple[TxOut, ...]:
         reader = Reader(self._view.block_slices([(block_hash, _HEADER_BYTES, _COINBASE_BYTES)])[0])

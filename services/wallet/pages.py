@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
+from services.wallet import directory
 from services.wallet.amounts import format_btc, format_feerate, parse_amount
 from services.wallet.errors import (
     BadInput,
@@ -25,13 +26,17 @@ from services.wallet.errors import (
     UnknownWallet,
     WalletError,
 )
+from services.wallet.faucet import advice
 from services.wallet.ledger import merge_unmined
+from services.wallet.payments import Order
 from services.wallet.service import check_wallet_id
 from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
+from shared.bus.events import WalletName
 from shared.errors import BrokerError, DecodeError
 from shared.primitives.hexes import display_hash, parse_display_hash
 from shared.web.app import problem
+from shared.web.formats import btc_parts
 
 _PAGE = 15
 
@@ -59,6 +64,7 @@ class _Pages:
             notices=web.sessions.take_notices(token),
             explorer_url=self.explorer_url,
             unlock_minutes=UNLOCK_MINUTES,
+            password=web.creator_password,
             **variables,
         )
         response = make_response(page, status)
@@ -86,6 +92,9 @@ class _Pages:
             history=wallets.history(wallet_id, _PAGE, after),
             is_later_page=after is not None,
             unlocked_seconds=sessions.seconds_left(self.web.token(), wallet_id),
+            payees=[known for known in self.payees() if known.id != wallet_id],
+            offers_test_coins=self.web.offers_test_coins(wallet_id),
+            coins_request_id=sessions.new_token(),
             form=request.form,
             error=error,
             where=where,
@@ -94,13 +103,14 @@ class _Pages:
     def confirm(self, wallet_id: str, status: int = 200, error: WalletError | None = None) -> Response:
         """Return the page that shows a payment as it was understood, and asks for the password."""
         form = request.form
-        order = self.web.payments.order(form.get("to"), form.get("amount"), form.get("feerate"))
+        order = self.order()
         fee = self.web.payments.quote(wallet_id, order)
         return self.render(
             "confirm.html",
             status,
             wallet_id=wallet_id,
             order=order,
+            payee_id=next((known.id for known in self.payees() if known.address == order.payee.address), ""),
             fee=fee,
             amount_text=format_btc(order.amount),
             feerate_text=format_feerate(order.feerate),
@@ -108,6 +118,27 @@ class _Pages:
             unlocked_seconds=self.web.sessions.seconds_left(self.web.token(), wallet_id),
             error=error,
         )
+
+    def order(self) -> Order:
+        """Return the payment that the form asks for: to a wallet that was chosen, or to what was typed."""
+        form = request.form
+        chosen, typed = form.get("wallet", ""), form.get("to", "").strip()
+        if chosen and typed and chosen != typed:
+            raise BadInput("to", "payee-twice", "choose a wallet or fill in another payee, not both")
+        return self.web.payments.order(typed or chosen, form.get("amount"), form.get("feerate"))
+
+    def payees(self) -> tuple[WalletName, ...]:
+        """Return the wallets that a form offers."""
+        return directory.names(self.web.wallets)
+
+    def mine(self, wallet_id: str) -> None:
+        """Have a block mined that pays the wallet, and leave a message of what came of it."""
+        try:
+            blocks = self.web.wallets.mine(wallet_id, 1)
+        except (MiningStopped, Busy, BrokerError) as error:
+            self.notice("bad", f"No block was mined: {error}.")
+        else:
+            self.notice("good", "Mined a block that pays this wallet.", f"{self.explorer_url}/block/{blocks[-1]}")
 
     def check_form(self) -> None:
         """Refuse a form that is not from one of this session's pages."""
@@ -195,7 +226,7 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
     def send(wallet_id: str) -> Response:
         form = request.form
         try:
-            order = web.payments.order(form.get("to"), form.get("amount"), form.get("feerate"))
+            order = show.order()
             fee = parse_amount(form.get("fee"))
             account = web.signing_key(wallet_id, form.get("password"))
             sent = web.payments.send(
@@ -227,6 +258,11 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         entry = merge_unmined([entry] if entry else [], records)[0]
         return show.render("sent.html", wallet_id=current.id, send=records[txid], entry=entry)
 
+    @pages.post("/<wallet_id>/sent/<txid_hex>/mine")
+    def mine_sent(wallet_id: str, txid_hex: str) -> Response:
+        show.mine(wallet_id)
+        return _see(wallet_id, "sent", txid_hex)
+
     @pages.post("/<wallet_id>/unlock")
     def unlock(wallet_id: str) -> Response:
         try:
@@ -249,12 +285,25 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
 
     @pages.post("/<wallet_id>/mine")
     def mine(wallet_id: str) -> Response:
+        show.mine(wallet_id)
+        return _see(wallet_id)
+
+    @pages.post("/<wallet_id>/test-coins")
+    def test_coins(wallet_id: str) -> Response:
         try:
-            blocks = wallets.mine(wallet_id, 1)
-        except (MiningStopped, Busy, BrokerError) as error:
-            show.notice("bad", f"No block was mined: {error}.")
+            grant = web.test_coins(wallet_id, request.form.get("request_id", "")[:100] or None)
+        except UnknownWallet:
+            raise
+        except WalletError as error:
+            show.notice("bad", f"No test coins came: {error}. {advice(error)}")
+        except BrokerError as error:
+            show.notice("bad", f"No test coins came: {error}. Try again in a moment.")
         else:
-            show.notice("good", "Mined a block that pays this wallet.", f"{explorer_url}/block/{blocks[-1]}")
+            amount = f"{btc_parts(grant.amount).strong} BTC"
+            text = f"Test coins came in: {amount}, in a block of their own. They can be spent now."
+            if grant.block_hex is None:
+                text = f"Test coins are on their way: {amount} wait for a block. Mine a block to have them."
+            show.notice("good", text, f"{explorer_url}/tx/{grant.txid_hex}")
         return _see(wallet_id)
 
     @pages.post("/<wallet_id>/addresses")

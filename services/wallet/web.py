@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from flask import Response, request
 
@@ -13,6 +14,7 @@ from services.wallet.errors import (
     InsufficientFunds,
     Locked,
     MiningStopped,
+    NoFaucet,
     OutcomeUnknown,
     Refused,
     TooManyAttempts,
@@ -21,9 +23,11 @@ from services.wallet.errors import (
     WalletExists,
     WrongPassword,
 )
+from services.wallet.faucet import Faucet, Grant
 from services.wallet.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import LIFETIME, Sessions
+from shared.bus.wallets import CREATOR
 from shared.crypto.bip32 import ExtendedKey
 
 _STATUS: dict[type[WalletError], int] = {
@@ -31,6 +35,7 @@ _STATUS: dict[type[WalletError], int] = {
     Locked: 401,
     WrongPassword: 403,
     UnknownWallet: 404,
+    NoFaucet: 404,
     WalletExists: 409,
     FeeChanged: 409,
     InsufficientFunds: 422,
@@ -43,6 +48,19 @@ _STATUS: dict[type[WalletError], int] = {
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordPlace:
+    """Where the password of the wallet `creator` is, for its pages to say; they never show the password."""
+
+    file: Path
+    command: str
+    """What a person runs to see it, where the file's path leads nowhere: in containers. May be empty."""
+
+    def is_of(self, wallet_id: str) -> bool:
+        """Whether this wallet's password is there."""
+        return wallet_id == CREATOR and self.file.is_file()
+
+
+@dataclass(frozen=True, slots=True)
 class Web:
     """What the HTTP handlers work with."""
 
@@ -51,6 +69,9 @@ class Web:
     sessions: Sessions
     cookie: str
     """Name of the session cookie; wallets on other ports of the same host have cookies of their own."""
+    faucet: Faucet | None
+    """None where nobody shall get test coins for the asking."""
+    creator_password: PasswordPlace
 
     def token(self) -> str | None:
         """Return the session's cookie."""
@@ -61,6 +82,17 @@ class Web:
         response.set_cookie(
             self.cookie, token, httponly=True, samesite="Strict", secure=request.is_secure, path="/", max_age=None
         )
+
+    def offers_test_coins(self, wallet_id: str) -> bool:
+        """Whether this wallet can be given test coins: not the one that they come from."""
+        return self.faucet is not None and wallet_id != CREATOR and self.faucet.is_there()
+
+    def test_coins(self, wallet_id: str, request_id: str | None) -> Grant:
+        """Give the wallet test coins, once for a request id. Raises `WalletError` or `BrokerError`."""
+        self.wallets.load(wallet_id)
+        if self.faucet is None:
+            raise NoFaucet("there is no faucet on this chain")
+        return self.faucet.grant(wallet_id, request_id)
 
     def unlock(self, wallet_id: str, password: object) -> str:
         """Unlock the wallet for this session; return the cookie to go on with."""

@@ -134,6 +134,12 @@ class AddressRequested(Message, frozen=True, kw_only=True):
     """One that nobody was told before; else the newest of those in use."""
 
 
+class WalletsRequested(Message, frozen=True, kw_only=True):
+    """Name the wallets that a form can offer as payees. Answered with `WalletsResult`."""
+
+    topic: ClassVar[Topic] = Topic.WALLETS_REQUESTED
+
+
 class TemplateRequested(Message, frozen=True, kw_only=True):
     """Show what the next block would be made of. Answered with `WorkTemplate`; nothing changes."""
 
@@ -285,6 +291,8 @@ class CoinsResult(Message, frozen=True, kw_only=True):
     txid: str = ""
     reason: str = ""
     detail: str = ""
+    advice: str = ""
+    """For people: what to do about it."""
 
 
 class AddressResult(Message, frozen=True, kw_only=True):
@@ -293,6 +301,19 @@ class AddressResult(Message, frozen=True, kw_only=True):
     address: str = ""
     reason: str = ""
     detail: str = ""
+
+
+class WalletName(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet, and the newest of its addresses."""
+
+    id: str
+    address: str
+
+
+class WalletsResult(Message, frozen=True, kw_only=True):
+    """Reply to `WalletsRequested`: the wallet `creator`, if there is one, then the newest ones, not all if many."""
+
+    wallets: tuple[WalletName, ...]
 
 
 class TemplateTx(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,6 +376,7 @@ BY_TOPIC: dict[str, type[Message]] = {
         ChainControl,
         CoinsRequested,
         AddressRequested,
+        WalletsRequested,
         TemplateRequested,
         BlockTemplate,
         TxAccepted,
@@ -374,6 +396,7 @@ REPLIES: dict[str, type[Message]] = {
         WorkTemplate,
         CoinsResult,
         AddressResult,
+        WalletsResult,
         Failure,
     )
 }

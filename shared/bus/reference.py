@@ -47,7 +47,7 @@ def _parts() -> Iterator[str]:
     yield "\n## Replies\n"
     for name, message in REPLIES.items():
         yield from _message(f"`{name}`", message, classes)
-    for part in (events.TxVerdict, events.TemplateTx):
+    for part in (events.TxVerdict, events.WalletName, events.TemplateTx):
         yield from _message(f"`{part.__name__}`", part, classes)
 
 

@@ -5,6 +5,7 @@
     RPC, wallet, explorer ── mine.requested ▶ mempool
     RPC ──────────────────── chain.control ─▶ mempool           orders: invalidate a block, set the clock, …
     explorer ─────────────── coins.requested, address.requested ──▶ wallet     the faucet of a test chain
+    explorer, RPC ───────── wallets.requested ▶ wallet          the wallets that a form offers as payees
     explorer ─────────── template.requested ▶ mempool           a template for miners that are none of ours
     mempool ── block.template ──────────────▶ every miner       work
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
@@ -30,6 +31,7 @@ class Topic(StrEnum):
     CHAIN_CONTROL = "chain.control"
     COINS_REQUESTED = "coins.requested"
     ADDRESS_REQUESTED = "address.requested"
+    WALLETS_REQUESTED = "wallets.requested"
     TEMPLATE_REQUESTED = "template.requested"
     BLOCK_TEMPLATE = "block.template"
     TX_ACCEPTED = "tx.accepted"
@@ -46,6 +48,7 @@ CLAIMS = (
     Topic.CHAIN_CONTROL,
     Topic.COINS_REQUESTED,
     Topic.ADDRESS_REQUESTED,
+    Topic.WALLETS_REQUESTED,
     Topic.TEMPLATE_REQUESTED,
 )
 """Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
@@ -68,8 +71,9 @@ MEMPOOL_BLOCKS = Queue(
 MEMPOOL_TXS = Queue("mempool.txs", (Topic.TX_SUBMITTED,))
 WALLET_INBOX = Queue("wallet.inbox", FACTS)
 WALLET_REQUESTS = Queue("wallet.requests", (Topic.COINS_REQUESTED, Topic.ADDRESS_REQUESTED))
+WALLET_NAMES = Queue("wallet.names", (Topic.WALLETS_REQUESTED,))
 
-DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS)
+DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)
 
 EXCHANGE = "warren.events"
 DEAD_LETTER_EXCHANGE = "warren.dead"

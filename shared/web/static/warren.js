@@ -28,3 +28,21 @@ document.addEventListener("keydown", (event) => {
     search.focus();
   }
 });
+
+// A second click while the first one is on its way does nothing; coming back with "back" makes the form usable again.
+for (const once of document.querySelectorAll("form[data-once]")) {
+  once.addEventListener("submit", (event) => {
+    if (once.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    once.dataset.sent = "yes";
+    for (const button of once.querySelectorAll("button[type=submit]")) button.setAttribute("aria-disabled", "true");
+  });
+}
+window.addEventListener("pageshow", () => {
+  for (const once of document.querySelectorAll("form[data-once]")) {
+    delete once.dataset.sent;
+    for (const button of once.querySelectorAll("button[type=submit]")) button.removeAttribute("aria-disabled");
+  }
+});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from services.mempool.node import Node
 from services.mempool.submissions import submit
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
+from services.wallet.bootstrap import Bootstrap, password_file
+from services.wallet.faucet import Faucet
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
 from services.wallet.ledger import Ledger
@@ -30,6 +33,7 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.params import REGTEST
 from shared.primitives.block import Block
+from shared.shutdown import ExitFlag
 from tests.builders import key, make_block, p2wpkh
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -41,7 +45,7 @@ COIN = 100_000_000
 class Stack:
     """One wallet service and the node that it talks to."""
 
-    def __init__(self, client: redis_py.Redis) -> None:
+    def __init__(self, client: redis_py.Redis, data_dir: Path) -> None:
         self.client = client
         self.keys = Keys(PARAMS.name)
         epoch = Lease(client, self.keys).take()
@@ -59,9 +63,11 @@ class Stack:
         self.wallets = self.new_service()
         self.payments = Payments(self.wallets, self.broker, timeout=0.2)
         self.inbox = Inbox(self.wallets, self.view)
-        settings = Settings(wallet_port=8080)
+        settings = Settings(wallet_port=8080, data_dir=data_dir)
+        self.password_file = password_file(settings, PARAMS)
+        self.faucet = Faucet(self.wallets, self.payments, self.password_file, may_mine=True)
         ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
-        self.app = create_wallet_app(settings, self.wallets, self.payments, self.sessions, ready)
+        self.app = create_wallet_app(settings, self.wallets, self.payments, self.sessions, self.faucet, ready)
         self.http = self.app.test_client()
         self._read = b"0"
 
@@ -129,6 +135,10 @@ class Stack:
             self.mine()
         return address
 
+    def first_start(self, blocks: int = 6) -> None:
+        """The wallet `creator`, its password in the file, and its first blocks, of which some are mature."""
+        Bootstrap(self.new_service(), self.view, self.password_file, blocks, ExitFlag()).run()
+
     def wallet_records(self) -> dict[str, Any]:
         """Everything that the wallet keeps, to compare states."""
         read = {
@@ -142,5 +152,5 @@ class Stack:
 
 
 @pytest.fixture
-def stack(redis: redis_py.Redis) -> Stack:
-    return Stack(redis)
+def stack(redis: redis_py.Redis, tmp_path: Path) -> Stack:
+    return Stack(redis, tmp_path / "data")

@@ -24,11 +24,11 @@ RSA_PEM = (
 
 
 @pytest.fixture(scope="module")
-def shared_stack(redis_url: str) -> Iterator[Stack]:
+def shared_stack(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One funded wallet for all of these tests: none of them changes anything."""
     with redis_py.Redis.from_url(redis_url) as client:
         client.flushall()
-        stack = Stack(client)
+        stack = Stack(client, tmp_path_factory.mktemp("data"))
         stack.address = stack.fund("w", 2)
         yield stack
 

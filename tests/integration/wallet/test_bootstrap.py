@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.wallet.bootstrap import Bootstrap, write_once
+from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap, write_once
 from shared.bus.events import MineRequested, MineResult
 from shared.shutdown import ExitFlag
 from tests.integration.wallet.conftest import COIN, Stack
@@ -19,7 +19,7 @@ BLOCKS = 6
 
 
 def bootstrap(stack: Stack, directory: Path, blocks: int = BLOCKS, stop: ExitFlag | None = None) -> Bootstrap:
-    return Bootstrap(stack.new_service(), stack.view, directory, blocks, stop or ExitFlag())
+    return Bootstrap(stack.new_service(), stack.view, directory / PASSWORD_FILE, blocks, stop or ExitFlag())
 
 
 def mined(stack: Stack) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.mempool.policy import MAX_CLUSTER_COUNT
-from services.wallet.bootstrap import Bootstrap
+from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap
 from services.wallet.faucet import Faucet, requests
 from services.wallet.payments import Payments
 from shared.bus.events import (
@@ -37,13 +37,13 @@ def faucet(stack: Stack, directory: Path, *, may_mine: bool = False) -> Faucet:
     """One instance of the service, with its own memory."""
     wallets = stack.new_service()
     payments = Payments(wallets, stack.broker, timeout=0.2)
-    return Faucet(wallets, payments, directory / "creator-password", may_mine=may_mine)
+    return Faucet(wallets, payments, directory / PASSWORD_FILE, may_mine=may_mine)
 
 
 @pytest.fixture
 def directory(stack: Stack, tmp_path: Path) -> Path:
     """Where the password of a creator with three mature rewards lies."""
-    Bootstrap(stack.new_service(), stack.view, tmp_path, BLOCKS, ExitFlag()).run()
+    Bootstrap(stack.new_service(), stack.view, tmp_path / PASSWORD_FILE, BLOCKS, ExitFlag()).run()
     return tmp_path
 
 
@@ -140,7 +140,7 @@ def test_it_mines_nothing_for_more_than_mining_could_bring(stack: Stack, directo
 
 def test_a_cluster_of_payments_that_is_too_large_ends_in_a_block(stack: Stack, tmp_path: Path) -> None:
     blocks = PARAMS.coinbase_maturity  # so that one coin is mature, and each payment spends the change of the last
-    Bootstrap(stack.new_service(), stack.view, tmp_path, blocks, ExitFlag()).run()
+    Bootstrap(stack.new_service(), stack.view, tmp_path / PASSWORD_FILE, blocks, ExitFlag()).run()
     one = faucet(stack, tmp_path, may_mine=True)
     for number in range(MAX_CLUSTER_COUNT):
         assert ask(one, COIN // 10, f"m{number}").reason == ""
@@ -184,12 +184,12 @@ def test_a_chain_without_a_creator_has_no_faucet(stack: Stack, tmp_path: Path) -
 
 def test_without_the_password_file_there_is_no_faucet(stack: Stack, directory: Path) -> None:
     one = faucet(stack, directory)
-    (directory / "creator-password").unlink()
+    (directory / PASSWORD_FILE).unlink()
     assert ask(one, COIN).reason == "no-faucet"
 
 
 def test_a_password_that_is_not_the_creators_is_a_refusal(stack: Stack, directory: Path) -> None:
-    (directory / "creator-password").write_text("another")
+    (directory / PASSWORD_FILE).write_text("another")
     answer = ask(faucet(stack, directory), COIN)
     assert answer.reason == "wrong-password"
     assert "another" not in answer.detail

@@ -201,7 +201,9 @@ def test_no_verdict_in_time_is_shown_with_the_transaction(stack: Stack, browser:
     assert browser.path.rsplit("/", 1)[1] in browser.page
 
 
-@pytest.mark.parametrize("action", ["review", "send", "unlock", "lock", "mine", "addresses", "export"])
+@pytest.mark.parametrize(
+    "action", ["review", "send", "unlock", "lock", "mine", "addresses", "export", "test-coins", "sent/00/mine"]
+)
 def test_a_form_from_elsewhere_does_nothing(stack: Stack, browser: Browser, action: str) -> None:
     address = stack.fund("w")
     browser.open("/w")
@@ -275,3 +277,14 @@ def test_a_broken_broker_is_told_on_the_page(stack: Stack, browser: Browser) -> 
     stack.broker.away = True
     browser.open("/w").submit("/w/mine")
     assert "No block was mined" in browser.text
+
+
+@pytest.mark.parametrize("missing", ["to", "amount", "feerate"])
+def test_a_form_that_lacks_a_field_is_explained_too(stack: Stack, browser: Browser, missing: str) -> None:
+    address = stack.create("w")
+    token = re.search(r'name="form_token" value="(\w+)"', browser.open("/w").page)
+    assert token
+    fields = {"form_token": token[1], "to": address, "amount": "1", "feerate": "1"}
+    del fields[missing]
+    answer = browser.http.post("/w/review", data=fields, headers=HTML)
+    assert answer.status_code in (400, 422)

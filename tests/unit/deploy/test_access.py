@@ -6,7 +6,16 @@ import pytest
 
 from deploy import access, container_setup
 from shared import config
-from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, FACTS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, Topic
+from shared.bus.topics import (
+    DURABLE_QUEUES,
+    EXCHANGE,
+    FACTS,
+    MEMPOOL_TXS,
+    WALLET_INBOX,
+    WALLET_NAMES,
+    WALLET_REQUESTS,
+    Topic,
+)
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
 
@@ -49,11 +58,13 @@ def test_claims_come_from_who_makes_them(definitions):
     assert publishers[Topic.BLOCK_MINED] == {"mempool", "miner"}
     assert publishers[Topic.MINE_REQUESTED] == {"mempool", "wallet", "explorer"}
     assert publishers[Topic.COINS_REQUESTED] == publishers[Topic.ADDRESS_REQUESTED] == {"mempool", "explorer"}
+    assert publishers[Topic.WALLETS_REQUESTED] == {"mempool", "explorer"}
     assert publishers[Topic.CHAIN_CONTROL] == {"mempool"}
 
 
 def test_a_queue_is_read_by_its_service_only(definitions):
-    owners = {MEMPOOL_TXS.name: "mempool", WALLET_INBOX.name: "wallet", WALLET_REQUESTS.name: "wallet"}
+    owners = {MEMPOOL_TXS.name: "mempool"}
+    owners |= {queue.name: "wallet" for queue in (WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)}
     for queue, owner in (*owners.items(), ("miner.0123", "miner")):
         assert [user for user in PASSWORDS if permission(definitions, user, "read", queue)] == [owner]
 

@@ -1,0 +1,39 @@
+"""Names the wallets of this stack, so that forms can offer them wherever an address is asked for.
+
+The wallet's own pages call `names`; the explorer and the node ask over the bus, as only this service reads `wallet:*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.wallet.service import WalletService
+from shared.bus.events import Message, WalletName, WalletsRequested, WalletsResult
+from shared.bus.wallets import CREATOR
+from shared.bus.worker import Handler, each
+
+MOST = 50
+"""Wallets that are named; a stack that tests run on may have thousands."""
+
+
+def names(wallets: WalletService) -> tuple[WalletName, ...]:
+    """Return `creator`, if there is one, and then the newest wallets, each with its newest address."""
+    ids = wallets.store.ids()
+    newest = [wallet_id for wallet_id in reversed(ids) if wallet_id != CREATOR]
+    chosen = ([CREATOR] if CREATOR in ids else []) + newest
+    return tuple(_name(wallets, wallet_id) for wallet_id in chosen[:MOST])
+
+
+def requests(wallets: WalletService) -> Mapping[type[Message], Handler[Message]]:
+    """Return what the directory answers."""
+
+    def answer(request: WalletsRequested) -> WalletsResult:
+        return WalletsResult(wallets=names(wallets))
+
+    table: dict[type[Message], Handler[Message]] = {WalletsRequested: each(answer)}  # type: ignore[arg-type]
+    return table
+
+
+def _name(wallets: WalletService, wallet_id: str) -> WalletName:
+    key = wallets.current_key(wallets.load(wallet_id))
+    return WalletName(id=wallet_id, address=key.address(wallets.params.address))

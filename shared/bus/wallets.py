@@ -1,0 +1,36 @@
+"""Asks the wallet service which wallets there are, for the explorer and the node, which read no `wallet:*` keys.
+
+Their forms offer the wallets wherever an address is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from shared.bus.broker import Broker
+from shared.bus.events import WalletName, WalletsRequested, WalletsResult
+from shared.errors import BrokerError, RequestFailed
+
+log = logging.getLogger(__name__)
+
+CREATOR = "creator"
+"""The wallet that a chain's first blocks pay, and its faucet pays from."""
+_OFFER_TIMEOUT = 1.0
+"""Seconds: a page that could do without them does not wait longer."""
+
+
+def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:
+    """Return the wallets, `creator` first. Raises `BrokerError`."""
+    reply = broker.request(WalletsRequested(), timeout)
+    if not isinstance(reply, WalletsResult):
+        raise RequestFailed("the wallet's answer is no list of wallets")
+    return reply.wallets
+
+
+def offered_wallets(broker: Broker) -> tuple[WalletName, ...]:
+    """Return the wallets that a form offers; none while the wallet service does not answer."""
+    try:
+        return ask_wallets(broker, _OFFER_TIMEOUT)
+    except BrokerError as error:
+        log.info("a form offers no wallets: %s", error)
+        return ()
