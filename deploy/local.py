@@ -10,6 +10,7 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from deploy import healthcheck, plan, ports, redis_server, state
@@ -19,6 +20,7 @@ from deploy.options import UpOptions, child_environment, server_address
 from deploy.processes import end_leftover, identify
 from deploy.signals import Signals
 from deploy.supervisor import Spec, Supervisor
+from shared.errors import StoreUnavailable
 
 READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
@@ -84,6 +86,11 @@ class Stack:
             address = server_address(url) if url else None
             if address is not None and not ports.is_open(*address):
                 raise LaunchError(f"nothing answers at {address[0]} port {address[1]} ({option})")
+        if options.redis_url:
+            from shared.chain import store  # only here: other starts are faster without it
+
+            with suppress(StoreUnavailable):  # the services wait for it
+                store.check_server(store.connect(options.redis_url))
         specs = self._services(options, self._ports, secrets, child_environment())
         for spec in specs:
             self._supervisor.start(spec)

@@ -21,9 +21,8 @@ from pathlib import Path
 
 from deploy.errors import LaunchError
 from deploy.files import make_private_dir, write_atomically
+from shared.chain.server_version import OLDEST, WANTED
 
-OLDEST = (6, 2)
-"""Valkey begins at 7.2, so that any will do."""
 _LAST_COMMON = (7, 2)
 """Redis's last version before its files went another way than Valkey's."""
 _SHARED_SETTINGS = Path(__file__).with_name("redis.conf")
@@ -65,8 +64,7 @@ def find_binary(directory: Path | None = None) -> Path:
             refused.append(f"{binary} ({engine}) does not read what {writer} wrote in {directory}")
         else:
             return binary
-    wanted = ".".join(map(str, OLDEST))
-    raise LaunchError(f"needs Redis {wanted} or newer, or Valkey; {'; '.join(refused) or 'found none on PATH'}")
+    raise LaunchError(f"needs {WANTED}; {'; '.join(refused) or 'found none on PATH'}")
 
 
 def binaries() -> Iterator[Path]:

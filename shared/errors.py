@@ -17,7 +17,7 @@
         │   └── NoChain        … it can, but the writer has not written the first block yet
         ├── StaleWriter        another writer has taken over (fencing)
         ├── CommitConflict     the chain state is not the one that the commit was computed on
-        └── UnsafeStore        this Redis may evict keys or is not the expected chain's
+        └── UnsafeStore        this Redis is too old, may evict keys or is not the expected chain's
 
 A broken rule (`ValidationError`) and a broken machine (everything else) never mix: the first is a verdict to
 publish, the second a reason to stop and retry.

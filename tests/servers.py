@@ -1,9 +1,9 @@
 """Private Redis and RabbitMQ servers for tests: containers where Docker answers, else processes of our own.
 
-`WARREN_TEST_SERVERS=native` or `docker` decides instead, `WARREN_TEST_ENGINE=redis` or `valkey` which of them holds the
-chain: Redis where the machine has it. Every server has a free port on 127.0.0.1, a directory of its
-own and no names in common with another, so any number can run side by side. `kill` and `start` again keep port and
-data: that is how the tests crash a server.
+`WARREN_TEST_SERVERS=native` or `docker` decides instead. `WARREN_TEST_ENGINE=redis` or `valkey` decides which of them
+holds the chain, else Redis where there is one. Every server has a free port on 127.0.0.1, a directory of its own and no
+names in common with another, so any number can run side by side. `kill` and `start` again keep port and data: that is
+how the tests crash a server.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import redis
 
 from deploy import ports
 from deploy.redis_server import binaries, engine_of
+from shared.chain.server_version import OLDEST
 
 _WANTED = os.environ.get("WARREN_TEST_SERVERS", "")
 _ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
@@ -179,7 +180,7 @@ class _NativeRedis(Server):
     def start(self) -> None:
         log = self._directory / "log"
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
-        command = [self._binary, *(option.strip("'") for option in options)]
+        command = [str(self._binary), *(option.strip("'") for option in options)]
         self._process = _Process(command, log, self._directory)
         _wait_for(_redis_answers, self.url, 20, self._process.alive, log)
 
@@ -197,15 +198,18 @@ class _NativeRedis(Server):
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _redis_binary(kind: str) -> str:
+def servers() -> dict[str, Path]:
+    """Return the servers of this machine that may hold a chain, by kind and version."""
+    found = [(engine_of(binary), binary) for binary in binaries()]
+    return {str(engine): binary for engine, binary in found if engine is not None and engine.version >= OLDEST}
+
+
+def _redis_binary(kind: str) -> Path:
     """Return the first server of a kind that this machine has; of any kind, a Redis before a Valkey."""
-    found: dict[str, Path] = {}
-    for binary in binaries():
-        if (engine := engine_of(binary)) is not None:
-            found.setdefault(engine.kind.lower(), binary)
-    for name in [kind] if kind else ["redis", "valkey"]:
-        if name in found:
-            return str(found[name])
+    for wanted in [kind] if kind else ["redis", "valkey"]:
+        for name, binary in servers().items():
+            if name.lower().startswith(wanted):
+                return binary
     raise NoServer(f"install {kind or 'redis'}-server or Docker")
 
 

@@ -1,4 +1,4 @@
-"""The embedded bus: RabbitMQ's queues and bindings on Redis Streams (6.2 or later), for a stack without RabbitMQ.
+"""The embedded bus: RabbitMQ's queues and bindings on Redis Streams, for a stack without RabbitMQ.
 
 Each queue is a stream with one consumer group; a topic's set of bindings names the queues that want its messages, and
 one script appends a batch to all of them. Durable queues stay; a process's own queue expires soon after the process

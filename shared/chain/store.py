@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.backoff import backoff
+from shared.chain.server_version import OLDEST, WANTED
 from shared.errors import StoreUnavailable, UnsafeStore
 from shared.shutdown import ExitFlag
 
@@ -60,9 +61,16 @@ def wait_for_server(client: redis.Redis, stop: ExitFlag) -> None:
 
 
 def check_server(client: redis.Redis) -> None:
-    """Refuse a server that may throw keys away: `UnsafeStore`."""
+    """Refuse a server that is too old or may throw keys away: `UnsafeStore`."""
     with store_errors():
-        memory = client.info("memory")
-    policy = memory.get("maxmemory_policy", "")
+        found = client.info()
+    version = str(found.get("redis_version", "of no known version"))
+    if _parts(version) < OLDEST:
+        raise UnsafeStore(f"needs {WANTED}; this is Redis {version}")
+    policy = found.get("maxmemory_policy", "")
     if policy != "noeviction":
         raise UnsafeStore(f"this Redis may evict keys: maxmemory-policy is {policy!r}, it must be noeviction")
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -9,6 +9,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from deploy import ports, redis_server
 from deploy.access import REDIS_RULES, redis_acl
 from deploy.processes import wait_until
+from tests.servers import servers
 
 pytestmark = pytest.mark.redis
 
@@ -50,7 +51,7 @@ class DeployedRedis:
                 return False
 
 
-@pytest.fixture(params=list(redis_server.binaries()), ids=lambda binary: str(redis_server.engine_of(binary)))
+@pytest.fixture(params=servers().values(), ids=servers().keys())
 def deployed(request, tmp_path):
     server = DeployedRedis(request.param, tmp_path)
     yield server

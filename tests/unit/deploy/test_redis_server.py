@@ -51,11 +51,11 @@ def test_a_server_that_does_not_do_is_refused_in_one_line(path, announced, why):
     binary = make_server(path, "redis-server", announced)
     with pytest.raises(LaunchError) as refused:
         redis_server.find_binary()
-    assert str(refused.value) == f"needs Redis 6.2 or newer, or Valkey; {binary} {why}"
+    assert str(refused.value) == f"needs Redis 7.0 or newer, or Valkey; {binary} {why}"
 
 
 def test_no_server_at_all_is_said_in_one_line(path):
-    with pytest.raises(LaunchError, match=r"^needs Redis 6\.2 or newer, or Valkey; found none on PATH$"):
+    with pytest.raises(LaunchError, match=r"^needs Redis 7\.0 or newer, or Valkey; found none on PATH$"):
         redis_server.find_binary()
 
 
