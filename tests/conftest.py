@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
 from tests.properties import load_profile
-from tests.servers import NoServer, Server, rabbitmq_server, redis_server
+from tests.servers import RUNNING_RABBITMQ, RUNNING_REDIS, NoServer, Server, rabbitmq_server, redis_server
 
 MAX_WORKERS = 8
 """Each has servers of its own: about 200 MB."""
@@ -73,6 +73,9 @@ def run_server(make: Callable[[], Server]) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """URL of a private Redis (appendfsync always), shared by the whole run."""
+    if RUNNING_REDIS:
+        yield RUNNING_REDIS
+        return
     for server in run_server(redis_server):
         yield server.url
 
@@ -88,6 +91,9 @@ def redis(redis_url: str) -> Iterator[redis_py.Redis]:
 @pytest.fixture(scope="session")
 def amqp_url() -> Iterator[str]:
     """URL of a private RabbitMQ, shared by the whole run."""
+    if RUNNING_RABBITMQ:
+        yield RUNNING_RABBITMQ
+        return
     for server in run_server(rabbitmq_server):
         yield server.url
 

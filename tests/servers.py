@@ -33,6 +33,9 @@ _ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
 _REDIS_IMAGES = {"": "redis:7", "redis": "redis:7", "valkey": "valkey/valkey:8"}
 if _ENGINE not in _REDIS_IMAGES:
     raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {_ENGINE!r}")
+RUNNING_REDIS = os.environ.get("WARREN_TEST_REDIS_URL", "")
+RUNNING_RABBITMQ = os.environ.get("WARREN_TEST_AMQP_URL", "")
+"""URLs of servers for the tests that crash none, kept up between runs by whoever starts them."""
 _RABBITMQ_IMAGE = "rabbitmq:3-management"
 _PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")

@@ -1,0 +1,248 @@
+"""Which tests run a line: measured once by coverage.py, test by test, and kept in `.cache/mutation`.
+
+The map is kept per test file, and made again for a test file that changed. A line of code is known by its module, the
+function it is in and its text, so that the map stays true when lines move.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.mutation.mutant import Mutant
+from tests.mutation.sources import ROOT
+
+TRACED = ("shared/*", "services/mempool/*", "services/miner/*", "services/wallet/*")
+_TEST_FILES = (
+    *(f"unit/{room}" for room in ("bus", "chain", "consensus", "crypto", "mempool", "miner", "primitives")),
+    *("unit/script", "unit/wallet", "unit/rpc", "unit/test_*.py", "conformance"),
+    *(f"integration/{room}" for room in ("bus", "chain", "mempool", "miner", "rpc", "wallet")),
+)
+_BATCH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test that passes on the code as it is."""
+
+    id: str
+    seconds: float
+    servers: tuple[str, ...] = ()
+    """Which of `redis` and `rabbitmq` it needs."""
+
+    @property
+    def file(self) -> str:
+        """Its file, from the root of the tree."""
+        return self.id.partition("::")[0]
+
+
+def asked_files(root: Path = ROOT) -> list[str]:
+    """Return the test files that are asked."""
+    found: set[Path] = set()
+    for name in _TEST_FILES:
+        found.update(root.glob(f"tests/{name}" if name.endswith(".py") else f"tests/{name}/test_*.py"))
+    return sorted(str(path.relative_to(root)) for path in found)
+
+
+def functions(source: str) -> dict[int, str]:
+    """Return the qualified name of the function that each line is in; lines outside of functions are left out."""
+    names: dict[int, str] = {}
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                name = f"{prefix}{child.name}"
+                if not isinstance(child, ast.ClassDef):
+                    for line in range(child.body[0].lineno, (child.end_lineno or 0) + 1):
+                        names[line] = name
+                visit(child, f"{name}.")
+            else:
+                visit(child, prefix)
+
+    visit(ast.parse(source), "")
+    return names
+
+
+def line_keys(source: str) -> dict[int, str]:
+    """Return what each line inside a function is known by: the function and the line's text."""
+    lines = source.splitlines()
+    return {line: f"{name}|{lines[line - 1].strip()}" for line, name in functions(source).items()}
+
+
+# ── making the map ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _digest(root: Path, test_file: str) -> str:
+    """Of a test file and the helpers beside it."""
+    path = root / test_file
+    beside = [other for other in path.parent.glob("*.py") if not other.name.startswith("test_")]
+    return hashlib.sha256(b"".join(one.read_bytes() for one in [path, *sorted(beside)])).hexdigest()
+
+
+def _cache_file(root: Path, test_file: str) -> Path:
+    return root / ".cache" / "mutation" / (test_file.replace("/", "-") + ".json")
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """Return the test files whose map is missing or was made from another text."""
+    return [name for name in asked_files(root) if _kept(root, name).get("digest") != _digest(root, name)]
+
+
+def _kept(root: Path, test_file: str) -> dict[str, Any]:
+    """Return what is known of a test file; nothing if it was never run."""
+    file = _cache_file(root, test_file)
+    return json.loads(file.read_bytes()) if file.exists() else {}
+
+
+def trace(files: Sequence[str], environment: dict[str, str], jobs: int, root: Path = ROOT) -> None:
+    """Run test files under coverage and keep what they ran. A test that fails is left out, with a word."""
+    (root / ".cache" / "mutation").mkdir(parents=True, exist_ok=True)
+    by_kind = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())  # slow and quick ones mixed
+    batches = [by_kind[at : at + _BATCH] for at in range(0, len(by_kind), _BATCH)]
+    done = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        for batch, output in pool.map(lambda batch: _trace_batch(batch, environment, root), batches):
+            done += len(batch)
+            print(f"which tests run what: {done} of {len(files)} test files", flush=True)
+            if failed := [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]:
+                print("\n".join(["these fail on the code as it is and are left out:", *failed]), flush=True)
+
+
+def _trace_batch(batch: Sequence[str], environment: dict[str, str], root: Path) -> tuple[Sequence[str], str]:
+    outputs = {name: str(_cache_file(root, name)) for name in batch}
+    digests = {name: _digest(root, name) for name in batch}
+    result = subprocess.run(
+        [*PYTEST, *batch],
+        cwd=root,
+        env={**environment, "MUTATION_TRACE": json.dumps({"digests": digests, "outputs": outputs})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode > 1 or any(_kept(root, name).get("digest") != digests[name] for name in batch):
+        raise RuntimeError(f"pytest cannot run {' '.join(batch)}:\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
+    return batch, result.stdout
+
+
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "--import-mode=importlib", "--tb=line", "-rfE"),
+    *("-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "-p", "pytest_timeout"),
+    *("-p", "xdist.plugin", "-n0"),
+    *("-p", "tests.mutation.plugin", "--hypothesis-seed=0"),
+)
+"""Only the plugins that the tests need: the others take longer to load than a change to be noticed."""
+
+
+def base_environment() -> dict[str, str]:
+    """Return the environment of every pytest that is started."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUTATION_")}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+# ── reading it ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Nearest:
+    """Finds the tests that can notice a change."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._lines: dict[str, dict[str, set[Test]]] = defaultdict(lambda: defaultdict(set))
+        for name in asked_files(root):
+            self._load(_kept(root, name))
+
+    def _load(self, kept: dict[str, Any]) -> None:
+        tests = [
+            Test(one["id"], one["seconds"], tuple(one["servers"])) if one["passed"] else None for one in kept["tests"]
+        ]
+        for path, keys in kept["lines"].items():
+            for key, mask in keys.items():
+                bits = int(mask, 16)
+                self._lines[path][key].update(
+                    test for number, test in enumerate(tests) if test is not None and bits >> number & 1
+                )
+
+    def tests(self, mutant: Mutant) -> set[Test]:
+        """Return the tests that run the changed lines; where no line is run by itself, those of what is around it."""
+        if mutant.path.endswith(".lua"):
+            return self._of_script(mutant.path)
+        source = (self._root / mutant.path).read_text(encoding="utf-8")
+        names, keys = functions(source), line_keys(source)
+        first, last = mutant.runs
+        inside = [keys[line] for line in range(first, last + 1) if line in keys]
+        if inside:
+            found = self._of_keys(mutant.path, inside)
+            if found or mutant.exact:
+                return found
+            prefix = f"{names[first]}|" if first in names else inside[0].partition("|")[0] + "|"
+            found = set().union(*(tests for key, tests in self._lines[mutant.path].items() if key.startswith(prefix)))
+        else:
+            found = self._readers(mutant.names)
+        return found or self._of_module(mutant.path)
+
+    def _of_keys(self, path: str, keys: Iterable[str]) -> set[Test]:
+        return set().union(*(self._lines[path].get(key, set()) for key in keys))
+
+    def _of_module(self, path: str) -> set[Test]:
+        return set().union(*self._lines[path].values())
+
+    def _of_script(self, path: str) -> set[Test]:
+        """Return the tests that run the line which loads a Lua script."""
+        name = Path(path).stem
+        room = Path(path).parent.parent
+        loading = re.compile(rf'\w*source\("{name}"\)')
+        found: set[Test] = set()
+        for module in sorted((self._root / room).glob("*.py")):
+            relative = str(module.relative_to(self._root))
+            found |= self._of_keys(relative, (key for key in self._lines[relative] if loading.search(key)))
+        return found
+
+    def _readers(self, names: Sequence[str]) -> set[Test]:
+        """Return the tests that run a line in which one of these names stands."""
+        found: set[Test] = set()
+        for name in names:
+            for path, key in self._mentions.get(name, ()):
+                found |= self._lines[path][key]
+        return found
+
+    @cached_property
+    def _mentions(self) -> dict[str, list[tuple[str, str]]]:
+        """Identifier → the lines in which it stands."""
+        mentions: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for path in sorted(self._lines):
+            for key in self._lines[path]:
+                for word in set(re.findall(r"[A-Za-z_]\w*", key.partition("|")[2])):
+                    mentions[word].append((path, key))
+        return mentions
+
+
+def within(tests: Iterable[Test], seconds: float) -> list[Test]:
+    """Return the quickest tests that fit into a time, file by file, the quickest file first."""
+    return [test for _, group in _by_file(_quickest(tests, seconds)) for test in group]
+
+
+def _quickest(tests: Iterable[Test], seconds: float) -> Iterator[Test]:
+    for test in sorted(tests, key=lambda test: (test.seconds, test.id)):
+        seconds -= test.seconds
+        if seconds < 0:
+            return
+        yield test
+
+
+def _by_file(tests: Iterable[Test]) -> list[tuple[str, list[Test]]]:
+    files: dict[str, list[Test]] = defaultdict(list)
+    for test in tests:
+        files[test.file].append(test)
+    return sorted(files.items(), key=lambda item: sum(test.seconds for test in item[1]))
