@@ -45,7 +45,8 @@ def main(root: Path = Path("/run/warren")) -> int:
 
 def _give(path: Path, text: str, uid: int) -> None:
     """Write a file that only this user can read (root stays the owner of the directory)."""
-    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o755)  # whatever the umask
     write_atomically(path, text, owner=uid)
 
 

@@ -10,8 +10,10 @@ SECRET_BYTES = 24
 
 
 def make_private_dir(path: Path) -> None:
-    """Make a directory (and its parents) that only its owner may enter."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a directory, and those above it that do not exist, which only their owner may enter."""
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    for directory in reversed(missing):
+        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_atomically(path: Path, text: str, owner: int | None = None) -> None:

@@ -1,6 +1,16 @@
+import os
 import stat
 
+import pytest
+
 from deploy.files import kept_secret, make_private_dir, write_atomically
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids="umask {:03o}".format, autouse=True)
+def _umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
 
 
 def mode(path):
@@ -24,6 +34,9 @@ def test_a_secret_is_made_once_and_kept(tmp_path):
 
 
 def test_a_private_directory_is_entered_by_its_owner_only(tmp_path):
+    tmp_path.chmod(0o755)
     make_private_dir(tmp_path / "a" / "b")
     make_private_dir(tmp_path / "a" / "b")
     assert mode(tmp_path / "a" / "b") == 0o700
+    assert mode(tmp_path / "a") == 0o700, "or another user could put something else in the place of b"
+    assert mode(tmp_path) == 0o755, "what was there before is as it was"
