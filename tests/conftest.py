@@ -21,12 +21,14 @@ import redis as redis_py
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from tests.inherited import give_children_default_signals
 from tests.properties import load_profile
 from tests.servers import RUNNING_RABBITMQ, RUNNING_REDIS, NoServer, Server, rabbitmq_server, redis_server
 
 MAX_WORKERS = 8
 """Each has servers of its own: about 200 MB."""
 
+give_children_default_signals()
 load_profile()
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup does
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -86,20 +88,26 @@ if sys.argv[1] == "hang":
 """
 
 
-def waiting(mode: str, *signals: int, left: str = "") -> subprocess.Popen[str]:
-    """Start a process that runs until it is asked to stop, from a parent that has ignored or blocked signals."""
+@pytest.fixture
+def waiting() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes that run until they are asked to stop, as from a parent that ignored or blocked signals."""
+    with contextlib.ExitStack() as stack:
 
-    def leave() -> None:
-        for number in signals:
-            if left == "ignored":
-                signal.signal(number, signal.SIG_IGN)
-        if left == "blocked":
-            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        def start(mode: str, *signals: int, left: str = "") -> subprocess.Popen[str]:
+            def leave() -> None:
+                for number in signals:
+                    if left == "ignored":
+                        signal.signal(number, signal.SIG_IGN)
+                if left == "blocked":
+                    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 
-    child = subprocess.Popen([sys.executable, "-c", _WAITS, mode], stdout=subprocess.PIPE, text=True, preexec_fn=leave)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    return child
+            command = [sys.executable, "-c", _WAITS, mode]
+            child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=leave))
+            stack.callback(child.kill)
+            assert said(child) == "ready\n"
+            return child
+
+        yield start
 
 
 def said(child: subprocess.Popen[str]) -> str:
@@ -115,7 +123,7 @@ def end(child: subprocess.Popen[str]) -> int:
 @pytest.mark.parametrize("left", ["", "ignored", "blocked"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_parent_left(
-    number: int, left: str
+    waiting, number: int, left: str
 ) -> None:
     for mode, code in (("drain", 0), ("hang", 128 + number)):
         child = waiting(mode, number, left=left)
@@ -126,7 +134,7 @@ def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_pa
         assert end(child) == code
 
 
-def test_a_terminal_that_closes_asks_once_however_many_signals_it_sends() -> None:
+def test_a_terminal_that_closes_asks_once_however_many_signals_it_sends(waiting) -> None:
     child = waiting("hang")
     child.send_signal(signal.SIGHUP)
     assert said(child) == "draining\n"
@@ -135,7 +143,7 @@ def test_a_terminal_that_closes_asks_once_however_many_signals_it_sends() -> Non
     assert end(child) == 128 + signal.SIGTERM
 
 
-def test_under_nohup_a_terminal_that_closes_stops_nothing() -> None:
+def test_under_nohup_a_terminal_that_closes_stops_nothing(waiting) -> None:
     child = waiting("hang", signal.SIGHUP, left="ignored")
     child.send_signal(signal.SIGHUP)
     child.send_signal(signal.SIGTERM)
