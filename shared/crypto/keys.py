@@ -1,7 +1,7 @@
 """Private and public keys on secp256k1: what wallets sign with and addresses are made of.
 
-A thin layer over libsecp256k1 (through `coincurve`): signatures are those that Bitcoin Core would make for the same
-key and digest. A private key never shows itself in `repr`, logs or comparisons.
+A thin layer over libsecp256k1: signatures are those that Bitcoin Core would make for the same key and digest. A
+private key never shows itself in `repr`, logs or comparisons.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING, Self
 
-import coincurve
-from coincurve._libsecp256k1 import ffi, lib
+from btclib_secp256k1 import dsa, keys, recovery, ssa, xonly
 
 from shared.crypto import base58
 from shared.crypto.hashes import hash160, tagged_hash
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
-_CONTEXT = coincurve.context.GLOBAL_CONTEXT.ctx
-
 
 class PublicKey:
     """A point of secp256k1, as compressed bytes, x-only bytes or hashes of them."""
 
-    __slots__ = ("_key", "compressed")
+    __slots__ = ("compressed", "uncompressed")
 
-    def __init__(self, key: coincurve.PublicKey) -> None:
-        self._key = key
-        self.compressed: bytes = key.format(compressed=True)
+    def __init__(self, uncompressed: bytes) -> None:
+        """Take the 65 bytes of a point that is known to be one; `parse` is for bytes that came from outside."""
+        # Kept because libsecp256k1 reads this form for nothing; for Y of the compressed one it takes a square root.
+        self.uncompressed = uncompressed
+        self.compressed = bytes((2 + (uncompressed[64] & 1),)) + uncompressed[1:33]
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -42,14 +41,19 @@ class PublicKey:
         if data[0] not in (2, 3, 4):
             raise DecodeError(f"a public key begins with 02, 03 or 04, not {data[0]:02x}")
         try:
-            return cls(coincurve.PublicKey(data))
+            return cls(keys.reserialize(data, compressed=False))
         except ValueError:
             raise DecodeError("the public key is not a point of the curve") from None
 
-    @property
-    def uncompressed(self) -> bytes:
-        """The 65-byte form."""
-        return bytes(self._key.format(compressed=False))
+    @classmethod
+    def recover(cls, signature: bytes, digest: bytes) -> Self:
+        """Return the key that made a signature of `PrivateKey.sign_recoverable`; DecodeError if there is none."""
+        if len(signature) != 65 or signature[64] > 3:
+            raise DecodeError("a recoverable signature has 64 bytes and a number from 0 to 3")
+        try:
+            return cls(recovery.recover(digest, signature[:64], signature[64], compressed=False))
+        except ValueError:
+            raise DecodeError("no key made this signature") from None
 
     @property
     def x_only(self) -> bytes:
@@ -63,14 +67,13 @@ class PublicKey:
 
     def tweak_add(self, scalar: bytes) -> PublicKey:
         """Return this point plus `scalar` (32 bytes, big-endian) times the generator; ValueError at infinity."""
-        return PublicKey(self._key.add(scalar))
+        return PublicKey(keys.pubkey_tweak_add(self.uncompressed, scalar, compressed=False))
 
     def taproot_output_key(self, merkle_root: bytes = b"") -> bytes:
         """Return the 32-byte output key of P2TR (BIP341), by default without scripts as in BIP86."""
         tweak = tagged_hash("TapTweak", self.x_only + merkle_root)
-        key = coincurve.PublicKeyXOnly(self.x_only)
-        key.tweak_add(tweak)
-        return bytes(key.format())
+        output_key, _ = xonly.tweak_add(self.uncompressed, tweak)
+        return output_key
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PublicKey) and self.compressed == other.compressed
@@ -91,8 +94,9 @@ class PrivateKey:
     __slots__ = ("is_compressed", "public_key", "secret")
 
     def __init__(self, secret: bytes, *, is_compressed: bool = True) -> None:
+        """Take a secret that is known to be valid (else ValueError); `from_bytes` is for one that came from outside."""
         self.secret = secret
-        self.public_key = PublicKey(coincurve.PublicKey.from_valid_secret(secret))
+        self.public_key = PublicKey(keys.pubkey_from_prvkey(secret, compressed=False))
         self.is_compressed = is_compressed
 
     @classmethod
@@ -100,14 +104,16 @@ class PrivateKey:
         """Return the key of 32 bytes; DecodeError if they are not a number from 1 to the curve's order less 1."""
         if len(secret) != 32:
             raise DecodeError(f"a private key has 32 bytes, not {len(secret)}")
-        if not lib.secp256k1_ec_seckey_verify(_CONTEXT, secret):
+        if not keys.prvkey_verify(secret):
             raise DecodeError("a private key must be from 1 to the order of the curve less 1")
         return cls(secret, is_compressed=is_compressed)
 
     @classmethod
     def generate(cls) -> Self:
         """Return a new key from the system's randomness."""
-        return cls(coincurve.PrivateKey().secret)
+        while not keys.prvkey_verify(secret := os.urandom(32)):
+            pass  # once in 2**128
+        return cls(secret)
 
     @classmethod
     def from_wif(cls, text: str, prefix: AddressPrefix) -> Self:
@@ -133,32 +139,19 @@ class PrivateKey:
         Nonces are RFC6979's; S is low (BIP146), and R is low too, so that it has at most 70 bytes
         (Core's CKey::Sign, which tries again with a counter).
         """
-        _require_digest(digest)
-        signature = ffi.new("secp256k1_ecdsa_signature *")
-        compact = ffi.new("unsigned char[64]")
-        extra = ffi.NULL
-        counter = 0
-        while True:
-            lib.secp256k1_ecdsa_sign(_CONTEXT, signature, digest, self.secret, ffi.NULL, extra)
-            lib.secp256k1_ecdsa_signature_serialize_compact(_CONTEXT, compact, signature)
-            if compact[0] < 0x80:
-                break
-            counter += 1
-            extra = ffi.new("unsigned char[32]", counter.to_bytes(32, "little"))
-        der = ffi.new("unsigned char[72]")
-        size = ffi.new("size_t *", 72)
-        lib.secp256k1_ecdsa_signature_serialize_der(_CONTEXT, der, size, signature)
-        return bytes(ffi.buffer(der, size[0]))
+        return dsa.sign(digest, self.secret, grind=True, verify=False)
+
+    def sign_recoverable(self, digest: bytes) -> bytes:
+        """Return the 64-byte signature of a 32-byte digest and the number, 0 to 3, by which its key is recovered.
+
+        Its R may be high (Core's CKey::SignCompact).
+        """
+        signature, number = recovery.sign(digest, self.secret, verify=False)
+        return signature + bytes([number])
 
     def sign_schnorr(self, digest: bytes, aux: bytes | None = None) -> bytes:
         """Return the 64-byte BIP340 signature of a 32-byte digest; `aux` is 32 bytes, fresh randomness by default."""
-        _require_digest(digest)
-        aux = os.urandom(32) if aux is None else aux
-        if len(aux) != 32:
-            raise ValueError(f"auxiliary randomness has 32 bytes, not {len(aux)}")
-        signature = ffi.new("unsigned char[64]")
-        lib.secp256k1_schnorrsig_sign32(_CONTEXT, signature, digest, self._keypair(), aux)
-        return bytes(ffi.buffer(signature))
+        return ssa.sign(digest, self.secret, aux, verify=False)
 
     def tweak_add(self, scalar: bytes) -> PrivateKey:
         """Return this key plus `scalar` (32 bytes, big-endian) modulo the order; ValueError if there is none."""
@@ -170,17 +163,7 @@ class PrivateKey:
     def tweaked(self, merkle_root: bytes = b"") -> PrivateKey:
         """Return the key that signs for this key's P2TR output (BIP341), by default without scripts as in BIP86."""
         tweak = tagged_hash("TapTweak", self.public_key.x_only + merkle_root)
-        keypair = self._keypair()
-        if not lib.secp256k1_keypair_xonly_tweak_add(_CONTEXT, keypair, tweak):
-            raise ValueError("the tweak gives no valid key")
-        secret = ffi.new("unsigned char[32]")
-        lib.secp256k1_keypair_sec(_CONTEXT, secret, keypair)
-        return PrivateKey(bytes(ffi.buffer(secret)))
-
-    def _keypair(self) -> object:
-        keypair = ffi.new("secp256k1_keypair *")
-        lib.secp256k1_keypair_create(_CONTEXT, keypair, self.secret)
-        return keypair
+        return PrivateKey(xonly.prvkey_tweak_add(self.secret, tweak))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PrivateKey) and hmac.compare_digest(self.secret, other.secret)
@@ -190,8 +173,3 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         return f"PrivateKey(of {self.public_key.compressed.hex()})"
-
-
-def _require_digest(digest: bytes) -> None:
-    if len(digest) != 32:
-        raise ValueError(f"a digest has 32 bytes, not {len(digest)}")

@@ -1,14 +1,17 @@
 """Checking signatures: ECDSA as Bitcoin does it, with its lax and strict encodings, and BIP340 Schnorr.
 
-The script interpreter calls these for every input, so they go to libsecp256k1 without the objects in between.
-None of them raises for bad data: a signature or key that makes no sense is simply not valid.
+The script interpreter calls these for every input, so they go to libsecp256k1 without the objects in between (see
+`shared.crypto`). None of them raises for bad data: a signature or key that makes no sense is simply not valid.
 """
 
 from __future__ import annotations
 
-from coincurve._libsecp256k1 import ffi, lib
+from btclib_secp256k1 import ffi, lib
+from btclib_secp256k1.context import ctx
 
-_CONTEXT = lib.secp256k1_context_static
+_PUBLIC_KEY = ffi.typeof("secp256k1_pubkey *")
+_X_ONLY_KEY = ffi.typeof("secp256k1_xonly_pubkey *")
+_ECDSA_SIGNATURE = ffi.typeof("secp256k1_ecdsa_signature *")
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 # The length that a public key must have, by its first byte (Core's CPubKey::GetLen); 6 and 7 are hybrid keys.
 _KEY_LENGTHS = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}
@@ -22,33 +25,33 @@ def verify_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     """
     if not public_key or _KEY_LENGTHS.get(public_key[0]) != len(public_key):
         return False
-    key = ffi.new("secp256k1_pubkey *")
-    if not lib.secp256k1_ec_pubkey_parse(_CONTEXT, key, public_key, len(public_key)):
+    key = ffi.new(_PUBLIC_KEY)
+    if not lib.secp256k1_ec_pubkey_parse(ctx, key, public_key, len(public_key)):
         return False
     compact = _parse_der_lax(signature)
-    parsed = ffi.new("secp256k1_ecdsa_signature *")
-    if compact is None or not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed, compact):
+    parsed = ffi.new(_ECDSA_SIGNATURE)
+    if compact is None or not lib.secp256k1_ecdsa_signature_parse_compact(ctx, parsed, compact):
         return False
-    lib.secp256k1_ecdsa_signature_normalize(_CONTEXT, parsed, parsed)
-    return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, parsed, digest, key))
+    lib.secp256k1_ecdsa_signature_normalize(ctx, parsed, parsed)
+    return bool(lib.secp256k1_ecdsa_verify(ctx, parsed, digest, key))
 
 
 def verify_schnorr(x_only_key: bytes, signature: bytes, digest: bytes) -> bool:
     """Tell whether the 64-byte `signature` signs the 32-byte `digest` under BIP340 and a 32-byte x-only key."""
     if len(x_only_key) != 32 or len(signature) != 64:
         return False
-    key = ffi.new("secp256k1_xonly_pubkey *")
-    if not lib.secp256k1_xonly_pubkey_parse(_CONTEXT, key, x_only_key):
+    key = ffi.new(_X_ONLY_KEY)
+    if not lib.secp256k1_xonly_pubkey_parse(ctx, key, x_only_key):
         return False
-    return bool(lib.secp256k1_schnorrsig_verify(_CONTEXT, signature, digest, len(digest), key))
+    return bool(lib.secp256k1_schnorrsig_verify(ctx, signature, digest, len(digest), key))
 
 
 def check_taproot_tweak(output_key: bytes, internal_key: bytes, tweak: bytes, parity: int) -> bool:
     """Tell whether a 32-byte output key is the internal key tweaked by `tweak`, with that parity of Y (BIP341)."""
-    internal = ffi.new("secp256k1_xonly_pubkey *")
-    if not lib.secp256k1_xonly_pubkey_parse(_CONTEXT, internal, internal_key):
+    internal = ffi.new(_X_ONLY_KEY)
+    if not lib.secp256k1_xonly_pubkey_parse(ctx, internal, internal_key):
         return False
-    return bool(lib.secp256k1_xonly_pubkey_tweak_add_check(_CONTEXT, output_key, parity, internal, tweak))
+    return bool(lib.secp256k1_xonly_pubkey_tweak_add_check(ctx, output_key, parity, internal, tweak))
 
 
 def is_strict_der(signature: bytes) -> bool:
@@ -95,16 +98,14 @@ def _parse_der_lax(signature: bytes) -> bytes | None:
     at = 2
     if signature[1] & 0x80:
         at += signature[1] & 0x7F
-    numbers = []
-    for _ in range(2):
-        found = _lax_integer(signature, at)
-        if found is None:
-            return None
-        number, at = found
-        numbers.append(number)
-    if any(len(number) > 32 for number in numbers):
+    found_r = _lax_integer(signature, at)
+    found_s = found_r and _lax_integer(signature, found_r[1])
+    if not found_r or not found_s:
+        return None
+    r, s = found_r[0], found_s[0]
+    if len(r) > 32 or len(s) > 32:
         return bytes(64)
-    return b"".join(number.rjust(32, b"\x00") for number in numbers)
+    return r.rjust(32, b"\x00") + s.rjust(32, b"\x00")
 
 
 def _lax_integer(signature: bytes, at: int) -> tuple[bytes, int] | None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 
-import coincurve
-
 from services.mempool.rpc.errors import RpcCode, RpcError
 from services.mempool.rpc.methods import Arg, Kind, Method
 from services.mempool.rpc.node import Node
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import hash160, sha256d
-from shared.crypto.keys import PrivateKey
+from shared.crypto.keys import PrivateKey, PublicKey
 from shared.errors import DecodeError
 from shared.primitives.serialize import pack_var_bytes
 from shared.script.standard import is_p2pkh
@@ -35,7 +33,7 @@ def signmessagewithprivkey(node: Node, wif: str, message: str) -> str:
         key = PrivateKey.from_wif(wif, node.params.address)
     except DecodeError:
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Invalid private key") from None
-    signature = coincurve.PrivateKey(key.secret).sign_recoverable(message_digest(message), hasher=None)
+    signature = key.sign_recoverable(message_digest(message))
     header = _HEADER_BASE + signature[64] + (_COMPRESSED if key.is_compressed else 0)
     return base64.b64encode(bytes([header]) + signature[:64]).decode()
 
@@ -60,12 +58,11 @@ def _recover(signature: bytes, digest: bytes) -> bytes | None:
     if len(signature) != 65 or not _HEADER_BASE <= signature[0] < _HEADER_BASE + 2 * _COMPRESSED:
         return None
     number = signature[0] - _HEADER_BASE
-    compact = signature[1:] + bytes([number & 3])
     try:
-        key = coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None)
-    except ValueError:
+        key = PublicKey.recover(signature[1:] + bytes([number & 3]), digest)
+    except DecodeError:
         return None
-    return bytes(key.format(compressed=bool(number & _COMPRESSED)))
+    return key.compressed if number & _COMPRESSED else key.uncompressed
 
 
 METHODS = (

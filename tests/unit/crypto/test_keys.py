@@ -1,7 +1,8 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from btclib_secp256k1 import dsa
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.crypto.address import MAINNET_PREFIX, REGTEST_PREFIX
@@ -107,6 +108,45 @@ def test_ecdsa_signatures_verify_are_short_and_deterministic(secret, digest):
     assert not verify_ecdsa(key.public_key.compressed, signature, bytes(32) if any(digest) else b"\x01" * 32)
 
 
+def test_further_tries_for_a_low_r_count_up_in_the_nonce_as_core_does():
+    # Core's CKey::Sign: the counter is the extra entropy of RFC6979, 32 bytes, little-endian.
+    tries = set()
+    for number in range(1, 40):
+        key, digest = _key(number), hashlib.sha256(bytes([number])).digest()
+        counter = 0
+        signature = dsa.sign(digest, key.secret, verify=False)
+        while signature[3] == 33:
+            counter += 1
+            signature = dsa.sign(digest, key.secret, counter.to_bytes(32, "little"), verify=False)
+        assert key.sign_ecdsa(digest) == signature
+        tries.add(counter)
+    assert tries >= {0, 1, 2, 3}
+
+
+@given(secrets, digests)
+def test_the_key_of_a_recoverable_signature_is_recovered(secret, digest):
+    key = PrivateKey.from_bytes(secret)
+    signature = key.sign_recoverable(digest)
+    assert signature == key.sign_recoverable(digest)
+    assert PublicKey.recover(signature, digest) == key.public_key
+    other = bytes([signature[64] ^ 1])
+    assert PublicKey.recover(signature[:64] + other, digest) != key.public_key
+
+
+@pytest.mark.parametrize(
+    ("signature", "problem"),
+    [
+        (b"\x01" * 64, "64 bytes and a number"),
+        (b"\x01" * 64 + b"\x04", "0 to 3"),
+        (bytes(64) + b"\x00", "no key made"),
+        (b"\xff" * 64 + b"\x00", "no key made"),
+    ],
+)
+def test_no_key_is_recovered_from_what_is_no_signature(signature, problem):
+    with pytest.raises(DecodeError, match=problem):
+        PublicKey.recover(signature, bytes(32))
+
+
 @given(secrets, digests)
 def test_schnorr_signatures_verify_for_the_x_only_key(secret, digest):
     key = PrivateKey.from_bytes(secret)
@@ -118,6 +158,8 @@ def test_schnorr_signatures_verify_for_the_x_only_key(secret, digest):
 def test_only_digests_of_32_bytes_are_signed():
     with pytest.raises(ValueError, match="32 bytes"):
         _key(1).sign_ecdsa(b"short")
+    with pytest.raises(ValueError, match="32 bytes"):
+        _key(1).sign_recoverable(b"short")
     with pytest.raises(ValueError, match="32 bytes"):
         _key(1).sign_schnorr(b"short")
     with pytest.raises(ValueError, match="32 bytes"):
@@ -164,3 +206,14 @@ def test_a_tweak_to_zero_or_beyond_the_order_is_refused():
         _key(1).tweak_add((ORDER - 1).to_bytes(32, "big"))
     with pytest.raises(ValueError, match="no valid key"):
         _key(1).tweak_add(ORDER.to_bytes(32, "big"))
+    with pytest.raises(ValueError, match="invalid tweak or resulting public key"):
+        _key(1).public_key.tweak_add((ORDER - 1).to_bytes(32, "big"))
+    with pytest.raises(ValueError, match="tweak"):
+        _key(1).public_key.tweak_add(ORDER.to_bytes(32, "big"))
+
+
+@given(secrets, secrets)
+def test_a_tweaked_public_key_is_that_of_the_tweaked_private_key(secret, scalar):
+    key = PrivateKey.from_bytes(secret)
+    assume(int.from_bytes(secret, "big") + int.from_bytes(scalar, "big") != ORDER)
+    assert key.public_key.tweak_add(scalar) == key.tweak_add(scalar).public_key
