@@ -136,7 +136,8 @@ class Payments:
         """Pay, and return once the mempool has accepted it.
 
         `expected_fee` refuses any other fee (`FeeChanged`). A `request_id` seen before, by whichever instance, pays
-        nothing again: the transaction that was made for it is handed over once more if the chain does not know it.
+        nothing again: the transaction that was made for it is handed over once more if there was no verdict on it and
+        the chain does not know it.
         Raises `InsufficientFunds`, `Refused` (nothing changed), `OutcomeUnknown` or `BrokerUnavailable` (nothing
         changed).
         """
@@ -161,7 +162,7 @@ class Payments:
         is_known = self._wallets.ledger.transaction(self._wallets.keys(wallet), tx.txid) is not None
         if send.status is SendStatus.PENDING and not is_known:
             try:
-                self._hand_over(wallet, tx, wallet.change_count, request_id)
+                self._hand_over(wallet, tx, request_id)
             except Refused:
                 return None  # it never was in the pool and cannot enter it any more
         return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to)
@@ -205,10 +206,10 @@ class Payments:
         if begun is Begun.SAME_TX:  # one transaction is one payment: once the pool has it, its coins are seen as spent
             self._verdict(tx)
             raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
-        self._hand_over(wallet, tx, plan.change_count, request_id)
+        self._hand_over(wallet, tx, request_id)
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
 
-    def _hand_over(self, wallet: Wallet, tx: Transaction, change_count: int, request_id: str | None) -> None:
+    def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
         """Hand a transaction that is recorded to the mempool; one that is refused is forgotten.
 
         Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
@@ -218,13 +219,13 @@ class Payments:
         try:
             verdict = self._verdict(tx)
         except Unroutable:  # no queue took it
-            store.forget_send(wallet, tx.txid, change_count, request_id)
+            store.forget_send(wallet.id, tx.txid, request_id)
             raise
         except BrokerError as error:
             log.warning("no verdict on a payment: %s", error, extra=fields)
             raise OutcomeUnknown(tx.txid_hex) from None
         if not verdict.accepted and verdict.reason not in _KNOWN:
-            store.forget_send(wallet, tx.txid, change_count, request_id)
+            store.forget_send(wallet.id, tx.txid, request_id)
             log.info("payment refused: %s", verdict.reason, extra=fields)
             raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
         log.info("payment accepted", extra=fields)

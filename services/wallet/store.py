@@ -4,7 +4,7 @@
 |---|---|---|
 | `wallet:ids` | zset | wallet ids by time of creation |
 | `wallet:record:<id>` | string | JSON: sealed seed, account's public key, time; written once, never replaced |
-| `wallet:next:<id>` | hash | `receive`, `change`: how many keys of each branch are in use |
+| `wallet:next:<id>` | hash | `receive`, `change`: keys of each branch in use · `change_by`: sole send to use the last |
 | `wallet:sends:<id>` | hash | txid → JSON: what this wallet sent and what became of it |
 | `wallet:unmined:<id>` | zset | txids of its sends that are in no block, by time |
 | `wallet:request:<id>:<request id>` | string | raw transaction of the payment made under a request id; kept a day |
@@ -170,7 +170,7 @@ class WalletStore:
 
         def write(pipe: Any) -> None:
             nonlocal begun
-            count = max(change_count, int(pipe.hget(next_key, "change")))
+            count = int(pipe.hget(next_key, "change"))
             begun = Begun.NEW
             if request and pipe.exists(request_key):
                 begun = Begun.SAME_REQUEST
@@ -182,7 +182,10 @@ class WalletStore:
                 return
             if request:
                 pipe.set(request_key, request.raw_tx, ex=REQUEST_SECONDS)
-            pipe.hset(next_key, "change", count)
+            if change_count > count:
+                pipe.hset(next_key, mapping={"change": change_count, "change_by": txid})
+            elif send.change and change_count == count:  # another instance took the same key a moment before
+                pipe.hdel(next_key, "change_by")
             self._write_send(pipe, wallet_id, txid, send)
             pipe.hset(self._senders, txid, wallet_id)
 
@@ -198,21 +201,22 @@ class WalletStore:
     def _request(self, wallet_id: str, request_id: str) -> str:
         return f"{self._of('request', wallet_id)}:{request_id}"
 
-    def forget_send(self, wallet: Wallet, txid: bytes, change_count: int, request_id: str | None = None) -> None:
-        """Undo `begin_send` for a transaction that was refused; `wallet` is the wallet as it was before."""
-        next_key = self._of("next", wallet.id)
+    def forget_send(self, wallet_id: str, txid: bytes, request_id: str | None = None) -> None:
+        """Undo `begin_send` for a transaction that was refused; a change key that another send uses stays in use."""
+        next_key = self._of("next", wallet_id)
 
         def write(pipe: Any) -> None:
-            is_last = int(pipe.hget(next_key, "change")) == change_count
+            has_last_key = pipe.hget(next_key, "change_by") == txid
             pipe.multi()
-            if is_last:
-                pipe.hset(next_key, "change", wallet.change_count)
-            pipe.hdel(self._of("sends", wallet.id), txid)
-            pipe.zrem(self._of("unmined", wallet.id), txid)
+            if has_last_key:
+                pipe.hincrby(next_key, "change", -1)
+                pipe.hdel(next_key, "change_by")
+            pipe.hdel(self._of("sends", wallet_id), txid)
+            pipe.zrem(self._of("unmined", wallet_id), txid)
             pipe.hdel(self._senders, txid)
             pipe.srem(self._open, txid)
             if request_id:
-                pipe.delete(self._request(wallet.id, request_id))
+                pipe.delete(self._request(wallet_id, request_id))
 
         self._atomically(write, next_key)
 

@@ -72,6 +72,71 @@ def test_the_first_unlock_gives_a_new_cookie_so_that_none_can_be_planted(session
     assert sessions.unlock(token, "v", KEY) == token
 
 
+def test_a_cookie_that_only_has_a_notice_does_not_survive_unlocking(sessions: Sessions) -> None:
+    planted = sessions.new_token()
+    sessions.add_notice(planted, Notice("good", "done"))
+    token = sessions.unlock(planted, "w", KEY)
+    assert token != planted
+    assert sessions.key(planted, "w") is None
+    assert sessions.key(token, "w") is KEY
+
+
+@pytest.mark.parametrize("end", ["lock", "time"])
+def test_a_cookie_whose_wallets_are_all_locked_again_is_replaced_too(
+    sessions: Sessions, clock: Clock, end: str
+) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    if end == "lock":
+        sessions.lock(token, "w")
+    else:
+        clock.now += LIFETIME
+    assert sessions.unlock(token, "w", KEY) != token
+
+
+def test_a_session_lasts_as_long_as_the_wallet_that_was_unlocked_last(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    clock.now += LIFETIME - 1
+    assert sessions.unlock(token, "v", KEY) == token
+    clock.now += LIFETIME - 1
+    sessions.purge()
+    assert (sessions.key(token, "w"), sessions.key(token, "v")) == (None, KEY)
+    assert (sessions.seconds_left(token, "w"), sessions.seconds_left(token, "v")) == (0, 1)
+    clock.now += 1
+    sessions.purge()
+    assert not sessions._sessions
+
+
+def test_a_notice_neither_shortens_a_session_nor_outlives_a_minute(sessions: Sessions, clock: Clock) -> None:
+    unlocked = sessions.unlock(None, "w", KEY)
+    sessions.add_notice(unlocked, Notice("good", "done"))
+    other = sessions.new_token()
+    sessions.add_notice(other, Notice("good", "done"))
+    clock.now += 59
+    sessions.purge()
+    assert len(sessions._sessions) == 2
+    clock.now += 1
+    sessions.purge()
+    assert len(sessions._sessions) == 1
+    assert sessions.take_notices(other) == []
+    assert sessions.key(unlocked, "w") is KEY
+
+
+def test_the_last_five_notices_are_kept_in_order(sessions: Sessions) -> None:
+    token = sessions.new_token()
+    for number in range(6):
+        sessions.add_notice(token, Notice("good", str(number)))
+    assert [notice.text for notice in sessions.take_notices(token)] == list("12345")
+    assert sessions.take_notices(None) == []
+
+
+def test_locking_what_is_not_unlocked_does_nothing(sessions: Sessions) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    sessions.lock(token, "v")
+    sessions.lock(None, "w")
+    sessions.lock("made up", "w")
+    assert sessions.key(token, "w") is KEY
+
+
 def test_purging_forgets_what_is_over_and_nothing_else(sessions: Sessions, clock: Clock) -> None:
     old = sessions.unlock(None, "w", KEY)
     clock.now += LIFETIME - 1
