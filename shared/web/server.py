@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ _STOP_SECONDS = 5
 _KEEP_ALIVE = 120
 """Seconds that a connection may be idle between requests."""
 _BACKLOG = 1024
+_OPEN_FILES = 10_240
+"""That the process may have, of which each connection is one; shells allow as few as 256. macOS allows no more."""
 _MAX_MESSAGE = 64 * 1024
 """Bytes of a message that comes in by websocket."""
 
@@ -41,6 +44,7 @@ class HttpServer:
         self, app: Flask, host: str, port: int, threads: int, endpoints: Mapping[str, Endpoint] | None = None
     ) -> None:
         """Listen, or raise `ConfigError`; `endpoints` answer instead of `app` where their paths are asked for."""
+        _allow_connections()
         self._sockets = _listen(host, port)
         self.port: int = self._sockets[0].getsockname()[1]
         self._threads = Threads(threads, "http")
@@ -110,6 +114,14 @@ class _Router:
             await self._app(scope, receive, send)
         else:
             await respond(scope, send, 404, "no websocket here")
+
+
+def _allow_connections() -> None:
+    """Raise this process's limit of open files as far as it may: where none is left, nobody is answered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

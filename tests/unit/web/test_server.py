@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import resource
+import subprocess
+import sys
 import threading
 import time
 
@@ -73,3 +76,31 @@ def test_nobody_is_let_in_after_the_end(server: HttpServer) -> None:
     server.close()
     with pytest.raises(ConnectionRefusedError):
         connect(server, "/")
+
+
+_MANY = """
+import http.client
+from flask import Flask
+from shared.web.server import HttpServer
+
+app = Flask("test")
+app.config["MAX_CONTENT_LENGTH"] = 1_000
+app.get("/")(lambda: "hello")
+server = HttpServer(app, "127.0.0.1", 0, 2)
+kept = []
+for _ in range(100):
+    kept.append(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10))
+    kept[-1].request("GET", "/")
+    assert kept[-1].getresponse().read() == b"hello"
+server.close()
+"""
+
+
+def test_a_shell_that_allows_few_open_files_does_not_leave_clients_unanswered() -> None:
+    def allow_few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY], preexec_fn=allow_few, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
