@@ -1,0 +1,332 @@
+"""The mining desk by its clock: deadlines, what is sent again, what is kept and for how long."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from services.mempool import jobs, mining
+from services.mempool.chain_move import Change, activate
+from services.mempool.mining import KEEP_TEMPLATES, MAX_COUNT, MAX_SCRIPT, REBROADCAST_SECONDS, Mining
+from shared.bus.broker import ReplyAddress
+from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
+from shared.consensus.limits import MAX_BLOCK_WEIGHT
+from shared.crypto.hashes import sha256d
+from shared.primitives.block import BlockHeader
+from shared.primitives.hexes import parse_display_hash
+from shared.primitives.merkle import root_from_branch
+from shared.reasons import Reason
+from tests.builders import grind, p2wpkh, pay
+from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.mempool.memory import ALICE, BOB, NOW, MemoryNode
+
+START = 1_000_000.0
+TIMEOUT = 60
+PAYEE = p2wpkh(ALICE)
+GIVEN_UP = "no miner found the next block in time; {} blocks are missing"
+
+
+class Clock:
+    """Stands in for the module `time`; both of its clocks go alike."""
+
+    def __init__(self) -> None:
+        self.seconds = START
+
+    def time(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def solve(template: BlockTemplate, byte: int = 0) -> BlockMined:
+    extranonce = bytes([byte]) * template.extranonce_size
+    coinbase = bytes.fromhex(template.coinbase_prefix) + extranonce + bytes.fromhex(template.coinbase_suffix)
+    root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node) for node in template.merkle_branch], 0)
+    header = BlockHeader(
+        template.version, parse_display_hash(template.previous_hash), root, template.time, template.bits, 0
+    )
+    return BlockMined(template_id=template.id, header=grind(header).serialize().hex(), coinbase=coinbase.hex())
+
+
+class Desk:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.node = MemoryNode()
+        self.broker = FakeBroker()
+        self.mining = Mining(self.node, self.broker, TIMEOUT)
+
+    def ask(self, count: int = 1, id_: str = "m1", **options) -> MineResult | None:
+        message = MineRequested(**({"count": count, "script_pubkey": PAYEE.hex()} | options))
+        return self.mining.request(message, id_, ReplyAddress(id_, "1"))
+
+    def tick(self, at: float = 0) -> list[BlockTemplate]:
+        """Let so many seconds since the start be over; returns the templates that go out."""
+        self.clock.seconds = START + at
+        before = len(self.broker.published)
+        self.mining.tick()
+        return [message for message in self.broker.published[before:] if isinstance(message, BlockTemplate)]
+
+    def template(self) -> BlockTemplate:
+        return [message for message in self.broker.published if isinstance(message, BlockTemplate)][-1]
+
+    def solve(self, template: BlockTemplate | None = None, byte: int = 0) -> BlockVerdict:
+        return self.mining.solution(solve(template or self.template(), byte))
+
+    @property
+    def answers(self) -> list[tuple[str, MineResult]]:
+        return [(address.reply_to, reply) for address, reply in self.broker.replies if isinstance(reply, MineResult)]
+
+    @property
+    def height(self) -> int:
+        return self.node.index.tip.height
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    clock = Clock()
+    monkeypatch.setattr(mining, "time", clock)
+    return Desk(clock)
+
+
+# ── deadlines ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_solution_after_the_request_was_given_up_is_stale_and_mines_nothing(desk: Desk) -> None:
+    desk.ask(2)
+    desk.tick()
+    first = desk.solve()
+    desk.tick(1)
+    late = desk.template()
+    desk.tick(TIMEOUT + 1)
+    assert desk.answers == [("m1", MineResult(hashes=(first.hash,), error=GIVEN_UP.format(1)))]
+    before = desk.node.state()
+    verdict = desk.solve(late)
+    assert (verdict.accepted, verdict.reason) == (False, Reason.STALE_WORK)
+    assert desk.node.state() == before
+    desk.tick(TIMEOUT + 2)
+    assert len(desk.answers) == 1
+    assert desk.height == 1
+
+
+def test_a_request_has_its_whole_time(desk: Desk) -> None:
+    desk.ask()
+    desk.tick(TIMEOUT)
+    assert desk.answers == []
+    desk.tick(TIMEOUT + 0.9)
+    assert desk.answers == []
+    desk.tick(TIMEOUT + 1)
+    assert desk.answers == [("m1", MineResult(hashes=(), error=GIVEN_UP.format(1)))]
+
+
+def test_a_solution_that_comes_before_the_request_is_given_up_counts(desk: Desk) -> None:
+    desk.ask()
+    desk.tick()
+    desk.clock.seconds = START + TIMEOUT + 5
+    verdict = desk.solve()
+    assert verdict.accepted
+    desk.tick(TIMEOUT + 5)
+    assert desk.answers == [("m1", MineResult(hashes=(verdict.hash,)))]
+
+
+def test_a_solution_for_a_finished_request_is_stale_even_on_the_same_tip(desk: Desk) -> None:
+    desk.ask()
+    desk.tick()
+    assert desk.solve().accepted
+    assert desk.solve(byte=1).reason == Reason.STALE_PREVBLK
+    desk.node.index.mark_failed(desk.node.index.tip)
+    desk.node.index.find_candidates()
+    activate(desk.node, Change())
+    assert desk.height == 0
+    assert desk.solve(byte=1).reason == Reason.STALE_WORK
+
+
+def test_a_request_that_is_given_up_makes_way_for_the_next(desk: Desk) -> None:
+    desk.ask(id_="first")
+    desk.clock.seconds = START + 10
+    desk.ask(id_="second", script_pubkey=p2wpkh(BOB).hex())
+    desk.tick(10)
+    (template,) = desk.tick(TIMEOUT + 1)
+    assert PAYEE.hex() not in template.coinbase_suffix
+    assert p2wpkh(BOB).hex() in template.coinbase_suffix
+    verdict = desk.solve()
+    desk.tick(TIMEOUT + 2)
+    assert [(queue, reply.hashes) for queue, reply in desk.answers] == [("first", ()), ("second", (verdict.hash,))]
+    assert desk.tick(TIMEOUT + 10) == [], "nobody asks for anything"
+
+
+# ── what goes out again ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_template_goes_out_again_every_half_second(desk: Desk) -> None:
+    desk.ask()
+    (first,) = desk.tick()
+    assert desk.tick(REBROADCAST_SECONDS - 0.01) == []
+    assert desk.tick(REBROADCAST_SECONDS) == [first]
+    assert desk.tick(2 * REBROADCAST_SECONDS - 0.01) == []
+    assert desk.tick(2 * REBROADCAST_SECONDS) == [first]
+    assert REBROADCAST_SECONDS == 0.5
+
+
+def test_a_template_is_made_anew_when_the_pool_or_the_chain_moved_on(desk: Desk) -> None:
+    desk.ask(2)
+    (empty,) = desk.tick()
+    tx = pay(desk.node.coin(), ALICE, 1_000_000)
+    assert desk.node.send_one(tx).accepted
+    assert desk.tick(0.4) == []
+    (filled,) = desk.tick(0.5)
+    assert (len(empty.merkle_branch), len(filled.merkle_branch)) == (0, 1)
+    assert desk.solve(filled).accepted
+    (next_,) = desk.tick(0.6)
+    assert (next_.height, next_.merkle_branch) == (2, ())
+
+
+def test_an_older_template_of_the_same_tip_is_still_good(desk: Desk) -> None:
+    desk.ask()
+    (first,) = desk.tick()
+    assert desk.node.send_one(pay(desk.node.coin(), ALICE, 1_000_000)).accepted
+    desk.tick(0.5)
+    assert desk.solve(first).accepted
+
+
+@pytest.mark.parametrize(("newer", "reason"), [(KEEP_TEMPLATES - 1, ""), (KEEP_TEMPLATES, Reason.STALE_WORK)])
+def test_the_last_sixteen_templates_are_remembered(desk: Desk, newer: int, reason: str) -> None:
+    assert KEEP_TEMPLATES == 16
+    desk.ask()
+    (first,) = desk.tick()
+    for number in range(1, newer + 1):
+        assert desk.node.send_one(pay(desk.node.coin(), ALICE, 1_000_000)).accepted
+        assert len(desk.tick(number)) == 1
+    assert desk.solve(first).reason == reason
+
+
+def test_templates_are_forgotten_when_the_chain_is_loaded_anew(desk: Desk) -> None:
+    desk.ask()
+    (first,) = desk.tick()
+    desk.mining.forget()
+    assert desk.solve(first).reason == Reason.STALE_WORK
+    (second,) = desk.tick(0.1)
+    assert second.id != first.id
+    assert desk.solve(second).accepted
+
+
+def test_a_template_that_could_not_be_sent_is_sent_when_the_broker_is_back(desk: Desk) -> None:
+    desk.ask()
+    desk.broker.away = True
+    assert desk.tick() == []
+    desk.broker.away = False
+    assert len(desk.tick(REBROADCAST_SECONDS)) == 1
+
+
+# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_answer_waits_for_the_broker_and_is_sent_once(desk: Desk) -> None:
+    desk.ask()
+    desk.tick()
+    verdict = desk.solve()
+    desk.broker.away = True
+    desk.tick(1)
+    desk.broker.away = False
+    for at in (2, 3):
+        desk.tick(at)
+        assert desk.answers == [("m1", MineResult(hashes=(verdict.hash,)))]
+    assert desk.node.jobs["m1"].answered
+
+
+@pytest.mark.parametrize(("late", "remembered"), [(jobs.KEEP_FINISHED, True), (jobs.KEEP_FINISHED + 1, False)])
+def test_a_finished_request_is_remembered_for_ten_minutes(desk: Desk, late: int, remembered: bool) -> None:
+    assert jobs.KEEP_FINISHED == 600
+    desk.ask()
+    desk.tick()
+    desk.solve()
+    desk.tick(1)
+    desk.tick(TIMEOUT + late)
+    assert ("m1" in desk.node.jobs) is remembered
+    assert (desk.node.deltas[-1].jobs == {"m1": None}) is not remembered
+    desk.ask()
+    assert desk.node.jobs["m1"].finished is remembered
+
+
+def test_a_request_that_was_not_answered_is_never_forgotten(desk: Desk) -> None:
+    desk.ask()
+    desk.tick()
+    desk.solve()
+    desk.broker.away = True
+    desk.tick(10 * jobs.KEEP_FINISHED)
+    assert not desk.node.jobs["m1"].answered
+    desk.broker.away = False
+    desk.tick(10 * jobs.KEEP_FINISHED)
+    assert len(desk.answers) == 1
+
+
+def test_a_request_without_an_address_is_done_without_an_answer(desk: Desk) -> None:
+    desk.mining.request(MineRequested(count=1, script_pubkey=PAYEE.hex()), "m1", None)
+    desk.tick()
+    desk.solve()
+    desk.tick(1)
+    assert desk.node.jobs["m1"].answered
+    assert desk.broker.replies == []
+
+
+def test_a_block_and_the_request_it_is_for_are_one_commit(desk: Desk) -> None:
+    desk.ask(2)
+    desk.tick()
+    verdict = desk.solve()
+    delta = desk.node.deltas[-1]
+    stored = jobs.decode(delta.jobs["m1"] or b"")
+    assert delta.new_tip is not None
+    assert delta.new_tip.header.hash_hex == verdict.hash
+    assert (stored.remaining, stored.hashes) == (1, (verdict.hash,))
+    assert stored == desk.node.jobs["m1"]
+
+
+def test_a_refused_solution_leaves_the_request_as_it_was(desk: Desk) -> None:
+    desk.ask()
+    desk.tick()
+    before = desk.node.jobs["m1"]
+    broken = msgspec.structs.replace(desk.template(), time=NOW + 7_201)
+    assert desk.solve(broken).reason == Reason.TIME_TOO_NEW
+    assert desk.node.jobs["m1"] is before
+    assert desk.solve().accepted
+
+
+# ── what may be asked for ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"count": MAX_COUNT}, None),
+        ({"count": MAX_COUNT + 1}, "count must be from 1 to 10000"),
+        ({"count": 0}, "count must be from 1 to 10000"),
+        ({"script_pubkey": "6a" * MAX_SCRIPT}, None),
+        ({"script_pubkey": "6a" * (MAX_SCRIPT + 1)}, "script_pubkey is longer than 10000 bytes"),
+        ({"script_pubkey": "6"}, "script_pubkey is not hex"),
+        ({"script_pubkey": ""}, None),
+        ({"count": 2, "txs": ()}, "transactions are chosen for one block only"),
+        ({"count": 1, "txs": ()}, None),
+    ],
+)
+def test_a_request_is_for_what_is_possible(desk: Desk, options: dict[str, object], error: str | None) -> None:
+    answer = desk.ask(**options)  # type: ignore[arg-type]
+    assert answer == (None if error is None else MineResult(hashes=(), error=error))
+    assert len(desk.node.jobs) == len(desk.node.deltas) == (1 if error is None else 0)
+
+
+def test_a_block_is_as_long_as_a_block_may_be(desk: Desk) -> None:
+    for size, is_over in ((MAX_BLOCK_WEIGHT, False), (MAX_BLOCK_WEIGHT + 1, True)):
+        verdict = desk.mining.solution(BlockMined(block="ff" * size))
+        assert verdict.reason == "Block decode failed"
+        assert ("over the limit" in verdict.detail) is is_over
+
+
+def test_a_template_has_the_time_of_the_clock_but_never_one_that_is_too_old(desk: Desk) -> None:
+    desk.ask()
+    (template,) = desk.tick()
+    median = desk.node.index.median_time_past(desk.node.index.tip)
+    assert (template.time, template.min_time) == (NOW, median + 1)
+    desk.node.set_clock(1_000)
+    desk.mining.forget()
+    (template,) = desk.tick(1)
+    assert (template.time, template.min_time) == (median + 1, median + 1)
