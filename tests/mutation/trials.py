@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -208,8 +209,6 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _first_failure(output: str) -> str:
-    """Return the name of the test that noticed."""
-    for line in output.splitlines():
-        if line.startswith(("FAILED ", "ERROR ")):
-            return line.split(" - ")[0].split(" ", 1)[1]
-    return ""
+    """Return the name of the test that noticed, or of the module that could not be imported."""
+    found = re.search(r"^(?:FAILED|ERROR) (tests/\S+)", output, re.MULTILINE)
+    return found[1] if found else ""
