@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import coverage
 import hypothesis
 import pytest
 
@@ -58,6 +57,8 @@ class _Tracer:
         self._digests = digests
         self._outputs = outputs
         self._tests: dict[str, dict[str, Any]] = {}
+        import coverage  # only the map needs it
+
         self._root = root
         self._coverage = coverage.Coverage(
             data_file=None, config_file=False, include=[str(root / pattern) for pattern in TRACED]

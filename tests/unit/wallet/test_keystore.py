@@ -59,14 +59,41 @@ def test_a_changed_record_does_not_open(field: str) -> None:
         unseal(msgspec.structs.replace(sealed, **{field: bytes(changed)}), "pw", "w")
 
 
-@pytest.mark.parametrize("n", [0, 3, 1 << 30])
+@pytest.mark.parametrize(
+    ("n", "ciphertext"),
+    [
+        (
+            FAST,
+            "a8afc2d996c27fa05ded7d5f8ac5d74480ba4b549dde914dc8e740eebc0c0da3d90b0211dab917fe4d7e23503ecca165"
+            "258e1f8999f379fc40f87f2dc9a7f3b825673a93d8ccd88bf747824447945fb1",
+        ),
+        (
+            1 << 15,
+            "38f0e1081c58d8f470ef00cc2e7b005377542134aa8ad4edac6bada00d7f3ad6eac3d9cb1488b4d1bd49278b206c6399"
+            "c0310824d0f59e5e82bf6642e0f08c66bba04d2aeda7546ed6febfa5e976ee5d",
+        ),
+    ],
+)
+def test_a_record_that_was_written_once_opens_for_ever(n: int, ciphertext: str) -> None:
+    sealed = Sealed(n, 8, 1, bytes(range(16)), bytes(range(12)), bytes.fromhex(ciphertext))
+    assert unseal(sealed, "pässword", "wallet_1") == SECRET
+
+
+def test_a_new_record_has_the_promised_costs_and_enough_chance_in_it() -> None:
+    sealed = seal(SECRET, "pw", "w")
+    assert (sealed.n, sealed.r, sealed.p) == (SCRYPT_N, 8, 1)
+    assert (len(sealed.salt), len(sealed.nonce)) == (16, 12)
+
+
+# 1 << 18 would take a little more than 256 MB.
+@pytest.mark.parametrize("n", [0, 3, 1 << 18, 1 << 30])
 def test_a_record_with_impossible_costs_is_refused_before_they_are_paid(n: int) -> None:
     with pytest.raises(DecodeError):
         unseal(msgspec.structs.replace(seal(SECRET, "pw", "w", FAST), n=n), "pw", "w")
 
 
-def test_the_default_cost_is_at_least_the_promised_one() -> None:
-    assert SCRYPT_N >= 1 << 15
+def test_the_default_cost_is_the_promised_one() -> None:
+    assert SCRYPT_N == 1 << 15
 
 
 def test_a_record_survives_json() -> None:
@@ -89,6 +116,18 @@ def test_a_password_that_cannot_be_used_is_refused_at_creation(password: object,
     with pytest.raises(BadInput) as caught:
         check_new_password(password)
     assert caught.value.code == code
+
+
+def test_the_longest_password_can_be_used() -> None:
+    longest = "x" * 1024
+    assert check_new_password(longest) == longest
+    keystore().open("w", seal(SECRET, longest, "w", FAST), longest)
+
+
+def test_a_password_that_is_too_long_is_refused_without_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("services.wallet.keystore.unseal")
+    with pytest.raises(WrongPassword):
+        keystore().open("w", seal(SECRET, "pw", "w", FAST), "x" * 1025)
 
 
 def test_a_new_wallet_opens_to_the_key_of_its_words() -> None:
@@ -161,28 +200,37 @@ def test_purging_keeps_what_still_counts() -> None:
         attempts.check("new")
 
 
-def test_only_so_many_passwords_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy, release = threading.Event(), threading.Event()
+@pytest.mark.parametrize(("options", "slots"), [({"slots": 1}, 1), ({}, 2)], ids=["one", "by default"])
+def test_only_so_many_passwords_are_checked_at_once(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, int], slots: int
+) -> None:
+    busy, release = threading.Semaphore(0), threading.Event()
 
     def slow(*args: object) -> bytes:
-        busy.set()
+        busy.release()
         assert release.wait(10)
         raise WrongPassword
 
     monkeypatch.setattr("services.wallet.keystore.unseal", slow)
-    guarded = keystore(slots=1, patience=0.01)
+    guarded = keystore(patience=0.01, **options)
     sealed = seal(SECRET, "pw", "w", FAST)
 
     def occupy() -> None:
         with pytest.raises(WrongPassword):
             guarded.open("w", sealed, "pw")
 
-    thread = threading.Thread(target=occupy)
-    thread.start()
+    threads = [threading.Thread(target=occupy) for _ in range(slots)]
+    for thread in threads:
+        thread.start()
     try:
-        assert busy.wait(10)
+        for _ in threads:
+            assert busy.acquire(timeout=10)
         with pytest.raises(Busy):
             guarded.open("w", sealed, "pw")
     finally:
         release.set()
-        thread.join(10)
+        for thread in threads:
+            thread.join(10)
+    for _ in range(slots + 1):  # every place was given back
+        with pytest.raises(WrongPassword):
+            guarded.open("w", sealed, "pw")
