@@ -1,32 +1,27 @@
-"""What is done to a stack from outside: stop it, ask how it is, start it in the background.
+"""What is done to a stack from outside: stop it, ask how it is, run one for the length of a `with` block.
 
-`running` does the latter two for the length of a `with` block, which is how tests and scripts get a stack.
+Standard library only: `down` and `status` need no installation.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy import healthcheck, state
+from deploy import state
+from deploy import status as stack_status
+from deploy.environment import ROOT
 from deploy.errors import LaunchError
 from deploy.files import make_private_dir
-from deploy.local import Stack
-from deploy.log_files import LogFollower
-from deploy.options import UpOptions
-from deploy.plan import ROOT
 from deploy.processes import end_leftover, wait_until
-from deploy.state import ServiceState, StackState
+from deploy.state import StackState
 
 STOP_SECONDS = 120.0
 """Longer than all services together may take to stop."""
-_POLL = 0.05
 
 
 def find(data_dir: Path) -> StackState:
@@ -52,38 +47,12 @@ def down(data_dir: Path, say: Callable[[str], None]) -> None:
     say("stopped; chain, pool and wallets are kept")
 
 
-def status(data_dir: Path, say: Callable[[str], None]) -> bool:
-    """Say how each service is; return whether all are ready."""
-    found = find(data_dir)
-    rows = [(service, _condition(service)) for service in found.services]
-    say(f"{'service':<12}{'pid':<9}{'state':<11}url")
-    for service, condition in rows:
-        say(f"{service.name:<12}{service.process.pid:<9}{condition:<11}{service.url}".rstrip())
-    return all(condition in ("ready", "running") for _, condition in rows)
-
-
-def up_detached(options: UpOptions) -> int:
-    """Start a stack that goes on without this process; return when it is ready (0) or has failed (its status)."""
-    make_private_dir(options.chain_dir / "logs")
-    log = options.chain_dir / "logs" / "launcher.log"
-    follower = LogFollower(log)
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        _become_daemon(log)
-        return Stack(options, _print_line).run()
-    while True:
-        try:
-            ended, wait_status = os.waitpid(pid, os.WNOHANG)
-            for line in follower.new_lines():
-                _print_line(line)
-                if line.startswith("ready"):
-                    return 0
-            if ended:
-                return os.waitstatus_to_exitcode(wait_status)
-            time.sleep(_POLL)
-        except KeyboardInterrupt:
-            os.kill(pid, signal.SIGTERM)
+def status(data_dir: Path, say: Callable[[str], None], *, as_json: bool = False) -> bool:
+    """Say how the stack of a data directory is; return whether all of its services are ready."""
+    found = stack_status.look(data_dir)
+    for line in stack_status.as_json(found) if as_json else stack_status.lines(found):
+        say(line)
+    return found.state == "ready"
 
 
 @contextmanager
@@ -116,25 +85,3 @@ def running(data_dir: Path, *arguments: str, seconds: float = 90.0) -> Iterator[
 def _is_ready(data_dir: Path, launcher: int) -> bool:
     found = state.read(data_dir)
     return found is not None and found.launcher.pid == launcher and found.ready
-
-
-def _condition(service: ServiceState) -> str:
-    if not service.process.is_alive():
-        return "down"
-    if not service.ready_url:
-        return "running"
-    return "ready" if healthcheck.answers(service.ready_url) else "not ready"
-
-
-def _become_daemon(log: Path) -> None:
-    """Let go of the terminal: a session of our own, no input, output to the log."""
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(nothing, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-
-
-def _print_line(line: str) -> None:
-    print(line, flush=True)

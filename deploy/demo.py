@@ -30,6 +30,10 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         rows = walk(target, say)
     except HttpProblem as problem:
         raise LaunchError(f"the demo failed: {problem}") from None
+    except (LookupError, TypeError, ValueError) as error:
+        raise LaunchError(
+            f"the demo failed: an answer does not have the form that it should have ({error!r})"
+        ) from None
     say("")
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

@@ -48,7 +48,7 @@ class Client:
         except urllib.error.HTTPError as error:
             with error:
                 raise HttpProblem(error.code, f"{where}: {error.code} {_words(_decode(error.read()))}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise HttpProblem(0, f"{where}: {getattr(error, 'reason', error)}") from None
 
 
@@ -64,4 +64,4 @@ def _words(problem: Any) -> str:
     """Return what problem details (RFC 9457) say, or whatever else was answered."""
     if isinstance(problem, dict):
         return ": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))
-    return str(problem)[:200]
+    return " ".join(str(problem).split())[:200]

@@ -33,13 +33,13 @@ def find_target(options: argparse.Namespace, compose_file: Path = COMPOSE_FILE) 
         str(url).rstrip("/") for url in (options.wallet_url, options.explorer_url, options.rpc_url)
     )
     password_file = options.creator_password_file
-    if wallet_url or explorer_url or rpc_url:
-        if not (wallet_url and explorer_url and rpc_url and password_file):
-            raise LaunchError("--wallet-url, --explorer-url, --rpc-url and --creator-password-file go together")
+    if wallet_url:
         return Target(wallet_url, explorer_url, rpc_url, _read(password_file), password_file)
     data_dir = Path(options.data_dir).absolute()
     found = state.read(data_dir)
     if found is not None and found.launcher.is_alive():
+        if not found.ready:
+            raise LaunchError(f"the stack on {data_dir} is still starting (see `warren status`)")
         place = password_file or found.creator_password_file
         return Target(found.wallet_url, found.explorer_url, found.rpc_url, _read(place), place)
     password = _read(password_file) if password_file else password_in_containers(compose_file)
@@ -66,3 +66,5 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise LaunchError(f"cannot read the creator's password from {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise LaunchError(f"cannot read the creator's password from {path}: it is no text") from None

@@ -9,5 +9,9 @@ class LaunchError(WarrenError):
     """The stack cannot be started, stopped or reached; the message says why and what helps."""
 
 
+class UsageError(WarrenError):
+    """The command line is wrong as it was typed."""
+
+
 class Interrupted(WarrenError):
     """A signal asked the launcher to stop before everything was ready."""

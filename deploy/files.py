@@ -11,7 +11,7 @@ SECRET_BYTES = 24
 
 def make_private_dir(path: Path) -> None:
     """Make a directory, and those above it that do not exist, which only their owner may enter."""
-    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    missing = [directory for directory in (path, *path.parents) if not directory.is_dir()]
     for directory in reversed(missing):
         directory.mkdir(mode=0o700, exist_ok=True)
 
@@ -23,14 +23,18 @@ def write_atomically(path: Path, text: str, owner: int | None = None) -> None:
     """
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-        if owner is not None:
-            os.fchown(file.fileno(), owner, owner)
-    new.replace(path)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            if owner is not None:
+                os.fchown(file.fileno(), owner, owner)
+        new.replace(path)
+    except OSError as error:  # a full disk does not say which file it is about
+        new.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def new_secret() -> str:

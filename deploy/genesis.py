@@ -5,10 +5,14 @@ What else the file says stays as it is, comments included; only the table `[gene
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import re
+import shutil
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +49,23 @@ class GenesisOrder:
     """Whether a genesis block that was mined before may be replaced: that makes another chain."""
 
 
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Mine what the options ask for and say how to go on; `LaunchError` or `ConfigError` if it cannot be."""
+    order = GenesisOrder(
+        payee=options.payee,
+        name=options.name,
+        reward=options.reward,
+        bits=options.bits,
+        time=options.time,
+        again=options.again,
+    )
+    chain = write_genesis(Path(options.chain), order)
+    header = chain.genesis.header
+    say(f"genesis {header.hash_hex} of {chain.name} (nonce {header.nonce}, time {header.time}, bits {header.bits:08x})")
+    say(f"run it with: ./warren up --chain {options.chain}")
+    return 0
+
+
 def write_genesis(path: Path, order: GenesisOrder) -> ChainParams:
     """Mine the genesis block that the file and the order ask for, write it to the file, return the chain.
 
@@ -70,7 +91,7 @@ def write_genesis(path: Path, order: GenesisOrder) -> ChainParams:
     mined = _with(unmined, {"bits": header.bits, "nonce": header.nonce})
     if parse(mined, genesis_tries=0) != chain:
         raise LaunchError(f"{path}: the table [genesis] is written in a way that cannot be edited here")
-    path.write_text(mined, encoding="utf-8")
+    _replace(path.resolve(), mined)
     return chain
 
 
@@ -79,13 +100,39 @@ def _read(path: Path, name: str) -> str:
         if name:
             raise LaunchError(f"{path} exists and has a name; --name is for a new chain file")
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LaunchError(f"{path} cannot be read: {error}") from None
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise LaunchError(f"--chain {path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise LaunchError(f"--chain {path} is no text") from None
+        _check_writable(path, path)
+        return text
+    _check_writable(path, path.parent)
     name = name or path.stem
     if name in BUILT_IN:
         raise LaunchError(f"--chain {path}: {name} is a built-in network; a chain of your own has another --name")
     return f'name = {json.dumps(name)}\nbase = "regtest"\n'
+
+
+def _check_writable(path: Path, changed: Path) -> None:
+    """Refuse a file that cannot be written in the end, before the nonce is searched."""
+    if not changed.exists():
+        raise LaunchError(f"--chain {path}: there is no directory {changed}")
+    if not os.access(changed, os.W_OK):
+        raise LaunchError(f"--chain {path} cannot be written")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the rights that it had."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, new)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise LaunchError(f"--chain {path} cannot be written: {error.strerror}") from None
 
 
 def _genesis_table(text: str) -> dict[str, object]:

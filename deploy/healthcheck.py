@@ -5,37 +5,45 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 TIMEOUT = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of an answer; 0 and nothing if there was none."""
+
+    status: int
+    body: bytes
+
+
 def answers(url: str, timeout: float = TIMEOUT) -> bool:
     """Whether a GET of this http URL is answered with 200 within `timeout` seconds."""
-    return _get(url, timeout)[0] == http.client.OK
+    return get(url, timeout).status == http.client.OK
 
 
-def missing(url: str, timeout: float = TIMEOUT) -> list[str] | None:
-    """Return what a service still lacks, as its `/readyz` names it; None if it does not say."""
-    status, body = _get(url, timeout)
-    if status not in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
+def missing(answer: Answer) -> list[str] | None:
+    """Return what a service still lacks, as its answer at `/readyz` names it; None if it does not say."""
+    if answer.status not in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
         return None
     try:
-        return [name for name, is_there in json.loads(body).items() if not is_there]
+        return [name for name, is_there in json.loads(answer.body).items() if not is_there]
     except (ValueError, AttributeError):
         return None
 
 
-def _get(url: str, timeout: float) -> tuple[int, bytes]:
-    """Return status and body; 0 and nothing if there is no answer."""
+def get(url: str, timeout: float = TIMEOUT) -> Answer:
+    """Return the answer to a GET of this http URL."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout)
     try:
-        connection.request("GET", parts.path or "/")
+        connection.request("GET", parts.path or "/", headers={"Accept": "application/json"})
         reply = connection.getresponse()
-        return reply.status, reply.read()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
+        return Answer(reply.status, reply.read())
+    except (OSError, UnicodeError, http.client.HTTPException):
+        return Answer(0, b"")
     finally:
         connection.close()
 

@@ -8,45 +8,51 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy import healthcheck, plan, ports, redis_server, state
-from deploy.errors import Interrupted, LaunchError
+from deploy.console import Console
+from deploy.errors import Interrupted
 from deploy.files import kept_secret, make_private_dir, write_atomically
-from deploy.options import UpOptions, child_environment, server_address
+from deploy.options import UpOptions, child_environment
+from deploy.preflight import wanted_ports
 from deploy.processes import end_leftover, identify
 from deploy.signals import Signals
-from deploy.supervisor import Spec, Supervisor
-from shared.errors import StoreUnavailable
+from deploy.supervisor import Child, Spec, Supervisor
+from shared.config import Settings
 
 READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
 """A large append-only file takes its time to load."""
 BOOTSTRAP_SECONDS = 30.0
 """How long `ready` waits for the creator's first blocks, which take long on a chain of high difficulty."""
+_DEFAULT_DIR = Settings().data_dir.absolute()
 
 
 class Stack:
     """One stack on one data directory."""
 
-    def __init__(
-        self, options: UpOptions, say: Callable[[str], None], services: plan.ServicePlan = plan.services
-    ) -> None:
-        """Lines for people go to `say`; `services` decides which services there are."""
+    def __init__(self, options: UpOptions, console: Console, services: plan.ServicePlan = plan.services) -> None:
+        """Lines for people go to `console`; `services` decides which services there are."""
         self._services = services
         self._options = options
-        self._say = say
+        self._console = console
+        self._say = console.say
         self._signals = Signals()
-        self._supervisor = Supervisor(self._signals, say, self._write_state)
+        self._supervisor = Supervisor(self._signals, self._say, self._write_state)
         self._launcher = identify(os.getpid())
+        self._started = time.time()
         self._ready = False
         self._ports: dict[str, int] = {}
 
     def run(self) -> int:
-        """Run until a signal asks to stop; return the exit status. `LaunchError` if it cannot be started."""
+        """Run until a signal asks to stop; return the exit status.
+
+        Expects what `preflight` has looked at; raises `LaunchError` if it cannot be started all the same.
+        """
         started = time.monotonic()
         options = self._options
         self._signals.install()
@@ -70,27 +76,16 @@ class Stack:
 
     def _start(self, started: float) -> None:
         options = self._options
-        wanted = {"wallet": options.wallet_port, "explorer": options.explorer_port, "rpc": options.rpc_port}
-        wanted |= dict.fromkeys(plan.standby_names(options), 0)
-        self._ports = ports.choose(options.host, wanted)
+        self._ports = ports.choose(
+            options.host, {**wanted_ports(options), **dict.fromkeys(plan.standby_names(options), 0)}
+        )
+        self._say(f"starting chain {options.chain_name}, kept in {options.data_dir}")
         self._write_state()
         secrets = plan.Secrets(
             redis_url=self._secret("redis-url", options.redis_url or self._start_redis()),
             amqp_url=self._secret("amqp-url", options.amqp_url) if options.broker == "rabbitmq" else None,
             rpc_password=self._secret("rpc-password", options.rpc_password) if options.rpc_password else None,
         )
-        needed = [("--redis-url", options.redis_url)]
-        if options.broker == "rabbitmq":
-            needed.append(("--amqp-url", options.amqp_url))
-        for option, url in needed:
-            address = server_address(url) if url else None
-            if address is not None and not ports.is_open(*address):
-                raise LaunchError(f"nothing answers at {address[0]} port {address[1]} ({option})")
-        if options.redis_url:
-            from shared.chain import store  # only here: other starts are faster without it
-
-            with suppress(StoreUnavailable):  # the services wait for it
-                store.check_server(store.connect(options.redis_url))
         specs = self._services(options, self._ports, secrets, child_environment())
         for spec in specs:
             self._supervisor.start(spec)
@@ -115,33 +110,43 @@ class Stack:
                 is_ready=functools.partial(redis_server.answers, port, password),
             )
         )
-        self._supervisor.wait_ready(["redis"], REDIS_SECONDS)
+        self._supervisor.wait_ready(["redis"], REDIS_SECONDS, self._progress)
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
     def _wait_ready(self, specs: list[Spec]) -> None:
         """Wait for all services, but not for ever for the blocks that the wallet has mined at a first start."""
-        self._supervisor.wait_ready([spec.name for spec in specs if spec.name != "wallet"], READY_SECONDS)
+        others = [spec.name for spec in specs if spec.name != "wallet"]
+        self._supervisor.wait_ready(others, READY_SECONDS, self._progress)
         deadline = time.monotonic() + BOOTSTRAP_SECONDS
         ready_url = next(spec.ready_url for spec in specs if spec.name == "wallet")
-        while healthcheck.missing(ready_url) == ["bootstrap"]:
+        while healthcheck.missing(healthcheck.get(ready_url)) == ["bootstrap"]:
             if time.monotonic() > deadline:
                 self._say("the creator's first blocks are still being mined; the wallet page shows them as they come")
                 return
+            self._console.waiting("waiting for wallet: the creator's first blocks are being mined")
             self._supervisor.pause(0.05)
-        self._supervisor.wait_ready(["wallet"], READY_SECONDS)
+        self._supervisor.wait_ready(["wallet"], READY_SECONDS, self._progress)
+
+    def _progress(self, ready: Sequence[Child], waiting: Sequence[Child]) -> None:
+        """Name each service once it is ready, and meanwhile those that are not."""
+        for child in ready:
+            self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
+        if waiting:
+            self._console.waiting(f"waiting for {', '.join(child.spec.name for child in waiting)}")
 
     def _announce(self, started: float) -> None:
         self._ready = True
         self._write_state()
-        for child in self._supervisor.children:
-            self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
-        page = ""
-        if self._password_file.exists():
-            page = "/creator"
-            self._say(f"creator's password: {self._password_file}")
         found = plan.urls(self._options.host, self._ports)
+        creator = ""
+        if self._password_file.exists():
+            creator = "/creator"
+            self._say(f"creator's password: {self._password_file}")
+        directory = self._options.data_dir
+        place = "" if directory == _DEFAULT_DIR else f" --data-dir {shlex.quote(str(directory))}"
+        self._say(f"next: open the wallet page, mine at {found['rpc']}/mine, or try `./warren demo{place}`")
         self._say(
-            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}{page}  "
+            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}{creator}  "
             f"explorer {found['explorer']}  rpc {found['rpc']}"
         )
 
@@ -176,6 +181,7 @@ class Stack:
             state.ServiceState(
                 name=child.spec.name,
                 process=child.identity,
+                started=child.started,
                 url=child.spec.url,
                 ready_url=child.spec.ready_url,
                 log=str(child.spec.log),
@@ -186,6 +192,7 @@ class Stack:
             self._options.data_dir,
             state.StackState(
                 launcher=self._launcher,
+                started=self._started,
                 chain=self._options.chain_name,
                 ready=self._ready,
                 wallet_url=found["wallet"],

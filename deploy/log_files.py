@@ -55,3 +55,8 @@ def last_lines(path: Path, count: int) -> str:
     except FileNotFoundError:
         return ""
     return "\n".join(f"    {line}" for line in lines[-count:])
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log file that says something; empty if there is none, or no file."""
+    return next((line.strip() for line in reversed(last_lines(path, 20).splitlines()) if line.strip()), "")

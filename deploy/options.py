@@ -1,19 +1,18 @@
-"""What `./warren up` was asked for: from the command line, and from the same `WARREN_*` variables as the services."""
+"""What `./warren up` was asked for."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.command_line import did_you_mean
 from deploy.errors import LaunchError
 from shared.config import SECRETS, Settings
 from shared.params import BUILT_IN, load
-
-MAX_MINERS = 64
-MAX_MEMPOOLS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +42,26 @@ class UpOptions:
         return self.data_dir / self.chain_name
 
 
-def default_secret(name: str, settings: Settings, environ: Mapping[str, str]) -> str:
-    """Return a setting that is secret if the environment has it (directly or by file), else nothing."""
-    variable = f"WARREN_{name.upper()}"
-    return str(getattr(settings, name)) if variable in environ or f"{variable}_FILE" in environ else ""
+def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
+    """Return what `up` was asked for; `LaunchError` or `ConfigError` says what is wrong with its chain."""
+    chain, chain_name = resolve_chain(options.chain)
+    return UpOptions(
+        data_dir=Path(options.data_dir).absolute(),
+        chain=chain,
+        chain_name=chain_name,
+        host=options.host,
+        wallet_port=options.wallet_port,
+        explorer_port=options.explorer_port,
+        rpc_port=options.rpc_port,
+        miners=options.miners,
+        mempools=options.mempools,
+        broker=options.broker,
+        redis_url=options.redis_url,
+        amqp_url=options.amqp_url,
+        rpc_user=options.rpc_user,
+        rpc_password=options.rpc_password,
+        creator_blocks=settings.creator_blocks,
+    )
 
 
 def resolve_chain(chain: str) -> tuple[str, str]:
@@ -55,28 +70,12 @@ def resolve_chain(chain: str) -> tuple[str, str]:
     Raises `LaunchError` if there is no such chain, `ConfigError` if its file is wrong.
     """
     if chain in BUILT_IN:
-        return chain, chain
+        return chain, BUILT_IN[chain].name
     path = Path(chain).absolute()
     if not path.is_file():
-        raise LaunchError(f"--chain {chain}: neither one of {', '.join(BUILT_IN)} nor a chain file")
+        near = did_you_mean(chain, BUILT_IN)
+        raise LaunchError(f"--chain {chain}: neither one of {', '.join(BUILT_IN)} nor a chain file{near}")
     return str(path), load(str(path)).name
-
-
-def check(options: UpOptions) -> None:
-    """Refuse what cannot work; `LaunchError` names the option."""
-    ports = {"wallet": options.wallet_port, "explorer": options.explorer_port, "rpc": options.rpc_port}
-    for name, port in ports.items():
-        _check_range(f"--{name}-port", port, 0, 65535)
-    _check_range("--miners", options.miners, 1, MAX_MINERS)
-    _check_range("--mempools", options.mempools, 1, MAX_MEMPOOLS)
-    if bool(options.rpc_user) != bool(options.rpc_password):
-        raise LaunchError("--rpc-user and --rpc-password go together")
-    if options.redis_url:
-        _check_url("--redis-url", options.redis_url, ("redis", "rediss", "unix"))
-    if options.broker == "rabbitmq":
-        if not options.amqp_url:
-            raise LaunchError("--broker rabbitmq needs --amqp-url (amqp://user:password@host:port/vhost)")
-        _check_url("--amqp-url", options.amqp_url, ("amqp", "amqps"))
 
 
 def server_address(url: str) -> tuple[str, int] | None:
@@ -92,18 +91,3 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     """Return the environment that services start from: without secrets, which they get by file."""
     hidden = {f"WARREN_{name.upper()}{suffix}" for name in SECRETS for suffix in ("", "_FILE")}
     return {name: value for name, value in environ.items() if name not in hidden and name != "WARREN_RPC_USER"}
-
-
-def _check_range(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise LaunchError(f"{option} must be from {low} to {high}, not {value}")
-
-
-def _check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in schemes and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise LaunchError(f"{option} is not a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")

@@ -67,9 +67,10 @@ def _free(held: ExitStack, host: str, name: str) -> int:
 
 def _reserve(port: int) -> bool:
     """Keep a port from the other processes of this user until this one ends; False if one of them has it already."""
+    reservations = _reservations()
     try:
-        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # either, says POSIX
         return False
     return True
 
@@ -91,6 +92,8 @@ def _bind(held: ExitStack, host: str, port: int, name: str) -> int:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do; refuses a live listener
         listener.bind(address)
         listener.listen()
+    except UnicodeError:
+        raise LaunchError(f"cannot listen at {host}: that is no host name") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             option = f"; choose another with --{name}-port" if name in ("wallet", "explorer", "rpc") else ""

@@ -6,14 +6,15 @@ thread that started them.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import Interrupted, LaunchError
-from deploy.log_files import LogFollower, last_lines
+from deploy.log_files import LogFollower, last_line, last_lines
 from deploy.processes import Identity, end_all, identify, kill_group, spawn
 from deploy.signals import Signals
 from shared.backoff import backoff
@@ -25,6 +26,8 @@ STABLE_AFTER = 30.0
 _POLL = 0.05
 _CHECK_LOGS = 0.5
 _QUOTED_LINES = 15
+_LAST_WORDS = re.compile(r"(?:mempool|miner|wallet|explorer): (.+)")
+"""How a service says why it gives up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +63,16 @@ class Child:
         )
         self.identity: Identity = identify(self.process.pid)
         self.started_at = time.monotonic()
+        self.started = time.time()
         self.restart_at = None
 
     def how_it_ended(self) -> str:
         """Return its exit status or signal in words."""
         status = self.process.returncode
         return f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+
+
+Progress = Callable[[Sequence[Child], Sequence[Child]], None]
 
 
 class Supervisor:
@@ -87,8 +94,10 @@ class Supervisor:
             raise LaunchError(f"cannot start {spec.name}: {error}") from None
         self._changed()
 
-    def wait_ready(self, names: Iterable[str], seconds: float) -> None:
-        """Return when these are ready.
+    def wait_ready(
+        self, names: Iterable[str], seconds: float, progress: Progress = lambda ready, waiting: None
+    ) -> None:
+        """Return when these are ready; `progress` is told again and again which have become so and which have not.
 
         Raises `LaunchError`, with the end of the log, if one of the processes ends or is late; `Interrupted` by a
         signal.
@@ -99,7 +108,9 @@ class Supervisor:
             for child in self.children:
                 if child.process.poll() is not None:
                     raise LaunchError(_with_log(f"{child.spec.name} {child.how_it_ended()}", child))
-            waiting = [child for child in waiting if not child.spec.is_ready()]
+            ready = [child for child in waiting if child.spec.is_ready()]
+            waiting = [child for child in waiting if child not in ready]
+            progress(ready, waiting)
             if not waiting:
                 return
             if time.monotonic() > deadline:
@@ -179,5 +190,9 @@ class Supervisor:
 
 
 def _with_log(message: str, child: Child) -> str:
+    """Return the message with the reason that the service itself gives last, or else with the end of its log."""
+    reason = _LAST_WORDS.match(last_line(child.spec.log))
+    if reason:
+        return f"{message}: {reason[1]} (log: {child.spec.log})"
     lines = last_lines(child.spec.log, _QUOTED_LINES)
     return f"{message}; the end of {child.spec.log}:\n{lines}" if lines else f"{message}; {child.spec.log} is empty"

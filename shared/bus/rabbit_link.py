@@ -129,7 +129,7 @@ class RabbitLink:
         self._on_up(connection)
 
     def _lost(self, error: BaseException) -> None:
-        reason = f"RabbitMQ at {self._params.host}:{self._params.port}: {_describe(error)}"
+        reason = f"RabbitMQ at {self._params.host}:{self._params.port}: {describe(error)}"
         self._connection = None
         self._on_down(reason)
         if self._closing:
@@ -150,12 +150,12 @@ class RabbitLink:
         self._drop()
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return one line that says what happened: pika wraps the cause several times."""
     causes = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
     inner = [cause for cause in causes if isinstance(cause, BaseException)]
     if inner:
-        return _describe(inner[-1])
+        return describe(inner[-1])
     if isinstance(error, pika.exceptions.ConnectionClosed):
         return f"{error.reply_code} {error.reply_text}"
     return str(error) or type(error).__name__

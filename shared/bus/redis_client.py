@@ -27,13 +27,14 @@ _SCRIPTS = Path(__file__).parent / "scripts"
 
 def open_client(url: str) -> redis.Redis:
     """Return a client that answers or fails within seconds; connects when first used."""
+    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}  # redis-py refuses it for a Unix socket
     return redis.Redis.from_url(
         url,
         protocol=2,
         socket_timeout=10.0,
         socket_connect_timeout=3.0,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        **keepalive,
     )
 
 

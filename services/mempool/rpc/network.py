@@ -6,12 +6,12 @@ from services.mempool.policy import MIN_RELAY_FEERATE
 from services.mempool.rpc.methods import Method
 from services.mempool.rpc.node import Node
 from services.mempool.rpc.values import Json, btc
+from shared.version import VERSION
 
 _CATEGORY = "Network"
 
 CORE_VERSION = 300_000
 """The release of Bitcoin Core whose rules and interface this is; clients look here for what they may call."""
-WARREN_VERSION = "0.1.0"
 PROTOCOL_VERSION = 70_016
 
 
@@ -24,7 +24,7 @@ def getnetworkinfo(node: Node) -> Json:
     """Return versions and relay fees."""
     return {
         "version": CORE_VERSION,
-        "subversion": f"/Warren:{WARREN_VERSION}/",
+        "subversion": f"/Warren:{VERSION}/",
         "protocolversion": PROTOCOL_VERSION,
         "localservices": f"{0:016x}",
         "localservicesnames": [],

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from deploy import plan
+from deploy.console import Console
 from deploy.local import Stack
 from deploy.options import UpOptions
+from deploy.preflight import preflight
 
 SERVICE = Path(__file__).with_name("fake_service.py")
 
@@ -53,7 +55,9 @@ def main(data_dir: Path, wallet_port: int, manners: dict[str, str]) -> int:
             for spec in specs
         ]
 
-    return Stack(options(data_dir, wallet_port), lambda line: print(line, flush=True), fake_services).run()
+    asked = options(data_dir, wallet_port)
+    preflight(asked)
+    return Stack(asked, Console(sys.stdout), fake_services).run()
 
 
 if __name__ == "__main__":

@@ -46,11 +46,23 @@ def test_a_detached_stack_runs_until_it_is_told_to_stop(warren, tmp_path):
     assert warren("status").returncode == 1
 
 
-def test_what_keeps_a_detached_stack_from_starting_is_told_at_once(warren):
+def test_what_keeps_a_detached_stack_from_starting_is_told_at_once(warren, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         up = warren("up", "--detach", "--wallet-port", port, "--explorer-port", "0", "--rpc-port", "0")
     assert up.returncode == 1
-    assert f"warren: port {port} (wallet) is in use" in up.stdout
+    assert up.stderr == f"warren: port {port} (wallet) is in use; choose another with --wallet-port\n"
+    assert up.stdout == ""
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_ends_a_detached_start_is_told_as_an_error(warren, tmp_path):
+    """It comes to light only in the background: a file stands where the server's directory should be."""
+    (tmp_path / "data" / "regtest").mkdir(parents=True)
+    (tmp_path / "data" / "regtest" / "redis").write_text("")
+    up = warren("up", "--detach", *FREE_PORTS)
+    assert up.returncode == 1
+    assert up.stderr == f"warren: {tmp_path}/data/regtest/redis: File exists\n"
+    assert "warren:" not in up.stdout

@@ -75,11 +75,12 @@ def test_data_of_valkey_are_not_given_to_redis(tmp_path, monkeypatch):
 def test_up_refuses_a_server_that_is_not_fit_in_one_line_and_starts_nothing(tmp_path):
     with running(redis_server.find_binary(), tmp_path / "redis") as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        url = f"redis://:{PASSWORD}@127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+        port = client.connection_pool.connection_kwargs["port"]
+        url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
         command = [sys.executable, "-m", "deploy.cli", "up", "--data-dir", tmp_path / "data", "--redis-url", url]
         command += [f"--{name}-port=0" for name in ("wallet", "explorer", "rpc")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    wanted = "warren: this Redis may evict keys: maxmemory-policy is 'allkeys-lru', it must be noeviction\n"
-    assert done.stderr == wanted
-    assert not list((tmp_path / "data" / "regtest" / "logs").iterdir())
+    problem = "this Redis may evict keys: maxmemory-policy is 'allkeys-lru', it must be noeviction"
+    assert done.stderr == f"warren: --redis-url: the server at 127.0.0.1 port {port}: {problem}\n"
+    assert not (tmp_path / "data").exists()

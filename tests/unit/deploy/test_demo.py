@@ -1,13 +1,15 @@
 import http.server
 import json
+import os
 import threading
 
 import pytest
 
-from deploy import cli, demo_target
+from deploy import demo, demo_target, state
+from deploy.command_line import parse
 from deploy.demo_client import Client, HttpProblem
 from deploy.errors import LaunchError
-from shared.config import Settings
+from deploy.processes import identify
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -74,7 +76,7 @@ def test_a_service_that_is_not_there_is_told_too():
 
 
 def options(*arguments):
-    return cli._parser(Settings()).parse_args(["demo", *arguments])
+    return parse(["demo", *arguments], {})
 
 
 def test_given_urls_are_used_without_their_trailing_slash(tmp_path):
@@ -90,16 +92,31 @@ def test_given_urls_are_used_without_their_trailing_slash(tmp_path):
     assert "hidden-word" not in repr(target)
 
 
-def test_half_of_the_urls_is_refused():
-    with pytest.raises(LaunchError, match="go together"):
-        demo_target.find_target(options("--wallet-url", "http://w"))
-
-
 def test_a_password_file_that_is_not_there_is_named(tmp_path):
     missing = str(tmp_path / "none")
     urls = ("--wallet-url", "http://w", "--explorer-url", "http://e", "--rpc-url", "http://r")
     with pytest.raises(LaunchError, match=f"cannot read the creator's password from {missing}"):
         demo_target.find_target(options(*urls, "--creator-password-file", missing))
+
+
+def test_a_stack_that_is_still_starting_has_to_be_waited_for(tmp_path):
+    names = ("wallet_url", "explorer_url", "rpc_url", "creator_password_file", "cookie_file")
+    stack = state.StackState(
+        launcher=identify(os.getpid()), chain="regtest", ready=False, services=(), **dict.fromkeys(names, "")
+    )
+    state.write(tmp_path, stack)
+    with pytest.raises(LaunchError, match="is still starting"):
+        demo_target.find_target(options("--data-dir", str(tmp_path)))
+
+
+def test_an_answer_of_something_else_ends_the_demo_in_one_line(client, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("hidden-word\n")
+    url = client.base_url
+    urls = ("--wallet-url", url, "--explorer-url", url, "--rpc-url", url)
+    with pytest.raises(LaunchError, match=r"the demo failed: .*404") as problem:
+        demo.run(options(*urls, "--creator-password-file", str(password)), lambda line: None)
+    assert "\n" not in str(problem.value)
 
 
 def test_without_a_stack_the_demo_says_how_to_start_one(tmp_path, monkeypatch):

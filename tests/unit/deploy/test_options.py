@@ -2,17 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy import cli
+from deploy.command_line import parse
 from deploy.errors import LaunchError
-from deploy.options import child_environment, resolve_chain, server_address
+from deploy.options import UpOptions, child_environment, resolve_chain, server_address, up_options
 from shared.config import load
 from shared.errors import ConfigError
 
 
-def options(*arguments, environ=None):
-    settings = load(environ or {})
-    parsed = cli._parser(settings).parse_args(["up", *arguments])
-    return cli.up_options(parsed, settings, environ or {})
+def options(*arguments: str, environ: dict[str, str] | None = None) -> UpOptions:
+    return up_options(parse(["up", *arguments], environ or {}), load(environ or {}))
 
 
 def test_the_defaults_are_the_documented_ones():
@@ -30,38 +28,6 @@ def test_options_go_before_the_environment():
     assert (asked.wallet_port, asked.rpc_port) == (9000, 5000)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--miners", "0"], "--miners must be from 1 to 64"),
-        (["--miners", "65"], "--miners must be from 1 to 64"),
-        (["--mempools", "9"], "--mempools must be from 1 to 8"),
-        (["--rpc-port", "65536"], "--rpc-port must be from 0 to 65535"),
-        (["--wallet-port", "-1"], "--wallet-port must be from 0 to 65535"),
-        (["--rpc-user", "alice"], "go together"),
-        (["--broker", "rabbitmq"], "needs --amqp-url"),
-        (["--broker", "rabbitmq", "--amqp-url", "http://localhost"], "--amqp-url is not a URL"),
-        (["--redis-url", "localhost:6379"], "--redis-url is not a URL"),
-        (["--redis-url", "redis://localhost:99999"], "--redis-url is not a URL"),
-        (["--chain", "no-such-chain"], "--chain no-such-chain: neither one of"),
-    ],
-)
-def test_an_option_that_cannot_work_is_named(arguments, message):
-    with pytest.raises(LaunchError, match=message):
-        options(*arguments)
-
-
-def test_text_for_a_number_is_wrong_usage(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        options("--miners", "many")
-    assert "invalid int value: 'many'" in capsys.readouterr().err
-
-
-def test_an_unknown_variable_stops_the_command(capsys):
-    assert cli.main(["status"], {"WARREN_WALET_PORT": "1"}) == 1
-    assert "unknown setting WARREN_WALET_PORT" in capsys.readouterr().err
-
-
 def test_urls_from_the_environment_are_used_and_never_shown(tmp_path):
     file = tmp_path / "amqp"
     file.write_text("amqp://someone:hidden-word@localhost/\n")
@@ -76,6 +42,15 @@ def test_a_chain_file_gives_its_path_and_its_name(tmp_path):
     file = tmp_path / "team.toml"
     file.write_text('name = "team"\nbase = "regtest"\n')
     assert resolve_chain(str(file)) == (str(file), "team")
+
+
+def test_another_name_of_a_network_leads_to_the_same_folder():
+    assert resolve_chain("mainnet") == ("mainnet", "main")
+
+
+def test_a_chain_that_there_is_not_is_named_with_what_was_meant():
+    with pytest.raises(LaunchError, match=r"--chain regest: neither one of .*; did you mean regtest\?"):
+        resolve_chain("regest")
 
 
 def test_a_chain_file_that_is_wrong_is_refused(tmp_path):

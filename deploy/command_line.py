@@ -1,0 +1,281 @@
+"""What may be typed after `./warren`: the commands, their options, their help, and what a slip of the keys meant.
+
+Standard library only: help, version and wrong usage need no installation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from deploy.errors import UsageError
+from shared.config import SECRETS, Settings, load
+
+MAX_MINERS = 64
+MAX_MEMPOOLS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command. `lock` names what must be installed in `.venv` to run it: nothing where it is empty."""
+
+    name: str
+    about: str
+    lock: str = ""
+    add_options: Callable[[argparse.ArgumentParser, Settings], None] | None = None
+    """None where all arguments go to another program."""
+    check: Callable[[argparse.Namespace, Settings, Mapping[str, str]], None] = lambda *_: None
+    """Completes the options from the environment; `UsageError` if they do not go together."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the options of one command; `UsageError` where others print two lines and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell in one line what is wrong."""
+        raise UsageError(f"{message.removeprefix('argument ')} (see `{self.prog} --help`)")
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options; `UsageError` names the first that there is not."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            if not word.startswith("-"):
+                self.error(f"{word!r} is one word too many")
+            self.error(f"unknown option {word}{did_you_mean(word, self._option_string_actions)}")
+        return options
+
+
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
+    """Return the command, as `command`, its lock file, as `lock`, and its options or `rest`.
+
+    Help and version end here, with `command` empty and `text` to print. Raises `UsageError`, and `ConfigError` if a
+    variable of the environment is wrong.
+    """
+    word, *rest = arguments
+    if word == "--version":
+        from shared.version import VERSION
+
+        return _answer(f"warren {VERSION}")
+    if word in ("help", "--help", "-h"):
+        return _answer(help_of(rest[0], environ) if rest and word == "help" else usage())
+    command = _command(word)
+    if command.add_options is None:
+        if rest and rest[0] in ("--help", "-h"):
+            return _answer(help_of(word, environ))
+        return argparse.Namespace(command=command.name, lock=command.lock, rest=rest)
+    if "--help" in rest or "-h" in rest:
+        return _answer(help_of(word, environ))
+    options = _parser(command, environ).read(rest)
+    command.check(options, load(environ), environ)
+    options.command, options.lock = command.name, command.lock
+    return options
+
+
+def usage() -> str:
+    """Return the overview of all commands."""
+    width = max(len(command.name) for command in COMMANDS)
+    commands = "\n".join(f"  {command.name:<{width}}  {command.about}" for command in COMMANDS)
+    return (
+        "usage: warren COMMAND [options]\n\n"
+        "A complete private Bitcoin chain on this machine: `warren up`, then open what its last lines name.\n\n"
+        f"{commands}\n\n"
+        "`warren help COMMAND` shows the options of a command, `warren --version` the version.\n"
+        "Exit status: 0 done (status: all is ready), 1 not done, 2 wrong usage, 130 interrupted."
+    )
+
+
+def help_of(name: str, environ: Mapping[str, str]) -> str:
+    """Return the help text of one command; `UsageError` if there is none of this name."""
+    return _parser(_command(name), environ).format_help().rstrip()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a suggestion to append to a complaint about an unknown word; empty if nothing is like it."""
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _answer(text: str) -> argparse.Namespace:
+    return argparse.Namespace(command="", lock="", text=text)
+
+
+def _command(word: str) -> Command:
+    for command in COMMANDS:
+        if command.name == word:
+            return command
+    if word.startswith("-"):
+        hint = did_you_mean(word, ("--help", "--version")) or "; options come after the command"
+        raise UsageError(f"unknown option {word}{hint} (see `warren --help`)")
+    hint = did_you_mean(word, (command.name for command in COMMANDS))
+    raise UsageError(f"unknown command {word!r}{hint} (see `warren --help`)")
+
+
+def _parser(command: Command, environ: Mapping[str, str]) -> Parser:
+    about = f"{command.about[0].upper()}{command.about[1:]}."
+    if command.add_options is None:
+        return Parser(prog=f"warren {command.name}", usage="%(prog)s [arguments]", description=about)
+    parser = Parser(prog=f"warren {command.name}", description=about, allow_abbrev=False)
+    command.add_options(parser, load(environ))
+    return parser
+
+
+def _data_dir(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    parser.add_argument(
+        "--data-dir", type=_not_empty, default=str(settings.data_dir), metavar="DIR", help="default: %(default)s"
+    )
+
+
+def _up(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    _data_dir(parser, settings)
+    add = parser.add_argument
+    add("--chain", default=settings.chain, metavar="NAME|FILE", help="default: %(default)s")
+    for name in ("wallet", "explorer", "rpc"):
+        port = getattr(settings, f"{name}_port")
+        add(
+            f"--{name}-port",
+            type=_whole_number(0, 65535),
+            default=port,
+            metavar="N",
+            help="default: %(default)s; 0: any free",
+        )
+    add("--host", default=settings.host, help="address to listen on (default: %(default)s)")
+    add("--miners", type=_whole_number(1, MAX_MINERS), default=1, metavar="N", help=f"1 to {MAX_MINERS} (default: 1)")
+    add(
+        "--mempools",
+        type=_whole_number(1, MAX_MEMPOOLS),
+        default=1,
+        metavar="N",
+        help=f"1 to {MAX_MEMPOOLS} instances, one of which writes while the others stand by (default: 1)",
+    )
+    add(
+        "--broker",
+        type=_one_of("embedded", "rabbitmq"),
+        default=settings.broker,
+        metavar="embedded|rabbitmq",
+        help="embedded: Redis Streams on the chain's Redis (default: %(default)s)",
+    )
+    add("--redis-url", default="", metavar="URL", help="a Redis to use (default: a private one is started)")
+    add("--amqp-url", default="", metavar="URL", help="the RabbitMQ of --broker rabbitmq")
+    add("--rpc-user", default=settings.rpc_user, metavar="NAME", help="default: the cookie file's")
+    add("--rpc-password", default="", metavar="PASSWORD", help="better: WARREN_RPC_PASSWORD_FILE")
+    add("--detach", action="store_true", help="return when all is ready; `warren down` stops it")
+
+
+def _status(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    _data_dir(parser, settings)
+    parser.add_argument("--json", action="store_true", help="for programs; docs/operations.md says what is in it")
+
+
+def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
+    for name in SECRETS:
+        variable = f"WARREN_{name.upper()}"
+        if not getattr(options, name) and (variable in environ or f"{variable}_FILE" in environ):
+            setattr(options, name, getattr(settings, name))
+    if bool(options.rpc_user) != bool(options.rpc_password):
+        raise UsageError("--rpc-user and --rpc-password go together")
+    if options.redis_url:
+        _check_url("--redis-url", options.redis_url, ("redis", "rediss", "unix"))
+    if options.broker == "rabbitmq":
+        if not options.amqp_url:
+            raise UsageError("--broker rabbitmq needs --amqp-url (amqp://user:password@host:port/vhost)")
+        _check_url("--amqp-url", options.amqp_url, ("amqp", "amqps"))
+
+
+def _check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
+    """Refuse a malformed URL, without showing it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in schemes and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"{option} is not a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+
+
+def _genesis(parser: argparse.ArgumentParser, _settings: Settings) -> None:
+    add = parser.add_argument
+    add("--chain", default="", metavar="FILE", help="the chain file; made if it does not exist (required)")
+    add("--payee", default="", metavar="ADDRESS|KEY", help="whom it pays: an address or public key")
+    add("--name", default="", help="name of a new chain (default: that of the file)")
+    add("--reward", type=_whole_number(), metavar="SATOSHIS", help="what it pays (default: the first subsidy)")
+    add("--bits", metavar="HEX", help="its target, as in a header (default: the chain's limit)")
+    add("--time", type=_whole_number(), metavar="SECONDS", help="since 1970 (default: now)")
+    add("--again", action="store_true", help="replace a genesis block that has been mined already")
+
+
+def _check_genesis(options: argparse.Namespace, _settings: Settings, _environ: Mapping[str, str]) -> None:
+    if not options.chain:
+        raise UsageError("genesis needs --chain FILE")
+
+
+def _demo(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    _data_dir(parser, settings)
+    add = parser.add_argument
+    add("--wallet-url", default="", metavar="URL", help="with the next three: a stack not of this machine")
+    add("--explorer-url", default="", metavar="URL")
+    add("--rpc-url", default="", metavar="URL")
+    add("--creator-password-file", default="", metavar="FILE", help="default: the data directory's")
+
+
+def _check_demo(options: argparse.Namespace, _settings: Settings, _environ: Mapping[str, str]) -> None:
+    urls = {name: getattr(options, f"{name}_url") for name in ("wallet", "explorer", "rpc")}
+    if any(urls.values()):
+        if not all(urls.values()) or not options.creator_password_file:
+            raise UsageError("--wallet-url, --explorer-url, --rpc-url and --creator-password-file go together")
+        for name, url in urls.items():
+            _check_url(f"--{name}-url", url, ("http", "https"))
+
+
+COMMANDS = (
+    Command("up", "run the whole stack until Ctrl-C: Redis, mempool, miner, wallet, explorer", "local", _up, _check_up),
+    Command("down", "stop the stack of a data directory, in order", "", _data_dir),
+    Command("status", "show chain, height, pool and how each service is", "", _status),
+    Command(
+        "demo", "pay, mine and check balances through the public interfaces of a running stack", "", _demo, _check_demo
+    ),
+    Command(
+        "genesis",
+        "mine the genesis block of a chain of your own, and write it to the chain file",
+        "local",
+        _genesis,
+        _check_genesis,
+    ),
+    Command("test", "run the tests: what follows goes to pytest", "test"),
+    Command("lock", "write requirements/*.lock again, from pyproject.toml: what follows goes to uv", "test"),
+)
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _whole_number(low: int | None = None, high: int | None = None) -> Callable[[str], int]:
+    bounds = "" if low is None else f" from {low} to {high}"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or (low is not None and high is not None and not low <= value <= high):
+            raise argparse.ArgumentTypeError(f"must be a whole number{bounds}, not {text!r}")
+        return value
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            hint = did_you_mean(text, choices)
+            raise argparse.ArgumentTypeError(f"must be {' or '.join(choices)}, not {text!r}{hint}")
+        return text
+
+    return read

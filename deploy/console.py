@@ -1,0 +1,56 @@
+"""Lines for people: lasting ones, and on a terminal a passing one that says what is being waited for.
+
+Standard library only: it also runs under the machine's own Python.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TextIO
+
+_SILENCE = 10
+"""Seconds without a line after which something that is no terminal is told, too, what is being waited for."""
+_CLEAR = "\r\x1b[K"
+
+
+class Console:
+    """Writes to a stream such as standard output; None, for one that is closed, takes everything in silence.
+
+    Nothing that is wrong with the stream (a reader that went away, a full disk) stops who writes.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._is_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._passing_line = ""
+        self._last_said = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Write a lasting line."""
+        self._write(f"{_CLEAR if self._passing_line else ''}{line}\n")
+        self._passing_line = ""
+        self._last_said = time.monotonic()
+
+    def waiting(self, text: str) -> None:
+        """Say what is being waited for; to be called again and again, several times a second."""
+        silence = int(time.monotonic() - self._last_said)
+        if not self._is_terminal:
+            if silence >= _SILENCE:
+                self.say(text)
+            return
+        line = f"{text} ({silence} s)"[: shutil.get_terminal_size().columns - 1]
+        if line != self._passing_line:
+            self._write(f"{_CLEAR}{line}")
+            self._passing_line = line
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        encoding = self._stream.encoding or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except (OSError, ValueError):  # gone, full or closed
+            self._stream = None
