@@ -17,6 +17,7 @@ from shared.errors import DecodeError
 from shared.script.standard import p2wpkh_script
 
 _MAX_TEXT = 16_384
+_MAX_FIELDS = 50
 _PUBLIC_KEY_HEX = re.compile(r"(0[2-4])([0-9a-fA-F]{2}){31,}", re.ASCII)
 
 
@@ -69,7 +70,11 @@ def _from_uri(rest: str, prefix: AddressPrefix) -> Payee:
     address, _, query = rest.partition("?")
     payee = _from_address(unquote(address).removeprefix("//"), prefix)
     amount = None
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=50, separator="&"):
+    try:
+        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS, separator="&")
+    except ValueError:
+        raise _bad("payee-bad-uri", f"the payment link has more than {_MAX_FIELDS} fields") from None
+    for name, value in fields:
         if name == "amount":
             amount = parse_amount(value)
         elif name.startswith("req-"):  # BIP21: what one does not know but is required makes the URI invalid

@@ -66,22 +66,6 @@ def test_a_public_key_is_paid_at_its_address(stack: Stack, form: str) -> None:
     assert stack.get("/wallet_1").json["unconfirmed"] == COIN
 
 
-@pytest.mark.parametrize("amount", [None, "", "0.5"])
-def test_a_payment_link_says_how_much(stack: Stack, amount: str | None) -> None:
-    stack.fund("w")
-    link = f"bitcoin:{stack.create('payee')}?amount=0.5"
-    sent = stack.post("/w/send", to=link, amount=amount, password=PASSWORD)
-    assert sent.json["amount"] == COIN // 2
-    assert stack.get("/payee").json["unconfirmed"] == COIN // 2
-
-
-def test_a_payment_link_without_an_amount_leaves_it_to_the_payer(stack: Stack) -> None:
-    stack.fund("w")
-    link = f"bitcoin:{stack.create('payee')}?label=x"
-    assert stack.post("/w/send", to=link, amount="0.5", password=PASSWORD).json["amount"] == COIN // 2
-    assert stack.post("/w/send", to=link, password=PASSWORD).json["code"] == "amount-not-a-number"
-
-
 def test_a_reward_matures_exactly_when_the_chain_says_so(stack: Stack) -> None:
     stack.create("w")
     stack.post("/w/mine", count=1)

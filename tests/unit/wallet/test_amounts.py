@@ -22,6 +22,9 @@ from services.wallet.errors import BadInput
         ("007", 700_000_000),
         ("0.1", 10_000_000),
         ("21000000", 2_100_000_000_000_000),
+        (21_000_000, 2_100_000_000_000_000),
+        ("21000000.00000000", 2_100_000_000_000_000),
+        ("1".zfill(64), 100_000_000),
     ],
 )
 def test_an_amount_is_read_exactly(text: object, sats: int) -> None:
@@ -64,6 +67,8 @@ def test_an_amount_is_read_exactly(text: object, sats: int) -> None:
         ("1.000000000", "amount-too-many-decimals"),
         ("21000000.00000001", "amount-too-large"),
         ("99999999999999999999", "amount-too-large"),
+        (21_000_001, "amount-too-large"),
+        ("1".zfill(65), "amount-not-a-number"),
         pytest.param(10**6000, "amount-too-large", id="huge"),
     ],
 )

@@ -118,10 +118,23 @@ def test_no_coins_are_insufficient() -> None:
         pay([], 1_000)
 
 
-def test_a_payment_of_too_many_small_coins_is_refused() -> None:
+def test_a_payment_spends_as_many_coins_as_a_transaction_may_weigh() -> None:
+    """Up to 400,000 weight units, with a change output, which the same number of coins might need."""
+    most = (400_000 - 4 * (4 + 3 + 1 + 2 * 31 + 4) - 2) // 271
+    selection = pay(coins(*[1_000] * 2_000), 1_000 * most - vsize(most, 1) - 2)  # two bytes for the longer count
+    assert len(selection.coins) == most
     with pytest.raises(BadInput) as caught:
-        pay(coins(*[1_000] * 2_000), 1_800_000)
+        pay(coins(*[1_000] * 2_000), 1_000 * most)
     assert caught.value.code == "too-many-coins"
+
+
+@pytest.mark.parametrize(("count", "longer"), [(252, 0), (253, 2)])
+def test_the_count_of_many_inputs_is_longer(count: int, longer: int) -> None:
+    fee = vsize(count, 1) + longer
+    selection = pay(coins(*[1_000] * count), 1_000 * count - fee)
+    assert (len(selection.coins), selection.fee) == (count, fee)
+    with pytest.raises(InsufficientFunds):
+        pay(coins(*[1_000] * count), 1_000 * count - fee + 1)
 
 
 @given(

@@ -70,6 +70,20 @@ def test_a_payment_link_may_name_the_amount() -> None:
     assert parse_payee(f"bitcoin:{ADDRESS}?amount=20.3&label=Luke", REGTEST_PREFIX).amount == 2_030_000_000
 
 
+def test_the_last_amount_of_a_payment_link_counts() -> None:
+    assert parse_payee(f"bitcoin:{ADDRESS}?amount=1&amount=2", REGTEST_PREFIX).amount == 200_000_000
+
+
+def test_a_payment_link_may_have_fifty_fields() -> None:
+    fields = "&".join(["x=1"] * 49)
+    assert parse_payee(f"bitcoin:{ADDRESS}?amount=1&{fields}", REGTEST_PREFIX).amount == 100_000_000
+
+
+def test_an_address_is_no_public_key() -> None:
+    assert not parse_payee(ADDRESS, REGTEST_PREFIX).is_public_key
+    assert not parse_payee(f"bitcoin:{ADDRESS}", REGTEST_PREFIX).is_public_key
+
+
 def swap_last(text: str) -> str:
     return text[:-1] + ("q" if text[-1] != "q" else "p")
 
@@ -81,7 +95,8 @@ def swap_last(text: str) -> str:
         (5, "payee-not-text", "text"),
         ("", "payee-missing", "missing"),
         (" \n ", "payee-missing", "missing"),
-        ("x" * 20_000, "payee-too-long", "too long"),
+        ("x" * 16_385, "payee-too-long", "too long"),
+        ("x" * 16_384, "payee-bad-address", ""),
         ("hello", "payee-bad-address", "not an address"),
         ("creator", "payee-bad-address", "not an address"),
         (swap_last(ADDRESS), "payee-bad-address", "checksum"),
@@ -98,6 +113,7 @@ def swap_last(text: str) -> str:
         ("02" + "11" * 40, "payee-bad-public-key", "33 or 65"),
         ("bitcoin:", "payee-bad-address", "empty"),
         (f"bitcoin:{ADDRESS}?req-magic=1", "payee-bad-uri", "req-magic"),
+        (f"bitcoin:{ADDRESS}?amount=1&" + "&".join(["x=1"] * 50), "payee-bad-uri", "50 fields"),
         (f"bitcoin:{ADDRESS}?amount=-1", "amount-negative", "negative"),
     ],
 )

@@ -157,6 +157,16 @@ def test_the_number_of_sessions_is_bounded(monkeypatch: pytest.MonkeyPatch, sess
     assert [sessions.key(token, "w") for token in tokens] == [None, KEY, KEY]
 
 
+def test_ten_thousand_browsers_may_be_unlocked(sessions: Sessions, clock: Clock) -> None:
+    first = sessions.unlock(None, "w", KEY)
+    clock.now += 1
+    for _ in range(9_999):
+        sessions.unlock(None, "w", KEY)
+    assert sessions.key(first, "w") is KEY
+    sessions.unlock(None, "w", KEY)
+    assert sessions.key(first, "w") is None
+
+
 def test_a_form_token_belongs_to_one_session_of_one_process(sessions: Sessions, clock: Clock) -> None:
     token = sessions.new_token()
     form_token = sessions.form_token(token)
