@@ -1,6 +1,6 @@
 """The pytest plugin of the harness: records which lines each test runs, or runs the chosen tests in the chosen order.
 
-`MUTATION_TRACE` names the files to record in; `MUTATION_TESTS` names a file with the ids of the tests to run.
+`MUTATION_TRACE` names the files to record in; `MUTATION_TESTS` names a file with the tests to run, and for how long.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if "MUTATION_TRACE" in os.environ:
         config.pluginmanager.register(_Tracer(config.rootpath, **json.loads(os.environ.pop("MUTATION_TRACE"))))
     elif "MUTATION_TESTS" in os.environ:
-        ids = Path(os.environ.pop("MUTATION_TESTS")).read_text(encoding="utf-8").splitlines()
-        config.pluginmanager.register(_Chosen(ids))
+        chosen = json.loads(Path(os.environ.pop("MUTATION_TESTS")).read_text(encoding="utf-8"))
+        config.pluginmanager.register(_Chosen(chosen))
 
 
 class _Chosen:
-    def __init__(self, ids: list[str]) -> None:
-        self._place = {test_id: place for place, test_id in enumerate(ids)}
+    def __init__(self, timeouts: dict[str, float]) -> None:
+        self._timeouts = timeouts
+        self._place = {test_id: place for place, test_id in enumerate(timeouts)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        chosen = [item for item in items if _id(item) in self._place]
-        config.hook.pytest_deselected(items=[item for item in items if _id(item) not in self._place])
-        items[:] = sorted(chosen, key=lambda item: self._place[_id(item)])
-
-
-def _id(item: pytest.Item) -> str:
-    return item.nodeid.replace("\n", "\\n")
+        chosen = [item for item in items if item.nodeid in self._place]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self._place])
+        items[:] = sorted(chosen, key=lambda item: self._place[item.nodeid])
+        for item in items:
+            item.add_marker(pytest.mark.timeout(self._timeouts[item.nodeid]), append=False)
 
 
 class _Tracer:
@@ -68,7 +67,7 @@ class _Tracer:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         servers = [name for name in _SERVERS if item.get_closest_marker(name)]
-        self._tests[item.nodeid] = {"id": _id(item), "seconds": 0.0, "servers": servers, "passed": True}
+        self._tests[item.nodeid] = {"id": item.nodeid, "seconds": 0.0, "servers": servers, "passed": True}
         self._coverage.switch_context(item.nodeid)
         try:
             return (yield)
@@ -90,8 +89,7 @@ class _Tracer:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         test = self._tests[report.nodeid]
-        if report.when == "call":
-            test["seconds"] = round(report.duration, 4)
+        test["seconds"] = round(test["seconds"] + report.duration, 4)
         test["passed"] = test["passed"] and report.outcome == "passed" and not hasattr(report, "wasxfail")
 
     def pytest_sessionfinish(self) -> None:
@@ -118,7 +116,7 @@ class _Tracer:
                 for context in contexts:
                     if not context or line not in keys:
                         continue
-                    name, bits = place.get(context.replace("\n", "\\n")) or (
+                    name, bits = place.get(context) or (
                         context.removesuffix(_EVERY),
                         (1 << len(files[context.removesuffix(_EVERY)])) - 1,
                     )

@@ -7,6 +7,7 @@ changes.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -148,11 +149,11 @@ class Copy:
             if any(name in test.servers for test in tests):
                 environment[variable] = self._url(name, make)
         chosen = self.root / ".cache" / "tests"
-        chosen.write_text("\n".join(test.id for test in tests), encoding="utf-8")
+        timeouts = {test.id: TEST_TIMEOUT + 8 * test.seconds for test in tests}
+        chosen.write_text(json.dumps(timeouts), encoding="utf-8")
         environment["MUTATION_TESTS"] = str(chosen)
-        slowest = max(test.seconds for test in tests)
         files = dict.fromkeys(test.file for test in tests)
-        command = [*PYTEST, "-x", f"--timeout={TEST_TIMEOUT + 8 * slowest:.0f}", *files]
+        command = [*PYTEST, "-x", *files]
         limit = 90 + 6 * sum(test.seconds for test in tests)
         with (self.root / ".cache" / "output").open("w+b") as output:
             child = subprocess.Popen(
