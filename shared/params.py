@@ -29,6 +29,8 @@ _TWO_WEEKS = 14 * 24 * 60 * 60
 # How many nonces are tried to give a chain file's genesis its proof of work before it must bring one along.
 _GENESIS_TRIES = 1 << 20
 _MAX_GENESIS_MESSAGE = 80
+_CHEAP_TARGET = 1 << 240
+"""A block takes 65,536 hashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,11 @@ class ChainParams:
     def is_test_chain(self) -> bool:
         """Whether its coins are play money: its addresses are those of one of Bitcoin's test networks."""
         return self.address.hrp in (TESTNET_PREFIX.hrp, REGTEST_PREFIX.hrp)
+
+    @property
+    def has_cheap_blocks(self) -> bool:
+        """Whether a miner finds a block at once, so that blocks can be made for the asking."""
+        return bits_to_target(self.genesis.header.bits) >= _CHEAP_TARGET
 
     @property
     def retarget_interval(self) -> int:

@@ -14,6 +14,7 @@ from services.explorer.description import Description
 from services.explorer.errors import RequestError
 from services.explorer.esplora import Esplora
 from services.explorer.faucet import Faucet
+from services.explorer.faucet_page import FaucetPage
 from services.explorer.histories import Histories
 from services.explorer.mempool_space import MempoolSpace
 from services.explorer.nigiri import Nigiri
@@ -54,6 +55,7 @@ def create_explorer_app(
     reads = ChainReads(view)
     esplora = Esplora(reads, broker, params.address)
     has_faucet = params.is_test_chain and settings.faucet == "on"
+    app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     description = Description(params, settings.explorer_url, has_faucet=has_faucet)
     tables = [
         esplora.routes(),
@@ -63,7 +65,9 @@ def create_explorer_app(
     ]
     if has_faucet:
         faucet = Faucet(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
-        tables.append(Nigiri(faucet).routes())
+        nigiri = Nigiri(faucet)
+        tables.append(nigiri.routes())
+        app.register_blueprint(FaucetPage(reads, faucet, nigiri).blueprint("faucet"))
         regtest_server = RegtestServer(reads, broker, faucet, params.address)
         app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.

@@ -9,7 +9,16 @@ import threading
 
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
-from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, MineRequested, MineResult
+from shared.bus.events import (
+    AddressRequested,
+    AddressResult,
+    CoinsRequested,
+    CoinsResult,
+    MineRequested,
+    MineResult,
+    WalletName,
+)
+from shared.bus.wallets import offered_wallets
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
 from shared.errors import DecodeError, RequestFailed
@@ -23,11 +32,12 @@ INSUFFICIENT = "insufficient-funds"
 
 
 class FaucetRefused(RequestError):
-    """The wallet service does not pay, or names no address; `code` is its stable code."""
+    """The wallet service does not pay, or names no address; `code` is its stable code, `advice` what to do about it."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, advice: str = "") -> None:
         super().__init__(503 if code in _BUSY else 400, detail or code)
         self.code = code
+        self.advice = advice
 
 
 class Faucet:
@@ -56,7 +66,7 @@ class Faucet:
         if not isinstance(reply, CoinsResult):
             raise RequestFailed("the wallet's answer is no payment")
         if reply.reason:
-            raise FaucetRefused(reply.reason, reply.detail)
+            raise FaucetRefused(reply.reason, reply.detail, reply.advice)
         return reply.txid
 
     def address(self, *, fresh: bool) -> str:
@@ -67,6 +77,10 @@ class Faucet:
         if reply.reason:
             raise FaucetRefused(reply.reason, reply.detail)
         return reply.address
+
+    def wallets(self) -> tuple[WalletName, ...]:
+        """Return the wallets that a form offers; none while the wallet service does not answer."""
+        return offered_wallets(self._broker)
 
     def mine(self, count: int, address: str | None = None) -> list[str]:
         """Return the hashes (display order) of new blocks that pay an address, or the faucet's wallet."""

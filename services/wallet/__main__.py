@@ -15,7 +15,7 @@ from collections.abc import Callable
 from services.wallet import directory
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
-from services.wallet.bootstrap import Bootstrap, blocks_are_cheap, first_blocks, password_file
+from services.wallet.bootstrap import Bootstrap, first_blocks, password_file
 from services.wallet.faucet import Faucet, requests
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
@@ -71,7 +71,7 @@ def main() -> int:
     bootstrap = Bootstrap(wallets, view, password, blocks, stop)
     faucet = None
     if chain.is_test_chain and settings.faucet == "on":
-        faucet = Faucet(wallets, payments, password, may_mine=blocks_are_cheap(chain))
+        faucet = Faucet(wallets, payments, password, may_mine=chain.has_cheap_blocks)
     ready = {
         "redis": lambda: view.tip().height >= 0,
         "broker": broker.is_connected,

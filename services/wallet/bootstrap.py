@@ -23,7 +23,6 @@ from shared.backoff import backoff
 from shared.bus.wallets import CREATOR
 from shared.chain.view import ChainView
 from shared.config import Settings
-from shared.consensus.pow import block_work
 from shared.errors import BrokerError, StoreUnavailable
 from shared.logs import with_fields
 from shared.params import ChainParams
@@ -32,25 +31,18 @@ from shared.shutdown import ExitFlag
 log = logging.getLogger(__name__)
 
 PASSWORD_FILE = "creator-password"  # noqa: S105 (the name of the file)
-CHEAP_WORK = 1 << 16
-"""Expected hashes of a block that a miner finds at once."""
 _LEASE_SECONDS = 3.0
 _RENEW_SECONDS = 1.0
 
 
 def first_blocks(chain: ChainParams, wanted: int) -> int:
     """Return how many blocks a new chain gets at its first start: what is wanted, or none where blocks are costly."""
-    return wanted if blocks_are_cheap(chain) else 0
+    return wanted if chain.has_cheap_blocks else 0
 
 
 def password_file(settings: Settings, chain: ChainParams) -> Path:
     """Return where the password of the wallet `creator` is."""
     return (settings.data_dir / chain.name / PASSWORD_FILE).absolute()
-
-
-def blocks_are_cheap(chain: ChainParams) -> bool:
-    """Whether a miner finds a block of this chain at once."""
-    return block_work(chain.genesis.header.bits) <= CHEAP_WORK
 
 
 class Bootstrap:

@@ -159,8 +159,8 @@ def advice(error: WalletError) -> str:
     match error:
         case InsufficientFunds():
             return (
-                f"The faucet is empty: it pays from the wallet {CREATOR}. Mine blocks to {CREATOR}, whose rewards can "
-                "be spent once they are mature, or mine to your own wallet."
+                f"The faucet is short of coins: it pays from the wallet {CREATOR}. Ask for less, or mine blocks to "
+                f"{CREATOR}: their rewards can be spent once they are mature."
             )
         case WrongPassword():
             return (

@@ -76,7 +76,8 @@ def test_an_empty_faucet_says_so_and_what_to_do(stack: Stack, browser: Browser) 
     assert "No test coins came: no miner." in browser.text
     stack.faucet._may_mine = False
     browser.submit("/w/test-coins")
-    assert "The faucet is empty: it pays from the wallet creator. Mine blocks to creator" in browser.text
+    assert "The faucet is short of coins: it pays from the wallet creator." in browser.text
+    assert "mine blocks to creator" in browser.text
     assert balance(stack, "w")["unconfirmed"] == 0
 
 
