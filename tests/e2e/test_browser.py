@@ -65,7 +65,7 @@ def test_the_walk_in_a_browser(stack: Stack, browser, script: bool) -> None:
     expect(page.get_by_role("status")).to_contain_text("accepted the payment")
 
     page.goto(f"{stack.state.rpc_url}/mine")
-    page.get_by_role("button", name="Mine", exact=True).click()
+    page.get_by_role("button", name="Mine now").click()
     expect(page.get_by_role("status")).to_contain_text("A block was mined.")
     page.get_by_role("status").get_by_role("link").click()
     expect(page.locator("body")).to_contain_text("miner-")
@@ -79,6 +79,17 @@ def test_the_walk_in_a_browser(stack: Stack, browser, script: bool) -> None:
     page.goto(f"{stack.state.explorer_url}/address/{address}")
     expect(page.locator("body")).to_contain_text("50.00000000")
     context.close()
+
+
+def test_two_hundred_blocks_leave_the_form_where_it_was(stack: Stack, page: Page) -> None:
+    page.goto(f"{stack.state.rpc_url}/mine")
+    page.get_by_label("Number of blocks").fill("200")
+    page.get_by_role("button", name="Mine now").click()
+    page.get_by_text("200 blocks were mined").wait_for()
+    button = page.get_by_role("button", name="Mine now").bounding_box()
+    assert button is not None
+    assert button["y"] + button["height"] < 900
+    assert page.locator("body").bounding_box()["height"] < 1_800  # type: ignore[index]
 
 
 def test_a_refused_payment_is_explained_on_the_page(stack: Stack, page: Page) -> None:

@@ -50,7 +50,7 @@ def mined(broker: FakeBroker) -> list[MineRequested]:
 
 def test_the_page_has_a_button_and_the_tip(client: FlaskClient, chain: Chain) -> None:
     page = client.get("/mine").text
-    assert '<button class="button button-primary" type="submit">Mine</button>' in page
+    assert '<button class="button button-primary" type="submit">Mine now</button>' in page
     assert chain.blocks[3].hash_hex in page
 
 
