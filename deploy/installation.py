@@ -23,8 +23,11 @@ from deploy.errors import LaunchError
 
 _QUOTED_LINES = 5
 _COLLECTING = re.compile(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)")
+_LITTLE_SPACE = 20_000_000
+"""Bytes: less than pip alone takes."""
+_NO_SPACE = "no space is left on the disk"
 _REASONS = {
-    r"No space left on device|Disk quota exceeded": "no space is left on the disk",
+    r"No space left on device|Disk quota exceeded": _NO_SPACE,
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Network is unreachable": (
         "the package index cannot be reached (network, proxy)"
     ),
@@ -100,9 +103,11 @@ def _install(python: Path, lock: Path, console: Console) -> None:
     def show(line: str) -> None:
         if match := _COLLECTING.match(line):
             collected.append(match[1])
-            console.waiting(f"package {len(collected)}: {match[1]}")
+            console.waiting(f"fetching package {len(collected)}, {match[1]}")
         elif line.startswith("Installing collected packages"):
             console.say(f"unpacking {line.count(',') + 1} packages")
+        elif line.startswith("WARNING: Retrying"):
+            console.waiting("the package index does not answer; trying again")
 
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar=off"]
     _run([*command, "--no-deps", "--require-hashes", "-r", str(lock)], f"could not install {name}", show)
@@ -132,8 +137,12 @@ def _run(command: Sequence[str], failure: str, show: Callable[[str], None]) -> N
 
 def _reason(said: Sequence[str], status: int) -> str:
     text = "\n".join(said)
-    found = (reason for pattern, reason in _REASONS.items() if re.search(pattern, text))
-    return next(found, f"exit status {status}")
+    for pattern, reason in _REASONS.items():
+        if re.search(pattern, text):
+            return reason
+    if shutil.disk_usage(environment.ROOT).free < _LITTLE_SPACE:  # venv keeps to itself what went wrong in it
+        return _NO_SPACE
+    return f"exit status {status}"
 
 
 def _end(said: Sequence[str]) -> str:

@@ -121,11 +121,13 @@ def test_without_a_new_enough_python_it_says_so(checkout, tmp_path):
     for name in ("sh", "dirname", "readlink"):
         (tools / name).symlink_to(shutil.which(name))
     old = tools / "python3"
-    old.write_text("#!/bin/sh\nexit 1\n")
+    old.write_text("#!/bin/sh\ncase $1 in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac\n")
     old.chmod(0o755)
-    result = run(checkout, "status", PATH=str(tools), PYTHON="python3")
-    assert result.returncode == 1
-    assert "needs Python 3.11 or newer" in result.stderr
+    hint = "(PYTHON=/path/to/python names one)"
+    for name, found in (("python3", "Python 3.9.2"), ("nothing", "none")):
+        result = run(checkout, "status", PATH=str(tools), PYTHON=name)
+        assert result.returncode == 1
+        assert result.stderr == f"warren: needs Python 3.11 or newer, and found {found} {hint}\n"
 
 
 def test_a_newer_python_is_found_behind_an_old_python3(checkout, tmp_path):

@@ -2,6 +2,7 @@ import hashlib
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,6 +130,13 @@ def test_a_failed_installation_leaves_no_stamp_and_says_why_and_what_pip_said(ro
     assert first == f"could not install requirements/local.lock: {reason}; python said:"
     assert rest == [f"    {said.splitlines()[-1]}"]
     assert not environment.is_current(root, "local")
+
+
+def test_a_disk_that_is_full_is_found_out_where_nobody_says_so(root, pip, monkeypatch):
+    pip("Error: Command '[...]' returned non-zero exit status 1.", status=1)
+    monkeypatch.setattr(installation.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000))
+    with pytest.raises(LaunchError, match="no space is left on the disk"):
+        installation.ensure(root, "local", Console(None))
 
 
 def test_a_python_without_ensurepip_gets_a_message_that_says_what_to_install(root, monkeypatch):
