@@ -149,6 +149,7 @@ class Reader:
             start = self.position
         end = start + size
         if end > self._end:
+            self.position = start
             raise self._truncated(size, what)
         self.position = end
         return self.data[start:end]
