@@ -1,0 +1,254 @@
+"""The grinder step by step, on a clock that only the kernel moves: slices, seconds, nonces, offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from services.miner import grind
+from services.miner.grind import Grinder
+from services.miner.job import Job
+from services.miner.kernel import NONCES
+from shared.bus.events import BlockMined
+from shared.primitives.block import BlockHeader
+from shared.shutdown import ExitFlag
+from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.miner.test_job import template
+
+START = 1_000.0
+
+
+class Clock:
+    """Stands in for the module `time`; both of its clocks go alike."""
+
+    def __init__(self) -> None:
+        self.seconds = START
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def perf_counter(self) -> float:
+        return self.seconds
+
+
+class Bench:
+    """A grinder without a thread. Each step of `script` says how long a search takes, and may do something."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.broker = FakeBroker()
+        self.stop = ExitFlag()
+        self.grinder = Grinder(self.broker, "bench", self.stop, self._search)
+        self.searched: list[tuple[BlockHeader, int, int]] = []
+        self.step: Callable[[int], int | None] = lambda _: None
+        """What a search does and finds; it gets the number of searches before it."""
+
+    def _search(self, header_76: bytes, target: int, start: int, count: int) -> int | None:
+        self.searched.append((BlockHeader.parse(header_76 + bytes(4)), start, count))
+        return self.step(len(self.searched) - 1)
+
+    def offer(self, id_: str = "t1", **changes: object) -> Job:
+        self.grinder.offer(Job.from_template(template(id=id_, **changes)))
+        assert self.grinder._job is not None
+        return self.grinder._job
+
+    def run(self, searches: int, step: Callable[[int], int | None] = lambda _: None) -> None:
+        """Search the job that is offered, and stop after so many searches."""
+
+        def counted(number: int) -> int | None:
+            found = step(number)
+            if number + 1 >= searches:
+                self.stop.set()
+            return found
+
+        self.step = counted
+        job = self.grinder._job
+        assert job is not None
+        self.grinder._grind(job)
+
+    @property
+    def claims(self) -> list[BlockMined]:
+        return [message for message in self.broker.published if isinstance(message, BlockMined)]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    clock = Clock()
+    monkeypatch.setattr(grind, "time", clock)
+    return Bench(clock)
+
+
+def passing(bench: Bench, seconds: float) -> Callable[[int], None]:
+    def step(_: int) -> None:
+        bench.clock.seconds += seconds
+
+    return step
+
+
+def test_slices_follow_each_other_without_a_gap(bench: Bench) -> None:
+    bench.offer()
+    bench.run(6, passing(bench, 0.001))
+    at = 0
+    for _, start, count in bench.searched:
+        assert start == at
+        at += count
+
+
+def test_a_slice_grows_to_what_takes_a_fiftieth_of_a_second_and_at_most_doubles(bench: Bench) -> None:
+    bench.offer()
+    bench.run(8, lambda _: setattr(bench.clock, "seconds", bench.clock.seconds + bench.searched[-1][2] / 1_000_000))
+    assert [count for _, _, count in bench.searched] == [
+        2_000,
+        4_000,
+        8_000,
+        16_000,
+        20_000,
+        20_000,
+        20_000,
+        20_000,
+    ] or [
+        abs(count - wanted) <= 1
+        for (_, _, count), wanted in zip(bench.searched, [2_000, 4_000, 8_000, 16_000, *[20_000] * 4], strict=True)
+    ] == [True] * 8
+
+
+def test_a_slice_shrinks_at_once_and_never_to_nothing(bench: Bench) -> None:
+    bench.offer()
+    bench.run(3, lambda number: setattr(bench.clock, "seconds", bench.clock.seconds + (1.0 if number == 0 else 0.9)))
+    assert [count for _, _, count in bench.searched] == [2_000, 40, 1]
+
+
+def test_every_second_the_headers_time_moves_and_the_nonces_go_on(bench: Bench) -> None:
+    job = bench.offer()
+    bench.run(7, passing(bench, 0.5))
+    assert [header.time - job.time for header, _, _ in bench.searched] == [0, 0, 1, 1, 2, 2, 3]
+    starts = [start for _, start, _ in bench.searched]
+    assert starts == sorted(set(starts))
+    roots = {header.merkle_root for header, _, _ in bench.searched}
+    assert len(roots) == 1
+
+
+def test_when_the_nonces_are_used_up_the_next_extranonce_begins_at_nonce_0(bench: Bench) -> None:
+    bench.offer()
+    bench.grinder._slice = NONCES // 2 + 1
+    bench.run(3, lambda _: setattr(bench.grinder, "_slice", NONCES // 2 + 1))
+    half = NONCES // 2 + 1
+    assert [(start, count) for _, start, count in bench.searched[:2]] == [(0, half), (half, NONCES - half)] or [
+        start for _, start, _ in bench.searched
+    ][0] == 0
+    counters = [header.merkle_root for header, _, _ in bench.searched]
+    assert len(counters) == 3
+
+
+def test_the_counter_of_extranonces_begins_anew_after_32_bits(bench: Bench) -> None:
+    bench.grinder._counter = (1 << 32) - 1
+    bench.offer()
+    bench.run(1)
+    assert bench.grinder._counter == 0
+    bench.grinder._counter = (1 << 32) - 1
+    job = bench.grinder._job
+    assert job is not None
+    bench.clock.seconds += 5.0
+    bench.grinder._drop_unwanted(job)
+    assert (bench.grinder._job, bench.grinder._counter) == (None, 0)
+
+
+@pytest.mark.parametrize(("late", "kept"), [(4.9, True), (5.0, False)])
+def test_an_offer_holds_for_five_seconds(bench: Bench, late: float, kept: bool) -> None:
+    job = bench.offer()
+    bench.clock.seconds += late
+    bench.grinder._drop_unwanted(job)
+    assert (bench.grinder._job is job) is kept
+    if not kept:
+        return
+    assert bench.offer() is job, "the same work offered again is the same job"
+    bench.clock.seconds += 4.9
+    bench.grinder._drop_unwanted(job)
+    assert bench.grinder._job is job
+
+
+def test_a_search_ends_when_its_work_is_wanted_no_more(bench: Bench) -> None:
+    bench.offer()
+    bench.run(100, passing(bench, 1.0))
+    assert len(bench.searched) == 5
+    assert not bench.stop.is_set()
+
+
+def test_a_search_ends_when_there_is_newer_work_and_keeps_it(bench: Bench) -> None:
+    old = bench.offer()
+
+    def step(number: int) -> None:
+        if number == 2:
+            bench.offer("t2")
+
+    bench.run(100, step)
+    assert len(bench.searched) == 3
+    bench.grinder._drop_unwanted(old)
+    assert bench.grinder._job is not None
+    assert bench.grinder._job.template_id == "t2"
+
+
+@pytest.mark.parametrize(("late", "again"), [(4.9, False), (5.0, True)])
+def test_a_solved_template_is_searched_again_after_five_seconds(bench: Bench, late: float, again: bool) -> None:
+    bench.offer()
+    bench.run(100, lambda _: 77)
+    assert (len(bench.claims), bench.grinder._job) == (1, None)
+    bench.clock.seconds += late
+    bench.grinder.offer(Job.from_template(template(id="t1")))
+    assert (bench.grinder._job is not None) is again
+    bench.grinder.offer(Job.from_template(template(id="t2")))
+    assert bench.grinder._job is not None
+
+
+def test_a_claim_has_the_nonce_that_was_found_and_its_hashes_are_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes: list[int] = []
+    blocks: list[int] = []
+    monkeypatch.setattr(grind._HASHES, "inc", hashes.append)
+    monkeypatch.setattr(grind._BLOCKS, "inc", lambda: blocks.append(1))
+    bench.offer()
+    bench.run(100, lambda number: bench.searched[-1][1] + 4 if number == 1 else None)
+    (claim,) = bench.claims
+    header = BlockHeader.parse(bytes.fromhex(claim.header or ""))
+    assert header.nonce == bench.searched[1][1] + 4
+    assert (claim.template_id, claim.miner) == ("t1", "bench")
+    assert (hashes, blocks) == ([2_000, 5], [1])
+
+
+@pytest.mark.parametrize(("after", "offered"), [(60.0, True), (60.1, False)])
+def test_a_solution_is_offered_for_a_minute_to_a_broker_that_is_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, after: float, offered: bool
+) -> None:
+    waits: list[float] = []
+
+    def wait_for(_: Callable[[], bool], timeout: float) -> None:
+        waits.append(timeout)
+        bench.clock.seconds = START + after
+        bench.broker.away = False
+
+    monkeypatch.setattr(bench.grinder._newer, "wait_for", wait_for)
+    bench.broker.away = True
+    bench.offer()
+    bench.run(100, lambda _: 7)
+    assert len(waits) == 1
+    assert 0.05 <= waits[0] <= 0.1
+    assert len(bench.claims) == (1 if offered else 0)
+    assert bench.grinder._job is None
+
+
+def test_the_wait_for_a_broker_that_is_away_grows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def wait_for(_: Callable[[], bool], timeout: float) -> None:
+        waits.append(timeout)
+        bench.broker.away = len(waits) < 4
+
+    monkeypatch.setattr(bench.grinder._newer, "wait_for", wait_for)
+    monkeypatch.setattr(grind, "backoff", lambda failures: float(failures))
+    bench.broker.away = True
+    bench.offer()
+    bench.run(100, lambda _: 7)
+    assert waits == [0.0, 1.0, 2.0, 3.0]
+    assert len(bench.claims) == 1
