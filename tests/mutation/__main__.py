@@ -23,7 +23,7 @@ from tests.mutation import nearest, sources
 from tests.mutation.mutant import Mutant
 from tests.mutation.trials import Copy, Outcome, Stopped, Trial
 
-TEST_SECONDS = 90.0
+TEST_SECONDS = 60.0
 """How much testing a change gets, by the times that the tests take by themselves."""
 
 
@@ -67,7 +67,7 @@ def _trials(tree: Path, mutants: Sequence[Mutant], jobs: int) -> Iterator[Trial]
             raise Stopped
         copy = copies.get()
         try:
-            return copy.try_change(mutant, nearest.within(known.tests(mutant), TEST_SECONDS))
+            return copy.try_change(mutant, nearest.within(*known.tests(mutant), TEST_SECONDS))
         finally:
             copies.put(copy)
 

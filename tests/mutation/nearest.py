@@ -27,9 +27,10 @@ from tests.mutation.sources import ROOT
 TRACED = ("shared/*", "services/mempool/*", "services/miner/*", "services/wallet/*")
 _TEST_FILES = (
     *(f"unit/{room}" for room in ("bus", "chain", "consensus", "crypto", "mempool", "miner", "primitives")),
-    *("unit/script", "unit/wallet", "unit/rpc", "unit/test_*.py", "conformance"),
-    *(f"integration/{room}" for room in ("bus", "chain", "mempool", "miner", "rpc", "wallet")),
+    *("unit/script", "unit/wallet", "unit/rpc", "unit/explorer", "unit/test_*.py", "conformance"),
+    *(f"integration/{room}" for room in ("bus", "chain", "mempool", "miner", "rpc", "wallet", "explorer")),
 )
+_OF_A_PLUGIN = "test_schemathesis.py"
 _BATCH = 6
 
 
@@ -53,7 +54,7 @@ def asked_files(root: Path = ROOT) -> list[str]:
     found: set[Path] = set()
     for name in _TEST_FILES:
         found.update(root.glob(f"tests/{name}" if name.endswith(".py") else f"tests/{name}/test_*.py"))
-    return sorted(str(path.relative_to(root)) for path in found)
+    return sorted(str(path.relative_to(root)) for path in found if path.name != _OF_A_PLUGIN)
 
 
 def functions(source: str) -> dict[int, str]:
@@ -160,10 +161,15 @@ class Nearest:
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._lines: dict[str, dict[str, set[Test]]] = defaultdict(lambda: defaultdict(set))
+        self._by_word: dict[str, set[Test]] = defaultdict(set)
+        """Identifier → the tests in whose file it stands."""
         for name in asked_files(root):
-            self._load(_kept(root, name))
+            tests = self._load(_kept(root, name))
+            for word in _words((root / name).read_text(encoding="utf-8")):
+                self._by_word[word].update(tests)
+        self._at_import = _run_at_import(root)
 
-    def _load(self, kept: dict[str, Any]) -> None:
+    def _load(self, kept: dict[str, Any]) -> set[Test]:
         tests = [
             Test(one["id"], one["seconds"], tuple(one["servers"])) if one["passed"] else None for one in kept["tests"]
         ]
@@ -173,24 +179,27 @@ class Nearest:
                 self._lines[path][key].update(
                     test for number, test in enumerate(tests) if test is not None and bits >> number & 1
                 )
+        return {test for test in tests if test is not None}
 
-    def tests(self, mutant: Mutant) -> set[Test]:
-        """Return the tests that run the changed lines; where no line is run by itself, those of what is around it."""
+    def tests(self, mutant: Mutant) -> tuple[set[Test], set[Test]]:
+        """Return the tests that run the changed lines, and those further off that may notice.
+
+        What is run at import is felt by all tests of the module; a constant by those that read or name it.
+        """
         if mutant.path.endswith(".lua"):
-            return self._of_script(mutant.path)
+            return self._of_script(mutant.path), set()
         source = (self._root / mutant.path).read_text(encoding="utf-8")
-        names, keys = functions(source), line_keys(source)
+        keys = line_keys(source)
         first, last = mutant.runs
         inside = [keys[line] for line in range(first, last + 1) if line in keys]
-        if inside:
-            found = self._of_keys(mutant.path, inside)
-            if found or mutant.exact:
-                return found
-            prefix = f"{names[first]}|" if first in names else inside[0].partition("|")[0] + "|"
-            found = set().union(*(tests for key, tests in self._lines[mutant.path].items() if key.startswith(prefix)))
-        else:
-            found = self._readers(mutant.names)
-        return found or self._of_module(mutant.path)
+        if not inside:
+            return self._readers(mutant.names), self._of_module(mutant.path)
+        found = self._of_keys(mutant.path, inside)
+        if not found and not mutant.exact:
+            function = inside[0].partition("|")[0] + "|"
+            found = self._of_keys(mutant.path, (key for key in self._lines[mutant.path] if key.startswith(function)))
+        is_at_import = not self._at_import[mutant.path].isdisjoint(range(first, last + 1))
+        return found, self._of_module(mutant.path) if is_at_import else set()
 
     def _of_keys(self, path: str, keys: Iterable[str]) -> set[Test]:
         return set().union(*(self._lines[path].get(key, set()) for key in keys))
@@ -210,9 +219,10 @@ class Nearest:
         return found
 
     def _readers(self, names: Sequence[str]) -> set[Test]:
-        """Return the tests that run a line in which one of these names stands."""
+        """Return the tests that run a line in which one of these names stands, or that name it themselves."""
         found: set[Test] = set()
         for name in names:
+            found |= self._by_word.get(name, set())
             for path, key in self._mentions.get(name, ()):
                 found |= self._lines[path][key]
         return found
@@ -223,14 +233,31 @@ class Nearest:
         mentions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for path in sorted(self._lines):
             for key in self._lines[path]:
-                for word in set(re.findall(r"[A-Za-z_]\w*", key.partition("|")[2])):
+                for word in _words(key.partition("|")[2]):
                     mentions[word].append((path, key))
         return mentions
 
 
-def within(tests: Iterable[Test], seconds: float) -> list[Test]:
-    """Return the quickest tests that fit into a time, file by file, the quickest file first."""
-    return [test for _, group in _by_file(_quickest(tests, seconds)) for test in group]
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def _run_at_import(root: Path) -> dict[str, set[int]]:
+    """Return the lines that importing the modules runs."""
+    command = [sys.executable, "-m", "tests.mutation.imports"]
+    result = subprocess.run(command, cwd=root, env=base_environment(), check=True, capture_output=True)
+    return defaultdict(set, {path: set(lines) for path, lines in json.loads(result.stdout).items()})
+
+
+def within(nearest: Iterable[Test], further: Iterable[Test], seconds: float) -> list[Test]:
+    """Return the quickest tests that fit into a time, the nearest before the others.
+
+    They are in order, file by file, the quickest file first.
+    """
+    chosen = list(_quickest(nearest, seconds))
+    left = seconds - sum(test.seconds for test in chosen)
+    others = _quickest(set(further).difference(nearest), left)
+    return [test for part in (chosen, others) for _, group in _by_file(part) for test in group]
 
 
 def _quickest(tests: Iterable[Test], seconds: float) -> Iterator[Test]:

@@ -22,8 +22,13 @@ def unused(amount):
     return amount + LIMIT
 """
 WAITING = """
+def _longest():
+    return 5
+
+LONGEST = _longest()
+
 def wait(amount):
-    while amount > 5:
+    while amount > LONGEST:
         amount -= 1
 """
 TEST = """
@@ -84,15 +89,18 @@ def names(tests) -> set[str]:
 def test_each_line_has_the_tests_that_run_it(toy):
     known = nearest.Nearest(toy)
     limit = changes(toy, Operator.COMPARISON, "return amount < LIMIT")
-    loop = changes(toy, Operator.COMPARISON, "while amount > 5:", WAITING_PATH)
-    assert names(known.tests(limit)) == {"test_a_small_amount_is_dust", "test_the_limit_is_no_dust"}
-    assert names(known.tests(loop)) == {"test_waiting_ends"}
+    loop = changes(toy, Operator.COMPARISON, "while amount > LONGEST:", WAITING_PATH)
+    assert names(known.tests(limit)[0]) == {"test_a_small_amount_is_dust", "test_the_limit_is_no_dust"}
+    assert names(known.tests(loop)[0]) == {"test_waiting_ends"}
     assert nearest.stale(toy) == []
 
 
 def test_a_constant_has_the_tests_that_run_a_line_which_reads_it(toy):
     constant = changes(toy, Operator.CONSTANT, "LIMIT = 10")
-    assert names(nearest.Nearest(toy).tests(constant)) == {"test_a_small_amount_is_dust", "test_the_limit_is_no_dust"}
+    assert names(nearest.Nearest(toy).tests(constant)[0]) == {
+        "test_a_small_amount_is_dust",
+        "test_the_limit_is_no_dust",
+    }
 
 
 def test_a_change_is_noticed_or_not_and_the_tree_is_left_alone(toy):
@@ -101,7 +109,7 @@ def test_a_change_is_noticed_or_not_and_the_tree_is_left_alone(toy):
 
         def outcome(operator: Operator, line: str, keep=lambda test: True):
             mutant = changes(toy, operator, line)
-            return copy.try_change(mutant, [test for test in known.tests(mutant) if keep(test)])
+            return copy.try_change(mutant, [test for test in known.tests(mutant)[0] if keep(test)])
 
         noticed = outcome(Operator.COMPARISON, "return amount < LIMIT")
         unnoticed = outcome(Operator.COMPARISON, "return amount < LIMIT", lambda test: "small" in test.id)
@@ -119,13 +127,14 @@ def test_a_change_that_never_ends_is_noticed(toy, monkeypatch):
     monkeypatch.setattr("tests.mutation.trials.TEST_TIMEOUT", 1)
     endless = changes(toy, Operator.ARITHMETIC, "amount -= 1", WAITING_PATH)
     with Copy(toy, threading.Event()) as copy:
-        trial = copy.try_change(endless, list(nearest.Nearest(toy).tests(endless)))
+        trial = copy.try_change(endless, list(nearest.Nearest(toy).tests(endless)[0]))
     assert trial.outcome is Outcome.NOTICED
 
 
 def test_the_quickest_tests_come_first_file_by_file():
     tests = [nearest.Test(name, seconds) for name, seconds in (("b::1", 3), ("a::1", 2), ("b::2", 1), ("c::1", 9))]
-    assert [test.id for test in nearest.within(tests, 7)] == ["a::1", "b::2", "b::1"]
+    assert [test.id for test in nearest.within(tests, [], 7)] == ["a::1", "b::2", "b::1"]
+    assert [test.id for test in nearest.within(tests[:1], tests, 7)] == ["b::1", "b::2", "a::1"]
 
 
 def test_the_report_names_what_passed_unnoticed(toy):

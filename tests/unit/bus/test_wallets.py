@@ -1,0 +1,37 @@
+"""Asking the wallet service which wallets there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.bus.events import MineResult, WalletName, WalletsRequested, WalletsResult
+from shared.bus.wallets import ask_wallets, offered_wallets
+from shared.errors import BrokerUnavailable, RequestFailed
+from tests.unit.bus.fake_broker import FakeBroker
+
+WALLETS = (WalletName(id="creator", address="a"), WalletName(id="w", address="b"))
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    broker = FakeBroker()
+    broker.answers = {WalletsRequested: lambda message: WalletsResult(wallets=WALLETS)}
+    return broker
+
+
+def test_the_wallets_are_those_that_the_service_names(broker: FakeBroker) -> None:
+    assert ask_wallets(broker, 1.0) == offered_wallets(broker) == WALLETS
+
+
+def test_an_answer_of_another_kind_is_no_list_of_wallets(broker: FakeBroker) -> None:
+    broker.answers = {WalletsRequested: lambda message: MineResult(hashes=())}
+    with pytest.raises(RequestFailed, match="no list of wallets"):
+        ask_wallets(broker, 1.0)
+    assert offered_wallets(broker) == ()
+
+
+def test_without_an_answer_a_form_offers_none(broker: FakeBroker) -> None:
+    broker.away = True
+    with pytest.raises(BrokerUnavailable):
+        ask_wallets(broker, 1.0)
+    assert offered_wallets(broker) == ()
