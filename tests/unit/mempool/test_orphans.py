@@ -44,3 +44,19 @@ def test_orphans_are_kept_for_a_while_only() -> None:
     orphans.add(child_of(A, salt=1), now=0)
     orphans.add(child_of(A, salt=2), now=KEEP_SECONDS + 1)
     assert orphans.take_children([A]) == [child_of(A, salt=2)]
+
+
+def test_what_an_orphan_waited_for_is_forgotten_with_it_and_not_before() -> None:
+    orphans = Orphans()
+    both, one = child_of(A, B), child_of(B)
+    orphans.add(both, now=0)
+    orphans.add(one, now=0)
+    assert orphans.take_children([A]) == [both]
+    assert orphans._waiting == {B: {one.wtxid}}
+    assert orphans.take_children([B]) == [one]
+    assert orphans._waiting == {}
+    for n in range(MAX_ORPHANS + 1):
+        orphans.add(child_of(bytes([n]) * 32), now=n)
+    assert len(orphans._waiting) == MAX_ORPHANS
+    orphans.add(child_of(A), now=10 * KEEP_SECONDS)
+    assert orphans._waiting.keys() == {A}
