@@ -134,3 +134,28 @@ def test_malformed_packages_are_refused_with_cores_reasons(chain: Chain, coins: 
         assert reply.package_error == reason
         assert not any(verdict.accepted for verdict in reply.verdicts)
     assert chain.dump() == before
+
+
+def test_the_next_writer_has_a_package_in_the_order_it_came_in(chain: Chain, coins: list[Spendable]) -> None:
+    parents = [pay(coin, ALICE, 1_000_000, fee=0) for coin in coins]
+    child = child_of(parents, 2_000)
+    assert package(chain, *parents, child).package_error == ""
+    order = [item.tx for item in chain.node.pool]
+    assert order == [*parents, child]
+    chain.node = chain.new_writer()
+    assert [item.tx for item in chain.node.pool] == order
+    later = pay(output_of(child, 0, BOB), ALICE, 500_000)
+    assert chain.submit(later)[0].accepted
+    chain.node = chain.new_writer()
+    assert [item.tx for item in chain.node.pool] == [*order, later]
+
+
+def test_a_package_with_a_bad_signature_leaves_redis_as_it_was(chain: Chain, coins: list[Spendable]) -> None:
+    parent = pay(coins[0], ALICE, 1_000_000, fee=0)
+    thief = dataclasses.replace(output_of(parent, 0, ALICE), owner=BOB)
+    child = spend([thief], [dataclasses.replace(thief.output, value=990_000, script_pubkey=p2wpkh(BOB))])
+    before = chain.dump()
+    reply = package(chain, parent, child)
+    assert reply.verdicts[1].reason.startswith(Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED)
+    assert chain.dump() == before
+    assert len(chain.node.pool) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from services.mempool.fork_choice import accept_block
 from shared.params import REGTEST
 from shared.primitives.block import Block
@@ -70,6 +72,26 @@ def test_transactions_of_a_disconnected_block_return_to_the_pool(chain: Chain) -
     assert chain.node.pool.ancestors([child.txid]).keys() == {child.txid, parent.txid}
     chain.mine(txs=[parent, child], fees=2_000)
     assert chain.view.pool_txids() == [waiting.txid]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one block", "in two blocks"])
+def test_a_child_that_was_confirmed_with_its_parent_returns_with_it(chain: Chain, together: bool) -> None:
+    (coin,) = chain.mature_coins()
+    (base,) = chain.mine()
+    parent = pay(coin, ALICE, 1_000_000)
+    child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
+    if together:
+        chain.mine(txs=[parent, child], fees=2_000)
+    else:
+        chain.mine(txs=[parent], fees=1_000)
+        chain.mine(txs=[child], fees=1_000)
+    for block in branch(chain, base, 3, b"rival"):
+        assert chain.accept(block).accepted
+    assert [item.tx for item in chain.node.pool] == [parent, child]
+    chain.node = chain.new_writer()
+    assert [item.tx for item in chain.node.pool] == [parent, child]
+    chain.mine(txs=[parent, child], fees=2_000)
+    assert chain.view.pool_txids() == []
 
 
 def test_a_transaction_in_both_branches_stays_confirmed(chain: Chain) -> None:
