@@ -246,7 +246,7 @@ COMMANDS = (
         _check_genesis,
     ),
     Command("test", "run the tests: what follows goes to pytest", "test"),
-    Command("lock", "write requirements/*.lock again, from pyproject.toml: what follows goes to uv", "test"),
+    Command("lock", "write requirements/*.lock again, from pyproject.toml, or --check-wheels of them", "test"),
 )
 
 

@@ -1,19 +1,23 @@
 """Writes requirements/*.lock again, from pyproject.toml: every version and hash that an installation may use.
 
-`./warren lock` needs `uv` on PATH or in .venv; arguments such as `--upgrade` or `--upgrade-package NAME` go to it.
+Arguments of `./warren lock`, such as `--upgrade` or `--upgrade-package NAME`, go to `uv`. With `--check-wheels` it
+writes nothing and tells whether what `./warren up` installs is ready-made for every machine (`deploy.wheels`).
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy import wheels
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS: dict[str, tuple[str, ...]] = {"runtime": (), "local": ("local",), "test": ("local", "test")}
 """Lock file and the extras of pyproject.toml that it has."""
+INSTALLED_BY_USERS = ("runtime", "local")
+"""Lock files that the container image and `./warren up` install."""
 
 
 def command(uv: str, lock: str, arguments: Sequence[str]) -> list[str]:
@@ -28,12 +32,10 @@ def command(uv: str, lock: str, arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write all lock files; return the exit status."""
-    beside_python = Path(sys.executable).with_name("uv")
-    uv = str(beside_python) if beside_python.exists() else shutil.which("uv")
-    if uv is None:
-        print("warren: `warren lock` needs uv: .venv/bin/python -m pip install uv", file=sys.stderr)
-        return 1
+    """Write all lock files, or check their wheels; return the exit status."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    if list(arguments) == ["--check-wheels"]:
+        return wheels.check(uv, [ROOT / "requirements" / f"{lock}.lock" for lock in INSTALLED_BY_USERS])
     for lock in LOCKS:
         status = subprocess.run(command(uv, lock, arguments), cwd=ROOT, check=False).returncode
         if status:
