@@ -10,10 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from deploy import cli, state
+from deploy import cli, preflight, state
+from deploy.errors import LaunchError
 from deploy.plan import ROOT
 from deploy.processes import Identity, identify
 from tests.unit.deploy.test_state import STACK
@@ -256,6 +258,22 @@ def test_a_rabbitmq_that_is_something_else_is_named_without_its_password(refuses
     told = refuses("up", "--data-dir", str(tmp_path / "data"), *FREE_PORTS, *given)
     assert told.startswith(f"warren: --amqp-url: the server at 127.0.0.1 port {port} ")
     assert "hidden-word" not in told
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [({"password": "hidden-word"}, "ACCESS_REFUSED"), ({"vhost": "hidden-place"}, "vhost hidden-place not found")],
+)
+def test_a_rabbitmq_that_does_not_let_us_in_says_why(rabbitmq, change, problem):
+    parts = urlsplit(rabbitmq)
+    password, vhost = change.get("password", parts.password), change.get("vhost", parts.path.lstrip("/"))
+    url = f"amqp://{parts.username}:{password}@{parts.hostname}:{parts.port}/{vhost}"
+    with pytest.raises(LaunchError, match=problem) as told:
+        preflight.check_rabbitmq(url)
+    assert f"port {parts.port} does not let us in" in str(told.value)
+    assert "hidden-word" not in str(told.value)
+    preflight.check_rabbitmq(rabbitmq)
 
 
 def test_a_port_in_use_is_named_with_its_option(refuses, tmp_path, server):
