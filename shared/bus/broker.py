@@ -3,6 +3,12 @@
 Publishing is durable and confirmed: when `publish_many` returns, every message is safe with the broker. A queue's
 messages stay with the broker until they are acked; a consumer that goes away gives them back. All methods may be
 called from any thread.
+
+A queue's messages come in the order of their publication if one consumer takes them and all come for the first time.
+What comes again, after a requeue, a reconnect or a crash, comes in any order and may come after newer messages: while
+several consumers are registered, one that is gone but not yet known to be gone among them, each gets messages in turn,
+and what the others hold comes later. Nothing relies on more: facts carry `seq`, and whoever needs one claim handled
+after another waits for its reply.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ class Delivery:
     body: bytes
     message_id: str
     delivery_count: int
-    """How often it was handed out before without an ack: 0 at first."""
+    """How often it was handed out before without an ack, be it to a consumer that was gone already: 0 at first."""
     reply_address: ReplyAddress | None
     tag: object = field(repr=False, compare=False)
     """The backend's own handle."""

@@ -18,7 +18,8 @@ true.
 
 Bodies are JSON. Hashes are in display order (reversed hex), raw bytes are hex, amounts are satoshis, times are seconds
 since 1970. A field that has its default value is left out. Facts carry `seq`, which grows with every event; the same
-event may arrive twice, after a crash, with the same `seq`.
+event may arrive twice, after a crash, with the same `seq`. Messages arrive in the order of their publication, except
+those that arrive again: they come in any order, and perhaps after newer ones.
 
 On RabbitMQ the topic exchange is `{EXCHANGE}`, what nobody could handle goes to the exchange
 `{DEAD_LETTER_EXCHANGE}` and the queue `{DEAD_LETTER_QUEUE}`, and the properties are `message_id`, `type` (the topic, or
