@@ -81,6 +81,8 @@ class StreamConsumer(Consumer):
         self._keys = keys
         self._queues = {keys.queue(queue.name): queue for queue in queues}
         self._name = uuid.uuid4().hex
+        self._old_name = ""
+        """The name that it went by before, while messages may be pending for it."""
         self._on_close = on_close
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -145,9 +147,11 @@ class StreamConsumer(Consumer):
 
     def _start_afresh(self) -> None:
         """Declare the queues again under a new name, and give back what the old one held."""
-        old, self._name = self._name, uuid.uuid4().hex
+        if not self._old_name:
+            self._old_name, self._name = self._name, uuid.uuid4().hex
         self.declare()
-        self._give_back_all(old)
+        self._give_back_all(self._old_name)
+        self._old_name = ""
         self._out_of_touch.clear()
 
     def _give_back_all(self, name: str) -> None:
@@ -236,7 +240,8 @@ class StreamConsumer(Consumer):
             self._closed.set()
         self._on_close(self)
         try:
-            self._give_back_all(self._name)
+            for name in filter(None, (self._old_name, self._name)):
+                self._give_back_all(name)
             with bus_errors():
                 for key in (key for key, queue in self._queues.items() if not queue.durable):
                     self._client.delete(key)

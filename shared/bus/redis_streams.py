@@ -20,7 +20,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared import metrics
@@ -133,7 +133,7 @@ class RedisStreamsBroker(Broker):
                     found: Any = self._client.xread({self._reply_key: last}, count=500, block=500)
                     for _, entries in found or ():
                         for _, fields in entries:
-                            self._box.put(fields[b"c"].decode(), fields[b"t"].decode(), fields[b"b"])
+                            self._take_reply(fields)
                         last = entries[-1][0]
                         self._client.xdel(self._reply_key, *(id_ for id_, _ in entries))
                 failures = 0
@@ -142,6 +142,10 @@ class RedisStreamsBroker(Broker):
                     log.warning("cannot receive replies, trying again", extra=with_fields(error=error))
                 self._closed.wait(backoff(failures, cap=1.0))
                 failures += 1
+
+    def _take_reply(self, fields: Mapping[bytes, bytes]) -> None:
+        correlation_id, type_name = (fields.get(name, b"").decode("utf-8", "replace") for name in (b"c", b"t"))
+        self._box.put(correlation_id, type_name, fields.get(b"b", b""))
 
     # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────────
 

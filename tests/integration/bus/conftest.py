@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pika
@@ -52,6 +52,25 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @pytest.fixture
 def broker(backend: Backend) -> Broker:
     return backend.connect()
+
+
+Connect = Callable[[], RedisStreamsBroker]
+
+
+@pytest.fixture
+def connect_embedded(redis: redis.Redis, redis_url: str) -> Iterator[Connect]:
+    """Open one more embedded bus on an empty Redis, as another process would; closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> RedisStreamsBroker:
+            return stack.enter_context(contextlib.closing(RedisStreamsBroker(redis_url)))
+
+        yield connect
+
+
+@pytest.fixture
+def embedded(connect_embedded: Connect) -> RedisStreamsBroker:
+    return connect_embedded()
 
 
 @dataclass(frozen=True)

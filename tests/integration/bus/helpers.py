@@ -1,13 +1,17 @@
-"""What the bus tests share: numbered messages, and waiting with a deadline."""
+"""What the bus tests share: numbered messages, a service that answers, and waiting with a deadline."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import redis as redis_py
 
 from shared.bus import events
-from shared.bus.broker import Consumer, Delivery
-from shared.bus.events import MineRequested, TxSubmitted
+from shared.bus.broker import Broker, Consumer, Delivery
+from shared.bus.events import BlockVerdict, MineRequested, TxSubmitted
 
 PATIENCE = 20.0
 """Seconds that anything may take before a test gives up."""
@@ -44,3 +48,32 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def answering(broker: Broker, consumer: Consumer, limit: int | None = None) -> Iterator[None]:
+    """Answer requests with their own numbers, on another thread: until the block ends, or `limit` of them."""
+    stop = threading.Event()
+
+    def serve() -> None:
+        left = -1 if limit is None else limit
+        while left and (limit is not None or not stop.is_set()):
+            for delivery in consumer.receive(1, 0.05):
+                if delivery.reply_address is not None:
+                    verdict = BlockVerdict(hash=f"{numbers([delivery])[0]}", accepted=True)
+                    broker.reply_many([(delivery.reply_address, verdict)])
+                consumer.ack([delivery])
+                left -= 1
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def signs_of_life(redis: redis_py.Redis) -> list[bytes]:
+    """Keys by which the consumers of the embedded bus show that they live."""
+    return list(redis.scan_iter("warren-bus:alive:*"))
