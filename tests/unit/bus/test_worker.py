@@ -162,9 +162,13 @@ def test_a_batch_waits_for_the_store_and_recovers_before_each_try(error: Excepti
 def test_replies_wait_for_the_broker() -> None:
     setup = Setup()
     setup.put("a", reply_address=SOMEONE)
-    setup.trouble = lambda names: setattr(setup.broker, "away", True)
     timer = threading.Timer(0.1, lambda: setattr(setup.broker, "away", False))
-    timer.start()
+
+    def trouble(_names: list[str]) -> None:
+        setup.broker.away = True
+        timer.start()
+
+    setup.trouble = trouble
     assert setup.worker.run_once()
     timer.join()
     assert setup.batches == [["a"]]
@@ -173,12 +177,18 @@ def test_replies_wait_for_the_broker() -> None:
 
 def test_stopping_during_an_outage_leaves_the_batch_to_others() -> None:
     setup = Setup()
-    setup.trouble = fail_on("a", StoreUnavailable("away"))
-    setup.put("a")
     timer = threading.Timer(0.1, setup.stop.set)
-    timer.start()
+
+    def trouble(_names: list[str]) -> None:
+        if len(setup.batches) == 1:
+            timer.start()
+        raise StoreUnavailable("away")
+
+    setup.trouble = trouble
+    setup.put("a")
     setup.worker.run()
     timer.join()
+    assert setup.batches
     assert setup.consumer.acked == []
     setup.consumer.close()
     assert len(setup.broker.backlog(MEMPOOL_TXS)) == 1

@@ -1,0 +1,257 @@
+"""RabbitMQ when one step fails alone: a channel, a connection, a confirm; and what is declared there.
+
+The server is well all the time. What holds for both backends is in `test_broker_contract`, what a crash of the server
+does in `test_broker_crashes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pika
+import pytest
+
+from shared.bus import rabbit_publisher
+from shared.bus.events import BlockConnected, BlockVerdict
+from shared.bus.rabbit import RabbitBroker
+from shared.bus.rabbit_consumer import RabbitConsumer
+from shared.bus.topics import DEAD_LETTER_QUEUE, MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
+from shared.errors import BrokerUnavailable, Unroutable
+from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until
+
+FACT = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
+DURABLE = {
+    "x-queue-type": "quorum",
+    "x-dead-letter-exchange": "warren.dead",
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+
+@pytest.fixture
+def bus(rabbitmq: str) -> Iterator[RabbitBroker]:
+    with contextlib.closing(RabbitBroker(rabbitmq, patience=2.0)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def operator(rabbitmq: str) -> Iterator[pika.BlockingConnection]:
+    """A connection of somebody else's."""
+    connection = pika.BlockingConnection(pika.URLParameters(rabbitmq))
+    yield connection
+    connection.close()
+
+
+def published(bus: RabbitBroker, number: int) -> bool:
+    try:
+        bus.publish(tx(number))
+    except (BrokerUnavailable, Unroutable):
+        return False
+    return True
+
+
+def on_link(consumer: RabbitConsumer, action: Callable[[], None]) -> None:
+    assert consumer._link.call(action)
+
+
+# ── a channel or a connection is lost ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_consumer_whose_channel_the_server_closed_goes_on_with_another(bus: RabbitBroker) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    bus.publish_many([tx(n) for n in range(3)])
+    held = take(consumer, 2)
+    channel = held[0].tag.channel  # type: ignore[attr-defined]
+    on_link(consumer, lambda: channel.basic_ack(4711))  # no such delivery: the server closes the channel
+    until(lambda: not channel.is_open, "the channel is closed")
+    again = take(consumer, 3)
+    assert sorted(numbers(again)) == [0, 1, 2]
+    consumer.ack(held)  # from before: means nothing now
+    consumer.requeue(held)
+    consumer.ack(again)
+    consumer.close()
+    assert bus.consumer([MEMPOOL_TXS]).receive(1, NOTHING) == []
+
+
+def test_a_consumer_whose_queue_was_deleted_declares_it_again(
+    bus: RabbitBroker, operator: pika.BlockingConnection
+) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    operator.channel().queue_delete(MEMPOOL_TXS.name)
+    until(lambda: published(bus, 1), "the queue is there again")
+    assert numbers(take(consumer, 1)) == [1]
+
+
+def test_a_queue_of_another_kind_is_tried_again_but_not_all_the_time(
+    bus: RabbitBroker, operator: pika.BlockingConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = operator.channel()
+    channel.queue_declare(MEMPOOL_TXS.name, durable=True)  # a classic one
+    began = time.monotonic()
+    consumer = bus.consumer([MEMPOOL_TXS])  # returns when its patience is over
+    assert 1.5 < time.monotonic() - began < PATIENCE / 2
+    tries = [record for record in caplog.records if "opening another" in record.message]
+    assert 2 <= len(tries) <= 12
+    channel.queue_delete(MEMPOOL_TXS.name)
+    until(lambda: published(bus, 1), "the queue is declared")
+    assert numbers(take(consumer, 1)) == [1]
+    assert consumer._subscriptions[MEMPOOL_TXS.name]._failures == 0
+
+
+def test_a_publisher_whose_channel_the_server_closed_fails_what_waits_and_goes_on(bus: RabbitBroker) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    publisher = bus._publisher
+    timer = threading.Timer(0.5, lambda: publisher._link.call(lambda: publisher._channel.basic_ack(4711)))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        bus.request(tx(1), PATIENCE)
+    assert time.monotonic() - began < PATIENCE / 2
+    timer.join()
+    until(lambda: published(bus, 2), "publishing works again")
+    assert bus.is_connected()
+    assert numbers(take(consumer, 2)) == [1, 2]
+
+
+def test_messages_published_after_a_new_connection_have_ids_of_their_own(bus: RabbitBroker) -> None:
+    """Handlers that must do a thing once go by the id."""
+    consumer = bus.consumer([WALLET_REQUESTS, MEMPOOL_TXS])
+    bus.publish_many([tx(1), tx(2)])
+    bus._publisher._link.call(bus._publisher._link._drop)
+    until(lambda: not bus.is_connected(), "the connection is lost")
+    until(lambda: published(bus, 3), "publishing works again")
+    bus.publish(tx(4))
+    deliveries = take(consumer, 4)
+    assert numbers(deliveries) == [1, 2, 3, 4]
+    assert len({delivery.message_id for delivery in deliveries}) == 4
+
+
+def test_a_consumer_that_lost_its_connection_alone_gets_everything_again(bus: RabbitBroker) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    bus.publish_many([tx(n) for n in range(4)])
+    held = take(consumer, 2)
+    on_link(consumer, consumer._link._drop)
+    until(lambda: not bus.is_connected(), "the connection is lost")
+    consumer.ack(held)
+    again = take(consumer, 4)
+    assert sorted(numbers(again)) == [0, 1, 2, 3]
+    consumer.ack(again)
+    consumer.close()
+    assert bus.consumer([MEMPOOL_TXS]).receive(1, NOTHING) == []
+
+
+# ── a confirm ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_that_a_queue_refuses_is_not_published(bus: RabbitBroker, operator: pika.BlockingConnection) -> None:
+    bus.consumer([MEMPOOL_TXS])
+    channel = operator.channel()
+    full = channel.queue_declare(
+        "", exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    ).method.queue
+    channel.queue_bind(full, "warren.events", "tx.submitted")
+    with pytest.raises(BrokerUnavailable, match="refused"):
+        bus.publish_many([tx(n) for n in range(10)])
+    channel.queue_delete(full)
+    bus.publish(tx(11))
+
+
+def test_a_server_that_does_not_confirm_is_not_waited_for_without_end(
+    bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus.consumer([MEMPOOL_TXS])
+    assert rabbit_publisher._CONFIRM_TIMEOUT == 30.0
+    monkeypatch.setattr(rabbit_publisher, "_CONFIRM_TIMEOUT", 0.5)
+    monkeypatch.setattr(bus._publisher, "_submit", lambda chunk: None)
+    with pytest.raises(BrokerUnavailable, match="does not confirm"):
+        bus.publish(tx(1))
+
+
+def test_a_message_that_could_not_be_dead_lettered_comes_again(
+    bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch, operator: pika.BlockingConnection
+) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    bus.publish(tx(1))
+    held = take(consumer, 1)
+
+    def away(_letters: object) -> None:
+        raise BrokerUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bus._publisher, "publish", away)
+        consumer.dead_letter(held, "no such thing")
+    again = take(consumer, 1)
+    assert (numbers(again), again[0].delivery_count) == ([1], 1)
+    assert operator.channel().basic_get(DEAD_LETTER_QUEUE)[0] is None
+
+
+# ── what is declared, and what a message carries ────────────────────────────────────────────────────────────────
+
+
+def test_durable_queues_are_quorum_queues_whose_dead_letters_are_safe(
+    bus: RabbitBroker, operator: pika.BlockingConnection
+) -> None:
+    """To declare a queue again is an error unless it has the same properties."""
+    bus.consumer([MEMPOOL_TXS])
+    channel = operator.channel()
+    channel.queue_declare(MEMPOOL_TXS.name, durable=True, arguments=DURABLE)
+    channel.queue_declare(DEAD_LETTER_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.exchange_declare("warren.events", "topic", durable=True)
+    channel.exchange_declare("warren.dead", "fanout", durable=True)
+
+
+def test_a_queue_of_a_process_is_its_own_and_goes_with_it(bus: RabbitBroker, operator: pika.BlockingConnection) -> None:
+    queue = transient_queue("page", Topic.BLOCK_CONNECTED)
+    consumer = bus.consumer([queue])
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="RESOURCE_LOCKED"):
+        operator.channel().queue_declare(queue.name, passive=True)
+    consumer.close()
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
+        operator.channel().queue_declare(queue.name, passive=True)
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_no_more_than_the_prefetch_is_handed_over_ahead(bus: RabbitBroker, prefetch: int) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS], prefetch=prefetch)
+    bus.publish_many([tx(n) for n in range(5)])
+    held = take(consumer, prefetch)
+    assert consumer.receive(5, NOTHING) == []
+    consumer.ack(held[:1])
+    assert numbers(take(consumer, 1)) == [prefetch]
+    assert consumer.receive(5, NOTHING) == []
+
+
+def test_a_message_says_what_it_is_and_is_durable(bus: RabbitBroker, operator: pika.BlockingConnection) -> None:
+    channel = operator.channel()
+    copy = channel.queue_declare("", exclusive=True).method.queue
+    consumer = bus.consumer([MEMPOOL_TXS])
+    channel.queue_bind(copy, "warren.events", "tx.submitted")
+    before = int(time.time())
+    with answering(bus, consumer):
+        assert bus.request(tx(1), PATIENCE) == BlockVerdict(hash="1", accepted=True)
+    method, properties, _ = channel.basic_get(copy, auto_ack=True)
+    assert method.routing_key == "tx.submitted"
+    assert (properties.type, properties.app_id, properties.content_type) == (
+        "tx.submitted",
+        "warren",
+        "application/json",
+    )
+    assert properties.delivery_mode == 2
+    assert before <= properties.timestamp <= time.time()
+    assert properties.reply_to.startswith("amq.rabbitmq.reply-to.")
+    assert properties.correlation_id
+    assert properties.message_id
+
+
+def test_a_dead_letter_says_all_that_is_known_of_it(bus: RabbitBroker, operator: pika.BlockingConnection) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    bus.publish(tx(1))
+    (bad,) = take(consumer, 1)
+    consumer.dead_letter([bad], "no such thing")
+    _, properties, body = operator.channel().basic_get(DEAD_LETTER_QUEUE, auto_ack=True)
+    assert (properties.type, body) == ("tx.submitted", bad.body)
+    ours = {"queue": "mempool.txs", "reason": "no such thing", "message_id": bad.message_id}
+    assert {name: properties.headers.get(name) for name in ours} == ours
