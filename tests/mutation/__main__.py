@@ -31,7 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="try N changes, of each kind alike; default: all")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="draws the sample; default: 1")
-    parser.add_argument("--only", action="append", default=[], metavar="PATH", help="change this file or folder only")
+    parser.add_argument("--only", action="append", default=[], metavar="PATH[:LINE]", help="a folder, file or line")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time")
     parser.add_argument("--tree", type=Path, default=sources.ROOT, metavar="PATH", help="default: this one")
     parser.add_argument("--list", action="store_true", help="show the changes, try none")
@@ -40,11 +40,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _drawn(arguments: argparse.Namespace) -> list[Mutant]:
-    paths = sources.paths(arguments.tree, arguments.only)
+    paths = sources.paths(arguments.tree, [place.partition(":")[0] for place in arguments.only])
     if not paths:
         sys.exit(f"no module of those that are changed is in {' '.join(arguments.only)}")
     texts = {path: (arguments.tree / path).read_bytes() for path in paths}
     found = [mutant for path, text in texts.items() for mutant in sources.mutants(path, text)]
+    if lines := [place for place in arguments.only if ":" in place]:
+        found = [mutant for mutant in found if f"{mutant.path}:{mutant.line}" in lines]
     return found if arguments.sample is None else sources.sample(found, texts, arguments.sample, arguments.seed)
 
 

@@ -97,10 +97,16 @@ def test_each_line_has_the_tests_that_run_it(toy):
 
 def test_a_constant_has_the_tests_that_run_a_line_which_reads_it(toy):
     constant = changes(toy, Operator.CONSTANT, "LIMIT = 10")
-    assert names(nearest.Nearest(toy).tests(constant)[0]) == {
-        "test_a_small_amount_is_dust",
-        "test_the_limit_is_no_dust",
-    }
+    near, _ = nearest.Nearest(toy).tests(constant)
+    assert names(near) == {"test_a_small_amount_is_dust", "test_the_limit_is_no_dust"}
+
+
+def test_what_runs_at_import_has_all_tests_of_its_module(toy):
+    known = nearest.Nearest(toy)
+    longest = changes(toy, Operator.CONSTANT, "return 5", WAITING_PATH)
+    loop = changes(toy, Operator.ARITHMETIC, "amount -= 1", WAITING_PATH)
+    assert known.tests(longest) == (set(), known.tests(loop)[0])
+    assert known.tests(loop)[1] == set()
 
 
 def test_a_change_is_noticed_or_not_and_the_tree_is_left_alone(toy):
