@@ -81,6 +81,18 @@ def test_the_walk_in_a_browser(stack: Stack, browser, script: bool) -> None:
     context.close()
 
 
+def test_get_balance_shows_what_came_in_meanwhile_without_reloading_the_page(stack: Stack, page: Page) -> None:
+    create_wallet(page, stack, "watcher")
+    page.evaluate("window.isSamePage = true")
+    stack.mine(stack.balance("watcher")["address"])
+    expect(page.locator("#balance")).to_have_attribute("data-sats", "0")
+    page.get_by_role("button", name="Get Balance").click()
+    expect(page.locator("#balance")).to_have_attribute("data-sats", str(stack.balance("watcher")["balance"]))
+    expect(page.locator("#maturing")).to_contain_text("They can be spent after 99 more blocks")
+    expect(page.locator("#history")).to_contain_text("Mined")
+    assert page.evaluate("window.isSamePage")
+
+
 def test_two_hundred_blocks_leave_the_form_where_it_was(stack: Stack, page: Page) -> None:
     page.goto(f"{stack.state.rpc_url}/mine")
     page.get_by_label("Number of blocks").fill("200")
