@@ -154,7 +154,7 @@ class Copy:
         environment["MUTATION_TESTS"] = str(chosen)
         files = dict.fromkeys(test.file for test in tests)
         command = [*PYTEST, "-x", *files]
-        limit = 90 + 6 * sum(test.seconds for test in tests)
+        limit = 60 + 3 * sum(test.seconds for test in tests)
         with (self.root / ".cache" / "output").open("w+b") as output:
             child = subprocess.Popen(
                 command,
