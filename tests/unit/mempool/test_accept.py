@@ -132,14 +132,14 @@ def test_an_unconfirmed_coin_is_as_old_as_the_next_block(node: MemoryNode) -> No
     assert verdict(node, to_bob(coin, sequence=1)) == Reason.NON_BIP68_FINAL
 
 
-def test_a_coinbase_matures_for_the_next_block(node: MemoryNode) -> None:
+def test_a_coinbase_matures_for_the_next_block() -> None:
+    node = MemoryNode(dataclasses.replace(REGTEST, coinbase_maturity=3))
     for _ in range(3):
         node.mine()
     coin = node.coin()
-    depth = REGTEST.coinbase_maturity
-    node.view.unspent[coin.outpoint] = Coin(coin.output, 4 - depth, True)
+    node.view.unspent[coin.outpoint] = Coin(coin.output, 1, True)
     assert verdict(node, to_bob(coin)) == ""
-    node.view.unspent[coin.outpoint] = Coin(coin.output, 5 - depth, True)
+    node.view.unspent[coin.outpoint] = Coin(coin.output, 2, True)
     assert verdict(node, to_bob(coin)) == Reason.BAD_TXNS_PREMATURE_SPEND_OF_COINBASE
 
 

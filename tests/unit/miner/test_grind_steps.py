@@ -242,3 +242,34 @@ def test_the_wait_for_a_broker_that_is_away_grows(bench: Bench, monkeypatch: pyt
     bench.run(100, lambda _: 7)
     assert waits == [0.0, 1.0, 2.0, 3.0]
     assert len(bench.claims) == 1
+
+
+def test_without_work_the_grinder_sleeps_until_there_is_some(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    sleeps = 0
+
+    def is_set() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 5
+
+    def wait() -> None:
+        nonlocal sleeps
+        sleeps += 1
+
+    monkeypatch.setattr(bench.stop, "is_set", is_set)
+    monkeypatch.setattr(bench.grinder._newer, "wait", wait)
+    bench.grinder.run()
+    assert sleeps == 5
+
+
+def test_what_wakes_the_grinder_is_a_newer_job_or_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(bench.grinder._newer, "notify_all", lambda: woken.append("woken"))
+    bench.offer()
+    bench.offer()
+    assert len(woken) == 1, "the same work changes nothing"
+    bench.offer("t2")
+    assert len(woken) == 2
+    bench.grinder.wake()
+    assert len(woken) == 3
