@@ -69,7 +69,7 @@ class Server(ABC):
 
 def redis_server() -> Server:
     """Return a Redis with every write on disk before it is confirmed, not yet started."""
-    if _docker():
+    if uses_docker():
         image = _REDIS_IMAGES[_ENGINE]
         return _Container(image, 6379, _redis_url, _redis_answers, command=" ".join(["redis-server", *_AOF]))
     return _NativeRedis()
@@ -77,7 +77,7 @@ def redis_server() -> Server:
 
 def rabbitmq_server() -> Server:
     """Return a RabbitMQ, not yet started."""
-    if _docker():
+    if uses_docker():
         environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": _PASSWORD, "HOSTNAME": "rabbit"}
         return _Container(_RABBITMQ_IMAGE, 5672, _amqp_url, _rabbitmq_answers, environment=environment)
     return _NativeRabbitMQ()
@@ -298,8 +298,8 @@ def _listening(port: int) -> bool:
 # ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _docker() -> bool:
-    """Whether to use containers: as the environment says, else if Docker answers."""
+def uses_docker() -> bool:
+    """Whether tests use containers: as the environment says, else if Docker answers."""
     if _WANTED:
         if _WANTED not in ("native", "docker"):
             raise ValueError(f"WARREN_TEST_SERVERS is 'native' or 'docker', not {_WANTED!r}")
