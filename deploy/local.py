@@ -121,6 +121,7 @@ class Stack:
         ready_url = next(spec.ready_url for spec in specs if spec.name == "wallet")
         while healthcheck.missing(healthcheck.get(ready_url)) == ["bootstrap"]:
             if time.monotonic() > deadline:
+                self._progress([child for child in self._supervisor.children if child.spec.name == "wallet"], [])
                 self._say("the creator's first blocks are still being mined; the wallet page shows them as they come")
                 return
             self._console.waiting("waiting for wallet: the creator's first blocks are being mined")
@@ -138,17 +139,20 @@ class Stack:
         self._ready = True
         self._write_state()
         found = plan.urls(self._options.host, self._ports)
-        creator = ""
+        creator, then = "", f"and mine to it at {found['rpc']}/mine"
         if self._password_file.exists():
-            creator = "/creator"
+            creator, then = "/creator", f"or try `./warren demo{self._place()}`"
             self._say(f"creator's password: {self._password_file}")
-        directory = self._options.data_dir
-        place = "" if directory == _DEFAULT_DIR else f" --data-dir {shlex.quote(str(directory))}"
-        self._say(f"next: open the wallet page, mine at {found['rpc']}/mine, or try `./warren demo{place}`")
+        self._say(f"next: make a wallet of your own at {found['wallet']}/wallet_1, {then}")
         self._say(
             f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}{creator}  "
             f"explorer {found['explorer']}  rpc {found['rpc']}"
         )
+
+    def _place(self) -> str:
+        """Return the option that leads other commands to this data directory; empty if they look there anyway."""
+        directory = self._options.data_dir
+        return "" if directory == _DEFAULT_DIR else f" --data-dir {shlex.quote(str(directory))}"
 
     def _end_leftovers(self) -> None:
         """End what a launcher that was killed has left running, in order."""

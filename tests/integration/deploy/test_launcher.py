@@ -118,6 +118,9 @@ def test_it_leads_to_the_creator_where_there_is_one(launch, tmp_path):
     launcher = launch()
     launcher.wait_for("^ready in .* s: wallet http://127.0.0.1:[0-9]+/creator  explorer http.* rpc http")
     assert f"creator's password: {password}" in launcher.text()
+    assert re.search(
+        "^next: make a wallet .*/wallet_1, or try `./warren demo --data-dir '.*/a stack'`$", launcher.text(), re.M
+    )
     assert "secret words" not in launcher.text()
 
 
