@@ -53,7 +53,7 @@ def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams)
         return limit
     # The last block that was not allowed the minimum only because of a pause.
     at = height - 1
-    while at > 0 and at % params.retarget_interval and last.bits == limit:
+    while at % params.retarget_interval and last.bits == limit:
         at -= 1
         last = source.header_at(at)
     return last.bits
