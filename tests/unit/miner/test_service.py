@@ -1,0 +1,79 @@
+"""The miner's subscription, and how its process ends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from services.miner import __main__ as service
+from services.miner.grind import Grinder
+from services.miner.handlers import handlers, queue
+from services.miner.job import Job
+from shared.bus.events import BlockTemplate
+from shared.bus.topics import Topic
+from shared.bus.worker import Incoming
+from shared.config import Settings
+from shared.errors import DecodeError
+from shared.shutdown import ExitFlag
+from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.miner.test_job import template
+
+
+class Noted:
+    """Stands in for a grinder."""
+
+    def __init__(self) -> None:
+        self.offered: list[str] = []
+
+    def offer(self, job: Job) -> None:
+        self.offered.append(job.template_id)
+
+
+def incoming(*names: str, **changes: object) -> list[Incoming[BlockTemplate]]:
+    return [Incoming(template(id=name, **changes), name, None) for name in names]
+
+
+def test_of_several_templates_the_newest_is_worked_on_and_none_is_answered() -> None:
+    grinder = Noted()
+    take = handlers(grinder)[BlockTemplate]  # type: ignore[arg-type]
+    assert take(incoming("t1", "t2", "t3")) == [None, None, None]
+    assert take(incoming("t4")) == [None]
+    assert grinder.offered == ["t3", "t4"]
+
+
+def test_a_template_that_makes_no_work_is_an_error_of_the_message() -> None:
+    with pytest.raises(DecodeError):
+        handlers(Noted())[BlockTemplate](incoming("t1", bits=0))  # type: ignore[arg-type]
+
+
+def test_every_miner_has_a_queue_of_its_own_for_templates() -> None:
+    assert queue().topics == (Topic.BLOCK_TEMPLATE,)
+    assert queue().name.startswith("miner")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_miner_ends_well_when_told_to_and_badly_when_its_search_does(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    stop = ExitFlag()
+    searching = threading.Event()
+
+    def run(grinder: Grinder) -> None:
+        searching.set()
+        if fails:
+            raise RuntimeError("the search fails")
+        stop.wait(20)
+
+    monkeypatch.setattr(Grinder, "run", run)
+    ended: list[bool] = []
+    broker = FakeBroker()
+    thread = threading.Thread(target=lambda: ended.append(service.run(Settings(miner_name="m"), broker, stop)))
+    thread.start()
+    assert searching.wait(20)
+    if not fails:
+        stop.set()
+    thread.join(20)
+    assert ended == [not fails]
+    assert stop.is_set()
