@@ -5,6 +5,7 @@ Standard library only: it also runs under the machine's own Python.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -53,4 +54,10 @@ class Console:
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
         except (OSError, ValueError):  # gone, full or closed
-            self._stream = None
+            self._drop(self._stream)
+
+    def _drop(self, stream: TextIO) -> None:
+        """Take the rest in silence, and let what the stream still holds go nowhere when this process ends."""
+        self._stream = None
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
