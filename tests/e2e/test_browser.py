@@ -81,6 +81,22 @@ def test_the_walk_in_a_browser(stack: Stack, browser, script: bool) -> None:
     context.close()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_field_has_a_label_and_no_page_is_wider_than_the_window(stack: Stack, page: Page, width: int) -> None:
+    state = stack.state
+    page.set_viewport_size({"width": width, "height": 844})
+    for url in (
+        *(f"{state.wallet_url}{path}" for path in ("/", "/creator", "/nobody-yet")),
+        *(f"{state.explorer_url}{path}" for path in ("/", "/faucet")),
+        f"{state.rpc_url}/mine",
+    ):
+        page.goto(url)
+        fields = page.locator("input:not([type=hidden], [hidden]), select, textarea")
+        assert fields.count() > 0, url
+        assert fields.evaluate_all("fields => fields.filter((field) => !field.labels.length).map((f) => f.name)") == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, url
+
+
 def test_get_balance_shows_what_came_in_meanwhile_without_reloading_the_page(stack: Stack, page: Page) -> None:
     create_wallet(page, stack, "watcher")
     page.evaluate("window.isSamePage = true")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from shared.consensus.block_check import check_block
@@ -5,6 +7,7 @@ from shared.crypto.address import decode_address
 from shared.crypto.bech32 import encode_segwit
 from shared.errors import ConfigError
 from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4, load
+from shared.primitives.block import Block
 
 
 @pytest.mark.parametrize(
@@ -158,3 +161,15 @@ def test_a_genesis_without_nonce_that_is_too_hard_says_so(tmp_path, monkeypatch)
 def test_a_chain_that_is_nowhere_says_what_there_is():
     with pytest.raises(ConfigError, match=r"neither a known network .*regtest.* nor a file"):
         load("nonsense")
+
+
+@pytest.mark.parametrize(("bits", "cheap"), [(0x1F010000, True), (0x1F00FFFF, False), (0x207FFFFF, True)])
+def test_blocks_are_cheap_up_to_65536_hashes(bits, cheap):
+    header = replace(REGTEST.genesis.header, bits=bits)
+    chain = replace(REGTEST, genesis=Block(header, REGTEST.genesis.transactions))
+    assert chain.has_cheap_blocks is cheap
+
+
+def test_only_chains_with_cheap_blocks_and_a_test_networks_addresses_have_a_faucet_to_show():
+    shown = [chain.is_test_chain and chain.has_cheap_blocks for chain in (MAINNET, TESTNET4, SIGNET, REGTEST)]
+    assert shown == [False, False, False, True]
