@@ -1,7 +1,7 @@
 """Writes requirements/*.lock again, from pyproject.toml: every version and hash that an installation may use.
 
 Arguments of `./warren lock`, such as `--upgrade` or `--upgrade-package NAME`, go to `uv`. With `--check-wheels` it
-writes nothing and tells whether what `./warren up` installs is ready-made for every machine (`deploy.wheels`).
+writes nothing and tells whether all that they have is ready-made for every machine (`deploy.wheels`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from deploy import wheels
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS: dict[str, tuple[str, ...]] = {"runtime": (), "local": ("local",), "test": ("local", "test")}
 """Lock file and the extras of pyproject.toml that it has."""
-INSTALLED_BY_USERS = ("runtime", "local")
-"""Lock files that the container image and `./warren up` install."""
 
 
 def command(uv: str, lock: str, arguments: Sequence[str]) -> list[str]:
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """Write all lock files, or check their wheels; return the exit status."""
     uv = str(Path(sys.executable).with_name("uv"))
     if list(arguments) == ["--check-wheels"]:
-        return wheels.check(uv, [ROOT / "requirements" / f"{lock}.lock" for lock in INSTALLED_BY_USERS])
+        return wheels.check(uv, [ROOT / "requirements" / f"{lock}.lock" for lock in LOCKS])
     for lock in LOCKS:
         status = subprocess.run(command(uv, lock, arguments), cwd=ROOT, check=False).returncode
         if status:

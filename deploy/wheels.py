@@ -1,7 +1,7 @@
 """Tells whether the locked packages are ready-made for every machine: `./warren lock --check-wheels`, which CI runs.
 
-`./warren up` promises to need nothing but Python, so each package of the lock files that it or the container image
-installs has a wheel for every target below, and that wheel's hash is locked. Of a package without any wheel the source
+`./warren up` and `./warren test` promise to need nothing but Python, so each package of the lock files has a wheel for
+every target below that its marker asks for, and that wheel's hash is locked. Of a package without any wheel the source
 will do, if a wheel for all machines comes out of it without a compiler. The index is the one that uv is set up with.
 """
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pbk
-
 from shared.primitives.block import Block
+from tests.oracles import oracle
+
+pbk = oracle("pbk")
 
 UNDECODABLE = "undecodable"
 # Core's log is the one place where it says why it refused a block.

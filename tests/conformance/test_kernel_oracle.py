@@ -1,18 +1,20 @@
 """Bitcoin Core's own consensus engine (py-bitcoinkernel) as the judge of our script verification."""
 
-import pbk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pbk.script import PrecomputedTransactionData
 
 from shared.errors import DecodeError, ScriptError
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import Transaction, TxOut
 from shared.script.flags import MANDATORY, Flags
 from shared.script.interpreter import verify_input
+from tests.oracles import oracle
 from tests.properties import examples
 from tests.unit.script.spends import KINDS, signed, unsigned
+
+pbk = oracle("pbk")
+PrecomputedTransactionData = oracle("pbk.script").PrecomputedTransactionData
 
 # The flags that the kernel knows are those of consensus.
 FLAG_SETS = [MANDATORY, MANDATORY & ~Flags.TAPROOT, Flags.P2SH | Flags.WITNESS, Flags.P2SH, Flags.P2SH | Flags.DERSIG]

@@ -2,7 +2,6 @@
 
 import itertools
 
-import pbk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +16,10 @@ from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
+from tests.oracles import oracle
 from tests.properties import examples
+
+pbk = oracle("pbk")
 
 COINBASE = Transaction(1, (TxIn(NULL_OUTPOINT, b"\x51\x51"),), (TxOut(0, b""),))
 CONSENSUS = pbk.ChainParameters(pbk.ChainType.REGTEST)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-import bdkpython as bdk
 import pytest
 
 from deploy.demo_client import HttpProblem
@@ -13,6 +12,9 @@ from shared.params import REGTEST
 from shared.primitives.hexes import display_hash, parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from tests.e2e.conftest import COIN, Stack
+from tests.oracles import oracle
+
+bdk = oracle("bdkpython")
 
 RECEIVED = 3 * COIN
 SENT = COIN
