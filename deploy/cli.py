@@ -94,13 +94,10 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Consol
 
 
 def _become_pytest(arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Go on as pytest, without the entry of PYTHONPATH that `./warren` added."""
-    paths = environ.get("PYTHONPATH", "").split(":")
-    others = ":".join(paths[1:] if paths[0] == str(ROOT) else paths)
-    kept = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+    """Go on as pytest, without the PYTHONPATH that `./warren` set."""
     os.chdir(ROOT)
-    command = [sys.executable, "-m", "pytest", *arguments]
-    os.execve(sys.executable, command, kept | ({"PYTHONPATH": others} if others else {}))
+    environment = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+    os.execve(sys.executable, [sys.executable, "-m", "pytest", *arguments], environment)
 
 
 def _directory(options: argparse.Namespace) -> Path:

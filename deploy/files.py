@@ -16,6 +16,11 @@ def make_private_dir(path: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
+def private_opener(path: str, flags: int) -> int:
+    """For `open`: make a file that only its owner may open."""
+    return os.open(path, flags, 0o600)
+
+
 def write_atomically(path: Path, text: str, owner: int | None = None) -> None:
     """Replace a file in one step, so that a reader never sees half of it; only its owner may read it.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.errors import LaunchError
-from deploy.files import write_atomically
+from deploy.files import private_opener, write_atomically
 from deploy.processes import Identity
 
 _T = TypeVar("_T")
@@ -93,7 +93,7 @@ def clear(data_dir: Path) -> None:
 @contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory for one launcher; `LaunchError` if another one has it."""
-    with (data_dir / "stack.lock").open("a") as file:
+    with open(data_dir / "stack.lock", "a", opener=private_opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
