@@ -153,14 +153,13 @@ BAD_OTHERS = [
     (["demo", "--data-dir", "{here}/none"], "no stack runs on {here}/none"),
     (["demo", "--data-dir", "{here}", "--creator-password-file", "{here}"], "password from {here}: Is a directory"),
     (["demo", *ELSEWHERE, "--creator-password-file", "/dev/null"], "127.0.0.1:1"),
-    (["lock"], "needs uv"),
 ]
 
 
 @pytest.fixture
 def refuses(tmp_path, capsys, monkeypatch):
     """Runs a command and checks how it refuses; returns the line."""
-    monkeypatch.setenv("PATH", str(tmp_path))  # no docker, no uv
+    monkeypatch.setenv("PATH", str(tmp_path))  # no docker
 
     def check(*arguments: str) -> str:
         before = contents(tmp_path)
