@@ -59,6 +59,8 @@ class RabbitLink:
         self._connection: Any = None
         self._failures = 0
         self._closing = False
+        self._abandoned = False
+        """Closed while it opened: pika then fails on an assertion of its own, after it has closed the socket."""
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -92,6 +94,8 @@ class RabbitLink:
                 self._loop.start()
                 break
             except Exception:
+                if self._abandoned:
+                    break
                 log.exception("unexpected error on the connection's thread")
                 self._drop()
         self._loop.close()
@@ -147,6 +151,7 @@ class RabbitLink:
             self._loop.stop()
             return
         self._loop.call_later(5.0, self._loop.stop)
+        self._abandoned = not self._connection.is_open
         self._drop()
 
 

@@ -7,6 +7,7 @@ does in `test_broker_crashes`.
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -141,6 +142,17 @@ def test_a_consumer_that_lost_its_connection_alone_gets_everything_again(bus: Ra
     consumer.ack(again)
     consumer.close()
     assert bus.consumer([MEMPOOL_TXS]).receive(1, NOTHING) == []
+
+
+def test_closing_while_a_server_hangs_in_the_greeting_is_quick_and_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = RabbitBroker(f"amqp://a:b@127.0.0.1:{silent.getsockname()[1]}/%2F", patience=0.2)
+        with pytest.raises(BrokerUnavailable):
+            broker.publish(tx(1))
+        began = time.monotonic()
+        broker.close()
+        assert time.monotonic() - began < 4.0
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 # ── a confirm ───────────────────────────────────────────────────────────────────────────────────────────────────
