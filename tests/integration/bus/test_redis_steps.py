@@ -227,6 +227,24 @@ def test_replies_that_nobody_understands_do_not_end_the_listening(
         assert embedded.request(tx(2), PATIENCE) == BlockVerdict(hash="2", accepted=True)
 
 
+def test_a_client_that_cannot_read_its_replies_tries_again_with_pauses(
+    embedded: RedisStreamsBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(embedded, embedded.consumer([MEMPOOL_TXS])):
+        embedded.request(tx(1), PATIENCE)
+        tries: list[float] = []
+
+        def away(*args: Any, **kwargs: Any) -> Any:
+            tries.append(time.monotonic())
+            raise redis_py.ConnectionError("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(embedded._client, "xread", away)
+            until(lambda: len(tries) >= 4, "tries")
+        assert tries[3] - tries[0] >= 0.3
+        assert embedded.request(tx(2), PATIENCE) == BlockVerdict(hash="2", accepted=True)
+
+
 # ── two consumers interleave ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -202,3 +202,11 @@ def test_a_lease_that_ran_out_is_taken_again_unless_another_has_it(redis: redis_
     with pytest.raises(StaleWriter):
         keeper.hold()
     stop.set()
+
+
+def test_a_writer_that_stops_leaves_no_lease_behind(start, redis: redis_py.Redis) -> None:
+    first = start()
+    eventually(lambda: redis.exists(KEYS.writer))
+    first.close()
+    assert not redis.exists(KEYS.writer)
+    first.close = lambda: None  # type: ignore[method-assign]

@@ -1,34 +1,85 @@
-"""Which servers may hold a chain."""
+"""When Redis counts as away, as unfit, and as wrongly asked; and how long a service waits for it."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
+import redis
 
-from shared.chain.store import check_server
-from shared.errors import UnsafeStore
+from shared.chain import store
+from shared.chain.store import SOCKET_TIMEOUT, check_server, connect, store_errors, wait_for_server
+from shared.errors import StoreUnavailable, UnsafeStore
+from shared.shutdown import ExitFlag
 
-
-class Announcing:
-    """A client whose server says this of itself."""
-
-    def __init__(self, version, policy="noeviction"):
-        self._info = {"redis_version": version, "maxmemory_policy": policy}
-
-    def info(self):
-        return self._info
-
-
-@pytest.mark.parametrize("version", ["7.0.0", "7.0.15", "7.2.4", "8.0.2", "10.1.0", "7.4.0-v8", "255.255.255"])
-def test_redis_from_7_on_is_taken(version):
-    check_server(Announcing(version))
+AWAY = [
+    redis.ConnectionError("refused"),
+    redis.TimeoutError("slow"),
+    redis.BusyLoadingError("loading"),
+    *[
+        redis.ResponseError(f"{code} for now")
+        for code in ("LOADING", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "TRYAGAIN")
+    ],
+]
 
 
-@pytest.mark.parametrize("version", ["6.2.14", "6.9.241", "5.0.3", "", "unstable"])
-def test_an_older_redis_is_refused_by_its_version(version):
-    with pytest.raises(UnsafeStore) as refused:
-        check_server(Announcing(version))
-    assert str(refused.value) == f"needs Redis 7.0 or newer, or Valkey; this is Redis {version}"
+@pytest.mark.parametrize("error", AWAY, ids=[str(error)[:12] for error in AWAY])
+def test_a_server_that_cannot_work_for_now_is_away(error: redis.RedisError) -> None:
+    with pytest.raises(StoreUnavailable, match="Redis ") as caught, store_errors():
+        raise error
+    assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", ""])
-def test_a_server_that_may_evict_is_refused(policy):
-    with pytest.raises(UnsafeStore, match="may evict keys"):
-        check_server(Announcing("7.2.4", policy))
+@pytest.mark.parametrize("text", ["WRONGTYPE Operation", "a script said OOM", "CONFLICT the chain has moved"])
+def test_a_mistake_in_a_command_is_no_outage(text: str) -> None:
+    with pytest.raises(redis.ResponseError, match=text), store_errors():
+        raise redis.ResponseError(text)
+
+
+def test_a_command_fails_within_seconds() -> None:
+    options = connect("redis://127.0.0.1:1/0").connection_pool.connection_kwargs
+    assert options["socket_timeout"] == options["socket_connect_timeout"] == SOCKET_TIMEOUT == 10.0
+    assert options["retry"].get_retries() == 1
+    assert options["health_check_interval"] == 30
+
+
+class Server:
+    """Answers `INFO` as told: with a policy, or with an error."""
+
+    def __init__(self, *answers: str | Exception, stop: ExitFlag | None = None) -> None:
+        self._answers = list(answers)
+        self._stop = stop
+
+    def info(self) -> dict[str, Any]:
+        answer = self._answers.pop(0)
+        if self._stop is not None and not self._answers:
+            self._stop.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return {"maxmemory_policy": answer, "redis_version": "7.0.0"}
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl", "NOEVICTION", ""])
+def test_a_server_that_may_evict_holds_no_chain(policy: str) -> None:
+    with pytest.raises(UnsafeStore, match="must be noeviction"):
+        check_server(Server(policy))  # type: ignore[arg-type]
+
+
+def test_a_service_waits_until_its_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[int] = []
+    monkeypatch.setattr(store, "backoff", lambda failures: pauses.append(failures) or 0.0)
+    away = redis.ConnectionError("refused")
+    server = Server(away, away, away, "noeviction", UnsafeStore("asked once too often"))
+    wait_for_server(server, ExitFlag())  # type: ignore[arg-type]
+    assert pauses == [0, 1, 2]
+
+
+def test_a_service_does_not_wait_for_a_server_that_is_unfit() -> None:
+    with pytest.raises(UnsafeStore):
+        wait_for_server(Server("allkeys-lru", "noeviction"), ExitFlag())  # type: ignore[arg-type]
+
+
+def test_a_service_that_is_told_to_stop_waits_no_more() -> None:
+    stop = ExitFlag()
+    wait_for_server(Server(redis.ConnectionError("refused"), stop=stop), stop)  # type: ignore[arg-type]
+    assert stop.is_set()
