@@ -44,7 +44,11 @@ def test_a_high_s_verifies_but_is_not_low():
 
 def _loose_encodings():
     r, s = _numbers(SIGNATURE)
+    r_size, s_size = len(r).to_bytes(3, "big"), len(s).to_bytes(3, "big")
     return {
+        "lengths of three bytes": b"\x30\x46\x02\x83" + r_size + r + b"\x02\x83" + s_size + s,
+        "lengths of many zeros": b"\x30\x46\x02\x87" + bytes(4) + r_size + r + b"\x02\x84\x00" + s_size + s,
+        "long length of the whole, of two bytes": b"\x30\x82\x00" + SIGNATURE[1:],
         "padded R": _der(b"\x00" * 3 + r, s),
         "padded S": _der(r, b"\x00" * 2 + s),
         "garbage at the end": SIGNATURE + b"\x00garbage",
@@ -79,6 +83,28 @@ def test_loose_encodings_verify_but_are_not_strict(kind):
 )
 def test_what_is_no_signature_is_not_valid_and_raises_nothing(signature):
     assert verify_ecdsa(PUBLIC, signature, DIGEST) is False
+
+
+def _nearly_signatures():
+    """Each would be valid if what is wrong with it were overlooked."""
+    r, s = _numbers(SIGNATURE)
+    assert len(r) == 32
+    return {
+        "S claims a byte that is not there": _der(r, s)[: -len(s) - 1] + bytes([len(s) + 1]) + s,
+        "R claims all that follows": b"\x30\x46\x02" + bytes([len(r) + len(s) + 3]) + r + b"\x02" + bytes([len(s)]) + s,
+        "the length of S goes beyond the end": b"\x30\x46\x02\x20" + r + b"\x02\xff" + s,
+        "a length of four bytes": b"\x30\x46\x02\x20" + r + b"\x02\x84\x01\x00\x00" + bytes([len(s)]) + s,
+        "R of 33 bytes": _der(r + s[:1], s[1:] + b"\x01"),
+        "S of 33 bytes": _der(r, s + b"\x01"),
+        "R is no integer": SIGNATURE[:2] + b"\x03" + SIGNATURE[3:],
+        "S is no integer": SIGNATURE[: 4 + len(r)] + b"\x03" + SIGNATURE[5 + len(r) :],
+        "no sequence": b"\x31" + SIGNATURE[1:],
+    }
+
+
+@pytest.mark.parametrize("kind", list(_nearly_signatures()))
+def test_what_is_nearly_a_signature_is_not_valid(kind):
+    assert not verify_ecdsa(PUBLIC, _nearly_signatures()[kind], DIGEST)
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
