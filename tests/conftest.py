@@ -18,17 +18,18 @@ from pathlib import Path
 import pika
 import pytest
 import redis as redis_py
+from hypothesis import is_hypothesis_test
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
-from tests.inherited import give_children_default_signals
-from tests.properties import load_profile
+from tests import inherited
+from tests.properties import PROPERTY_SECONDS, load_profile
 from tests.servers import RUNNING_RABBITMQ, RUNNING_REDIS, NoServer, Server, rabbitmq_server, redis_server
 
 MAX_WORKERS = 8
 """Each has servers of its own: about 200 MB."""
 
-give_children_default_signals()
+inherited.shed()
 load_profile()
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup does
 
@@ -43,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if needs & {"amqp_url", "rabbitmq"}:
             item.add_marker("rabbitmq")
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.timeout(PROPERTY_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)

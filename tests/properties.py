@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 FACTOR = int(os.environ.get("WARREN_EXAMPLES", "1"))
 """`WARREN_EXAMPLES=20` lets the differential tests look twenty times as long as a run of all tests does."""
 
+PROPERTY_SECONDS = 900
+"""Until a property test counts as hanging: hundreds of examples are long on a busy machine."""
+
 settings.register_profile(
     "random",
     settings.get_profile("default"),  # not what hypothesis itself loads where it finds `CI`

@@ -14,7 +14,7 @@ from shared.primitives.transaction import OutPoint, Transaction
 from tests.conformance.duel import Draft, Duel
 from tests.conformance.faults import BLOCK_FAULTS, TX_FAULTS
 from tests.conformance.payments import KINDS, ODD_OUTPUTS, Coin, spend
-from tests.properties import FACTOR, examples
+from tests.properties import FACTOR, PROPERTY_SECONDS, examples
 
 SCRIPTS = {name: kind.script_pubkey for name, kind in KINDS.items()} | ODD_OUTPUTS
 
@@ -80,7 +80,7 @@ def cook(duel: Duel, recipe: dict[str, Any]) -> Draft:
 
 
 @pytest.mark.hypothesis
-@pytest.mark.timeout(120 * FACTOR)
+@pytest.mark.timeout(PROPERTY_SECONDS * FACTOR)
 def test_both_agree_on_blocks_of_any_kind(redis: redis_py.Redis, tmp_path: Path) -> None:
     duel = Duel(redis, tmp_path)
 

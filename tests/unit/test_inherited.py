@@ -1,5 +1,6 @@
-"""The tests start their processes with signals as a terminal leaves them, whatever started the tests."""
+"""What tests start gets nothing of the shell that the tests were started from: no ignored signal, no other Python."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,8 +9,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 TEST_RUN = """
 import subprocess, sys
-from tests.inherited import give_children_default_signals
-give_children_default_signals()
+from tests.inherited import shed
+shed()
 subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
 """
 
@@ -32,3 +33,15 @@ def test_children_have_no_signal_ignored_or_blocked():
 
     assert shown(SHOW) == f"{' '.join(str(int(number)) for number in SIGNALS)}\n{int(signal.SIGTERM)}\n"
     assert shown(TEST_RUN) == "\n\n"
+
+
+def test_children_run_a_plain_python_and_reach_this_machine_without_a_proxy():
+    strange = {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "1", "no_proxy": "example.com"}
+    code = "import os, sys; print(sys.warnoptions, sys.flags.optimize, *map(os.environ.get, sys.argv[1:]))"
+    code = TEST_RUN.replace("sys.argv[1]]", f"{code!r}, 'PYTHONHASHSEED', 'no_proxy', 'NO_PROXY']")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **strange}, capture_output=True, text=True, check=True
+    )
+    ours = "127.0.0.1,localhost,::1"
+    assert done.stdout.split()[:4] == ["[]", "0", "1", f"example.com,{ours}"]
+    assert done.stdout.split()[4].endswith(ours)
