@@ -184,7 +184,8 @@ class Nearest:
     def tests(self, mutant: Mutant) -> tuple[set[Test], set[Test]]:
         """Return the tests that run the changed lines, and those further off that may notice.
 
-        What is run at import is felt by all tests of the module; a constant by those that read or name it.
+        What is run at import is felt by all tests of the module; a constant by those that read it, or name it or its
+        module.
         """
         if mutant.path.endswith(".lua"):
             return self._of_script(mutant.path), set()
@@ -193,7 +194,7 @@ class Nearest:
         first, last = mutant.runs
         inside = [keys[line] for line in range(first, last + 1) if line in keys]
         if not inside:
-            return self._readers(mutant.names), self._of_module(mutant.path)
+            return self._readers(mutant.names), self._of_module(mutant.path) | self._by_word[Path(mutant.path).stem]
         found = self._of_keys(mutant.path, inside)
         if not found and not mutant.exact:
             function = inside[0].partition("|")[0] + "|"
