@@ -8,7 +8,7 @@ import time
 import pytest
 import redis as redis_py
 
-from shared.bus import redis_consumer
+from shared.bus import redis_consumer, redis_streams
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockConnected, Failure
 from shared.bus.redis_consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS
@@ -19,6 +19,10 @@ from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers,
 
 TXS = "warren-bus:queue:mempool.txs"
 BLOCK = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
+
+
+def test_the_dead_are_known_within_seconds_and_the_living_have_beats_to_spare() -> None:
+    assert (SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, redis_streams._BEAT) == (5_000, 60_000, 1.0)
 
 
 def test_what_is_settled_leaves_nothing_in_its_stream(embedded: RedisStreamsBroker, redis: redis_py.Redis) -> None:

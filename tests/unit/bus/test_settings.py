@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 
 import pytest
 import redis
 
-from shared.bus import connect, redis_streams
+from shared.backoff import backoff
+from shared.bus import connect, rabbit_link, redis_streams
 from shared.bus.events import TxSubmitted
+from shared.bus.rabbit import RabbitBroker
 from shared.bus.rabbit_link import parameters
 from shared.bus.redis_client import bus_errors, open_client
 from shared.bus.topics import CLAIMS, FACTS, Topic, transient_queue
@@ -100,6 +103,11 @@ def test_a_connection_that_is_dead_is_noticed_and_a_url_may_say_otherwise() -> N
     )
     assert (theirs.heartbeat, theirs.blocked_connection_timeout) == (5, 7)
     assert (theirs.socket_timeout, theirs.stack_timeout) == (3, 4)
+
+
+def test_a_server_that_is_back_is_found_before_a_publisher_gives_up() -> None:
+    patience = inspect.signature(RabbitBroker.__init__).parameters["patience"].default
+    assert backoff(100, cap=rabbit_link._RECONNECT_CAP, jitter=1.0) < patience / 2 <= 2.5
 
 
 def test_a_malformed_url_is_refused_without_showing_it() -> None:
