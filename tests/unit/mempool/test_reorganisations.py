@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from services.mempool import chain_move
@@ -203,3 +205,34 @@ def test_a_priority_ends_when_its_transaction_is_mined_and_only_then(node: Memor
     node.mine([mined], fees=1_000)
     assert node.prioritised == {waits.txid: 500}
     assert node.deltas[-1].prioritised == {mined.txid: 0}
+
+
+def noting(read: Callable[[Sequence[object]], object], sizes: list[int]) -> Callable[[Sequence[object]], object]:
+    """The same read, which notes how much is asked for at a time."""
+
+    def noted(keys: Sequence[object]) -> object:
+        sizes.append(len(keys))
+        return read(keys)
+
+    return noted
+
+
+def test_a_reorganisation_reads_blocks_and_coins_by_the_chunk(
+    node: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chain_move.CHUNK == 50
+    monkeypatch.setattr(chain_move, "CHUNK", 2)
+    base = node.mine()
+    for _ in range(4):
+        node.mine()
+    rivals = node.branch(base, 5)
+    for block in rivals[:-1]:
+        assert node.accept_block(block).accepted
+    reads: dict[str, list[int]] = {"blocks": [], "undos": [], "coins": []}
+    for name, sizes in reads.items():
+        monkeypatch.setattr(node.view, name, noting(getattr(node.view, name), sizes))
+    assert node.accept_block(rivals[-1]).accepted
+    assert node.index.tip.hash == rivals[-1].hash
+    assert reads["blocks"] == [2, 2, 2, 2, 0]
+    assert reads["undos"] == [2, 2]
+    assert len(reads["coins"]) == 2 + 3
