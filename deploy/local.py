@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy import healthcheck, plan, ports, redis_server, state
 from deploy.console import Console
-from deploy.errors import Interrupted
+from deploy.errors import Interrupted, LaunchError
 from deploy.files import kept_secret, make_private_dir, write_atomically
 from deploy.options import UpOptions, child_environment
 from deploy.preflight import wanted_ports
@@ -60,15 +60,19 @@ class Stack:
             make_private_dir(directory)
         with state.exclusive(options.data_dir):
             self._end_leftovers()
+            why = ""
             try:
                 self._start(started)
                 self._supervisor.watch()
                 status = 0
             except Interrupted:
                 status = 130
+            except LaunchError as error:  # told in full at the end, which may take its time
+                why = f": {error}".partition(";")[0]
+                raise
             finally:
                 if self._supervisor.children:
-                    self._say("stopping")
+                    self._say(f"stopping{why}")
                 self._supervisor.stop()
                 state.clear(options.data_dir)
             self._say("stopped; chain, pool and wallets are kept")

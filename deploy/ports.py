@@ -68,6 +68,8 @@ def _free(held: ExitStack, host: str, name: str) -> int:
 def _reserve(port: int) -> bool:
     """Keep a port from the other processes of this user until this one ends; False if one of them has it already."""
     reservations = _reservations()
+    if reservations is None:
+        return True
     try:
         fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except (BlockingIOError, PermissionError):  # either, says POSIX
@@ -76,13 +78,17 @@ def _reserve(port: int) -> bool:
 
 
 @functools.cache
-def _reservations() -> int:
+def _reservations() -> int | None:
     """Descriptor of an empty file whose byte N is locked by the process that port N is reserved for.
 
-    It stays open: the kernel gives up a process's locks on a file as soon as it closes any descriptor of it.
+    It stays open: the kernel gives up a process's locks on a file as soon as it closes any descriptor of it. None, and
+    no port is reserved, where there is no place for temporary files, or another user has put something in its place.
     """
-    path = Path(tempfile.gettempdir()) / f"warren-ports-{os.getuid()}"
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        path = Path(tempfile.gettempdir()) / f"warren-ports-{os.getuid()}"
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
 
 
 def _bind(held: ExitStack, host: str, port: int, name: str) -> int:

@@ -192,6 +192,9 @@ def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(launch):
     assert launcher.process.wait(DEADLINE) == 1
     assert re.search("explorer ended with exit status 3; the end of .*explorer.log:", launcher.text())
     assert "    the reason why it cannot start" in launcher.text()
+    assert re.search("^stopping: explorer ended with exit status 3$", launcher.text(), re.MULTILINE), (
+        "at once, not after all have stopped"
+    )
     assert "ready" not in launcher.text()
     assert state.read(launcher.data_dir) is None
 

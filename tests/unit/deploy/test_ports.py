@@ -1,7 +1,9 @@
+import functools
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -56,6 +58,12 @@ def test_a_free_port_is_kept_from_other_processes_until_its_own_ends(monkeypatch
             ports.choose("127.0.0.1", {"any": 0})
         other.stdin.close()
     assert ports.choose("127.0.0.1", {"any": 0}) == {"any": theirs}
+
+
+def test_without_a_place_for_temporary_files_a_free_port_is_found_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr(ports, "_reservations", functools.cache(ports._reservations.__wrapped__))
+    assert ports.choose("127.0.0.1", {"any": 0})["any"] in ports.FREE_PORTS
 
 
 def test_a_port_in_use_is_refused_with_the_option_that_helps(listener):
