@@ -91,6 +91,7 @@ def test_what_does_not_decode_has_an_answer_in_its_place(node: MemoryNode) -> No
     raw = tx.serialize().hex()
     ((first, second, third),), rejected = batch(node, TxSubmitted(txs=("zz", raw, raw[:-2])))
     assert [first.reason, second.reason, third.reason] == [DECODE_FAILED, "", DECODE_FAILED]
+    assert [first.accepted, second.accepted, third.accepted] == [False, True, False]
     assert (first.txid, second.txid, rejected) == ("", tx.txid_hex, [])
     replies, _ = submit(node, [TxSubmitted(txs=("zz", raw), package=True)])
     assert [verdict.reason for verdict in replies[0].verdicts] == [DECODE_FAILED, ""]
@@ -155,6 +156,34 @@ def test_an_order_that_a_trial_took_is_not_stored_twice(node: MemoryNode) -> Non
     node.send(*second)
     node.send(*first)
     assert node.view.pool_in_order() == [second[0].txid, first[0].txid]
+
+
+def test_a_submission_of_nothing_is_answered_with_nothing(node: MemoryNode) -> None:
+    for options in ({}, {"package": True}, {"test_only": True}, {"package": True, "test_only": True}):
+        reply = node.send(**options)
+        assert (reply.verdicts, reply.package_error) == ((), "")
+    assert node.deltas == []
+
+
+def test_of_a_package_only_what_was_refused_is_told_as_refused(node: MemoryNode) -> None:
+    poor, rich = pay(node.coin(), ALICE, 1_000_000, fee=0), pay(node.coin(), ALICE, 1_000_000)
+    parents = [output_of(poor, 0, ALICE), output_of(rich, 0, ALICE)]
+    child = spend(parents, [TxOut(1_999_995, p2wpkh(BOB))])
+    replies, rejected = batch(node, submission(poor, rich, child, package=True))
+    assert [verdict.accepted for verdict in replies[0]] == [False, True, False]
+    assert [(item.txid, item.reason) for item in rejected] == [
+        (verdict.txid, verdict.reason) for verdict in replies[0] if not verdict.accepted
+    ]
+
+
+def test_a_trial_leaves_orphans_where_they_are(node: MemoryNode) -> None:
+    parent, child, _ = family(node)
+    assert node.send_one(child).reason == MISSING
+    for package in (False, True):
+        assert node.send_one(parent, test_only=True, package=package).accepted
+        assert (len(node.orphans), len(node.pool), node.deltas) == (1, 0, [])
+    assert node.send_one(parent).accepted
+    assert child.txid in node.pool
 
 
 # ── orphans ─────────────────────────────────────────────────────────────────────────────────────────────────────────
