@@ -10,6 +10,7 @@ import ast
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -52,7 +53,7 @@ class BareMachine:
             user=f"{_USER}:{_USER}",
             working_dir="/srv/warren",
             environment=_reach_of_pip(),
-            network_mode="host",  # a proxy may be on this machine
+            network_mode=_network(),
             ipc_mode="none",
             read_only=True,
             tmpfs={"/tmp": ""},
@@ -132,7 +133,7 @@ def _build(client: Any) -> str:
     image, _ = client.images.build(
         fileobj=io.BytesIO(_NEWER_FROM_DEBIAN.encode()),
         tag="warren-test/python:trixie",
-        network_mode="host",
+        network_mode=_network(),
         buildargs=_proxies(),
         rm=True,
     )
@@ -174,6 +175,12 @@ def _reach_of_pip() -> dict[str, str]:
     if _certificates():
         settings["cert"] = "/srv/certificates.pem"
     return _proxies() | {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
+
+
+def _network() -> str:
+    """Return the network to join: one of its own, or this machine's where a proxy or an index is on it alone."""
+    reached = {name: value for name, value in _reach_of_pip().items() if name.lower() != "no_proxy"}
+    return "host" if re.search(r"\blocalhost\b|\b127\.|\[::1\]", " ".join(reached.values())) else "bridge"
 
 
 def _proxies() -> dict[str, str]:
