@@ -164,7 +164,8 @@ class Nearest:
         self._by_word: dict[str, set[Test]] = defaultdict(set)
         """Identifier → the tests in whose file it stands."""
         for name in asked_files(root):
-            tests = self._load(_kept(root, name))
+            kept = _kept(root, name)
+            tests = self._load(kept) if kept else set()  # a file that came while the others were measured
             for word in _words((root / name).read_text(encoding="utf-8")):
                 self._by_word[word].update(tests)
         self._at_import = _run_at_import(root)
