@@ -63,7 +63,7 @@ class Consumer(ABC):
 
     @abstractmethod
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker that these are done. A delivery from before a reconnect is ignored: it comes again."""
+        """Tell the broker that these are done. One from before a reconnect may come again all the same."""
 
     @abstractmethod
     def requeue(self, deliveries: Sequence[Delivery]) -> None:

@@ -76,7 +76,7 @@ def test_what_was_not_acked_before_a_crash_comes_again(crashable: CrashableBacke
     assert consumer.receive(5, 0.3) == []
     crashable.server.start()
     again = receive_until(consumer, {0, 1, 2, 3, 4}, first_time=set())
-    consumer.ack(held)  # from before the crash: means nothing now
+    consumer.ack(held)  # from before the crash, and none of the others
     until(lambda: published(broker, 5), "publishing works again")
     broker.publish_many([tx(6), tx(7)])
     again += receive_until(consumer, {5, 6, 7}, first_time={5, 6, 7})
