@@ -72,6 +72,26 @@ def test_a_bad_signature_keeps_a_replacing_package_out(node: MemoryNode) -> None
     assert node.state() == before
 
 
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_package_replaces_by_the_rules_for_packages(node: MemoryNode, short: int) -> None:
+    coin = node.coin()
+    old = pay(coin, BOB, 1_000_000, fee=500)
+    assert node.send_one(old).accepted
+    parent = pay(coin, ALICE, 1_000_000, fee=0)
+    size = parent.vsize + child_of(parent, fee=1_000).vsize
+    child = child_of(parent, fee=500 + policy.fee_for(size, policy.INCREMENTAL_RELAY_FEERATE) - short)
+    before = node.state()
+    reply = package(node, parent, child)
+    if short:
+        assert reply.package_error.startswith(Reason.PACKAGE_RBF_FEES)
+        assert node.state() == before
+    else:
+        assert reply.package_error == ""
+        assert [item.tx for item in node.pool] == [parent, child]
+        (replacement,) = node.deltas[-1].replacements
+        assert (replacement.txid, [record.tx for record in replacement.direct]) == (parent.txid, [old])
+
+
 # ── order ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -54,6 +54,7 @@ def test_a_batch_is_one_commit_and_each_submission_has_its_own_answers(node: Mem
     (delta,) = node.deltas
     assert [record.tx for record in delta.pool_added] == [parent, child]
     assert [event.txid for event in delta.events] == [parent.txid_hex, child.txid_hex]
+    assert delta.replacements == [], "nothing was replaced"
 
 
 def test_the_same_transaction_twice_in_a_batch_enters_once(node: MemoryNode) -> None:
