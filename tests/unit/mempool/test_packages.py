@@ -75,11 +75,11 @@ def test_a_bad_signature_keeps_a_replacing_package_out(node: MemoryNode) -> None
 @pytest.mark.parametrize("short", [0, 1])
 def test_a_package_replaces_by_the_rules_for_packages(node: MemoryNode, short: int) -> None:
     coin = node.coin()
-    old = pay(coin, BOB, 1_000_000, fee=500)
+    old = pay(coin, BOB, 1_000_000, fee=20)
     assert node.send_one(old).accepted
     parent = pay(coin, ALICE, 1_000_000, fee=0)
     size = parent.vsize + child_of(parent, fee=1_000).vsize
-    child = child_of(parent, fee=500 + policy.fee_for(size, policy.INCREMENTAL_RELAY_FEERATE) - short)
+    child = child_of(parent, fee=20 + policy.fee_for(size, policy.INCREMENTAL_RELAY_FEERATE) - short)
     before = node.state()
     reply = package(node, parent, child)
     if short:
