@@ -51,12 +51,17 @@ def test_closing_a_consumer_ends_its_wait(broker: Broker) -> None:
     timer.join()
 
 
-def test_a_consumer_that_was_closed_takes_nothing_any_more(broker: Broker) -> None:
+def test_a_consumer_that_was_closed_takes_nothing_any_more(
+    broker: RedisStreamsBroker | RabbitBroker, caplog: pytest.LogCaptureFixture
+) -> None:
     closed, other = (broker.consumer([MEMPOOL_TXS]) for _ in range(2))
+    closed.close()
     closed.close()
     assert other.receive(1, 2 * NOTHING) == []  # long enough to come back by mistake
     broker.publish_many([tx(n) for n in range(10)])
     assert numbers(take(other, 10)) == list(range(10))
+    assert list(broker._consumers) == [other]
+    assert not caplog.records
 
 
 def test_closing_the_bus_ends_the_wait_for_a_reply(backend: Backend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -70,7 +71,7 @@ def test_to_ask_for_the_changes_of_scripts_twice_changes_nothing() -> None:
 def test_a_payment_that_is_taken_back_leaves_no_change_of_coins() -> None:
     overlay = Overlay(Committed((OLD, OLD_COIN)))
     overlay.apply(PAYMENT, 9, 2)
-    overlay.revert(PAYMENT, [OLD_COIN])
+    overlay.revert(PAYMENT, [dataclasses.replace(OLD_COIN)])  # read from the undo data
     assert overlay.coin_changes() == {}
     assert overlay.coin(OLD) == OLD_COIN
     assert overlay.spends == {OLD: None}
@@ -147,6 +148,8 @@ def test_coins_are_read_once_and_together() -> None:
     overlay.apply(PAYMENT, 9, 2)
     assert overlay.coins([OLD, OutPoint(PAYMENT.txid, 0)])[0] is None
     assert source.reads == [[OLD, other]]
+    assert Overlay(source).coins([OLD, other]) == [OLD_COIN, None]
+    assert source.reads == [[OLD, other]] * 2
 
 
 def test_what_is_known_of_a_script_is_added_to() -> None:
