@@ -108,7 +108,6 @@ def _check_on_branch(node: Node, block: Block, entry: BlockEntry) -> None:
 def _remember_failed(node: Node, entry: BlockEntry) -> None:
     """Mark a block whose data is not kept, and what is known above it."""
     change = Change()
-    node.index.add(entry)
     change.update(node.index.mark_failed(entry))
     node.commit(change.delta())
     log.warning("block breaks a rule", extra=with_fields(hash=entry.header.hash_hex))

@@ -128,7 +128,7 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
     total, position = 0, 0
     for _ in range(_MAX_TRIES):
         waste = total - costs.target
-        if total + left < costs.target or waste > costs.cost_of_change or position == len(coins) or waste >= 0:
+        if total + left < costs.target or position == len(coins) or waste >= 0:
             # Fees are rounded up in the end, so a sum that is exact to the last part can still be short.
             if 0 <= waste < best_waste and costs.covers([coins[i] for i in chosen]):
                 best, best_waste = chosen.copy(), waste

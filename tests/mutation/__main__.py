@@ -87,7 +87,7 @@ def _shown(tree: Path, mutant: Mutant) -> str:
 
 def _report(tree: Path, trials: Sequence[Trial], seconds: float) -> None:
     for trial in trials:
-        if trial.outcome is Outcome.UNNOTICED:
+        if trial.outcome in (Outcome.UNNOTICED, Outcome.UNKNOWN):
             files = Counter(test.file for test in trial.tests)
             print(f"\n{_shown(tree, trial.mutant)}")
             print(f"  {trial.remark or f'{len(trial.tests)} tests ran:'}")
@@ -98,6 +98,7 @@ def _report(tree: Path, trials: Sequence[Trial], seconds: float) -> None:
     print(
         f"\n{len(trials)} changes made in {seconds / 60:.1f} minutes: {count[Outcome.EQUIVALENT]} change nothing, "
         f"{count[Outcome.NOTICED]} of {tried}{share} noticed, {count[Outcome.UNNOTICED]} unnoticed"
+        + (f", {count[Outcome.UNKNOWN]} could not be tried" if count[Outcome.UNKNOWN] else "")
     )
 
 
@@ -121,7 +122,7 @@ def main() -> int:
             flush=True,
         )
     _report(arguments.tree, trials, time.monotonic() - started)
-    return 1 if any(trial.outcome is Outcome.UNNOTICED for trial in trials) else 0
+    return 1 if any(trial.outcome in (Outcome.UNNOTICED, Outcome.UNKNOWN) for trial in trials) else 0
 
 
 if __name__ == "__main__":

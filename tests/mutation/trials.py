@@ -43,6 +43,8 @@ class Outcome(StrEnum):
     NOTICED = "noticed"
     UNNOTICED = "unnoticed"
     EQUIVALENT = "changes nothing"
+    UNKNOWN = "unknown"
+    """pytest ended in a way that says nothing about the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,6 @@ class Trial:
 
 class Stopped(Exception):
     """The harness ends."""
-
-
-class CannotRun(Exception):
-    """pytest ended in a way that says nothing about the change."""
 
 
 @dataclass
@@ -134,7 +132,7 @@ class Copy:
         if status is None:
             self._close_servers()  # who knows what it left in them
             return Trial(mutant, Outcome.NOTICED, tests, seconds, "it did not end")
-        if status in (_FAILED, _INTERRUPTED):
+        if status in (_FAILED, _INTERRUPTED) or "while loading conftest" in output:
             return Trial(mutant, Outcome.NOTICED, tests, seconds, _first_failure(output))
         if status != _PASSED:
             raise CannotRun(
@@ -211,5 +209,7 @@ def _descendants(pid: int) -> list[int]:
 
 def _first_failure(output: str) -> str:
     """Return the name of the test that noticed, or of the module that could not be imported."""
-    found = re.search(r"^(?:FAILED|ERROR) (tests/\S+)", output, re.MULTILINE)
+    found = re.search(
+        r"^(?:FAILED|ERROR|ImportError while loading conftest) '?.*?(tests/[^\s']+)", output, re.MULTILINE
+    )
     return found[1] if found else ""

@@ -82,6 +82,13 @@ def assert_settled_by_none(bus: RabbitBroker, consumer: RabbitConsumer, old: lis
     assert sorted(numbers(take(bus.consumer([MEMPOOL_TXS]), 3))) == [0, 1, 2]
 
 
+def test_a_consumer_that_is_closed_is_forgotten(bus: RabbitBroker) -> None:
+    consumer = bus.consumer([MEMPOOL_TXS])
+    assert bus._consumers == [consumer]
+    consumer.close()
+    until(lambda: bus._consumers == [], "no connection opens it again")
+
+
 def test_a_consumer_whose_queue_was_deleted_declares_it_again(
     bus: RabbitBroker, operator: pika.BlockingConnection
 ) -> None:

@@ -54,6 +54,27 @@ def test_a_coin_that_fits_exactly_needs_no_change() -> None:
     assert (selection.fee, selection.change) == (fee, 0)
 
 
+@pytest.mark.parametrize("more", [[], [1_000], [25_000], [100]])
+def test_coins_that_fit_to_the_last_part_of_a_satoshi_are_found(more: list[int]) -> None:
+    selection = pay(coins(1_000_000, 20_000, 30_000, *more), 50_000 - vsize(2, 1))
+    assert sorted(c.value for c in selection.coins) == [20_000, 30_000]
+    assert (selection.fee, selection.change) == (vsize(2, 1), 0)
+
+
+def test_the_match_that_wastes_least_is_taken() -> None:
+    fee = vsize(1, 1)
+    for values in ((50_000 + fee + 90, 50_000 + fee + 20), (50_000 + fee + 20, 50_000 + fee + 90)):
+        selection = pay(coins(1_000_000, *values), 50_000)
+        assert [c.value for c in selection.coins] == [50_000 + fee + 20]
+
+
+def test_a_match_wastes_no_more_than_change_would_cost() -> None:
+    """Making change costs 31 bytes now and an input of 271 weight units later: 98.75 satoshis."""
+    fee = vsize(1, 1)
+    assert pay(coins(1_000_000, 50_000 + fee + 98), 50_000).change == 0
+    assert pay(coins(1_000_000, 50_000 + fee + 100), 50_000).change > 0
+
+
 def test_coins_that_fit_together_are_found() -> None:
     amount = 10_000 + 20_000 + 40_000 - vsize(3, 1)
     selection = pay(coins(10_000, 15_000, 20_000, 40_000, 1_000_000), amount)
