@@ -135,9 +135,7 @@ class Copy:
         if status in (_FAILED, _INTERRUPTED) or "while loading conftest" in output:
             return Trial(mutant, Outcome.NOTICED, tests, seconds, _first_failure(output))
         if status != _PASSED:
-            raise CannotRun(
-                f"{mutant.path}:{mutant.line} ({mutant.text!r}): pytest ended with {status}\n{output[-3000:]}"
-            )
+            return Trial(mutant, Outcome.UNKNOWN, tests, seconds, f"pytest ended with {status}: {output[-500:]}")
         return Trial(mutant, Outcome.UNNOTICED, tests, seconds)
 
     def run(self, tests: Sequence[Test]) -> tuple[int | None, str]:
@@ -209,7 +207,6 @@ def _descendants(pid: int) -> list[int]:
 
 def _first_failure(output: str) -> str:
     """Return the name of the test that noticed, or of the module that could not be imported."""
-    found = re.search(
-        r"^(?:FAILED|ERROR|ImportError while loading conftest) '?.*?(tests/[^\s']+)", output, re.MULTILINE
-    )
+    pattern = r"^(?:FAILED|ERROR|ImportError while loading conftest) '?.*?(tests/[^\s']+)"
+    found = re.search(pattern, output, re.MULTILINE)
     return found[1] if found else ""
