@@ -96,7 +96,7 @@ def _redeem_script(vin: int, txin: TxIn) -> bytes:
             if data is not None:
                 top = data
             elif opcode == OP_1NEGATE or OP_1 <= opcode <= OP_16:
-                top = encode_number(-1 if opcode == OP_1NEGATE else opcode - OP_1 + 1)
+                top = encode_number(opcode - OP_1 + 1)
             if top is not None and len(top) > _MAX_ELEMENT_SIZE:
                 raise _nonstandard(f"input {vin} P2SH scriptsig malformed")
     except DecodeError:

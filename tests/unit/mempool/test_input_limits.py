@@ -164,4 +164,6 @@ def test_an_argument_of_a_tapscript_has_at_most_80_bytes(leaf: int) -> None:
 def test_a_spend_by_key_has_no_annex_even_if_it_begins_like_one() -> None:
     assert outcome((P2TR, b"", (b"\x50",))) == ""
     assert outcome((P2TR, b"", (b"\x50", b"\x50"))) == witness("input 0 has an annex")
+    assert outcome((P2TR, b"", (b"x", b"\x51", CONTROL, b"\x50"))) == witness("input 0 has an annex")
+    assert outcome((P2TR, b"", (b"\x50", b"\x50", CONTROL))) == "", "only the last item can be one"
     assert outcome((P2TR, b"", (b"\x51", CONTROL))) == ""
