@@ -39,7 +39,7 @@ _ARITHMETIC = {
     ast.BitXor: (r"\^", "&"),
 }
 _SWAPPED_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
-_SILENT = {"log", "logger", "logging", "metrics"}
+_SILENT = {"log", "logger", "logging", "metrics", "with_fields"}
 _WORDS_ONLY = {"__repr__", "__str__"}
 _LEAVES = (ast.Raise, ast.Return, ast.Continue, ast.Break)
 _TYPES = {"int", "str", "bytes", "float", "bool", "list", "dict", "tuple", "set", "frozenset", "object", "type"}
@@ -123,7 +123,9 @@ class _Finder:
     def _if(self, node: ast.If, names: tuple[str, ...] | None) -> Iterator[Mutant]:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return
-        if not all(_is_empty(statement) for statement in node.body):
+        if all(map(_is_empty, (*node.body, *node.orelse))):
+            return
+        if not all(map(_is_empty, node.body)):
             operator = Operator.GUARD if isinstance(node.body[-1], _LEAVES) and not node.orelse else Operator.BRANCH
             yield self._edit(node.test, operator, b"False", names, runs=node.body)
         if node.orelse and not isinstance(node.orelse[0], ast.If) and not all(map(_is_empty, node.orelse)):
@@ -257,7 +259,7 @@ def _is_empty(statement: ast.stmt) -> bool:
     match statement:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Expr(value=ast.Call() as call):
+        case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
             return _is_silent(call)
     return False
 

@@ -159,8 +159,9 @@ def test_what_has_no_behaviour_is_not_changed(source):
     assert made(source) == []
 
 
-def test_a_condition_on_logging_alone_is_not_dropped():
-    assert made("if a:\n    log.info(b)\n", Operator.BRANCH) == []
+def test_a_condition_of_logging_alone_is_not_changed():
+    assert made("if a > 1:\n    fields = with_fields(b=1)\n    log.info(b, extra=fields)\n    metrics.C.inc()\n") == []
+    assert made("if a > 1:\n    log.info(b)\nelse:\n    c = d\n") != []
 
 
 def test_a_statement_outside_of_functions_says_what_it_assigns():

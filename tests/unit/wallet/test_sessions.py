@@ -148,6 +148,16 @@ def test_purging_forgets_what_is_over_and_nothing_else(sessions: Sessions, clock
     assert sessions.key(fresh, "w") is KEY
 
 
+def test_purging_forgets_a_key_whose_time_is_up_though_its_session_goes_on(sessions: Sessions, clock: Clock) -> None:
+    token = sessions.unlock(None, "w", KEY)
+    clock.now += 1
+    sessions.unlock(token, "v", KEY)
+    clock.now += LIFETIME - 1
+    sessions.purge()
+    [session] = sessions._sessions.values()
+    assert list(session.keys) == ["v"]
+
+
 def test_the_number_of_sessions_is_bounded(monkeypatch: pytest.MonkeyPatch, sessions: Sessions, clock: Clock) -> None:
     monkeypatch.setattr("services.wallet.sessions._MAX_SESSIONS", 2)
     tokens = []
