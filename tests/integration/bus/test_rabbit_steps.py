@@ -190,6 +190,39 @@ def test_a_server_that_does_not_confirm_is_not_waited_for_without_end(
         bus.publish(tx(1))
 
 
+def test_a_refusal_of_the_first_of_many_is_not_lost(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[rabbit_publisher._Chunk] = []
+
+    def submit(chunk: rabbit_publisher._Chunk) -> None:
+        submitted.append(chunk)
+        if len(submitted) == 1:
+            chunk.fail(BrokerUnavailable("RabbitMQ refused a message"))
+        chunk.done.set()
+
+    monkeypatch.setattr(bus._publisher, "_submit", submit)
+    with pytest.raises(BrokerUnavailable, match="refused"):
+        bus.publish_many([tx(n) for n in range(3_000)])
+
+
+def test_no_more_than_2000_messages_wait_for_their_confirms(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[rabbit_publisher._Chunk] = []
+    most: list[int] = []
+
+    def confirm_all() -> None:
+        while waiting:
+            waiting.pop().done.set()
+
+    def submit(chunk: rabbit_publisher._Chunk) -> None:
+        waiting.append(chunk)
+        most.append(sum(len(one.messages) for one in waiting))
+        if most[-1] == 2_000 or len(most) == 12:
+            threading.Timer(0.1, confirm_all).start()
+
+    monkeypatch.setattr(bus._publisher, "_submit", submit)
+    bus.publish_many([tx(n) for n in range(3_000)])
+    assert max(most) == 2_000
+
+
 def test_a_message_that_could_not_be_dead_lettered_comes_again(
     bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch, operator: pika.BlockingConnection
 ) -> None:

@@ -112,6 +112,8 @@ def test_a_broker_that_goes_away_ends_every_call_at_once() -> None:
     for thread in threads:
         thread.join(5.0)
     assert errors == ["gone", "gone"]
+    box.expect(1)
+    box.fail_all("gone again")
     assert not box._waiting
     call, ids = box.expect(1)
     arrive(box, ids[0], verdict("later"))

@@ -109,6 +109,20 @@ def test_a_coin_that_comes_and_goes_in_between_is_no_change() -> None:
     assert (scripts[BOB].coins_removed, len(scripts[BOB].coins_added)) == ([], 1)
 
 
+def test_a_coin_may_take_the_place_of_another() -> None:
+    """As two coinbases of Bitcoin's early days did (BIP30)."""
+    reward = tx(TxOut(50, ALICE), spends=[NULL_OUTPOINT])
+    outpoint = OutPoint(reward.txid, 0)
+    overlay = Overlay(Committed((outpoint, Coin(TxOut(50, ALICE), 1, True))))
+    overlay.prefetch([outpoint])
+    overlay.apply(reward, 9, 0)
+    changes = overlay.coin_changes()
+    assert changes == {outpoint: Coin(TxOut(50, ALICE), 9, True)}
+    scripts = overlay.script_changes(changes)
+    assert scripts[ALICE].coins_removed == [outpoint.serialize()]
+    assert scripts[ALICE].coins_added == [(9, outpoint.serialize())]
+
+
 def test_a_transaction_counts_once_for_a_script_that_it_spends_from_and_pays_twice() -> None:
     other = OutPoint(b"\x02" * 32, 0)
     overlay = Overlay(Committed((OLD, OLD_COIN), (other, OLD_COIN)))
