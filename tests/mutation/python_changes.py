@@ -190,6 +190,8 @@ class _Finder:
                     yield from self._condition(condition, names)
                     yield from self._expression(condition, names)
                 yield from self._expression(child.iter, names)
+            elif isinstance(child, ast.keyword) and child.arg == "strict":
+                continue  # of `zip`: it only says that lengths agree
             elif isinstance(child, ast.keyword):
                 yield from self._expression(child.value, names)
             elif isinstance(child, ast.expr):

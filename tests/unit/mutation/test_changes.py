@@ -150,6 +150,7 @@ def test_a_return_value_is_dropped():
         "self._log.warning(1)",
         "raise E(1, f'{a + 1}')",
         "x = f'{a + 1}'",
+        "x = zip(a, b, strict=True)",
         "x = 'a' + b",
         "def __repr__(self):\n    return a + 1",
         "@dataclass(frozen=True)\nclass C: ...",
