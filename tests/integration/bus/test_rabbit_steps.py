@@ -190,6 +190,21 @@ def test_a_server_that_does_not_confirm_is_not_waited_for_without_end(
         bus.publish(tx(1))
 
 
+def test_what_waits_for_a_confirm_fails_with_its_connection(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus.consumer([MEMPOOL_TXS])
+    publisher = bus._publisher
+    until(bus.is_connected, "connected")
+    monkeypatch.setattr(publisher._channel, "basic_publish", lambda *args, **options: None)  # lost on the way
+    timer = threading.Timer(0.3, lambda: publisher._link.call(publisher._link._drop))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        bus.publish(tx(1))
+    assert time.monotonic() - began < PATIENCE / 2
+    timer.join()
+    until(lambda: published(bus, 2), "publishing works again")
+
+
 def test_a_refusal_of_the_first_of_many_is_not_lost(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted: list[rabbit_publisher._Chunk] = []
 

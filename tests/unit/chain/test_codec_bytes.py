@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from shared.bus import events
 from shared.bus.events import BlockConnected, TxAccepted, TxRejected
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, BlockFees, BlockStatus, LayoutEntry, PoolEntry, PoolSample, Spend, TxLocation
+from shared.chain.codec import (
+    BlockEntry,
+    BlockFees,
+    BlockStatus,
+    LayoutEntry,
+    PoolEntry,
+    PoolSample,
+    ScriptStats,
+    Spend,
+    TxLocation,
+)
 from shared.errors import DecodeError
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.coin import Coin
@@ -21,6 +31,21 @@ HEADER = BlockHeader(2, b"\x01" * 32, b"\x02" * 32, 3, 0x207FFFFF, 5)
 def little(*numbers: tuple[int, int]) -> bytes:
     """Each number in so many bytes."""
     return b"".join(number.to_bytes(size, "little") for number, size in numbers)
+
+
+def test_the_numbers_that_are_stored_stay_what_they_are() -> None:
+    assert codec.FORMAT == 2
+    assert {status.name: int(status) for status in BlockStatus} == {
+        "HAVE_DATA": 1,
+        "CONNECTED": 2,
+        "FAILED": 4,
+        "FAILED_PARENT": 8,
+    }
+
+
+def test_a_script_without_history_counts_nothing_and_a_balance_is_what_is_left() -> None:
+    assert ScriptStats() == ScriptStats(0, 0, 0, 0, 0)
+    assert ScriptStats(3, 2, 1_000, 1, 400).balance == 600
 
 
 @pytest.mark.parametrize(("height", "coinbase", "code"), [(0, False, 0), (0, True, 1), (7, False, 14), (7, True, 15)])
