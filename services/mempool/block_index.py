@@ -32,7 +32,6 @@ class BlockIndex:
             entry = self._entries.get(entry.header.prev_hash)
         # What was the best chain when we stopped wins ties (Core's SEQ_ID_BEST_CHAIN_FROM_DISK).
         self._sequences = dict.fromkeys(self._best, 0)
-        self._precious_work = 0
         self._next_precious = -1
         self._candidates: set[bytes] = set()
         self.find_candidates()
@@ -154,12 +153,8 @@ class BlockIndex:
 
     def prefer(self, entry: BlockEntry) -> None:
         """Let a block win ties with others of the same work, until we stop (Core's PreciousBlock)."""
-        work = self.tip.chain_work
-        if entry.chain_work < work:
+        if entry.chain_work < self.tip.chain_work:
             return
-        if work > self._precious_work:
-            self._next_precious = -1
-        self._precious_work = work
         self._sequences[entry.hash] = self._next_precious
         self._next_precious -= 1
         self.consider(entry)

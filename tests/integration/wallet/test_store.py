@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import redis as redis_py
+from redis.client import Pipeline
 
 from services.wallet.errors import UnknownWallet, WalletExists
 from services.wallet.keystore import Sealed
@@ -147,6 +151,48 @@ def test_sends_of_all_wallets_are_open_until_they_are_closed(store: WalletStore)
     store.update_sends({A: ("w", send(status=SendStatus.CONFIRMED))}, closed=[A])
     assert list(store.open_sends()) == [B]
     assert store.sends_by_txid([A])[A][1].status is SendStatus.CONFIRMED
+
+
+def between(monkeypatch: pytest.MonkeyPatch, command: str, other: Callable[[], object]) -> None:
+    """Let another instance write after the next read by this command, before what follows from it is written."""
+    read = getattr(Pipeline, command)
+
+    def reading(pipe: Pipeline, *args: Any) -> Any:
+        found = read(pipe, *args)
+        monkeypatch.setattr(Pipeline, command, read)
+        other()
+        return found
+
+    monkeypatch.setattr(Pipeline, command, reading)
+
+
+def test_what_another_instance_begins_while_one_begins_is_seen(
+    store: WalletStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, "hget", lambda: store.begin_send("w", B, send(), 1, Request("r", b"raw B")))
+    assert store.begin_send("w", A, send(), 1, Request("r", b"raw A")) is Begun.SAME_REQUEST
+    assert list(store.open_sends()) == [B]
+    store.forget_send("w", B)
+    assert change_count(store) == 0
+
+
+def test_the_key_that_another_instance_takes_while_one_is_forgotten_stays_in_use(
+    store: WalletStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.begin_send("w", A, send(), 1)
+    between(monkeypatch, "hget", lambda: store.begin_send("w", B, send(), 2))
+    store.forget_send("w", A)
+    assert change_count(store) == 2
+    assert list(store.open_sends()) == [B]
+
+
+def test_a_wallet_that_another_instance_creates_at_once_stays_as_that_one_made_it(
+    store: WalletStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, "exists", lambda: store.create("v", RECORD))
+    with pytest.raises(WalletExists):
+        store.create("v", Record(RECORD.sealed, "another", 8))
+    assert store.load("v").record == RECORD
 
 
 def test_a_wallet_that_exists_stays_as_it_is(store: WalletStore, redis: redis_py.Redis) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from services.mempool.chain_move import Change, activate
-from services.mempool.fork_choice import propose
+from services.mempool.fork_choice import accept_block, propose
 from services.mempool.handlers import _orphans_of
 from services.mempool.headers import check_header
 from shared.bus.events import BlockVerdict
@@ -216,3 +216,14 @@ def test_nothing_moves_when_there_is_nothing_better(node: MemoryNode) -> None:
     assert activate(node, Change()) == {}
     assert node.index.tip == before
     assert node.deltas[-1].new_tip is None
+
+
+def test_a_mined_block_counts_for_its_request_with_the_commit_that_makes_it_best(node: MemoryNode) -> None:
+    node.mine()
+    beside, above = node.branch(None, 2)
+    jobs: dict[str, bytes | None] = {"request": b"one mined"}
+    assert accept_block(node, beside, jobs).accepted
+    assert node.deltas[-1].jobs == {}, "it joined no best chain"
+    assert accept_block(node, above, jobs).accepted
+    assert node.index.tip.hash == above.hash
+    assert node.deltas[-1].jobs == jobs, "though the block below it was known before"
