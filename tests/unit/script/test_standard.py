@@ -124,3 +124,19 @@ def test_the_dust_threshold_follows_the_feerate_and_rounds_up():
     assert dust_threshold(output, 0) == 0
     assert dust_threshold(output, 1) == 1
     assert dust_threshold(output, 6000) == 1092
+
+
+@pytest.mark.parametrize(
+    ("script", "is_kind", "fixed"),
+    [
+        (p2pkh_script(b"\x88" * 20), is_p2pkh, (0, 1, 2, 23, 24)),
+        (p2sh_script(b"\x87" * 20), is_p2sh, (0, 1, 22)),
+    ],
+)
+def test_what_only_resembles_a_script_of_a_hash_is_none(script, is_kind, fixed):
+    assert is_kind(script)
+    for place in fixed:
+        assert not is_kind(script[:place] + bytes([script[place] ^ 1]) + script[place + 1 :])
+    assert not is_kind(script[:10] + script[11:])
+    assert not is_kind(script[:10] + script[9:])
+    assert not is_kind(b"")
