@@ -136,6 +136,7 @@ def test_messages_published_after_a_new_connection_have_ids_of_their_own(bus: Ra
     bus._publisher._link.call(bus._publisher._link._drop)
     until(lambda: not bus.is_connected(), "the connection is lost")
     until(lambda: published(bus, 3), "publishing works again")
+    assert bus._publisher._link._failures == 0, "the next loss is told and mended as soon as this one"
     bus.publish(tx(4))
     deliveries = take(consumer, 4)
     assert numbers(deliveries) == [1, 2, 3, 4]
@@ -254,6 +255,12 @@ def test_a_message_that_could_not_be_dead_lettered_comes_again(
     again = take(consumer, 1)
     assert (numbers(again), again[0].delivery_count) == ([1], 1)
     assert operator.channel().basic_get(DEAD_LETTER_QUEUE)[0] is None
+
+
+def test_a_publisher_needs_no_consumer_to_be_there_first(operator: pika.BlockingConnection, rabbitmq: str) -> None:
+    operator.channel().exchange_delete("warren.events")
+    with contextlib.closing(RabbitBroker(rabbitmq)) as broker:
+        broker.publish(FACT)
 
 
 # ── what is declared, and what a message carries ────────────────────────────────────────────────────────────────

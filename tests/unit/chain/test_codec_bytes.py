@@ -110,7 +110,8 @@ def test_a_place_in_a_history_is_a_height_and_a_position_in_the_block() -> None:
     last = 2**20 - 1
     assert codec.history_score(3, 5) == 3 * 2**20 + 5
     assert codec.history_score(0, last) < codec.history_score(1, 0)
-    assert codec.split_history_score(float(codec.history_score(2**31, last))) == (2**31, last)
+    assert codec.split_history_score(float(codec.history_score(2**31 - 1, last))) == (2**31 - 1, last)
+    assert codec.split_history_score(float(codec.history_score(3, 0))) == (3, 0)
     with pytest.raises(DecodeError, match="position 1048576"):
         codec.history_score(1, last + 1)
 
