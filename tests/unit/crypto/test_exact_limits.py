@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.crypto import base58
+from shared.crypto import base58, bech32
 from shared.crypto.address import (
     MAINNET_PREFIX,
     REGTEST_PREFIX,
@@ -126,3 +126,15 @@ def test_child_numbers_go_to_the_end_of_32_bits() -> None:
     assert MASTER.child(0x7FFFFFFF).public_key == MASTER.neuter().child(0x7FFFFFFF).public_key
     with pytest.raises(DecodeError, match="private key"):
         MASTER.neuter().child(0x80000000)
+
+
+@pytest.mark.parametrize("hrp", ["!", "~", "a!~z"])
+def test_a_bech32_prefix_may_have_any_printable_character(hrp: str) -> None:
+    text = bech32.encode(bech32.Encoding.BECH32M, hrp, [0, 31])
+    assert bech32.decode(text) == (bech32.Encoding.BECH32M, hrp, [0, 31])
+
+
+@pytest.mark.parametrize("hrp", [" ", "\x7f", "a b"])
+def test_a_bech32_prefix_has_no_other_character(hrp: str) -> None:
+    with pytest.raises(DecodeError, match="not printable"):
+        bech32.decode(bech32.encode(bech32.Encoding.BECH32M, hrp, [0, 31]))
