@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -54,10 +55,15 @@ def on_request(stop: Callable[[int], None]) -> None:
 
 def install(flag: ExitFlag) -> None:
     """Let a signal set `flag`, and end the process at once the second time. Main thread only."""
+    is_asked = False
 
     def stop(number: int) -> None:
-        if flag.is_set():
+        nonlocal is_asked
+        if is_asked or flag.is_set():
             os._exit(128 + number)
-        flag.set()
+        is_asked = True
+        # Not on this thread: it may have been interrupted while it holds the flag's lock, and would wait for itself.
+        # Nor by `threading`, which has locks of its own.
+        _thread.start_new_thread(flag.set, ())
 
     on_request(stop)

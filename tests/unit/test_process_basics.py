@@ -152,5 +152,22 @@ def test_under_nohup_a_terminal_that_closes_stops_nothing(waiting) -> None:
     assert end(child) == 128 + signal.SIGINT, "SIGTERM was the first request, this the second"
 
 
+_INTERRUPTED = """
+import os, signal
+from shared.shutdown import ExitFlag, install
+flag = ExitFlag()
+install(flag)
+with flag._event._cond:  # as for a moment in each `wait`
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(1_000): pass
+print(flag.wait(20))
+"""
+
+
+def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_settings_show_no_secrets() -> None:
     assert "hunter2" not in repr(Settings(redis_url="redis://:hunter2@h", amqp_url="amqp://u:hunter2@h"))
