@@ -140,3 +140,10 @@ def test_what_only_resembles_a_script_of_a_hash_is_none(script, is_kind, fixed):
     assert not is_kind(script[:10] + script[11:])
     assert not is_kind(script[:10] + script[9:])
     assert not is_kind(b"")
+
+
+def test_a_multisig_whose_last_operation_only_pushes_its_opcode_is_none():
+    key = KEY.compressed
+    script = push_number(1) + push_data(key) + push_number(1) + push_data(bytes([OP_CHECKMULTISIG]))
+    assert classify(script)[0] == "nonstandard"
+    assert classify(_multisig(1, [key]))[0] == "multisig"
