@@ -125,6 +125,7 @@ def browser() -> Iterator[Browser]:
     quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
     quiet += ["--disable-component-update", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=quiet)
+        short = {**os.environ, "TMPDIR": "/tmp"}  # a path to a socket must be
+        chromium = playwright.chromium.launch(executable_path=found, args=quiet, env=short)
         yield chromium
         chromium.close()
