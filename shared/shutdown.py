@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import _thread
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
+
+_LONGEST_WAIT = 1.0
+"""Seconds. Handlers of signals run on the main thread, which is not woken if the system gave the signal to another."""
 
 
 class ExitFlag:
@@ -26,7 +31,11 @@ class ExitFlag:
 
     def wait(self, seconds: float | None = None) -> bool:
         """Sleep up to `seconds` (for ever if None), less if the flag is set meanwhile; return whether it is set."""
-        return self._event.wait(seconds)
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        while not self._event.wait(min(_LONGEST_WAIT, max(0.0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                break
+        return self._event.is_set()
 
 
 def on_request(stop: Callable[[int], None]) -> None:

@@ -49,8 +49,7 @@ def main() -> int:
     arguments = (Writer(settings, chain, broker, stop), stop, refusals)
     writer = threading.Thread(target=_run, args=arguments, name="writer")
     writer.start()
-    while not stop.wait(1.0):
-        pass
+    stop.wait()
     server.close()
     writer.join()
     broker.close()

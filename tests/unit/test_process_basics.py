@@ -134,6 +134,33 @@ def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_pa
         assert end(child) == code
 
 
+_SIGNAL_OF_ANOTHER_THREAD = """
+import signal, sys, threading, time
+from shared.shutdown import ExitFlag, install
+flag = ExitFlag()
+install(flag)
+
+def be_signalled():
+    seen = []
+    while len(seen) < 20 or len(set(seen[-20:])) > 1:  # until the main thread has come to rest
+        time.sleep(0.001)
+        frame = sys._current_frames()[threading.main_thread().ident]
+        seen.append((frame.f_code.co_name, frame.f_lasti))
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Event().wait()
+
+threading.Thread(target=be_signalled, daemon=True).start()
+flag.wait()
+print("draining", flush=True)
+"""
+
+
+def test_a_signal_that_another_thread_gets_is_heard_though_the_main_thread_waits_without_end() -> None:
+    """So it happens to a process that goes on after a SIGSTOP."""
+    done = subprocess.run([sys.executable, "-c", _SIGNAL_OF_ANOTHER_THREAD], capture_output=True, text=True, timeout=20)
+    assert (done.stdout, done.returncode) == ("draining\n", 0), done.stderr
+
+
 def test_a_terminal_that_closes_asks_once_however_many_signals_it_sends(waiting) -> None:
     child = waiting("hang")
     child.send_signal(signal.SIGHUP)

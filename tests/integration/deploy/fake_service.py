@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from shared.shutdown import ExitFlag, install
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -22,11 +24,10 @@ def main(name: str, port: int, notes: str, manner: str) -> None:
         with Path(notes).open("a") as file:
             file.write(f"{what} {name}\n")
 
-    stopped = threading.Event()
+    stopped = ExitFlag()
+    install(stopped)
     if manner == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     note("start")
     if manner == "broken":
         print("the reason why it cannot start", file=sys.stderr)
