@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # as shared.logs.setup doe
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the servers and the browser that it needs."""
+    _tell_apart(items)
     for item in items:
         needs = set(getattr(item, "fixturenames", ()))
         if needs & {"redis_url", "redis"}:
@@ -46,6 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("rabbitmq")
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.timeout(PROPERTY_SECONDS))
+
+
+def _tell_apart(items: list[pytest.Item]) -> None:
+    """Let tests of one id have their names as ids: pytest 9.2 leaves the operation out of schemathesis's.
+
+    Of several tests with one id, xdist runs a single one.
+    """
+    count = Counter(item.nodeid for item in items)
+    for item in items:
+        if count[item.nodeid] > 1:
+            item._id = item.parent.id.child(item.name)
+    if len({item.nodeid for item in items}) < len(items):
+        raise pytest.UsageError("two tests have the same id, so that in parallel only one of them would run")
 
 
 @pytest.fixture(scope="session", autouse=True)
