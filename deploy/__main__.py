@@ -8,8 +8,8 @@ from pathlib import Path
 
 from deploy import cli
 from deploy.console import Console
-from deploy.environment import ROOT, python_of
-from deploy.installation import ensure
+from deploy.setup.environment import ROOT, python_of
+from deploy.setup.installation import ensure
 
 
 def prepare(lock: str) -> None:

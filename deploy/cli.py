@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deploy import command_line, control
+from deploy import command_line
 from deploy.console import Console
-from deploy.environment import ROOT
 from deploy.errors import UsageError
+from deploy.launcher import control
+from deploy.setup.environment import ROOT
 from shared.config import load
 from shared.errors import WarrenError
 
@@ -61,10 +62,10 @@ def explain(error: OSError) -> str:
 def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Console) -> int:
     match options.command:
         case "up":
-            from deploy.detached import up_detached
-            from deploy.local import Stack
-            from deploy.options import up_options
-            from deploy.preflight import preflight
+            from deploy.launcher.detached import up_detached
+            from deploy.launcher.local import Stack
+            from deploy.launcher.options import up_options
+            from deploy.launcher.preflight import preflight
 
             asked = up_options(options, load(environ))
             preflight(asked)
@@ -75,17 +76,17 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Consol
         case "status":
             return 0 if control.status(_directory(options), output.say, as_json=options.json) else 1
         case "demo":
-            from deploy import demo
+            from deploy.demo import run
 
-            return demo.run(options, output.say)
+            return run.run(options, output.say)
         case "genesis":
-            from deploy import genesis
+            from deploy.setup import genesis
 
             return genesis.run(options, output.say)
         case "test":
             return _become_pytest(options.rest, environ)
         case "lock":
-            from deploy import lock
+            from deploy.setup import lock
 
             return lock.main(options.rest)
         case _:

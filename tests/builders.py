@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, bip34_height_push, commitment_script
+from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import bits_to_target
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.hashes import sha256
 from shared.crypto.keys import PrivateKey
-from shared.params import REGTEST, ChainParams
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut

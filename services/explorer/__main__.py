@@ -7,15 +7,16 @@ import sys
 import threading
 
 from services.explorer.app import create_explorer_app
-from services.explorer.endpoints import create_endpoints
 from services.explorer.handlers import handlers, subscription
-from services.explorer.hub import EventHub
-from shared import config, logs, params, shutdown
-from shared.bus.connect import connect
+from services.explorer.live.event_hub import EventHub
+from services.explorer.live.routes import create_endpoints
+from shared import config, logs, shutdown
+from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.chain import store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
+from shared.consensus import chain_file
 from shared.errors import ConfigError, StoreUnavailable, UnsafeStore
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
@@ -25,7 +26,7 @@ log = logging.getLogger("explorer")
 
 def run(settings: config.Settings, flag: ExitFlag) -> None:
     """Serve until `flag` is set."""
-    chain = params.load(settings.chain)
+    chain = chain_file.load(settings.chain)
     client = store.connect(settings.redis_url)
     try:
         store.check_server(client)

@@ -8,28 +8,28 @@ import logging
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from services.explorer import limits
-from services.explorer.answers import Route, blueprint, plain
-from services.explorer.description import Description
+from services.explorer import rate_limit
+from services.explorer.api.esplora import Esplora
+from services.explorer.api.esplora_bulk import Histories
+from services.explorer.api.esplora_packages import Packages
+from services.explorer.api.faucet_client import FaucetClient
+from services.explorer.api.mempool_space import MempoolSpace
+from services.explorer.api.nigiri import Nigiri
+from services.explorer.api.regtest_server import RegtestServer
+from services.explorer.api.responses import Route, blueprint, plain
+from services.explorer.chain.queries import ChainQueries
+from services.explorer.chain.rbf_trees import RbfTrees
 from services.explorer.errors import RequestError
-from services.explorer.esplora import Esplora
-from services.explorer.faucet import Faucet
-from services.explorer.faucet_page import FaucetPage
-from services.explorer.histories import Histories
-from services.explorer.mempool_space import MempoolSpace
-from services.explorer.nigiri import Nigiri
-from services.explorer.overview import Overview
-from services.explorer.packages import Packages
-from services.explorer.pages import page_blueprint
-from services.explorer.problems import explain
-from services.explorer.reads import ChainReads
-from services.explorer.regtest_server import RegtestServer
-from services.explorer.replacements import Replacements
+from services.explorer.openapi.routes import Description
+from services.explorer.pages.error_pages import explain
+from services.explorer.pages.faucet_page import FaucetPage
+from services.explorer.pages.overview import Overview
+from services.explorer.pages.routes import page_blueprint
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
+from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, RequestTimeout, StoreError
-from shared.params import ChainParams
 from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
 
 log = logging.getLogger(__name__)
@@ -50,9 +50,9 @@ def create_explorer_app(
 ) -> Flask:
     """Return the application."""
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
-    limits.install(app, settings)
+    rate_limit.install(app, settings)
     app.url_map.merge_slashes = False  # of `//` electrs says that it does not exist; a redirect would lose the body
-    reads = ChainReads(view)
+    reads = ChainQueries(view)
     esplora = Esplora(reads, broker, params.address)
     has_faucet = params.is_test_chain and settings.faucet == "on"
     app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
@@ -64,7 +64,7 @@ def create_explorer_app(
         description.routes(),
     ]
     if has_faucet:
-        faucet = Faucet(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
+        faucet = FaucetClient(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
         nigiri = Nigiri(faucet)
         tables.append(nigiri.routes())
         app.register_blueprint(FaucetPage(reads, faucet, nigiri).blueprint("faucet"))
@@ -76,7 +76,7 @@ def create_explorer_app(
     app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
-    mempool_space = MempoolSpace(reads, Replacements(view), params)
+    mempool_space = MempoolSpace(reads, RbfTrees(view), params)
     same_as_esplora = (Route("/block-height/<height>", esplora.block_at), Route("/tx/<txid>", esplora.tx))
     app.register_blueprint(blueprint("mempool_space", mempool_space.routes(), same_as_esplora), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)

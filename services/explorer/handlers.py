@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from services.explorer.hub import EventHub
+from services.explorer.live.event_hub import EventHub
 from shared import metrics
 from shared.bus.events import BlockConnected, BlockDisconnected, Message, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS, Queue, transient_queue

@@ -6,13 +6,14 @@ import sys
 import threading
 
 from services.mempool.rpc.app import create_rpc_app
-from services.mempool.rpc.auth import Credentials
+from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
-from shared import config, logs, params, shutdown
-from shared.bus.connect import connect as connect_broker
+from shared import config, logs, shutdown
+from shared.bus.open_broker import connect as connect_broker
 from shared.chain import store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
+from shared.consensus import chain_file
 from shared.errors import ConfigError, UnsafeStore
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
@@ -22,7 +23,7 @@ def main() -> int:
     """Run until told to stop; returns the exit status."""
     try:
         settings = config.load()
-        chain = params.load(settings.chain)
+        chain = chain_file.load(settings.chain)
     except ConfigError as error:
         print(f"mempool: {error}", file=sys.stderr)
         return 2

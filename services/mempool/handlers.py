@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.mempool import work
-from services.mempool.block_index import Branch
-from services.mempool.choice import pool_candidates
-from services.mempool.control import control
-from services.mempool.mining import Mining
-from services.mempool.node import Node
-from services.mempool.submissions import retry_orphans, submit
-from services.mempool.template import choose
+from services.mempool.block_tree import Branch
+from services.mempool.blocks.operator import control
+from services.mempool.mining import gbt
+from services.mempool.mining.requests import Mining
+from services.mempool.mining.select_txs import pool_candidates
+from services.mempool.mining.template import choose
+from services.mempool.state import NodeState
+from services.mempool.transactions.submit import retry_orphans, submit
 from shared.bus.broker import Broker
 from shared.bus.events import (
     BlockMined,
@@ -26,17 +26,19 @@ from shared.bus.events import (
     WorkTemplate,
 )
 from shared.bus.worker import Handler, Incoming
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 
 
-def tx_submitted(node: Node, broker: Broker, batch: Sequence[Incoming[TxSubmitted]]) -> Sequence[Message]:
+def tx_submitted(node: NodeState, broker: Broker, batch: Sequence[Incoming[TxSubmitted]]) -> Sequence[Message]:
     """Check transactions and take them into the pool, all in one commit."""
     verdicts, rejected = submit(node, [incoming.message for incoming in batch])
     _publish_rejections(broker, rejected)
     return verdicts
 
 
-def block_mined(node: Node, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]) -> Sequence[Message]:
+def block_mined(
+    node: NodeState, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]
+) -> Sequence[Message]:
     """Check blocks one after another, each in a commit of its own, and the orphans that they bring parents for."""
     verdicts = [mining.solution(incoming.message) for incoming in batch]
     for verdict in verdicts:
@@ -49,31 +51,31 @@ def mine_requested(mining: Mining, batch: Sequence[Incoming[MineRequested]]) -> 
     return [mining.request(incoming.message, incoming.message_id, incoming.reply_address) for incoming in batch]
 
 
-def chain_control(node: Node, batch: Sequence[Incoming[ChainControl]]) -> Sequence[Message]:
+def chain_control(node: NodeState, batch: Sequence[Incoming[ChainControl]]) -> Sequence[Message]:
     """Carry out the operator's orders, each in a commit of its own."""
     return [control(node, incoming.message) for incoming in batch]
 
 
-def template_requested(node: Node, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
+def template_requested(node: NodeState, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
     """Show what the next block would be made of: one answer for all that ask at a time."""
     shown = _work_template(node)
     return [shown for _ in batch]
 
 
-def _work_template(node: Node) -> WorkTemplate:
+def _work_template(node: NodeState) -> WorkTemplate:
     tip = node.index.tip
-    return work.work_template(
+    return gbt.work_template(
         branch=Branch(node.index, tip),
         tip_hash=tip.hash,
         height=tip.height + 1,
         seq=node.view.tip().seq,
-        times=work.next_time(tip.header, tip.height, node.index.median_time_past(tip), node.now(), node.params),
+        times=gbt.next_time(tip.header, tip.height, node.index.median_time_past(tip), node.now(), node.params),
         chosen=choose(pool_candidates(node)),
         params=node.params,
     )
 
 
-def _orphans_of(node: Node, verdict: BlockVerdict) -> list[TxRejected]:
+def _orphans_of(node: NodeState, verdict: BlockVerdict) -> list[TxRejected]:
     if not len(node.orphans) or not verdict.accepted:
         return []
     block = node.view.block(parse_display_hash(verdict.hash))
@@ -86,7 +88,7 @@ def _publish_rejections(broker: Broker, rejected: Iterable[TxRejected]) -> None:
         broker.publish_many(messages)
 
 
-def subscriptions(node: Node, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
+def subscriptions(node: NodeState, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
     """Return the writer's subscription table."""
     return {
         TxSubmitted: lambda batch: tx_submitted(node, broker, batch),

@@ -13,9 +13,9 @@ import redis
 
 from services.mempool.handlers import subscriptions
 from services.mempool.lease_keeper import LeaseKeeper
-from services.mempool.mining import Mining
-from services.mempool.node import Node
+from services.mempool.mining.requests import Mining
 from services.mempool.outbox import Outbox
+from services.mempool.state import NodeState
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
@@ -24,8 +24,8 @@ from shared.chain.lease import Lease
 from shared.chain.redis_keys import Keys
 from shared.chain.store import connect
 from shared.config import Settings
+from shared.consensus.params import ChainParams
 from shared.errors import StaleWriter, StoreUnavailable
-from shared.params import ChainParams
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Writer:
                 self._keeper.release()
 
     def _write(self) -> None:
-        node = Node(self._client, self._keys, self._params)
+        node = NodeState(self._client, self._keys, self._params)
         node.load(self._keeper.hold())
         calm_collector()
         mining = Mining(node, self._broker, self._settings.mine_timeout)
@@ -114,7 +114,7 @@ def calm_collector() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def _recovery(node: Node, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
+def _recovery(node: NodeState, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
     """Return what makes the writer whole again after an error: a lease that is ours, and the chain as committed."""
 
     def recover() -> None:

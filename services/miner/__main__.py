@@ -14,7 +14,7 @@ from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
 from shared import logs
 from shared.bus.broker import Broker
-from shared.bus.connect import connect
+from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.config import Settings, load
 from shared.errors import ConfigError

@@ -15,7 +15,7 @@ from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 from shared.primitives.block import BlockHeader
-from shared.primitives.hexes import display_hash, parse_display_hash, parse_hex
+from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
 from shared.primitives.serialize import pack_u32
 

@@ -24,15 +24,16 @@ from services.wallet.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
 from services.wallet.store import WalletStore
-from shared import config, logs, params, shutdown
+from shared import config, logs, shutdown
 from shared.backoff import backoff
 from shared.bus.broker import Broker
-from shared.bus.connect import connect
+from shared.bus.open_broker import connect
 from shared.bus.topics import WALLET_INBOX, WALLET_NAMES, WALLET_REQUESTS
 from shared.bus.worker import Worker
 from shared.chain import store as chain_store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
+from shared.consensus import chain_file
 from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable, UnsafeStore
 from shared.logs import with_fields
 from shared.shutdown import ExitFlag
@@ -49,7 +50,7 @@ def main() -> int:
     """Run the service; return the exit status."""
     try:
         settings = config.load()
-        chain = params.load(settings.chain)
+        chain = chain_file.load(settings.chain)
     except ConfigError as error:
         print(f"wallet: {error}", file=sys.stderr)
         return 2

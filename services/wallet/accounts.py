@@ -15,7 +15,7 @@ from shared.crypto.keys import PublicKey
 from shared.script.standard import p2wpkh_script
 
 
-class Branch(IntEnum):
+class Keychain(IntEnum):
     """The two branches of a BIP84 account."""
 
     RECEIVE = 0
@@ -26,7 +26,7 @@ class Branch(IntEnum):
 class WalletKey:
     """One key of a wallet: its place in the account, and the script that pays it."""
 
-    branch: Branch
+    branch: Keychain
     index: int
     public_key: PublicKey
     script_pubkey: bytes
@@ -43,11 +43,11 @@ class Account:
     """The public side of one wallet. Safe to share between threads."""
 
     def __init__(self, account: ExtendedKey) -> None:
-        self._branches = {branch: account.child(branch) for branch in Branch}
-        self._keys: dict[Branch, list[WalletKey]] = {branch: [] for branch in Branch}
+        self._branches = {branch: account.child(branch) for branch in Keychain}
+        self._keys: dict[Keychain, list[WalletKey]] = {branch: [] for branch in Keychain}
         self._lock = threading.Lock()
 
-    def keys(self, branch: Branch, count: int) -> list[WalletKey]:
+    def keys(self, branch: Keychain, count: int) -> list[WalletKey]:
         """Return the first `count` keys of a branch."""
         known = self._keys[branch]
         with self._lock:
@@ -57,6 +57,6 @@ class Account:
                 known.append(WalletKey(branch, index, public_key, p2wpkh_script(public_key.hash160)))
         return known[:count]
 
-    def key(self, branch: Branch, index: int) -> WalletKey:
+    def key(self, branch: Keychain, index: int) -> WalletKey:
         """Return one key."""
         return self.keys(branch, index + 1)[index]

@@ -24,7 +24,7 @@ from services.wallet.errors import (
 from services.wallet.ledger import HistoryEntry
 from services.wallet.service import Info
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.web.app import problem
 
 

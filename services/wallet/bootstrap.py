@@ -23,9 +23,9 @@ from shared.backoff import backoff
 from shared.bus.wallets import CREATOR
 from shared.chain.view import ChainView
 from shared.config import Settings
+from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, StoreUnavailable
 from shared.logs import with_fields
-from shared.params import ChainParams
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)

@@ -33,7 +33,7 @@ from shared.consensus.subsidy import block_subsidy
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import BrokerError, DecodeError, RequestFailed, RequestTimeout, Unroutable
 from shared.logs import with_fields
-from shared.primitives.hexes import parse_hex
+from shared.primitives.hex import parse_hex
 from shared.reasons import Reason
 
 log = logging.getLogger(__name__)

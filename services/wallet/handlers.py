@@ -24,7 +24,7 @@ from shared.bus.events import (
 from shared.bus.worker import Handler, Incoming
 from shared.chain.view import ChainView, TxRecord
 from shared.logs import with_fields
-from shared.primitives.hexes import display_hash, parse_display_hash
+from shared.primitives.hex import display_hash, parse_display_hash
 
 log = logging.getLogger(__name__)
 

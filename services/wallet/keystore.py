@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.wallet.attempts import Attempts
 from services.wallet.errors import BadInput, Busy, WrongPassword
+from shared.consensus.params import ChainParams
 from shared.crypto.address import MAINNET_PREFIX
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import DecodeError
-from shared.params import ChainParams
 
 SCRYPT_N = 1 << 15
 _SCRYPT_R = 8

@@ -34,7 +34,7 @@ from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
 from shared.bus.events import WalletName
 from shared.errors import BrokerError, DecodeError
-from shared.primitives.hexes import display_hash, parse_display_hash
+from shared.primitives.hex import display_hash, parse_display_hash
 from shared.web.app import problem
 from shared.web.formats import btc_parts
 

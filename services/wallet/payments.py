@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.wallet.accounts import Branch
+from services.wallet.accounts import Keychain
 from services.wallet.amounts import MIN_FEERATE, format_btc, parse_amount, parse_feerate
 from services.wallet.builder import build_payment, sign_payment
 from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
 from services.wallet.payee import Payee, parse_payee
 from services.wallet.service import WalletService
-from services.wallet.store import Begun, Request, Send, SendStatus, Wallet
+from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.consensus.limits import MAX_MONEY
@@ -169,7 +169,7 @@ class Payments:
 
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
         account = self._wallets.account(wallet)
-        change = account.key(Branch.CHANGE, wallet.change_count).script_pubkey
+        change = account.key(Keychain.CHANGE, wallet.change_count).script_pubkey
         coins, tip_height = self._wallets.ledger.spendable(self._wallets.keys(wallet))
         selection = select_coins(coins, order.output, change, order.feerate)
         return _Plan(selection, change, wallet.change_count + bool(selection.change), tip_height)
@@ -199,7 +199,7 @@ class Payments:
         unsigned = build_payment(selection, order.output, plan.change_script, plan.tip_height)
         tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
         send = Send(order.payee.address, order.amount, selection.fee, selection.change, int(self._clock()))
-        request = Request(request_id, tx.serialize()) if request_id else None
+        request = PaymentRequest(request_id, tx.serialize()) if request_id else None
         begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, request)
         if begun is Begun.SAME_REQUEST:
             raise _MadeElsewhere

@@ -13,19 +13,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.wallet.accounts import Account, Branch, WalletKey
+from services.wallet.accounts import Account, Keychain, WalletKey
 from services.wallet.errors import BadInput, Busy, Locked, MiningStopped, UnknownWallet, WalletExists
 from services.wallet.keystore import Keystore, check_new_password
 from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested, MineResult
+from shared.consensus.params import ChainParams
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
 from shared.errors import DecodeError, RequestFailed
 from shared.logs import with_fields
-from shared.params import ChainParams
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class WalletService:
         new = self._keystore.create(name, secret)
         self.store.create(name, Record(new.sealed, new.xpub, int(self._clock())))
         log.info("wallet created", extra=with_fields(wallet=name))
-        return Created(name, new.mnemonic, self.account(self.load(name)).key(Branch.RECEIVE, 0))
+        return Created(name, new.mnemonic, self.account(self.load(name)).key(Keychain.RECEIVE, 0))
 
     def load(self, wallet_id: str) -> Wallet:
         """Return a wallet; `UnknownWallet` if there is none."""
@@ -136,12 +136,12 @@ class WalletService:
     def keys(self, wallet: Wallet) -> list[WalletKey]:
         """Return all keys of the wallet that are in use."""
         account = self.account(wallet)
-        receive = account.keys(Branch.RECEIVE, wallet.receive_count)
-        return receive + account.keys(Branch.CHANGE, wallet.change_count)
+        receive = account.keys(Keychain.RECEIVE, wallet.receive_count)
+        return receive + account.keys(Keychain.CHANGE, wallet.change_count)
 
     def current_key(self, wallet: Wallet) -> WalletKey:
         """Return the newest receive key."""
-        return self.account(wallet).key(Branch.RECEIVE, wallet.receive_count - 1)
+        return self.account(wallet).key(Keychain.RECEIVE, wallet.receive_count - 1)
 
     def info(self, wallet_id: str) -> Info:
         """Return balance and address."""
@@ -153,13 +153,13 @@ class WalletService:
     def addresses(self, wallet_id: str) -> list[str]:
         """Return the addresses that the wallet gave out, the newest first."""
         wallet = self.load(wallet_id)
-        keys = self.account(wallet).keys(Branch.RECEIVE, wallet.receive_count)
+        keys = self.account(wallet).keys(Keychain.RECEIVE, wallet.receive_count)
         return [key.address(self.params.address) for key in reversed(keys)]
 
     def new_address(self, wallet_id: str) -> WalletKey:
         """Take a new receive address into use."""
         wallet = self.load(wallet_id)
-        return self.account(wallet).key(Branch.RECEIVE, self.store.add_receive_key(wallet.id))
+        return self.account(wallet).key(Keychain.RECEIVE, self.store.add_receive_key(wallet.id))
 
     def history(self, wallet_id: str, limit: int = 25, after_hex: str | None = None) -> HistoryPage:
         """Return a page of the history; the first one begins with what is in no block yet, beyond `limit`."""

@@ -80,7 +80,7 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PaymentRequest:
     """A payment's request id, under which nothing else is to be paid, and the raw transaction that pays it."""
 
     id: str
@@ -158,7 +158,7 @@ class WalletStore:
     # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin_send(
-        self, wallet_id: str, txid: bytes, send: Send, change_count: int, request: Request | None = None
+        self, wallet_id: str, txid: bytes, send: Send, change_count: int, request: PaymentRequest | None = None
     ) -> Begun:
         """Record a send before it is handed to the mempool; from now on `change_count` change keys are in use.
 

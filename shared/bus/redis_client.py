@@ -22,7 +22,7 @@ GROUP = "warren"
 GIVEN_BACK = "-"
 """The consumer that holds messages waiting for another try."""
 
-_SCRIPTS = Path(__file__).parent / "scripts"
+_SCRIPTS = Path(__file__).parent / "lua"
 
 
 def open_client(url: str) -> redis.Redis:

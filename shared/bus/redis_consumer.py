@@ -2,7 +2,7 @@
 
 A message that was handed out stays in its stream, pending for its consumer, until it is acked (XACK and XDEL), so the
 length of a stream is its backlog. A consumer shows a sign of life every second; when it stops, the next beat of any
-other gives its messages back (`scripts/reclaim.lua`). A consumer that lost touch with the server cannot know which
+other gives its messages back (`lua/reclaim.lua`). A consumer that lost touch with the server cannot know which
 messages it was given last, so it goes on under a new name and gives back what the old one had.
 """
 
@@ -42,7 +42,7 @@ _DEAD_LETTERS = 10_000
 """The dead-letter stream keeps about this many, the newest."""
 
 
-class Keys:
+class StreamKeys:
     """Names of the bus's keys: everything starts with one prefix."""
 
     def __init__(self, prefix: str) -> None:
@@ -72,7 +72,7 @@ class StreamConsumer(Consumer):
     def __init__(
         self,
         client: redis.Redis,
-        keys: Keys,
+        keys: StreamKeys,
         queues: Sequence[Queue],
         on_close: Callable[[StreamConsumer], None],
     ) -> None:

@@ -1,6 +1,6 @@
 """Writes one computed and validated change of chain state: all of it, or nothing.
 
-The change travels as one packed argument to `scripts/commit.lua`, which checks the writer's epoch, the tip and `seq`
+The change travels as one packed argument to `lua/commit.lua`, which checks the writer's epoch, the tip and `seq`
 before its first write, and appends the outgoing events to the outbox in the same step.
 """
 
@@ -17,10 +17,10 @@ from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, ScriptStats, Spend
+from shared.chain.lua import source
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.script_view import ScriptView
-from shared.chain.scripts import source
 from shared.chain.store import store_errors
 from shared.crypto.address import has_address
 from shared.crypto.hashes import sha256

@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
+from shared.chain.lua import source
 from shared.chain.redis_keys import Keys
-from shared.chain.scripts import source
 from shared.chain.store import store_errors
 
 TIME_LIMIT = 5.0

@@ -7,7 +7,7 @@ scriptPubKey) as they are. docs/redis-schema.md describes the values.
 
 from __future__ import annotations
 
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 
 
 class Keys:

@@ -36,7 +36,7 @@ from shared.script.script import push_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.params import ChainParams
+    from shared.consensus.params import ChainParams
     from shared.primitives.block import Block, BlockHeader
 
 __all__ = [

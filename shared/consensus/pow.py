@@ -9,10 +9,22 @@ from shared.primitives.target import bits_to_target, target_to_bits
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
-    from shared.params import ChainParams
+    from shared.consensus.params import ChainParams
     from shared.primitives.block import BlockHeader
 
-__all__ = ["HeaderSource", "bits_to_target", "block_work", "check_proof_of_work", "next_bits", "target_to_bits"]
+__all__ = [
+    "HeaderSource",
+    "bits_to_target",
+    "block_work",
+    "check_proof_of_work",
+    "difficulty",
+    "next_bits",
+    "target_to_bits",
+]
+
+_DIFFICULTY_ONE_EXPONENT = 29
+_DIFFICULTY_ONE_MANTISSA = 0xFFFF
+"""Difficulty 1 is the target of `bits` 0x1d00ffff, the limit of Bitcoin's main network."""
 
 
 class HeaderSource(Protocol):
@@ -27,6 +39,14 @@ def block_work(bits: int) -> int:
     """Return the hashes that a block of these `bits` takes on average (Core's GetBlockProof); 0 for no target."""
     target = bits_to_target(bits)
     return (1 << 256) // (target + 1) if target else 0
+
+
+def difficulty(bits: int) -> float:
+    """Return how many times harder a compact target is than difficulty 1 (Core's GetDifficulty)."""
+    mantissa = bits & 0x00FFFFFF
+    if not mantissa:
+        return 0.0
+    return _DIFFICULTY_ONE_MANTISSA / mantissa * 256.0 ** (_DIFFICULTY_ONE_EXPONENT - (bits >> 24))
 
 
 def check_proof_of_work(header: BlockHeader, params: ChainParams) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.params import ChainParams
+    from shared.consensus.params import ChainParams
 
 
 def block_subsidy(height: int, params: ChainParams) -> int:

@@ -28,7 +28,7 @@ from shared.script.standard import is_p2pkh, is_p2sh, witness_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shared.params import ChainParams
+    from shared.consensus.params import ChainParams
     from shared.primitives.coin import Coin
     from shared.primitives.transaction import Transaction, TxIn, TxOut
 

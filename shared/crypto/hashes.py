@@ -1,7 +1,7 @@
 """The hash functions of Bitcoin: the ground that every other module stands on.
 
 All take and return `bytes` in the order in which they are hashed and sent ("wire order"). The reversed hex of
-users and RPC is made at the edges only, by `shared.primitives.hexes`.
+users and RPC is made at the edges only, by `shared.primitives.hex`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Self
 
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.primitives.serialize import Reader, compact_size_length, pack_compact_size
 from shared.primitives.transaction import Transaction
 

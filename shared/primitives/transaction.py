@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.primitives.serialize import Reader, pack_compact_size, pack_i64, pack_u32, pack_var_bytes
 
 _OUTPOINT = Struct("<32sI")

@@ -11,9 +11,9 @@ import time
 
 import redis as redis_py
 
-from services.mempool.fork_choice import accept_block
-from services.mempool.mining import Mining
-from services.mempool.submissions import submit
+from services.mempool.blocks.accept_block import accept_block
+from services.mempool.mining.requests import Mining
+from services.mempool.transactions.submit import submit
 from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockTemplate, MineRequested, TxSubmitted

@@ -12,7 +12,7 @@ import time
 
 import redis as redis_py
 
-from services.mempool.fork_choice import accept_block
+from services.mempool.blocks.accept_block import accept_block
 from services.mempool.writer import calm_collector
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut

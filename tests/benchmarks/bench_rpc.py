@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.mempool.rpc.auth import cookie_path
-from shared.params import REGTEST
+from services.mempool.rpc.server.auth import cookie_path
+from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests import builders

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from websockets.asyncio.client import connect
 
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import TxOut
 from tests import builders

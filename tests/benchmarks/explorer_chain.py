@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import redis as redis_py
 
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.builders import key, p2wpkh

@@ -10,10 +10,10 @@ from pathlib import Path
 import redis as redis_py
 
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, bip34_height_push, commitment_script
+from shared.consensus.params import REGTEST
 from shared.consensus.pow import bits_to_target
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import DecodeError
-from shared.params import REGTEST
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut

@@ -1,6 +1,6 @@
 """A best chain in memory, fed block by block through every rule of ours: for blocks of the real networks."""
 
-from shared.chain.connect import connect_block
+from shared.chain.connect_block import connect_block
 from shared.chain.overlay import Overlay
 from shared.consensus.block_check import (
     BlockContext,

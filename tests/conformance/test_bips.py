@@ -4,11 +4,11 @@ import pytest
 from mnemonic import Mnemonic
 
 from services.wallet.keystore import account_key
+from shared.consensus.params import MAINNET
 from shared.crypto import base58
 from shared.crypto.address import MAINNET_PREFIX, encode_address
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import ScriptError
-from shared.params import MAINNET
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.script.flags import MANDATORY
 from shared.script.interpreter import verify_input

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut
 from tests.builders import coinbase, key, make_block, p2wpkh, pay, spend

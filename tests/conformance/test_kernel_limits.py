@@ -9,7 +9,7 @@ import pytest
 import redis as redis_py
 
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.transaction import OutPoint, TxOut
 from tests.conformance.duel import Draft, Duel
 from tests.conformance.faults import BLOCK_FAULTS, TX_FAULTS, with_first_input

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from shared.consensus.block_check import check_block
 from shared.consensus.limits import MAX_MONEY
+from shared.consensus.params import REGTEST
 from shared.consensus.tx_check import check_transaction
 from shared.consensus.tx_verify import legacy_sigops
 from shared.errors import DecodeError, ValidationError
-from shared.params import REGTEST
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.serialize import Reader

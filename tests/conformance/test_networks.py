@@ -7,16 +7,17 @@ import time
 import pytest
 
 from shared.consensus.block_check import BlockContext, check_block, check_block_context
+from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.consensus.pow import bits_to_target, block_work
+from shared.consensus.script_flags import block_flags
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.hashes import hash160
 from shared.errors import ScriptError, ValidationError
-from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import merkle_root
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason
-from shared.script.flags import Flags, block_flags
+from shared.script.flags import Flags
 from shared.script.interpreter import verify_input
 from shared.script.script import push_number
 from shared.script.standard import p2sh_script

@@ -3,7 +3,7 @@
 from shared.crypto.address import MAINNET_PREFIX, encode_address
 from shared.crypto.hashes import sha256, tagged_hash
 from shared.crypto.keys import PrivateKey, PublicKey
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.primitives.serialize import Reader, pack_var_bytes
 from shared.primitives.transaction import Transaction, TxIn, TxOut
 from shared.script.flags import STANDARD

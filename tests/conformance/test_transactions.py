@@ -4,7 +4,7 @@ import pytest
 
 from shared.consensus.tx_check import check_transaction
 from shared.errors import ScriptError, ValidationError
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.script.flags import Flags
 from shared.script.interpreter import verify_input

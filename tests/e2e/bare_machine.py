@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deploy.plan import ROOT
+from deploy.launcher.plan import ROOT
 from tests.servers import NoServer
 
 IMAGES = {"3.11": ("python:3.11-slim",), "newer": ("python:3.14-slim", "python:3.13-slim")}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from deploy.control import running
-from deploy.demo_client import Client
-from deploy.state import StackState
+from deploy.demo.client import JsonClient
+from deploy.launcher.control import running
+from deploy.launcher.state import StackState
 from shared.primitives.block import Block
 
 COIN = 100_000_000
@@ -33,9 +33,9 @@ class Stack:
 
     def __init__(self, state: StackState) -> None:
         self.state = state
-        self.wallet = Client(state.wallet_url)
-        self.explorer = Client(state.explorer_url)
-        self.node = Client(state.rpc_url)
+        self.wallet = JsonClient(state.wallet_url)
+        self.explorer = JsonClient(state.explorer_url)
+        self.node = JsonClient(state.rpc_url)
 
     @property
     def creator_password(self) -> str:

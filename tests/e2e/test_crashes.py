@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import state as stack_state
-from deploy.demo_client import Client, HttpProblem
+from deploy.demo.client import HttpProblem, JsonClient
+from deploy.launcher import state as stack_state
 from tests.e2e.conftest import COIN, Stack, StartStack, eventually
 
 
@@ -45,13 +45,13 @@ def _everything_answers(stack: Stack, folder: Path) -> None:
     assert state is not None
     for service in state.services:
         if service.ready_url:
-            client = Client(service.ready_url)
+            client = JsonClient(service.ready_url)
             eventually(lambda client=client: client.get(""), what=f"readiness of {service.name}")
 
 
-def unlock(stack: Stack) -> Client:
+def unlock(stack: Stack) -> JsonClient:
     """A client with the creator's wallet unlocked; a restarted wallet service has forgotten earlier sessions."""
-    client = Client(stack.state.wallet_url)
+    client = JsonClient(stack.state.wallet_url)
     client.post("/api/wallets/creator/unlock", {"password": stack.creator_password})
     return client
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deploy.demo_client import HttpProblem
-from shared.params import REGTEST
-from shared.primitives.hexes import display_hash, parse_display_hash
+from deploy.demo.client import HttpProblem
+from shared.consensus.params import REGTEST
+from shared.primitives.hex import display_hash, parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from tests.e2e.conftest import COIN, Stack
 from tests.oracles import oracle

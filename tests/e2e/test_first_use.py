@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from deploy.plan import ROOT
+from deploy.launcher.plan import ROOT
 from tests.e2e.conftest import COIN, Stack, StartStack
 from tests.e2e.steps import Walker, actions_of, steps_of, steps_on
 

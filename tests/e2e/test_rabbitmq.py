@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from deploy.demo import walk
-from deploy.demo_target import Target
+from deploy.demo.run import walk
+from deploy.demo.target import StackTarget
 from tests.e2e.conftest import Stack, StartStack, eventually
 
 
@@ -17,7 +17,7 @@ def test_the_demo_walks_on_rabbitmq_and_again_when_the_writer_is_killed(
     arguments = ("--broker", "rabbitmq", "--amqp-url", rabbitmq, "--miners", "2", "--mempools", "2")
     with start_stack(tmp_path, *arguments) as state:
         stack = Stack(state)
-        target = Target(state.wallet_url, state.explorer_url, state.rpc_url, stack.creator_password)
+        target = StackTarget(state.wallet_url, state.explorer_url, state.rpc_url, stack.creator_password)
         rows = dict(walk(target, lambda _: None))
         assert rows["paid"].endswith("to demo")
         funded = stack.explorer.post("/faucet", {"address": stack.explorer.get("/getnewaddress")["address"]})

@@ -15,7 +15,7 @@ import pytest
 from bitcoin.core import COIN, CBlock, CTransaction, b2lx, lx, x
 from bitcoin.wallet import CBitcoinAddress
 
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from tests import builders
 from tests.e2e.conftest import Stack
 

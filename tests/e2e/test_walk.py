@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import walk
-from deploy.demo_client import Client, HttpProblem
-from deploy.demo_target import Target
-from shared.primitives.hexes import display_hash
+from deploy.demo.client import HttpProblem, JsonClient
+from deploy.demo.run import walk
+from deploy.demo.target import StackTarget
+from shared.primitives.hex import display_hash
 from tests.e2e.conftest import COIN, Stack, StartStack, eventually
 
 
-def target(stack: Stack) -> Target:
+def target(stack: Stack) -> StackTarget:
     state = stack.state
-    return Target(state.wallet_url, state.explorer_url, state.rpc_url, stack.creator_password)
+    return StackTarget(state.wallet_url, state.explorer_url, state.rpc_url, stack.creator_password)
 
 
 def test_the_creator_has_mature_rewards_at_the_first_start(stack: Stack) -> None:
@@ -91,10 +91,10 @@ def test_mining_and_paying_at_the_same_time_never_forks_or_loses_a_payment(stack
     before = stack.height()
 
     def mine(_: int) -> int:
-        return len(Client(stack.state.rpc_url).post(f"/mine?blocks=3&address={creator}", None)["blocks"])
+        return len(JsonClient(stack.state.rpc_url).post(f"/mine?blocks=3&address={creator}", None)["blocks"])
 
     def pay(_: int) -> str:
-        client = Client(stack.state.wallet_url)
+        client = JsonClient(stack.state.wallet_url)
         client.post("/api/wallets/creator/unlock", {"password": stack.creator_password})
         return str(client.post("/api/wallets/creator/send", {"to": address, "amount": "1"})["txid"])
 

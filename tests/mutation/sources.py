@@ -17,8 +17,9 @@ REVIEWED = Path(__file__).with_name("reviewed.toml")
 _WALLET = "accounts amounts builder coin_selection handlers keystore ledger payee payments sessions store"
 _PATTERNS = (
     *(f"shared/{room}/**/*.py" for room in ("crypto", "primitives", "script", "consensus", "chain", "bus")),
-    "shared/**/*.lua",
+    *("shared/policy.py", "shared/**/*.lua"),
     "services/mempool/*.py",
+    *(f"services/mempool/{room}/*.py" for room in ("pool", "transactions", "blocks", "mining")),
     "services/miner/*.py",
     *(f"services/wallet/{name}.py" for name in _WALLET.split()),
 )

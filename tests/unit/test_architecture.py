@@ -1,4 +1,7 @@
-"""The layers: crypto ← primitives ← script ← consensus ← chain ← services; services never import each other."""
+"""The layers: crypto ← primitives ← script ← consensus ← chain ← services; services never import each other.
+
+Within a service (and `deploy`) the rooms have an order too, and arrows run down only.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,41 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = ("crypto", "primitives", "script", "consensus", "chain")
 PURE = LAYERS[:4]
-BASICS = {"shared.errors", "shared.reasons", "shared.params"}
+BASICS = {"shared.errors", "shared.reasons", "shared.consensus.params"}
 SERVICES = ("wallet", "mempool", "miner", "explorer")
 IO_MODULES = {"redis", "pika", "flask", "socket", "requests", "uvicorn", "subprocess", "threading", "time", "logging"}
+
+# From the ground up. A row is one storey: its rooms do not know each other. A room is a folder with all that is below
+# it, or a single file. `__main__` stands on top of all.
+STOREYS = {
+    "services/explorer": (
+        ("errors",),
+        ("rate_limit", "chain"),
+        ("api",),
+        ("pages", "live", "openapi"),
+        ("handlers", "app"),
+    ),
+    "services/mempool": (
+        ("pool", "block_tree", "mining_job", "outbox", "lease_keeper"),
+        ("state",),
+        ("transactions",),
+        ("blocks",),
+        ("mining",),
+        ("handlers", "rpc"),
+        ("writer",),
+    ),
+    "services/mempool/rpc": (
+        ("server",),
+        ("descriptors",),
+        ("json",),
+        ("psbt",),
+        ("methods",),
+        ("mine_page",),
+        ("app",),
+    ),
+    "deploy": (("errors", "console", "files"), ("command_line",), ("setup",), ("launcher",), ("demo",), ("cli",)),
+}
+DOORS = ("services/mempool/rpc", "services/explorer/live/websocket", "services/explorer/openapi")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -57,7 +92,7 @@ def test_validation_does_no_input_or_output(layer: str) -> None:
 
 
 def test_the_bus_knows_nothing_of_the_chain() -> None:
-    forbidden = {f"shared.{name}" for name in (*LAYERS, "params", "reasons", "web")}
+    forbidden = {f"shared.{name}" for name in (*LAYERS, "policy", "reasons", "web")}
     for path in modules("shared", "bus"):
         for name in imports(path):
             assert package(name) not in forbidden, f"{path} imports {name}"
@@ -89,3 +124,34 @@ def test_miners_need_the_broker_and_nothing_else() -> None:
     for path in modules("services", "miner"):
         for name in imports(path):
             assert not name.startswith(("redis", "flask", "shared.chain", "shared.web")), f"{path} imports {name}"
+
+
+def room(place: str, module: str) -> str | None:
+    """Return the room of a module within a place, None if it is elsewhere."""
+    path = module.replace(".", "/")
+    return path.removeprefix(f"{place}/").split("/")[0] if path.startswith(f"{place}/") else None
+
+
+@pytest.mark.parametrize("place", STOREYS)
+def test_arrows_between_rooms_run_down_only(place: str) -> None:
+    heights = {name: height for height, rooms in enumerate(STOREYS[place]) for name in rooms}
+    heights["__main__"] = len(STOREYS[place])
+    for path in modules(place):
+        own = room(place, ".".join(path.relative_to(ROOT).with_suffix("").parts))
+        if own == "__init__":
+            continue
+        assert own in heights, f"{path} is in a room that has no storey"
+        for name in imports(path):
+            other = room(place, name)
+            if other is not None and other != own:
+                assert heights[other] < heights[own], f"{path} imports {name}, which is beside or above it"
+
+
+def test_a_door_is_imported_by_its_composition_root_alone() -> None:
+    roots = {"__main__", "app", "routes"}
+    for door in DOORS:
+        name = door.replace("/", ".")
+        for path in modules("services"):
+            if path.is_relative_to(ROOT / door) or path.stem in roots:
+                continue
+            assert not any(found.startswith(f"{name}.") for found in imports(path)), f"{path} imports {name}"

@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 
 from shared.consensus.block_check import check_block
+from shared.consensus.chain_file import load
+from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.crypto.address import decode_address
 from shared.crypto.bech32 import encode_segwit
 from shared.errors import ConfigError
-from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4, load
 from shared.primitives.block import Block
 
 
@@ -153,7 +154,7 @@ def test_a_wrong_chain_file_says_what_is_wrong(tmp_path, text, problem):
 
 
 def test_a_genesis_without_nonce_that_is_too_hard_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("shared.params._GENESIS_TRIES", 10)
+    monkeypatch.setattr("shared.consensus.chain_file._GENESIS_TRIES", 10)
     with pytest.raises(ConfigError, match=r"genesis\.nonce is missing"):
         _load(tmp_path, 'name = "hard"\nbase = "main"')
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.explorer.fees import TARGETS
+from services.explorer.chain.fee_estimates import TARGETS
 from services.explorer.openapi.fields import (
     ADDRESS,
     BLOCK_HASH,

@@ -9,9 +9,9 @@ from services.explorer.openapi import chain_operations, faucet_operations, other
 from services.explorer.openapi.fields import Schema
 from services.explorer.openapi.operations import TEXT, Answer, Operation, Parameter
 from services.explorer.openapi.schemas import SCHEMAS, example_of
+from shared.consensus.params import ChainParams
 from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
-from shared.params import ChainParams
 from shared.script.standard import p2wpkh_script
 
 OPERATIONS: tuple[Operation, ...] = (*chain_operations.OPERATIONS, *other_operations.OPERATIONS)

@@ -12,7 +12,7 @@ from services.explorer.openapi.document import errors_of, operations, sample_of,
 from services.explorer.openapi.fields import Schema
 from services.explorer.openapi.operations import JSON, STREAM, Operation, Parameter
 from services.explorer.openapi.schemas import example_of
-from shared.params import ChainParams
+from shared.consensus.params import ChainParams
 
 API = "/api"
 

@@ -13,20 +13,21 @@ from http import HTTPStatus
 from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from services.mempool.rpc import mine, protocol
-from services.mempool.rpc.auth import Credentials, FailureLimit
-from services.mempool.rpc.chain_size import ChainSize
-from services.mempool.rpc.errors import RpcCode, RpcError
-from services.mempool.rpc.execute import execute
-from services.mempool.rpc.node import Node
-from services.mempool.rpc.origin import is_cross_site
-from services.mempool.rpc.protocol import Outcome, Request
-from services.mempool.rpc.table import METHODS
+from services.mempool.rpc import mine_page
+from services.mempool.rpc.methods.table import METHODS
+from services.mempool.rpc.server import protocol
+from services.mempool.rpc.server.auth import Credentials, FailureLimit
+from services.mempool.rpc.server.batch import execute
+from services.mempool.rpc.server.chain_size import ChainSize
+from services.mempool.rpc.server.context import NodeContext
+from services.mempool.rpc.server.cross_site import is_cross_site
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.protocol import Outcome, Request
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
+from shared.consensus.params import ChainParams
 from shared.logs import with_fields
-from shared.params import ChainParams
 from shared.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 
@@ -45,7 +46,7 @@ def create_rpc_app(
     """Return the application. RPC `stop` sets `stop`."""
     app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
     mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))
-    node = Node(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)
+    node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)
     failures = FailureLimit()
 
     @app.route("/", methods=["GET", "POST"])
@@ -57,7 +58,7 @@ def create_rpc_app(
             return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
         return _refusal(credentials, failures) or _respond(node, request.get_data(cache=False))
 
-    app.register_blueprint(mine.create_blueprint(node))
+    app.register_blueprint(mine_page.create_blueprint(node))
     return app
 
 
@@ -81,7 +82,7 @@ def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | Non
     return response
 
 
-def _respond(node: Node, body: bytes) -> Response:
+def _respond(node: NodeContext, body: bytes) -> Response:
     try:
         value = protocol.decode_body(body)
         if isinstance(value, list):
@@ -97,7 +98,7 @@ def _respond(node: Node, body: bytes) -> Response:
     return _reply(call, outcome)
 
 
-def _respond_batch(node: Node, values: list[object]) -> Response:
+def _respond_batch(node: NodeContext, values: list[object]) -> Response:
     if len(values) > protocol.MAX_BATCH:
         message = f"a batch has at most {protocol.MAX_BATCH} calls"
         raise RpcError(RpcCode.INVALID_REQUEST, message)

@@ -16,9 +16,9 @@ from shared.chain.lease import Lease
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
-from shared.params import REGTEST
 from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from tests.builders import key, p2wpkh

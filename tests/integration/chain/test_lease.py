@@ -6,7 +6,7 @@ import redis as redis_py
 
 from shared.chain.lease import RENEW_EVERY, TIME_LIMIT, Lease
 from shared.chain.redis_keys import Keys
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 
 KEYS = Keys(REGTEST.name)
 LIMIT_MS = int(TIME_LIMIT * 1000)

@@ -7,11 +7,11 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from deploy import plan
 from deploy.console import Console
-from deploy.local import Stack
-from deploy.options import UpOptions
-from deploy.preflight import preflight
+from deploy.launcher import plan
+from deploy.launcher.local import Stack
+from deploy.launcher.options import UpOptions
+from deploy.launcher.preflight import preflight
 
 SERVICE = Path(__file__).with_name("fake_service.py")
 

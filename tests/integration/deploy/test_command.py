@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.plan import ROOT
+from deploy.launcher.plan import ROOT
 
 CODE = ("deploy", "shared", "services")
 BASE_PYTHON = sys._base_executable
@@ -35,8 +35,8 @@ def install(root: Path, lock: str) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from deploy import installation; "
-    code += "installation._write_stamp(Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+    code += "from deploy.setup import installation; installation._write_stamp(Path(sys.argv[1]), sys.argv[2])"
     subprocess.run([sys.executable, "-c", code, str(root), lock], check=True)
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from deploy import state
-from deploy.plan import ROOT
+from deploy.launcher import state
+from deploy.launcher.plan import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.stack]
 

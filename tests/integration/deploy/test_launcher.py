@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import control, state
 from deploy.errors import LaunchError
-from deploy.plan import ROOT
-from deploy.processes import Identity
+from deploy.launcher import control, state
+from deploy.launcher.plan import ROOT
+from deploy.launcher.processes import Identity
 
 pytestmark = pytest.mark.redis
 

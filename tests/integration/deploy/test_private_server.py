@@ -8,10 +8,10 @@ import sys
 import pytest
 import redis
 
-from deploy import ports, redis_server
 from deploy.errors import LaunchError
-from deploy.plan import ROOT
-from deploy.processes import wait_until
+from deploy.launcher import ports, redis_server
+from deploy.launcher.plan import ROOT
+from deploy.launcher.processes import wait_until
 from shared.chain.store import check_server
 from tests.servers import servers
 

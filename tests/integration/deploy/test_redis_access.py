@@ -6,9 +6,9 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from deploy import ports, redis_server
-from deploy.access import REDIS_RULES, redis_acl
-from deploy.processes import wait_until
+from deploy.launcher import ports, redis_server
+from deploy.launcher.processes import wait_until
+from deploy.setup.access import REDIS_RULES, redis_acl
 from tests.servers import servers
 
 pytestmark = pytest.mark.redis

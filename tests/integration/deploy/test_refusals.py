@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy import cli, preflight, state
+from deploy import cli
 from deploy.errors import LaunchError
-from deploy.plan import ROOT
-from deploy.processes import Identity, identify
+from deploy.launcher import preflight, state
+from deploy.launcher.plan import ROOT
+from deploy.launcher.processes import Identity, identify
 from tests.unit.deploy.test_state import STACK
 
 FREE_PORTS = ("--wallet-port", "0", "--explorer-port", "0", "--rpc-port", "0")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.plan import ROOT
+from deploy.launcher.plan import ROOT
 from tests.integration.deploy.test_command import CODE, install
 
 pytestmark = [pytest.mark.redis, pytest.mark.stack]

@@ -14,10 +14,10 @@ from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
+from shared.consensus.params import REGTEST
 from shared.consensus.pow import block_work
 from shared.crypto.hashes import sha256
 from shared.crypto.keys import PrivateKey
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import make_block, p2wpkh

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from services.explorer.app import create_explorer_app
 from shared.chain.view import ChainView
 from shared.config import Settings
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import key, output_of, p2wpkh, pay, spend

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.explorer.app import create_explorer_app
-from services.explorer.endpoints import create_endpoints
-from services.explorer.hub import EventHub
+from services.explorer.live.event_hub import EventHub
+from services.explorer.live.routes import create_endpoints
 from shared.chain.view import ChainView
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.web.server import HttpServer
 from tests.unit.bus.fake_broker import FakeBroker
 

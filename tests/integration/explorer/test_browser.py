@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from services.explorer.app import create_explorer_app
-from services.explorer.endpoints import create_endpoints
-from services.explorer.hub import EventHub
+from services.explorer.live.event_hub import EventHub
+from services.explorer.live.routes import create_endpoints
 from shared.config import Settings
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
-from shared.params import REGTEST
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.web.server import HttpServer
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from services.explorer.flow import MOST_ENDS
+from services.explorer.pages.tx_flow_diagram import MOST_ENDS
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from shared.crypto.hashes import hash160, sha256
-from shared.params import REGTEST
 from shared.primitives.merkle import merkle_branch
 from shared.primitives.transaction import TxOut
 from shared.script.opcodes import OP_CHECKSIG
@@ -308,7 +308,7 @@ def test_a_history_has_the_balance_after_each_transaction(chain, get):
 def test_balances_are_left_out_where_too_much_came_later(chain, get, monkeypatch):
     for coin in [mined_coin(chain) for _ in range(26)]:
         chain.mine(CAROL, [pay(coin, BOB, COIN)])
-    monkeypatch.setattr("services.explorer.script_page.MAX_WALK", 20)
+    monkeypatch.setattr("services.explorer.pages.address_page.MAX_WALK", 20)
     history = part(get(f"/address/{address_of('bob')}"), 'id="history"')
     older = part(history, 'rel="next" href="', '"').split("#")[0]
     page = get(older)

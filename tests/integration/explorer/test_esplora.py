@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from services.explorer.fees import TARGETS
+from services.explorer.chain.fee_estimates import TARGETS
 from shared.bus.events import TemplateRequested, TemplateTx, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
+from shared.consensus.params import REGTEST
 from shared.crypto.address import MAINNET_PREFIX, encode_address
 from shared.crypto.hashes import sha256
 from shared.errors import RequestTimeout
-from shared.params import REGTEST
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
 
@@ -212,9 +212,9 @@ def test_unspent_outputs_include_the_pools_and_leave_out_what_it_spends(client, 
 
 def test_too_many_unspent_outputs_are_refused_before_they_are_read(client, monkeypatch):
     path = f"/address/{address_of('bob')}/utxo"
-    monkeypatch.setattr("services.explorer.esplora.MAX_COINS", 31)
+    monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 31)
     assert len(client.get(path).json) == 31
-    monkeypatch.setattr("services.explorer.esplora.MAX_COINS", 30)
+    monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 30)
     monkeypatch.setattr("shared.chain.view.ChainView.unspent", lambda *_: pytest.fail("they were read"))
     answer = client.get(path)
     text = "Too many unspent transaction outputs (>30). Contact support to raise limits."

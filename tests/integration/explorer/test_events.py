@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from services.explorer import event_stream, hub
+from services.explorer.live import event_hub, sse_endpoint
 from shared.bus import events
 from shared.config import Settings
 from tests.builders import key, output_of, pay
@@ -121,7 +121,7 @@ def test_only_the_topics_asked_for_are_sent(chain, instance, open_stream):
 
 
 def test_a_client_of_rare_topics_still_learns_how_far_it_is(chain, instance, open_stream, monkeypatch):
-    monkeypatch.setattr(event_stream, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(sse_endpoint, "HEARTBEAT", 0.05)
     stream = open_stream(instance.port, "?topics=tx.removed")
     stream.next_block()
     grow(chain, instance)
@@ -158,8 +158,8 @@ def test_the_number_may_be_in_the_query_and_the_header_counts_more(chain, instan
 
 
 def test_what_is_longer_ago_than_the_log_comes_from_the_outbox(chain, instance, open_stream, monkeypatch):
-    monkeypatch.setattr(hub, "LOG_LENGTH", 2)
-    monkeypatch.setattr(hub, "PAGE", 3)
+    monkeypatch.setattr(event_hub, "LOG_LENGTH", 2)
+    monkeypatch.setattr(event_hub, "PAGE", 3)
     live = open_stream(instance.port, last_event_id=seq(chain))
     grow(chain, instance, 20)
     last = seq(chain)
@@ -229,7 +229,7 @@ def test_only_so_many_streams_are_open_at_a_time(chain, open_stream):
 
 
 def test_a_client_that_does_not_read_is_dropped_while_others_go_on(chain, instance, redis, open_stream, monkeypatch):
-    monkeypatch.setattr(event_stream, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(sse_endpoint, "SEND_SECONDS", 0.5)
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         deaf.connect(("127.0.0.1", instance.port))

@@ -20,8 +20,8 @@ from shared.bus.events import (
     WalletsResult,
 )
 from shared.config import Settings
+from shared.consensus.params import REGTEST, SIGNET
 from shared.errors import RequestTimeout
-from shared.params import REGTEST, SIGNET
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
 

@@ -19,8 +19,8 @@ from shared.bus.events import (
     TxVerdicts,
 )
 from shared.config import Settings
+from shared.consensus.params import MAINNET, REGTEST
 from shared.errors import BrokerUnavailable
-from shared.params import MAINNET, REGTEST
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
 
@@ -173,7 +173,7 @@ def test_the_transactions_of_an_address(client, story):
 
 
 def test_more_than_the_servers_limit_is_an_error(client, monkeypatch):
-    monkeypatch.setattr("services.explorer.regtest_server.LIMIT", 3)
+    monkeypatch.setattr("services.explorer.api.regtest_server.LIMIT", 3)
     for resource in ("unspents", "txs", "txos", "txids"):
         answer = client.get(f"/1/a/{BOB}/{resource}")
         assert (answer.status_code, answer.text) == (400, "Exceeded Limit")

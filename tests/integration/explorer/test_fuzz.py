@@ -12,7 +12,7 @@ from services.explorer.app import create_explorer_app
 from services.explorer.openapi.document import OPERATIONS
 from shared.bus.events import TemplateRequested
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.test_esplora import TEMPLATE
 from tests.properties import with_shared_fixtures

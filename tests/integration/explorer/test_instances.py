@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.mempool.outbox import Outbox
-from shared.bus.connect import connect
+from shared.bus.open_broker import connect
 from shared.config import load
 from shared.shutdown import ExitFlag
 from tests.builders import key

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.explorer.app import create_explorer_app
-from services.explorer.limits import BURST_SECONDS
+from services.explorer.rate_limit import BURST_SECONDS
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from tests.integration.explorer.streams import Stream, running
 from tests.integration.explorer.test_events import get as ask
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.explorer import reads
+from services.explorer.chain import queries
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 from shared.script.standard import p2pkh_script
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
@@ -154,7 +154,7 @@ def test_one_block_with_what_it_earned(client, story):
 
 def test_a_coinbase_longer_than_what_is_read_first_is_found(client, story, monkeypatch):
     expected = get(client, "/blocks")
-    monkeypatch.setattr(reads, "COINBASE_SIZE", 100)
+    monkeypatch.setattr(queries, "COINBASE_SIZE", 100)
     assert get(client, "/blocks") == expected
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from services.explorer.reads import ChainReads
+from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import ChainView, Moved
 from shared.crypto.hashes import sha256
 from shared.errors import StoreUnavailable
@@ -50,7 +50,7 @@ def view(chain, redis):
 
 @pytest.fixture
 def reads(view):
-    return ChainReads(view)
+    return ChainQueries(view)
 
 
 def fan(chain: TestChain, count: int) -> list[Spendable]:

@@ -10,13 +10,13 @@ import schemathesis
 from flask.testing import FlaskClient
 
 from services.explorer.app import create_explorer_app
-from services.explorer.endpoints import create_endpoints
-from services.explorer.hub import EventHub
+from services.explorer.live.event_hub import EventHub
+from services.explorer.live.routes import create_endpoints
 from services.explorer.openapi.document import OPERATIONS, document, errors_of, operations
 from services.explorer.openapi.schemas import SCHEMAS, example_of
 from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
-from shared.params import MAINNET, REGTEST
+from shared.consensus.params import MAINNET, REGTEST
 from tests.benchmarks.http_load import Client
 from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.streams import running

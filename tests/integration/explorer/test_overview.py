@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from services.explorer.outlook import Outlooks
-from services.explorer.reads import ChainReads
-from services.explorer.series import PLACES, TIME_PLACES, PastReader
+from services.explorer.chain.overview_queries import OverviewQueries
+from services.explorer.chain.queries import ChainQueries
+from services.explorer.pages.charts.series import PLACES, TIME_PLACES, PastReader
 from shared.errors import StoreUnavailable
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
@@ -148,7 +148,7 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
     for _ in range(400):
         chain.mine(ALICE)
     view = Counting(chain.view)
-    reader = PastReader(view, Outlooks(view, ChainReads(view)))
+    reader = PastReader(view, OverviewQueries(view, ChainQueries(view)))
     past = reader.read(None)
     assert past.blocks == 400
     assert past.has_all_fees
@@ -163,7 +163,7 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
 def test_a_reorganisation_is_seen_in_charts(chain):
     for _ in range(3):
         chain.mine(ALICE)
-    reader = PastReader(chain.view, Outlooks(chain.view, ChainReads(chain.view)))
+    reader = PastReader(chain.view, OverviewQueries(chain.view, ChainQueries(chain.view)))
     assert reader.read(144).stretches[-1].last.hash == chain.tip.hash
     chain.replace_tip(BOB)
     past = reader.read(144)
@@ -172,7 +172,7 @@ def test_a_reorganisation_is_seen_in_charts(chain):
 
 
 def test_a_chain_that_never_rests_is_a_503_and_no_mixture(chain):
-    outlooks = Outlooks(chain.view, ChainReads(chain.view))
+    outlooks = OverviewQueries(chain.view, ChainQueries(chain.view))
     with pytest.raises(StoreUnavailable, match="faster"):
         outlooks.steady(lambda tip: chain.mine(ALICE))
 
@@ -180,14 +180,14 @@ def test_a_chain_that_never_rests_is_a_503_and_no_mixture(chain):
 def test_the_pool_is_read_once_for_each_state(chain):
     pay_at(chain, 3)
     view = Counting(chain.view)
-    outlooks = Outlooks(view, ChainReads(view))
+    outlooks = OverviewQueries(view, ChainQueries(view))
     assert outlooks.pool() is outlooks.pool()
     pay_at(chain, 5)
     assert outlooks.pool().count == 2
 
 
 def test_a_wide_pool_makes_several_projected_blocks(get, chain, monkeypatch):
-    monkeypatch.setattr("services.explorer.fees.BLOCK_VSIZE", 200)
+    monkeypatch.setattr("services.explorer.chain.fee_estimates.BLOCK_VSIZE", 200)
     for rate in (3, 60, 9):
         pay_at(chain, rate)
     shown = places(get("/"))

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
-from shared.params import REGTEST
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import address_of
 

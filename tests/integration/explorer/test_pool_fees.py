@@ -7,7 +7,7 @@ import random
 import pytest
 import redis as redis_py
 
-from services.explorer.pool_fees import MAX_FACTS, PoolFee, PoolFees
+from services.explorer.chain.pool_fee_cache import MAX_FACTS, PoolFee, PoolFeeCache
 from shared.chain.view import ChainView
 from shared.primitives.transaction import TxOut
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
@@ -38,7 +38,7 @@ def view(chain, redis):
 
 @pytest.fixture
 def fees(view):
-    return PoolFees(view)
+    return PoolFeeCache(view)
 
 
 def coins(chain: TestChain, count: int) -> list[Spendable]:

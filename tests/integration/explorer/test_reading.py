@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis as redis_py
 
-from services.explorer.reads import ChainReads
+from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import Moved, Tip
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
@@ -93,7 +93,7 @@ def test_what_is_gone_within_a_read_is_looked_for_again(chain):
 
 
 def test_a_block_says_what_follows_it(chain):
-    reads = ChainReads(chain.view)
+    reads = ChainQueries(chain.view)
     blocks = [chain.mine(ALICE) for _ in range(13)]
     stale, new = chain.replace_tip(BOB)
     for block, following in ((blocks[3], blocks[4]), (blocks[11], new[0]), (new[1], None), (stale, None)):

@@ -8,7 +8,7 @@ import pytest
 import redis as redis_py
 from flask.testing import FlaskClient
 
-from services.explorer import replacements
+from services.explorer.chain import rbf_trees
 from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.integration.explorer.chain import TestChain
@@ -147,8 +147,8 @@ def test_one_replaces_several_that_did_not_signal(chain: TestChain, client: Flas
 def test_the_latest_trees_come_first_each_once(
     chain: TestChain, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replacements, "_SLICE", 3)
-    monkeypatch.setattr(replacements, "MAX_TREES", 2)
+    monkeypatch.setattr(rbf_trees, "_SLICE", 3)
+    monkeypatch.setattr(rbf_trees, "MAX_TREES", 2)
     last = []
     for _ in range(4):
         coin = coin_of(chain)
@@ -163,7 +163,7 @@ def test_the_latest_trees_come_first_each_once(
 def test_a_long_line_of_replacements_is_cut_at_its_old_end(
     chain: TestChain, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replacements, "MAX_DEPTH", 2)
+    monkeypatch.setattr(rbf_trees, "MAX_DEPTH", 2)
     coin = coin_of(chain)
     txs = [pay(coin, BOB, COIN, fee=1_000 * number) for number in range(1, 6)]
     chain.pool_add(txs[0], START)

@@ -16,7 +16,7 @@ from hypothesis import settings
 from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import allow_header_conformance, unsupported_method
 
-from services.explorer import waiting
+from services.explorer.live import wait_endpoint
 from services.explorer.openapi.document import document, operations
 from shared.bus.events import (
     AddressRequested,
@@ -30,9 +30,9 @@ from shared.bus.events import (
     TxVerdict,
     TxVerdicts,
 )
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
-from shared.params import REGTEST
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import Story, address_of, tell_story
 from tests.integration.explorer.streams import running
@@ -115,7 +115,7 @@ def server(told: Story) -> Iterator[str]:
     broker.answers[CoinsRequested] = lambda message: CoinsResult(txid="ab" * 32)
     broker.answers[MineRequested] = lambda message: MineResult(hashes=("ab" * 32,) * message.count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "MAX_SECONDS", 0.01)
+        patch.setattr(wait_endpoint, "MAX_SECONDS", 0.01)
         with running(told.chain.view, broker=broker) as instance:
             yield f"http://127.0.0.1:{instance.port}/api"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from shared.bus.connect import connect
 from shared.bus.events import TxRemoved
+from shared.bus.open_broker import connect
 from shared.config import load
 from tests.builders import key
 from tests.integration.explorer.chain import TestChain

@@ -15,8 +15,8 @@ import redis as redis_py
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer import hub, waiting
-from services.explorer.hub import EventHub
+from services.explorer.live import event_hub, wait_endpoint
+from services.explorer.live.event_hub import EventHub
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -73,7 +73,7 @@ def waits(monkeypatch):
 @pytest.fixture
 def slow_hub(monkeypatch):
     """A hub that looks only when something was heard."""
-    monkeypatch.setattr(hub, "LOOK_AGAIN", 60.0)
+    monkeypatch.setattr(event_hub, "LOOK_AGAIN", 60.0)
 
 
 @pytest.fixture
@@ -167,13 +167,13 @@ def test_only_what_can_change_the_answer_is_looked_at(instance, chain, waits, po
     while not instance.hub.position:  # until it has read the outbox, its first blocks are news, too
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    looks, look = [], waiting.Wait._look
+    looks, look = [], wait_endpoint.Wait._look
 
     async def counted(self, question):
         looks.append(question)
         return await look(self, question)
 
-    monkeypatch.setattr(waiting.Wait, "_look", counted)
+    monkeypatch.setattr(wait_endpoint.Wait, "_look", counted)
     held = pool.submit(answer, instance, "height=4&timeout=60")
     assert waits.acquire(timeout=30)
     chain.pool_add(pay(output_of(chain.blocks[1].transactions[0], 0, ALICE), BOB, COIN))
@@ -227,7 +227,7 @@ def test_while_redis_is_away_it_says_so():
 
 
 def test_a_long_wait_is_cut_short(instance, monkeypatch):
-    monkeypatch.setattr(waiting, "MAX_SECONDS", 0.05)
+    monkeypatch.setattr(wait_endpoint, "MAX_SECONDS", 0.05)
     assert get(instance, "height=4&timeout=1e9")[1] == "not so after 0.05 seconds"
 
 
@@ -256,6 +256,6 @@ RAW = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_charact
 @with_shared_fixtures(300)
 @given(query=QUERIES, rest=RAW)
 def test_no_question_ever_breaks_it(instance, monkeypatch, query, rest):
-    monkeypatch.setattr(waiting, "MAX_SECONDS", 0.001)
+    monkeypatch.setattr(wait_endpoint, "MAX_SECONDS", 0.001)
     status, text, _ = get(instance, urlencode(query) + "&" + rest)
     assert status in (200, 400, 408), text

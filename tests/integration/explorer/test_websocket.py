@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from services.explorer.websocket import pulse
+from services.explorer.live.websocket import broadcaster
 from shared.config import Settings
 from tests.builders import key, output_of, p2wpkh, pay
 from tests.integration.explorer.chain import TestChain
@@ -32,7 +32,7 @@ def chain(redis):
 
 @pytest.fixture
 def instance(chain, monkeypatch):
-    monkeypatch.setattr(pulse, "GATHER_SECONDS", 0.05)
+    monkeypatch.setattr(broadcaster, "GATHER_SECONDS", 0.05)
     with running(chain.view) as instance:
         yield instance
 

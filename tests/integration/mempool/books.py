@@ -8,10 +8,10 @@ import redis as redis_py
 
 from shared.chain import codec
 from shared.chain.redis_keys import Keys
+from shared.consensus.params import REGTEST
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.script.standard import is_unspendable

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pytest
 import redis as redis_py
 
-from services.mempool.fork_choice import accept_block
-from services.mempool.node import Node
-from services.mempool.submissions import submit
+from services.mempool.blocks.accept_block import accept_block
+from services.mempool.state import NodeState
+from services.mempool.transactions.submit import submit
 from shared.bus.events import BlockVerdict, TxSubmitted, TxVerdict
 from shared.chain.lease import Lease
 from shared.chain.redis_keys import Keys
+from shared.consensus.params import REGTEST
 from shared.crypto.keys import PrivateKey
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from tests.builders import Spendable, key, make_block, output_of, p2wpkh
@@ -30,12 +30,12 @@ class Chain:
         self.node = self.new_writer()
         self.view = self.node.view
 
-    def new_writer(self) -> Node:
+    def new_writer(self) -> NodeState:
         """A node of a newer epoch, loaded from Redis: what a standby becomes."""
         self.client.delete(self.keys.writer)
         epoch = Lease(self.client, self.keys).take()
         assert epoch is not None
-        node = Node(self.client, self.keys, REGTEST)
+        node = NodeState(self.client, self.keys, REGTEST)
         node.load(epoch)
         return node
 

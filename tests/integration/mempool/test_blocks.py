@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from shared.bus.events import BlockVerdict
+from shared.consensus.params import REGTEST
 from shared.errors import CommitConflict, StaleWriter
-from shared.params import REGTEST
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason

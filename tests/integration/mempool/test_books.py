@@ -9,7 +9,7 @@ import redis as redis_py
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mempool.control import control
+from services.mempool.blocks.operator import control
 from shared.bus.events import ChainControl, ControlAction
 from shared.consensus.limits import COIN
 from shared.primitives.block import Block

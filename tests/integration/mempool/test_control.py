@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool.control import BLOCK_NOT_FOUND, HEADER_DECODE_FAILED, control
+from services.mempool.blocks.operator import BLOCK_NOT_FOUND, HEADER_DECODE_FAILED, control
 from services.mempool.handlers import subscriptions
-from services.mempool.mining import Mining
+from services.mempool.mining.requests import Mining
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.bus.worker import Incoming
 from shared.chain.codec import BlockStatus

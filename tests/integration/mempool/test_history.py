@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.mempool.control import control
+from services.mempool.blocks.operator import control
 from shared.bus.events import ChainControl, ControlAction
 from shared.chain.codec import PoolSample
 from shared.primitives.transaction import TxOut

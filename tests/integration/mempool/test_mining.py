@@ -8,15 +8,15 @@ import time
 import msgspec
 import pytest
 
-from services.mempool import jobs
-from services.mempool import mining as mining_module
-from services.mempool.mining import MAX_COUNT, Mining
+from services.mempool import mining_job
+from services.mempool.mining import requests as mining_module
+from services.mempool.mining.requests import MAX_COUNT, Mining
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.primitives.block import Block, BlockHeader
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from shared.reasons import Reason
 from tests.builders import coinbase, grind, key, output_of, p2wpkh, pay
@@ -216,7 +216,7 @@ def test_without_a_miner_a_request_is_answered_with_an_error_in_time(desk: Desk,
     (answer,) = desk.answers()
     assert len(answer.hashes) == 1
     assert "1 blocks are missing" in answer.error
-    monkeypatch.setattr(mining_module.time, "time", lambda: later + jobs.KEEP_FINISHED + 60)
+    monkeypatch.setattr(mining_module.time, "time", lambda: later + mining_job.KEEP_FINISHED + 60)
     desk.mining.tick()
     assert desk.chain.client.hlen(desk.chain.keys.jobs) == 0, "old requests are forgotten"
 

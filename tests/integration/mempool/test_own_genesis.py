@@ -6,15 +6,15 @@ from pathlib import Path
 
 import redis as redis_py
 
-from deploy.genesis import GenesisOrder, write_genesis
-from services.mempool.fork_choice import accept_block
-from services.mempool.node import Node
-from services.mempool.submissions import submit
+from deploy.setup.genesis import GenesisOrder, write_genesis
+from services.mempool.blocks.accept_block import accept_block
+from services.mempool.state import NodeState
+from services.mempool.transactions.submit import submit
 from shared.bus.events import TxSubmitted
 from shared.chain.lease import Lease
 from shared.chain.redis_keys import Keys
 from shared.chain.view import script_hash
-from shared.params import load
+from shared.consensus.chain_file import load
 from tests.builders import key, make_block, output_of, p2wpkh, pay
 
 CREATOR, ALICE = key("creator"), key("alice")
@@ -27,7 +27,7 @@ def test_the_coin_of_the_genesis_block_is_spent_in_the_first_block(redis: redis_
     keys = Keys(params.name)
     epoch = Lease(redis, keys).take()
     assert epoch is not None
-    node = Node(redis, keys, params)
+    node = NodeState(redis, keys, params)
     node.load(epoch)
     genesis = params.genesis.transactions[0]
     (unspent,) = node.view.script_unspent([p2wpkh(CREATOR)])
@@ -51,7 +51,7 @@ def test_the_coin_of_the_genesis_block_is_spent_in_the_first_block(redis: redis_
     assert not a_reward_is_spendable_early(node, rivals[0])
 
 
-def a_reward_is_spendable_early(node: Node, block) -> bool:
+def a_reward_is_spendable_early(node: NodeState, block) -> bool:
     """Whether the reward of a later block may be spent before it matures."""
     tx = pay(output_of(block.transactions[0], 0, CREATOR), ALICE, 1_000_000)
     replies, _ = submit(node, [TxSubmitted(txs=(tx.serialize().hex(),), test_only=True)])

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from services.mempool.submissions import submit
+from services.mempool.transactions.submit import submit
 from shared.bus.events import TxSubmitted, TxVerdicts
 from shared.primitives.transaction import Transaction, TxIn
 from shared.reasons import Reason

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from services.mempool import policy
-from services.mempool.submissions import DECODE_FAILED, MAX_PACKAGE_COUNT, submit
+from services.mempool.transactions.submit import DECODE_FAILED, MAX_PACKAGE_COUNT, submit
+from shared import policy
 from shared.bus.events import TxSubmitted, TxVerdict
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason
 from shared.script.standard import p2tr_script, p2wsh_script
@@ -107,7 +107,7 @@ def test_a_child_that_came_first_enters_with_its_parent(chain: Chain, coin: Spen
 
 
 def test_a_parent_can_pay_in_a_block_for_a_child_that_came_first(chain: Chain, coin: Spendable) -> None:
-    from services.mempool.submissions import retry_orphans
+    from services.mempool.transactions.submit import retry_orphans
 
     parent = pay(coin, ALICE, 1_000_000)
     child = pay(output_of(parent, 0, ALICE), BOB, 500_000)

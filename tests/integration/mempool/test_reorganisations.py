@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from services.mempool.fork_choice import accept_block
-from shared.params import REGTEST
+from services.mempool.blocks.accept_block import accept_block
+from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.reasons import Reason
 from tests.builders import coinbase, key, make_block, output_of, p2wpkh, pay

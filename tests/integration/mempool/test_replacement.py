@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.mempool.control import control
-from services.mempool.submissions import submit
+from services.mempool.blocks.operator import control
+from services.mempool.transactions.submit import submit
 from shared.bus.events import ChainControl, ControlAction, TxSubmitted, TxVerdict
 from shared.chain import commit
 from shared.primitives.transaction import Transaction, TxOut

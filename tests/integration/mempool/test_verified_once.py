@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool import verifier as module
+from services.mempool.pool import script_cache as module
 from shared.primitives.transaction import Transaction, TxOut
 from shared.script.interpreter import verify_input
 from tests.builders import key, p2wpkh, pay, spend

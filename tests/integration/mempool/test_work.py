@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from services.mempool.handlers import subscriptions
-from services.mempool.mining import Mining
+from services.mempool.mining.requests import Mining
 from shared.bus import events
 from shared.bus.events import TemplateRequested, WorkTemplate
 from shared.bus.worker import Incoming
 from shared.primitives.block import Block, BlockHeader
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 from shared.primitives.merkle import merkle_root
 from shared.primitives.transaction import Transaction
 from tests.builders import coinbase, grind, key, output_of, p2wpkh, pay

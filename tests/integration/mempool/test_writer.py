@@ -21,8 +21,8 @@ from shared.bus.topics import FACTS, transient_queue
 from shared.chain.lease import TIME_LIMIT, Lease
 from shared.chain.redis_keys import Keys
 from shared.config import Settings
+from shared.consensus.params import REGTEST
 from shared.errors import BrokerUnavailable, StaleWriter, Unroutable
-from shared.params import REGTEST
 from shared.shutdown import ExitFlag
 from tests.builders import key, make_block, output_of, p2wpkh, pay
 from tests.integration.mempool.conftest import Chain

@@ -14,8 +14,8 @@ import pytest
 
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery
-from shared.bus.connect import connect
 from shared.bus.events import BlockMined, BlockTemplate
+from shared.bus.open_broker import connect
 from shared.bus.topics import MEMPOOL_BLOCKS
 from shared.config import Settings
 from shared.consensus.pow import bits_to_target

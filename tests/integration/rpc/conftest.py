@@ -17,7 +17,7 @@ import pytest
 import redis as redis_py
 
 from services.mempool.rpc.app import create_rpc_app
-from services.mempool.rpc.auth import Credentials, cookie_path
+from services.mempool.rpc.server.auth import Credentials, cookie_path
 from services.mempool.writer import Writer
 from shared.bus.events import BlockTemplate, decode
 from shared.bus.redis_streams import RedisStreamsBroker
@@ -26,7 +26,7 @@ from shared.chain import store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
 from tests.integration.mempool.test_mining import solve

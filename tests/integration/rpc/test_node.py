@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from tests import builders

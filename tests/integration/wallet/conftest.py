@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from services.mempool.fork_choice import accept_block
-from services.mempool.node import Node
-from services.mempool.submissions import submit
+from services.mempool.blocks.accept_block import accept_block
+from services.mempool.state import NodeState
+from services.mempool.transactions.submit import submit
 from services.wallet.app import create_wallet_app
 from services.wallet.attempts import Attempts
 from services.wallet.bootstrap import Bootstrap, password_file
@@ -31,7 +31,7 @@ from shared.chain.lease import Lease
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.shutdown import ExitFlag
 from tests.builders import key, make_block, p2wpkh
@@ -50,7 +50,7 @@ class Stack:
         self.keys = Keys(PARAMS.name)
         epoch = Lease(client, self.keys).take()
         assert epoch is not None
-        self.node = Node(client, self.keys, PARAMS)
+        self.node = NodeState(client, self.keys, PARAMS)
         self.node.load(epoch)
         self._writer = threading.Lock()
         self.view = ChainView(client, self.keys)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from services.mempool.policy import MAX_CLUSTER_COUNT
 from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap
 from services.wallet.faucet import Faucet, requests
 from services.wallet.payments import Payments
@@ -25,6 +24,7 @@ from shared.bus.topics import WALLET_REQUESTS
 from shared.bus.worker import Incoming, Worker
 from shared.crypto.hashes import sha256
 from shared.errors import BrokerUnavailable, RequestTimeout
+from shared.policy import MAX_CLUSTER_COUNT
 from shared.shutdown import ExitFlag
 from tests.builders import key, p2wpkh
 from tests.integration.wallet.conftest import COIN, PARAMS, Stack
@@ -244,7 +244,7 @@ def test_while_the_broker_is_away_a_request_is_kept(stack: Stack, directory: Pat
 
 
 def test_only_chains_with_addresses_of_a_test_network_have_a_faucet() -> None:
-    from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4
+    from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4
 
     assert [chain.is_test_chain for chain in (MAINNET, TESTNET4, SIGNET, REGTEST)] == [False, True, True, True]
     ledger = replace(REGTEST, name="ledger", address=replace(REGTEST.address, hrp="led"))

@@ -9,7 +9,7 @@ import pytest
 from services.wallet.store import Send, SendStatus
 from shared.bus.events import BlockDisconnected, Removal, TxAccepted, TxRemoved, TxSubmitted
 from shared.bus.worker import Incoming
-from shared.primitives.hexes import display_hash
+from shared.primitives.hex import display_hash
 from shared.primitives.transaction import TxOut
 from tests.builders import Spendable, key, p2wpkh, spend
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack

@@ -11,7 +11,7 @@ from redis.client import Pipeline
 
 from services.wallet.errors import UnknownWallet, WalletExists
 from services.wallet.keystore import Sealed
-from services.wallet.store import Begun, Record, Request, Send, SendStatus, WalletStore
+from services.wallet.store import Begun, PaymentRequest, Record, Send, SendStatus, WalletStore
 from shared.chain.redis_keys import Keys
 
 A, B, C = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -91,8 +91,8 @@ def test_forgetting_twice_gives_one_key_back(store: WalletStore) -> None:
 
 
 def test_of_two_instances_with_one_request_the_second_writes_nothing(store: WalletStore) -> None:
-    assert store.begin_send("w", A, send(), 1, Request("r", b"raw A")) is Begun.NEW
-    assert store.begin_send("w", B, send(), 2, Request("r", b"raw B")) is Begun.SAME_REQUEST
+    assert store.begin_send("w", A, send(), 1, PaymentRequest("r", b"raw A")) is Begun.NEW
+    assert store.begin_send("w", B, send(), 2, PaymentRequest("r", b"raw B")) is Begun.SAME_REQUEST
     assert store.requested("w", "r") == b"raw A"
     assert list(store.open_sends()) == [A]
     assert change_count(store) == 1
@@ -100,21 +100,21 @@ def test_of_two_instances_with_one_request_the_second_writes_nothing(store: Wall
 
 def test_a_request_id_is_of_one_wallet(store: WalletStore) -> None:
     store.create("v", RECORD)
-    store.begin_send("w", A, send(), 1, Request("r", b"raw A"))
+    store.begin_send("w", A, send(), 1, PaymentRequest("r", b"raw A"))
     assert store.requested("v", "r") is None
-    assert store.begin_send("v", B, send(), 1, Request("r", b"raw B")) is Begun.NEW
+    assert store.begin_send("v", B, send(), 1, PaymentRequest("r", b"raw B")) is Begun.NEW
 
 
 def test_a_request_id_is_remembered_for_a_day_and_no_longer(store: WalletStore, redis: redis_py.Redis) -> None:
-    store.begin_send("w", A, send(), 1, Request("r", b"raw A"))
+    store.begin_send("w", A, send(), 1, PaymentRequest("r", b"raw A"))
     assert DAY - 60 < redis.ttl(f"{KEYS.wallet}request:w:r") <= DAY
     redis.delete(f"{KEYS.wallet}request:w:r")
     assert store.requested("w", "r") is None
 
 
 def test_a_refused_payments_request_may_be_made_again_and_no_other_is_forgotten(store: WalletStore) -> None:
-    store.begin_send("w", A, send(), 1, Request("a", b"raw A"))
-    store.begin_send("w", B, send(), 2, Request("b", b"raw B"))
+    store.begin_send("w", A, send(), 1, PaymentRequest("a", b"raw A"))
+    store.begin_send("w", B, send(), 2, PaymentRequest("b", b"raw B"))
     store.forget_send("w", A)
     assert store.requested("w", "a") == b"raw A"
     store.forget_send("w", A, "a")
@@ -169,8 +169,8 @@ def between(monkeypatch: pytest.MonkeyPatch, command: str, other: Callable[[], o
 def test_what_another_instance_begins_while_one_begins_is_seen(
     store: WalletStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    between(monkeypatch, "hget", lambda: store.begin_send("w", B, send(), 1, Request("r", b"raw B")))
-    assert store.begin_send("w", A, send(), 1, Request("r", b"raw A")) is Begun.SAME_REQUEST
+    between(monkeypatch, "hget", lambda: store.begin_send("w", B, send(), 1, PaymentRequest("r", b"raw B")))
+    assert store.begin_send("w", A, send(), 1, PaymentRequest("r", b"raw A")) is Begun.SAME_REQUEST
     assert list(store.open_sends()) == [B]
     store.forget_send("w", B)
     assert change_count(store) == 0

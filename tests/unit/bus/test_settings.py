@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from shared.backoff import backoff
-from shared.bus import connect, rabbit_link, redis_streams
+from shared.bus import open_broker, rabbit_link, redis_streams
 from shared.bus.events import TxSubmitted
 from shared.bus.rabbit import RabbitBroker
 from shared.bus.rabbit_link import parameters
@@ -25,7 +25,7 @@ from shared.errors import BrokerError, BrokerUnavailable, ConfigError
     [("regtest", "warren-bus:regtest"), ("/etc/warren/team.toml", "warren-bus:team"), ("team.toml", "warren-bus:team")],
 )
 def test_chains_that_share_a_redis_have_a_bus_each(chain: str, prefix: str) -> None:
-    with contextlib.closing(connect.connect(Settings(chain=chain, redis_url="redis://127.0.0.1:1/0"))) as broker:
+    with contextlib.closing(open_broker.connect(Settings(chain=chain, redis_url="redis://127.0.0.1:1/0"))) as broker:
         assert isinstance(broker, redis_streams.RedisStreamsBroker)
         assert broker._keys.queue("q") == f"{prefix}:queue:q"
 
@@ -112,7 +112,7 @@ def test_a_server_that_is_back_is_found_before_a_publisher_gives_up() -> None:
 
 def test_a_malformed_url_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="malformed") as caught:
-        connect.connect(Settings(broker="rabbitmq", amqp_url="amqp://someone:hunter2@127.0.0.1:no-port/"))
+        open_broker.connect(Settings(broker="rabbitmq", amqp_url="amqp://someone:hunter2@127.0.0.1:no-port/"))
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.chain.connect import Payments, connect_block, disconnect_block
+from shared.chain.connect_block import Payments, connect_block, disconnect_block
 from shared.chain.overlay import Overlay
 from shared.consensus.limits import MAX_MONEY
+from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import ValidationError
-from shared.params import REGTEST, ChainParams
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut

@@ -9,7 +9,7 @@ import pytest
 
 from shared.chain.codec import ScriptStats, Spend, TxLocation, history_score
 from shared.chain.overlay import Overlay, StatsDelta
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from tests.builders import key, make_block, p2wpkh

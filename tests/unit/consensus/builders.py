@@ -8,9 +8,9 @@ from shared.consensus.block_check import (
     bip34_height_push,
     commitment_script,
 )
+from shared.consensus.params import REGTEST
 from shared.consensus.pow import bits_to_target
 from shared.consensus.subsidy import block_subsidy
-from shared.params import REGTEST
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.merkle import block_merkle_root, witness_merkle_root
 from shared.primitives.transaction import NULL_OUTPOINT, SEQUENCE_FINAL, OutPoint, Transaction, TxIn, TxOut

@@ -14,8 +14,8 @@ from shared.consensus.block_check import (
     median_time_past,
     witness_commitment,
 )
+from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.errors import ValidationError
-from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.primitives.block import Block
 from shared.primitives.merkle import witness_merkle_root
 from shared.primitives.transaction import TxOut

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from shared.consensus.block_check import check_block, check_block_context, check_header_context
+from shared.consensus.params import MAINNET, REGTEST, TESTNET4
 from shared.consensus.pow import block_work, check_proof_of_work, next_bits
 from shared.consensus.subsidy import block_subsidy, issued
 from shared.consensus.tx_verify import legacy_sigops, sequence_locks, sigop_cost
 from shared.crypto.hashes import sha256
 from shared.errors import ValidationError
-from shared.params import MAINNET, REGTEST, TESTNET4
 from shared.primitives.block import Block
 from shared.primitives.target import bits_to_target
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut

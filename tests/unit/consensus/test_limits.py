@@ -1,7 +1,7 @@
 """The limits of consensus, written out again: whoever changes one must mean it."""
 
 from shared.consensus import limits
-from shared.params import MAINNET, REGTEST
+from shared.consensus.params import MAINNET, REGTEST
 from shared.primitives.serialize import MAX_SIZE
 from shared.script import interpreter, script
 

@@ -4,16 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.consensus.pow import (
     bits_to_target,
     block_work,
     check_proof_of_work,
+    difficulty,
     next_bits,
     target_to_bits,
 )
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import ValidationError
-from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4
 from shared.primitives.block import BlockHeader
 from shared.reasons import Reason
 from tests.unit.consensus.builders import Headers, header
@@ -176,3 +177,16 @@ def test_a_header_source_is_asked_only_for_what_is_needed():
     next_bits(Recorder(), 100, 600, MAINNET)
     next_bits(Recorder(), 4032, 600, MAINNET)
     assert asked == [99, 4031, 2016]
+
+
+@pytest.mark.parametrize(
+    ("bits", "expected"),
+    [
+        (MAINNET.genesis.header.bits, 1.0),
+        (0x207FFFFF, 4.6565423739069247e-10),
+        (0x1B0404CB, 16307.420938523983),
+        (0, 0.0),
+    ],
+)
+def test_difficulty_is_cores(bits, expected):
+    assert difficulty(bits) == pytest.approx(expected, rel=1e-15)

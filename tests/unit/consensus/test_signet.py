@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from shared.consensus.block_check import check_block
 from shared.consensus.commitment import commitment_index
+from shared.consensus.params import REGTEST, SIGNET
 from shared.consensus.signet import SIGNET_HEADER, signet_transactions
 from shared.crypto.keys import PrivateKey
 from shared.errors import ValidationError
-from shared.params import REGTEST, SIGNET
 from shared.primitives.serialize import pack_compact_size, pack_var_bytes
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason

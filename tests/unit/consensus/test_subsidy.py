@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from shared.consensus.params import MAINNET, REGTEST
 from shared.consensus.subsidy import block_subsidy, issued
-from shared.params import MAINNET, REGTEST
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consensus.limits import MAX_MONEY
+from shared.consensus.params import REGTEST
 from shared.consensus.tx_check import check_transaction
 from shared.consensus.tx_verify import (
     SequenceLocks,
@@ -16,7 +17,6 @@ from shared.consensus.tx_verify import (
 )
 from shared.crypto.hashes import hash160, sha256
 from shared.errors import ValidationError
-from shared.params import REGTEST
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason

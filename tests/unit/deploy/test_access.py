@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from deploy import access, container_setup
+from deploy.setup import access, container_setup
 from shared import config
 from shared.bus.topics import (
     DURABLE_QUEUES,
@@ -122,7 +122,7 @@ def test_every_file_is_for_one_user_only(written):
 
 
 def test_the_users_are_those_of_the_compose_file():
-    text = (container_setup.Path(container_setup.__file__).with_name("compose.yaml")).read_text()
+    text = (container_setup.Path(container_setup.__file__).parents[1] / "compose.yaml").read_text()
     for service, uid in container_setup.SERVICE_UIDS.items():
         section = text.split(f"\n  {service}:\n")[1].split("\n\n")[0]
         assert f'user: "{uid}:{uid}"' in section

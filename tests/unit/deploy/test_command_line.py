@@ -5,8 +5,8 @@ import pytest
 
 from deploy import cli
 from deploy.command_line import COMMANDS, help_of, parse, usage
-from deploy.environment import ROOT
 from deploy.errors import UsageError
+from deploy.setup.environment import ROOT
 from shared.errors import ConfigError
 from shared.version import VERSION
 
@@ -124,7 +124,8 @@ def test_an_unknown_variable_stops_a_command_that_reads_settings():
 
 def test_what_needs_no_installation_imports_only_the_standard_library():
     """With `-S` there are no site-packages, whatever is installed."""
-    needless = "deploy.__main__, deploy.control, deploy.status, deploy.demo, deploy.installation"
+    rooms = ("launcher.control", "launcher.status", "demo.run", "setup.installation")
+    needless = ", ".join(f"deploy.{name}" for name in ("__main__", *rooms))
     command = [sys.executable, "-S", "-P", "-c", f"import {needless}"]
     result = subprocess.run(
         command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False

@@ -5,11 +5,12 @@ import threading
 
 import pytest
 
-from deploy import demo, demo_target, state
 from deploy.command_line import parse
-from deploy.demo_client import Client, HttpProblem
+from deploy.demo import run, target
+from deploy.demo.client import HttpProblem, JsonClient
 from deploy.errors import LaunchError
-from deploy.processes import identify
+from deploy.launcher import state
+from deploy.launcher.processes import identify
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,7 +48,7 @@ def client():
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield Client(f"http://127.0.0.1:{server.server_port}")
+    yield JsonClient(f"http://127.0.0.1:{server.server_port}")
     server.shutdown()
     thread.join()
     server.server_close()
@@ -71,7 +72,7 @@ def test_a_refusal_is_told_in_the_services_words(client):
 
 def test_a_service_that_is_not_there_is_told_too():
     with pytest.raises(HttpProblem, match=r"GET http://127\.0\.0\.1:1/x: .*refused") as caught:
-        Client("http://127.0.0.1:1").get("/x")
+        JsonClient("http://127.0.0.1:1").get("/x")
     assert caught.value.status == 0
 
 
@@ -82,21 +83,21 @@ def options(*arguments):
 def test_given_urls_are_used_without_their_trailing_slash(tmp_path):
     password = tmp_path / "password"
     password.write_text("hidden-word\n")
-    target = demo_target.find_target(
+    found = target.find_target(
         options(
             *("--wallet-url", "http://w/", "--explorer-url", "http://e", "--rpc-url", "http://r/"),
             *("--creator-password-file", str(password)),
         )
     )
-    assert target == demo_target.Target("http://w", "http://e", "http://r", "hidden-word", str(password))
-    assert "hidden-word" not in repr(target)
+    assert found == target.StackTarget("http://w", "http://e", "http://r", "hidden-word", str(password))
+    assert "hidden-word" not in repr(found)
 
 
 def test_a_password_file_that_is_not_there_is_named(tmp_path):
     missing = str(tmp_path / "none")
     urls = ("--wallet-url", "http://w", "--explorer-url", "http://e", "--rpc-url", "http://r")
     with pytest.raises(LaunchError, match=f"cannot read the creator's password from {missing}"):
-        demo_target.find_target(options(*urls, "--creator-password-file", missing))
+        target.find_target(options(*urls, "--creator-password-file", missing))
 
 
 def test_a_stack_that_is_still_starting_has_to_be_waited_for(tmp_path):
@@ -106,7 +107,7 @@ def test_a_stack_that_is_still_starting_has_to_be_waited_for(tmp_path):
     )
     state.write(tmp_path, stack)
     with pytest.raises(LaunchError, match="is still starting"):
-        demo_target.find_target(options("--data-dir", str(tmp_path)))
+        target.find_target(options("--data-dir", str(tmp_path)))
 
 
 def test_an_answer_of_something_else_ends_the_demo_in_one_line(client, tmp_path):
@@ -115,14 +116,14 @@ def test_an_answer_of_something_else_ends_the_demo_in_one_line(client, tmp_path)
     url = client.base_url
     urls = ("--wallet-url", url, "--explorer-url", url, "--rpc-url", url)
     with pytest.raises(LaunchError, match=r"the demo failed: .*404") as problem:
-        demo.run(options(*urls, "--creator-password-file", str(password)), lambda line: None)
+        run.run(options(*urls, "--creator-password-file", str(password)), lambda line: None)
     assert "\n" not in str(problem.value)
 
 
 def test_without_a_stack_the_demo_says_how_to_start_one(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))  # no docker
     with pytest.raises(LaunchError, match=r"no stack runs on .*start one with `./warren up`"):
-        demo_target.find_target(options("--data-dir", str(tmp_path)))
+        target.find_target(options("--data-dir", str(tmp_path)))
 
 
 def test_a_stack_in_containers_is_found_by_its_wallet(tmp_path, monkeypatch):
@@ -130,9 +131,9 @@ def test_a_stack_in_containers_is_found_by_its_wallet(tmp_path, monkeypatch):
     docker.write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/called"\necho hidden-word\n')
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    target = demo_target.find_target(options("--data-dir", str(tmp_path)))
-    urls = (target.wallet_url, target.explorer_url, target.rpc_url)
+    found = target.find_target(options("--data-dir", str(tmp_path)))
+    urls = (found.wallet_url, found.explorer_url, found.rpc_url)
     assert urls == ("http://127.0.0.1:8080", "http://127.0.0.1:3000", "http://127.0.0.1:18443")
-    assert target.creator_password == "hidden-word"
-    assert target.password_place == "the wallet's container: /data/<chain>/creator-password"
+    assert found.creator_password == "hidden-word"
+    assert found.password_place == "the wallet's container: /data/<chain>/creator-password"
     assert "exec -T wallet" in (tmp_path / "called").read_text()

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import environment, installation
 from deploy.console import Console
 from deploy.errors import LaunchError
+from deploy.setup import environment, installation
 
 
 @pytest.fixture

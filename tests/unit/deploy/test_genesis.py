@@ -8,12 +8,13 @@ import pytest
 
 from deploy import cli
 from deploy.errors import LaunchError
-from deploy.genesis import GenesisOrder, write_genesis
+from deploy.setup.genesis import GenesisOrder, write_genesis
 from shared.consensus.block_check import check_block
+from shared.consensus.chain_file import load
+from shared.consensus.params import REGTEST
 from shared.crypto.address import decode_address
 from shared.crypto.pem import public_key_to_pem
 from shared.errors import ConfigError
-from shared.params import REGTEST, load
 from tests.builders import key, p2wpkh
 
 OWNER = key("owner")

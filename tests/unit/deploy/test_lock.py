@@ -1,4 +1,4 @@
-from deploy import lock
+from deploy.setup import lock
 
 
 def test_the_command_is_the_one_that_made_the_committed_lock_files():

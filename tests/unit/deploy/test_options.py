@@ -4,7 +4,7 @@ import pytest
 
 from deploy.command_line import parse
 from deploy.errors import LaunchError
-from deploy.options import UpOptions, child_environment, resolve_chain, server_address, up_options
+from deploy.launcher.options import UpOptions, child_environment, resolve_chain, server_address, up_options
 from shared.config import load
 from shared.errors import ConfigError
 

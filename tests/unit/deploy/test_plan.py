@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import plan
-from deploy.options import UpOptions
+from deploy.launcher import plan
+from deploy.launcher.options import UpOptions
 from shared import config
 
 PORTS = {"wallet": 8080, "explorer": 3000, "rpc": 18443, "mempool-2": 40000}

@@ -7,9 +7,9 @@ import tempfile
 
 import pytest
 
-from deploy import ports
 from deploy.errors import LaunchError
-from deploy.plan import ROOT
+from deploy.launcher import ports
+from deploy.launcher.plan import ROOT
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_free_port_is_found_beside_those_in_use(listener, monkeypatch):
 
 CHOOSE_AND_STAY = """
 import sys
-from deploy import ports
+from deploy.launcher import ports
 print(ports.choose("127.0.0.1", {"any": 0})["any"], flush=True)
 sys.stdin.read()
 """

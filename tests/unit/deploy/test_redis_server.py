@@ -2,9 +2,9 @@ import stat
 
 import pytest
 
-from deploy import redis_server
 from deploy.errors import LaunchError
-from deploy.redis_server import Engine
+from deploy.launcher import redis_server
+from deploy.launcher.redis_server import Engine
 
 
 def make_server(directory, name, announced):

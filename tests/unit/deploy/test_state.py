@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from deploy import state
 from deploy.errors import LaunchError
-from deploy.processes import Identity, identify
+from deploy.launcher import state
+from deploy.launcher.processes import Identity, identify
 
 STACK = state.StackState(
     launcher=Identity(12, "then"),

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from deploy import control, state, status
-from deploy.processes import Identity, identify
+from deploy.launcher import control, state, status
+from deploy.launcher.processes import Identity, identify
 
 READY, UNREADY = {"redis": True}, {"redis": False, "broker": False, "store": True}
 ANSWERS = {

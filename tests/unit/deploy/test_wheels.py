@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import lock, wheels
+from deploy.setup import lock, wheels
 
 EVERYWHERE = [
     f"fast-2.0-cp{python}-cp{python}-{platform}.whl"

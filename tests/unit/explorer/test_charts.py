@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.charts import (
+from services.explorer.pages.charts.svg import (
     HEIGHT,
     WIDTH,
-    Kind,
+    ChartKind,
     Scale,
     Value,
     area_path,
@@ -68,7 +68,7 @@ def test_paths_are_interrupted_at_gaps():
 @given(st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=200))
 def test_bars_stand_on_the_ground_in_their_own_places(numbers):
     values = [Value(f"Block {index}", number, "") for index, number in enumerate(numbers)]
-    chart = make_chart("a", "A", "b", "", Kind.BARS, values, [])
+    chart = make_chart("a", "A", "b", "", ChartKind.BARS, values, [])
     assert len(chart.bars) == sum(number is not None for number in numbers)
     for bar in chart.bars:
         assert bar.y + bar.height == pytest.approx(HEIGHT, abs=0.02)
@@ -79,11 +79,11 @@ def test_bars_stand_on_the_ground_in_their_own_places(numbers):
 
 def test_a_chart_has_what_its_kind_needs():
     values = [Value("Block 1", 1.0, "one"), Value("Block 2", 3.0, "three")]
-    area = make_chart("a", "A", "b", "", Kind.AREA, values, ["1", "2"])
+    area = make_chart("a", "A", "b", "", ChartKind.AREA, values, ["1", "2"])
     assert area.area.endswith("Z")
     assert area.line
     assert not area.bars
-    steps = make_chart("a", "A", "b", "", Kind.STEPS, values, ["1", "2"])
+    steps = make_chart("a", "A", "b", "", ChartKind.STEPS, values, ["1", "2"])
     assert "H" in steps.line
     assert not steps.area
     assert len(area.ticks) == len(area.grid)

@@ -1,7 +1,7 @@
 from unittest.mock import Mock
 
 from services.explorer.handlers import handlers, subscription
-from services.explorer.hub import EventHub
+from services.explorer.live.event_hub import EventHub
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS
 from shared.bus.worker import Worker

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.explorer.retarget import Period, difficulty_adjustment
-from shared.params import MAINNET, REGTEST
+from services.explorer.chain.retarget import Period, difficulty_adjustment
+from shared.consensus.params import MAINNET, REGTEST
 
 BITS = 0x1B0404CB
 PERIOD = Period(height=2016 * 3 + 503, tip_time=503 * 500, start_time=0, bits=BITS, previous_bits=BITS)

@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.series import PLACES, Span, Stretch, bounds_of, heights_at
+from services.explorer.pages.charts.series import PLACES, Span, Stretch, bounds_of, heights_at
 from shared.chain.codec import BlockEntry, BlockFees, BlockStatus
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 
 
 def entry(height, txs):

@@ -1,7 +1,7 @@
 import pytest
 
+from services.explorer.api.submit import MAX_FEERATE, submit, verdict_error
 from services.explorer.errors import RequestError
-from services.explorer.submit import MAX_FEERATE, submit, verdict_error
 from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
 from shared.errors import BrokerUnavailable, RequestFailed
 from shared.primitives.transaction import OutPoint, TxOut

@@ -1,26 +1,27 @@
 """A writer's node without Redis: commits change dictionaries, and are kept to be looked at.
 
-It holds what a commit wrote as `Node.load` would find it, so a reorganisation reads back blocks, undo data and coins.
+It holds what a commit wrote as `NodeState.load` would find it, so that a reorganisation reads back blocks, undo data
+and coins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.mempool.block_index import BlockIndex
-from services.mempool.fork_choice import accept_block
-from services.mempool.node import Node
-from services.mempool.orphans import Orphans
-from services.mempool.pool import Pool
-from services.mempool.submissions import submit
-from services.mempool.verifier import Verifier
+from services.mempool.block_tree import BlockTree
+from services.mempool.blocks.accept_block import accept_block
+from services.mempool.pool.orphanage import Orphanage
+from services.mempool.pool.pool import Pool
+from services.mempool.pool.script_cache import Verifier
+from services.mempool.state import NodeState
+from services.mempool.transactions.submit import submit
 from shared.bus.events import BlockVerdict, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, BlockStatus
 from shared.chain.commit import Delta, PoolRecord
+from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import block_work
 from shared.crypto.keys import PrivateKey
-from shared.params import REGTEST, ChainParams
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
@@ -72,7 +73,7 @@ class MemoryView:
             self.pool[record.tx.txid] = record
 
 
-class MemoryNode(Node):
+class MemoryNode(NodeState):
     """A node on the genesis block, with as many coins as a test asks for."""
 
     view: MemoryView  # type: ignore[assignment]
@@ -81,9 +82,9 @@ class MemoryNode(Node):
         self.params = params
         self.view = MemoryView()
         self.verifier = Verifier()
-        self.orphans = Orphans()
+        self.orphans = Orphanage()
         genesis = params.genesis
-        self.index = BlockIndex(
+        self.index = BlockTree(
             [
                 BlockEntry(
                     header=genesis.header,

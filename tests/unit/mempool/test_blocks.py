@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.consensus.limits import MAX_MONEY
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.reasons import Reason

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from services.mempool.control import MAX_TIME, control
-from services.mempool.fork_choice import propose
+from services.mempool.blocks.accept_block import propose
+from services.mempool.blocks.operator import MAX_TIME, control
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.chain.codec import BlockStatus
 from shared.primitives.block import BlockHeader

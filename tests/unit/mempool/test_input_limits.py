@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool import input_policy
-from services.mempool.input_policy import check_inputs_standard
+from services.mempool.pool import input_policy
+from services.mempool.pool.input_policy import check_inputs_standard
 from shared.errors import ValidationError
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool.input_policy import (
+from services.mempool.pool.input_policy import (
     MAX_P2SH_SIGOPS,
     MAX_P2WSH_SCRIPT_SIZE,
     MAX_P2WSH_STACK_ITEM_SIZE,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.mempool import jobs, mining
-from services.mempool.chain_move import Change, activate
-from services.mempool.mining import KEEP_TEMPLATES, MAX_COUNT, MAX_SCRIPT, REBROADCAST_SECONDS, Mining
+from services.mempool import mining_job
+from services.mempool.blocks.activate import Change, activate
+from services.mempool.mining import requests
+from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, MAX_SCRIPT, REBROADCAST_SECONDS, Mining
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.crypto.hashes import sha256d
 from shared.primitives.block import BlockHeader
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from shared.reasons import Reason
 from tests.builders import grind, p2wpkh, pay
@@ -85,7 +86,7 @@ class Desk:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     clock = Clock()
-    monkeypatch.setattr(mining, "time", clock)
+    monkeypatch.setattr(requests, "time", clock)
     return Desk(clock)
 
 
@@ -234,9 +235,11 @@ def test_an_answer_waits_for_the_broker_and_is_sent_once(desk: Desk) -> None:
     assert desk.node.jobs["m1"].answered
 
 
-@pytest.mark.parametrize(("late", "remembered"), [(jobs.KEEP_FINISHED, True), (jobs.KEEP_FINISHED + 1, False)])
+@pytest.mark.parametrize(
+    ("late", "remembered"), [(mining_job.KEEP_FINISHED, True), (mining_job.KEEP_FINISHED + 1, False)]
+)
 def test_a_finished_request_is_remembered_for_ten_minutes(desk: Desk, late: int, remembered: bool) -> None:
-    assert jobs.KEEP_FINISHED == 600
+    assert mining_job.KEEP_FINISHED == 600
     desk.ask()
     desk.tick()
     desk.solve()
@@ -253,10 +256,10 @@ def test_a_request_that_was_not_answered_is_never_forgotten(desk: Desk) -> None:
     desk.tick()
     desk.solve()
     desk.broker.away = True
-    desk.tick(10 * jobs.KEEP_FINISHED)
+    desk.tick(10 * mining_job.KEEP_FINISHED)
     assert not desk.node.jobs["m1"].answered
     desk.broker.away = False
-    desk.tick(10 * jobs.KEEP_FINISHED)
+    desk.tick(10 * mining_job.KEEP_FINISHED)
     assert len(desk.answers) == 1
 
 
@@ -274,7 +277,7 @@ def test_a_block_and_the_request_it_is_for_are_one_commit(desk: Desk) -> None:
     desk.tick()
     verdict = desk.solve()
     delta = desk.node.deltas[-1]
-    stored = jobs.decode(delta.jobs["m1"] or b"")
+    stored = mining_job.decode(delta.jobs["m1"] or b"")
     assert delta.new_tip is not None
     assert delta.new_tip.header.hash_hex == verdict.hash
     assert (stored.remaining, stored.hashes) == (1, (verdict.hash,))

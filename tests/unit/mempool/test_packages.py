@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from services.mempool import packages, policy
-from services.mempool.packages import check_topology, check_well_formed
+from services.mempool.transactions import package
+from services.mempool.transactions.package import check_topology, check_well_formed
+from shared import policy
 from shared.bus.events import TxVerdicts
 from shared.errors import ValidationError
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
@@ -31,7 +32,7 @@ def forged(tx: Transaction) -> Transaction:
     return Transaction(tx.version, (first, *tx.inputs[1:]), tx.outputs, tx.lock_time)
 
 
-def package(node: MemoryNode, *txs: Transaction, **options) -> TxVerdicts:
+def submit_package(node: MemoryNode, *txs: Transaction, **options) -> TxVerdicts:
     return node.send(*txs, package=True, **options)
 
 
@@ -51,7 +52,7 @@ def test_a_bad_signature_anywhere_in_a_package_keeps_it_out(node: MemoryNode, pa
     parent = forged(parent) if broken != "child" else parent
     child = forged(child) if broken != "parent" else child
     before = node.state()
-    reply = package(node, parent, child)
+    reply = submit_package(node, parent, child)
     assert reply.package_error == Reason.TRANSACTION_FAILED
     by_itself = parent_fee and broken == "child"
     first_broken = 1 if broken == "child" else 0
@@ -67,8 +68,8 @@ def test_a_bad_signature_keeps_a_replacing_package_out(node: MemoryNode) -> None
     assert node.send_one(old).accepted
     parent = pay(coin, ALICE, 1_000_000, fee=0)
     before = node.state()
-    assert package(node, forged(parent), child_of(parent, fee=5_000)).verdicts[0].reason == FORGED
-    assert package(node, parent, forged(child_of(parent, fee=5_000))).verdicts[1].reason == FORGED
+    assert submit_package(node, forged(parent), child_of(parent, fee=5_000)).verdicts[0].reason == FORGED
+    assert submit_package(node, parent, forged(child_of(parent, fee=5_000))).verdicts[1].reason == FORGED
     assert node.state() == before
 
 
@@ -81,7 +82,7 @@ def test_a_package_replaces_by_the_rules_for_packages(node: MemoryNode, short: i
     size = parent.vsize + child_of(parent, fee=1_000).vsize
     child = child_of(parent, fee=20 + policy.fee_for(size, policy.INCREMENTAL_RELAY_FEERATE) - short)
     before = node.state()
-    reply = package(node, parent, child)
+    reply = submit_package(node, parent, child)
     if short:
         assert reply.package_error.startswith(Reason.PACKAGE_RBF_FEES)
         assert node.state() == before
@@ -99,7 +100,7 @@ def test_a_package_is_stored_parents_first_and_each_with_an_order_of_its_own(nod
     parents = [pay(node.coin(), ALICE, 1_000_000, fee=0) for _ in range(3)]
     child = child_of(*parents, fee=5_000)
     first = node.next_sequence
-    assert package(node, *parents, child).package_error == ""
+    assert submit_package(node, *parents, child).package_error == ""
     (delta,) = node.deltas
     assert [record.tx for record in delta.pool_added] == [*parents, child]
     assert [record.entry.sequence for record in delta.pool_added] == [first, first + 1, first + 2, first + 3]
@@ -113,7 +114,7 @@ def test_a_package_is_stored_parents_first_and_each_with_an_order_of_its_own(nod
 def test_a_parent_that_came_in_alone_stays_before_its_child_in_the_stored_order(node: MemoryNode) -> None:
     poor, rich = pay(node.coin(), ALICE, 1_000_000, fee=0), pay(node.coin(), ALICE, 1_000_000, fee=2_000)
     child = child_of(poor, rich, fee=2_000)
-    assert package(node, poor, rich, child).package_error == ""
+    assert submit_package(node, poor, rich, child).package_error == ""
     assert node.view.pool_in_order() == [rich.txid, poor.txid, child.txid]
     sequences = [record.entry.sequence for record in node.view.pool.values()]
     assert len(set(sequences)) == 3
@@ -128,7 +129,7 @@ def test_a_package_pays_the_relay_minimum_to_the_satoshi(node: MemoryNode, short
     size = parent.vsize + child_of(parent, fee=100).vsize
     child = child_of(parent, fee=policy.fee_for(size, policy.MIN_RELAY_FEERATE) - short)
     assert parent.vsize + child.vsize == size
-    reply = package(node, parent, child)
+    reply = submit_package(node, parent, child)
     assert [verdict.accepted for verdict in reply.verdicts] == [not short] * 2
     if short:
         assert [verdict.reason for verdict in reply.verdicts] == [Reason.MIN_RELAY_FEE_NOT_MET] * 2
@@ -141,16 +142,16 @@ def test_the_senders_limit_is_the_feerate_of_each_alone_and_exact(node: MemoryNo
     child = child_of(parent, fee=2_000)
     rate = policy.feerate(2_000, child.vsize)
     assert policy.feerate(2_000, parent.vsize) < rate
-    reply = package(node, parent, child, max_feerate=rate - 1, test_only=True)
+    reply = submit_package(node, parent, child, max_feerate=rate - 1, test_only=True)
     assert [verdict.reason for verdict in reply.verdicts] == ["", Reason.MAX_FEERATE_EXCEEDED]
-    assert package(node, parent, child, max_feerate=rate).package_error == ""
+    assert submit_package(node, parent, child, max_feerate=rate).package_error == ""
 
 
 def test_a_child_that_fails_for_another_reason_than_its_fee_is_not_judged_with_its_parents(node: MemoryNode) -> None:
     parent = pay(node.coin(), ALICE, 1_000_000, fee=0)
     coin = output_of(parent, 0, ALICE)
     dust = spend([coin], [TxOut(1, p2wpkh(BOB))])
-    reply = package(node, parent, dust)
+    reply = submit_package(node, parent, dust)
     assert [verdict.reason for verdict in reply.verdicts] == [Reason.MIN_RELAY_FEE_NOT_MET, Reason.DUST]
     assert reply.package_error == Reason.TRANSACTION_FAILED
     assert len(node.pool) == 0
@@ -158,7 +159,7 @@ def test_a_child_that_fails_for_another_reason_than_its_fee_is_not_judged_with_i
 
 def test_one_transaction_alone_is_not_judged_as_a_package(node: MemoryNode) -> None:
     poor = pay(node.coin(), ALICE, 1_000_000, fee=0)
-    reply = package(node, poor)
+    reply = submit_package(node, poor)
     assert (reply.verdicts[0].reason, reply.verdicts[0].effective_includes) == (Reason.MIN_RELAY_FEE_NOT_MET, ())
     assert reply.package_error == Reason.TRANSACTION_FAILED
 
@@ -181,7 +182,7 @@ def test_a_package_that_replaces_nothing_keeps_to_the_limit_of_a_cluster(node: M
     coin = chain_of(node, policy.MAX_CLUSTER_COUNT - 2 + over)
     parent = spend([coin], [TxOut(coin.output.value, p2wpkh(ALICE))])
     before = node.state()
-    reply = package(node, parent, child_of(parent, fee=2_000))
+    reply = submit_package(node, parent, child_of(parent, fee=2_000))
     if over:
         assert reply.package_error == Reason.TOO_LARGE_CLUSTER
         assert not any(verdict.accepted for verdict in reply.verdicts)
@@ -196,7 +197,7 @@ def test_a_package_needs_room_in_the_pool(node: MemoryNode, over: int, monkeypat
     parent = pay(node.coin(), ALICE, 1_000_000, fee=0)
     child = child_of(parent, fee=2_000)
     monkeypatch.setattr(policy, "MAX_POOL_VSIZE", parent.vsize + child.vsize - over)
-    assert package(node, parent, child).package_error == (Reason.MEMPOOL_FULL if over else "")
+    assert submit_package(node, parent, child).package_error == (Reason.MEMPOOL_FULL if over else "")
     assert len(node.pool) == (0 if over else 2)
 
 
@@ -224,13 +225,13 @@ def problem(txs: list[Transaction]) -> str:
 
 
 def test_a_package_has_at_most_25_transactions() -> None:
-    assert packages.MAX_PACKAGE_COUNT == 25
+    assert package.MAX_PACKAGE_COUNT == 25
     assert problem(family(24)) == ""
     assert problem(family(25)) == Reason.PACKAGE_TOO_MANY_TRANSACTIONS
 
 
 def test_a_package_weighs_at_most_404000() -> None:
-    assert packages.MAX_PACKAGE_WEIGHT == 404_000
+    assert package.MAX_PACKAGE_WEIGHT == 404_000
     spare = 404_000 - sum(tx.weight for tx in family(1, 90_000))
     assert spare % 4 == 0
     full = family(1, 90_000 + spare // 4)

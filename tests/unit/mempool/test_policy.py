@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.mempool import policy
+from shared import policy
 from shared.errors import ValidationError
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason

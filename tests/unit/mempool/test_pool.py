@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mempool.pool import Pool
+from services.mempool.pool.pool import Pool
 from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut

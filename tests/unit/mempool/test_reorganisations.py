@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from services.mempool import chain_move
+from services.mempool.blocks import activate
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
@@ -41,7 +41,7 @@ def family(node: MemoryNode, length: int = 2) -> list[Transaction]:
 def test_parents_and_children_return_together_from_any_blocks(
     node: MemoryNode, blocks: list[int], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain_move, "CHUNK", chunk)
+    monkeypatch.setattr(activate, "CHUNK", chunk)
     base = node.mine()
     txs = family(node, 4)
     left = list(txs)
@@ -150,7 +150,7 @@ def test_what_is_not_final_yet_on_a_lower_tip_leaves_with_its_children(node: Mem
     assert entry is not None
     node.index.mark_failed(entry)
     node.index.find_candidates()
-    chain_move.activate(node, chain_move.Change())
+    activate.activate(node, activate.Change())
     assert node.index.tip.hash == base.hash
     assert len(node.pool) == 0
     assert node.view.pool == {}
@@ -220,8 +220,8 @@ def noting(read: Callable[[Sequence[object]], object], sizes: list[int]) -> Call
 def test_a_reorganisation_reads_blocks_and_coins_by_the_chunk(
     node: MemoryNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chain_move.CHUNK == 50
-    monkeypatch.setattr(chain_move, "CHUNK", 2)
+    assert activate.CHUNK == 50
+    monkeypatch.setattr(activate, "CHUNK", 2)
     base = node.mine()
     for _ in range(4):
         node.mine()

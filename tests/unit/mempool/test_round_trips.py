@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.mempool import chain_move
-from services.mempool.submissions import submit
+from services.mempool.blocks import activate
+from services.mempool.transactions.submit import submit
 from shared.bus.events import TxSubmitted
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
@@ -76,7 +76,7 @@ def test_a_reorganisation_asks_once_for_all_that_it_disconnects_and_once_for_wha
 def test_a_long_reorganisation_asks_once_for_so_many_blocks(
     node: MemoryNode, view: CountingView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain_move, "CHUNK", 2)
+    monkeypatch.setattr(activate, "CHUNK", 2)
     base = node.mine()
     for _ in range(4):
         node.mine()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mempool import template
-from services.mempool.template import Candidate, choose
+from services.mempool.mining import template
+from services.mempool.mining.template import Candidate, choose
 from shared.bus.events import BlockTemplate
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.errors import DecodeError

@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 
-from services.mempool import template, work
-from services.mempool.choice import chosen_txs, pool_candidates
-from services.mempool.template import BLOCK_MIN_FEERATE, RESERVED_SIGOPS, RESERVED_WEIGHT, Candidate, choose
+from services.mempool.mining import gbt, template
+from services.mempool.mining.select_txs import chosen_txs, pool_candidates
+from services.mempool.mining.template import BLOCK_MIN_FEERATE, RESERVED_SIGOPS, RESERVED_WEIGHT, Candidate, choose
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
+from shared.consensus.params import REGTEST, SIGNET, TESTNET4
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import DecodeError
-from shared.params import REGTEST, SIGNET, TESTNET4
 from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.builders import output_of, p2wpkh, pay, spend
@@ -133,7 +133,7 @@ def test_a_choice_names_transactions_of_the_pool_or_gives_their_bytes() -> None:
 
 def test_a_template_of_the_next_block_says_what_core_says() -> None:
     candidates = family([700, 100, 5], {1: [0], 2: [0, 1]})
-    shown = work.work_template(
+    shown = gbt.work_template(
         branch=Headers([header(time=100)]),
         tip_hash=bytes(31) + b"\x01",
         height=1,
@@ -162,7 +162,7 @@ def test_what_a_transaction_depends_on_is_told_by_places_from_one() -> None:
     for tx in (first, second, both):
         assert node.send_one(tx).accepted
     candidates = {candidate.tx.txid: candidate for candidate in pool_candidates(node)}
-    shown = work.work_template(
+    shown = gbt.work_template(
         branch=Headers([header()]), tip_hash=bytes(32), height=1, seq=0, times=(1, 2),
         chosen=[candidates[tx.txid] for tx in (first, second, both)], params=SIGNET,
     )  # fmt: skip
@@ -174,17 +174,17 @@ def test_what_a_transaction_depends_on_is_told_by_places_from_one() -> None:
 @pytest.mark.parametrize(("now", "time"), [(50, 101), (101, 101), (102, 102)])
 def test_the_next_block_is_later_than_the_median_and_else_now(now: int, time: int) -> None:
     tip = BlockHeader(4, bytes(32), bytes(32), 5_000, 0x207FFFFF, 0)
-    assert work.next_time(tip, 10, 100, now, REGTEST) == (101, time)
+    assert gbt.next_time(tip, 10, 100, now, REGTEST) == (101, time)
 
 
 def test_the_first_block_of_a_period_may_go_back_ten_minutes_where_bip94_holds() -> None:
     tip = BlockHeader(4, bytes(32), bytes(32), 5_000, 0x1D00FFFF, 0)
     interval = TESTNET4.retarget_interval
-    assert work.next_time(tip, interval - 1, 100, 50, TESTNET4) == (5_000 - MAX_TIMEWARP,) * 2
-    assert work.next_time(tip, interval - 2, 100, 50, TESTNET4) == (101, 101)
-    assert work.next_time(tip, interval, 100, 50, TESTNET4) == (101, 101)
-    assert work.next_time(tip, interval - 1, 4_900, 50, TESTNET4) == (4_901, 4_901)
-    assert work.next_time(tip, REGTEST.retarget_interval - 1, 100, 50, REGTEST) == (101, 101)
+    assert gbt.next_time(tip, interval - 1, 100, 50, TESTNET4) == (5_000 - MAX_TIMEWARP,) * 2
+    assert gbt.next_time(tip, interval - 2, 100, 50, TESTNET4) == (101, 101)
+    assert gbt.next_time(tip, interval, 100, 50, TESTNET4) == (101, 101)
+    assert gbt.next_time(tip, interval - 1, 4_900, 50, TESTNET4) == (4_901, 4_901)
+    assert gbt.next_time(tip, REGTEST.retarget_interval - 1, 100, 50, REGTEST) == (101, 101)
 
 
 def test_a_template_leaves_room_for_the_extranonce_and_pays_what_it_says() -> None:

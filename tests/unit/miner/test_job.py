@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from services.miner.job import Job, extranonce
 from services.miner.kernel import NONCES, search
 from shared.bus.events import BlockTemplate
+from shared.consensus.params import REGTEST
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.params import REGTEST
 from shared.primitives.block import BlockHeader
 from shared.primitives.merkle import merkle_branch, merkle_root
 

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.consensus.params import MAINNET
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.params import MAINNET
 from shared.primitives.block import Block, BlockHeader
-from shared.primitives.hexes import parse_display_hash
+from shared.primitives.hex import parse_display_hash
 from shared.primitives.merkle import (
     block_merkle_root,
     merkle_branch,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256, sha256d
 from shared.errors import DecodeError
-from shared.params import REGTEST
 from shared.primitives import partial_merkle
 from shared.primitives.block import BlockHeader
 from shared.primitives.merkle import branch_of, merkle_root, merkle_tree

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import DecodeError
-from shared.params import REGTEST
 from shared.primitives.block import BlockHeader
 from shared.primitives.merkle import merkle_root, merkle_tree
 from shared.primitives.partial_merkle import decode_proof, encode_proof

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from shared.errors import DecodeError
 from shared.primitives import serialize
-from shared.primitives.hexes import display_hash, parse_display_hash, parse_hex
+from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.primitives.serialize import (
     MAX_SIZE,
     Reader,

@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from services.mempool.rpc.app import create_rpc_app
-from services.mempool.rpc.auth import Credentials
+from services.mempool.rpc.server.auth import Credentials
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.config import Settings
-from shared.params import REGTEST
+from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from shared.shutdown import ExitFlag

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation, encode_coin
 from shared.chain.view import ChainView, PoolStats, Tip, TxRecord
+from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import block_work
 from shared.errors import StoreUnavailable
-from shared.params import REGTEST, ChainParams
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction

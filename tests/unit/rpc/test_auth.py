@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from services.mempool.rpc.auth import Credentials, FailureLimit, cookie_path
+from services.mempool.rpc.server.auth import Credentials, FailureLimit, cookie_path
 from shared.config import Settings
+from shared.consensus.params import MAINNET, REGTEST, SIGNET, TESTNET4, ChainParams
 from shared.errors import ConfigError
-from shared.params import MAINNET, REGTEST, SIGNET, TESTNET4, ChainParams
 from tests.unit.rpc.conftest import PASSWORD, USER, Rpc
 
 CALL = {"method": "getblockcount"}

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from services.mempool.rpc.table import METHODS
+from services.mempool.rpc.methods.table import METHODS
 from shared.bus.events import (
     BlockMined,
     BlockVerdict,

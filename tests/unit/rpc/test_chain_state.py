@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from services.mempool.rpc.waiting import wait_for
+from services.mempool.rpc.methods.waiting import wait_for
 from shared.bus.events import ChainControl, ControlAction, ControlResult
+from shared.consensus.params import REGTEST
 from shared.errors import BrokerUnavailable
-from shared.params import REGTEST
 from shared.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mempool.rpc.table import METHODS
+from services.mempool.rpc.methods.table import METHODS
 from shared.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc
 

@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 
 from shared.bus.events import MineRequested, MineResult, WalletName, WalletsRequested, WalletsResult
 from shared.config import Settings
+from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.address import encode_address
 from shared.errors import RequestTimeout
-from shared.params import MAINNET, REGTEST
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.rpc.conftest import ALICE, BOB, Chain

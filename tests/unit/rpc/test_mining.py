@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
+from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.address import encode_address
-from shared.params import MAINNET, REGTEST
 from shared.primitives.block import Block
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.mempool.rpc import protocol
+from services.mempool.rpc.server import protocol
 from shared.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc, parse
 

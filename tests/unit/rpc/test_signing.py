@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from embit.psbt import PSBT
 
-from services.mempool.rpc.psbt import In, Psbt
+from services.mempool.rpc.psbt.codec import In, Psbt
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import hash160, sha256
-from shared.params import REGTEST
 from shared.primitives.transaction import Transaction
 from shared.script.script import push_data
 from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script, p2wsh_script

@@ -8,13 +8,15 @@ from decimal import Decimal
 
 import pytest
 
-from services.mempool.rpc import descriptors, fees, muhash
-from services.mempool.rpc.descriptor import checksum
-from services.mempool.rpc.txoutset import serialize_coin
+from services.mempool.rpc.descriptors import parse
+from services.mempool.rpc.descriptors.infer import checksum
+from services.mempool.rpc.methods import fees
+from services.mempool.rpc.methods.txoutset import serialize_coin
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.chain.codec import decode_coin, decode_outpoint
+from shared.consensus.params import REGTEST
+from shared.crypto import muhash
 from shared.crypto.bip32 import ExtendedKey
-from shared.params import REGTEST
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.rpc.conftest import ALICE, BOB, Chain, Rpc
@@ -44,7 +46,7 @@ def with_checksum(text: str) -> str:
     ],
 )
 def test_descriptors_and_their_scripts(text: str, script: str) -> None:
-    assert descriptors.parse(with_checksum(text), REGTEST.address).scripts()[0].hex() == script
+    assert parse.parse(with_checksum(text), REGTEST.address).scripts()[0].hex() == script
 
 
 @pytest.mark.parametrize("text", [f"sh(wpkh({KEY}))", f"wsh(multi(1,{KEY}))", f"wsh(and_v(v:pk({KEY}),older(5)))"])

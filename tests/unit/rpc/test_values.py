@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from services.mempool.rpc import descriptor, protocol, values
-from services.mempool.rpc.errors import RpcError
+from services.mempool.rpc.descriptors import infer
+from services.mempool.rpc.server import protocol, values
+from services.mempool.rpc.server.errors import RpcError
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 
 GENESIS_SCRIPT = REGTEST.genesis.transactions[0].outputs[0].script_pubkey
 
@@ -82,7 +83,7 @@ def test_a_real_number_has_sixteen_digits() -> None:
 
 
 def test_the_checksum_is_that_of_bip380() -> None:
-    assert descriptor.checksum("raw(deadbeef)") == "89f8spxm"
+    assert infer.checksum("raw(deadbeef)") == "89f8spxm"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_the_checksum_is_that_of_bip380() -> None:
 )
 def test_a_descriptor_is_inferred_from_a_script(script_hex: str, text: str) -> None:
     script = bytes.fromhex(script_hex)
-    inferred = descriptor.infer(script, encode_address(script, REGTEST.address))
+    inferred = infer.infer(script, encode_address(script, REGTEST.address))
     assert inferred.startswith(text)
     body, _, checksum = inferred.partition("#")
-    assert descriptor.checksum(body) == checksum
+    assert infer.checksum(body) == checksum

@@ -1,8 +1,9 @@
 import dataclasses
 
-from shared.params import MAINNET, REGTEST
-from shared.primitives.hexes import parse_display_hash
-from shared.script.flags import MANDATORY, STANDARD, Flags, block_flags
+from shared.consensus.params import MAINNET, REGTEST
+from shared.consensus.script_flags import block_flags
+from shared.primitives.hex import parse_display_hash
+from shared.script.flags import MANDATORY, STANDARD, Flags
 
 EXCUSED = (
     "00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from services.wallet.accounts import Account, Branch
+from services.wallet.accounts import Account, Keychain
 from shared.crypto.bip32 import ExtendedKey
 
 ROOT = ExtendedKey.from_seed(bytes(64)).derive("84h/1h/0h")
@@ -12,7 +12,7 @@ ROOT = ExtendedKey.from_seed(bytes(64)).derive("84h/1h/0h")
 
 def test_the_public_side_derives_the_keys_that_the_private_side_signs_with() -> None:
     account = Account(ROOT.neuter())
-    for branch in Branch:
+    for branch in Keychain:
         for index, key in enumerate(account.keys(branch, 3)):
             assert (key.branch, key.index) == (branch, index)
             assert key.public_key == ROOT.derive(f"{branch}/{index}").public_key
@@ -21,6 +21,6 @@ def test_the_public_side_derives_the_keys_that_the_private_side_signs_with() -> 
 def test_threads_see_the_same_keys() -> None:
     account = Account(ROOT.neuter())
     with ThreadPoolExecutor(4) as pool:
-        lists = list(pool.map(lambda count: account.keys(Branch.RECEIVE, count), [20, 5, 20, 12]))
+        lists = list(pool.map(lambda count: account.keys(Keychain.RECEIVE, count), [20, 5, 20, 12]))
     assert [len(keys) for keys in lists] == [20, 5, 20, 12]
     assert all(keys == lists[0][: len(keys)] for keys in lists)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.wallet.accounts import Account, Branch
+from services.wallet.accounts import Account, Keychain
 from services.wallet.builder import build_payment, sign_payment
 from services.wallet.coin_selection import SpendableCoin, select_coins
 from shared.consensus.tx_check import check_transaction
@@ -18,12 +18,12 @@ from tests.builders import key, p2wpkh
 ROOT = ExtendedKey.from_seed(bytes(64)).derive("84h/1h/0h")
 ACCOUNT = Account(ROOT.neuter())
 PAYMENT = TxOut(120_000, p2wpkh(key("payee")))
-CHANGE = ACCOUNT.key(Branch.CHANGE, 7).script_pubkey
+CHANGE = ACCOUNT.key(Keychain.CHANGE, 7).script_pubkey
 HEIGHT = 321
 
 
 def coin_of(number: int, value: int) -> SpendableCoin:
-    branch = Branch(number % 2)
+    branch = Keychain(number % 2)
     output = TxOut(value, ACCOUNT.key(branch, number).script_pubkey)
     return SpendableCoin(OutPoint(bytes([number]) * 32, number), output, 100, branch, number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.wallet.bootstrap import first_blocks
-from shared.params import BUILT_IN, MAINNET, REGTEST, SIGNET, TESTNET4, ChainParams
+from shared.consensus.params import BUILT_IN, MAINNET, REGTEST, SIGNET, TESTNET4, ChainParams
 
 
 def test_a_chain_whose_blocks_are_cheap_gets_what_is_wanted() -> None:

@@ -7,13 +7,13 @@ import threading
 import msgspec
 import pytest
 
-from services.wallet.accounts import Account, Branch
+from services.wallet.accounts import Account, Keychain
 from services.wallet.attempts import Attempts
 from services.wallet.errors import BadInput, Busy, TooManyAttempts, WrongPassword
 from services.wallet.keystore import SCRYPT_N, Keystore, Sealed, account_key, check_new_password, seal, unseal
+from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import DecodeError
-from shared.params import MAINNET, REGTEST
 
 FAST = 16
 SECRET = bytes(range(64))
@@ -145,9 +145,11 @@ def test_addresses_are_those_of_bip84() -> None:
     from mnemonic import Mnemonic
 
     account = Account(account_key(Mnemonic.to_seed(BIP39_WORDS), MAINNET).neuter())
-    addresses = [account.key(*place).address(MAINNET.address) for place in ((Branch.RECEIVE, 0), (Branch.RECEIVE, 1))]
+    addresses = [
+        account.key(*place).address(MAINNET.address) for place in ((Keychain.RECEIVE, 0), (Keychain.RECEIVE, 1))
+    ]
     assert addresses == ["bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g"]
-    assert account.key(Branch.CHANGE, 0).address(MAINNET.address) == "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el"
+    assert account.key(Keychain.CHANGE, 0).address(MAINNET.address) == "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el"
 
 
 def test_test_chains_have_a_coin_type_of_their_own() -> None:

@@ -10,8 +10,8 @@ import pytest
 from services.wallet.amounts import MIN_FEERATE
 from services.wallet.errors import BadInput
 from services.wallet.payments import Payments
+from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
-from shared.params import REGTEST
 from shared.primitives.transaction import TxOut
 from tests.builders import key, p2wpkh
 

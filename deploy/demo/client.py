@@ -1,0 +1,67 @@
+"""A small JSON client with cookies, for `./warren demo`: standard library only, as any outsider could write it."""
+
+from __future__ import annotations
+
+import http.client
+import http.cookiejar
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+TIMEOUT = 90.0
+"""Seconds: longer than a mining request may take."""
+
+
+class HttpProblem(Exception):
+    """A request that was not answered with success; `status` is 0 when it was not answered at all."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class JsonClient:
+    """One HTTP service; keeps its cookies, and so the session that an unlocked wallet is."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
+
+    def get(self, path: str) -> Any:
+        """Return the JSON (or, where it is no JSON, the text) at a path; `HttpProblem` if there is none."""
+        return self._request(urllib.request.Request(self.base_url + path))
+
+    def post(self, path: str, body: Any) -> Any:
+        """Post a JSON body and return the answer; `HttpProblem` carries the service's own words."""
+        request = urllib.request.Request(self.base_url + path, json.dumps(body).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        return self._request(request)
+
+    def _request(self, request: urllib.request.Request) -> Any:
+        request.add_header("Accept", "application/json")
+        where = f"{request.get_method()} {request.full_url}"
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as reply:
+                return _decode(reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise HttpProblem(error.code, f"{where}: {error.code} {_words(_decode(error.read()))}") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise HttpProblem(0, f"{where}: {getattr(error, 'reason', error)}") from None
+
+
+def _decode(data: bytes) -> Any:
+    text = data.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def _words(problem: Any) -> str:
+    """Return what problem details (RFC 9457) say, or whatever else was answered."""
+    if isinstance(problem, dict):
+        return ": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))
+    return " ".join(str(problem).split())[:200]

@@ -1,0 +1,57 @@
+"""`./warren up --detach`: starts a stack that goes on without this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from deploy.console import Console
+from deploy.files import make_private_dir
+from deploy.launcher.local import Stack
+from deploy.launcher.log_files import LogFollower
+from deploy.launcher.options import UpOptions
+
+_POLL = 0.05
+
+
+def up_detached(options: UpOptions, console: Console) -> int:
+    """Start a stack in the background; return when it is ready (0) or has failed (its status).
+
+    What it says goes to a log file, and from there to `console` until then.
+    """
+    make_private_dir(options.chain_dir / "logs")
+    log = options.chain_dir / "logs" / "launcher.log"
+    follower = LogFollower(log)
+    pid = os.fork()
+    if pid == 0:
+        _become_daemon(log)
+        return Stack(options, Console(sys.stdout)).run()
+    errors = Console(sys.stderr)
+    while True:
+        try:
+            ended, wait_status = os.waitpid(pid, os.WNOHANG)
+            for line in follower.new_lines():
+                if line.startswith("warren: "):
+                    console = errors  # the last thing that it says, and it may go on with the end of a log
+                console.say(line)
+                if line.startswith("ready"):
+                    return 0
+            if ended:
+                return os.waitstatus_to_exitcode(wait_status)
+            console.waiting(f"starting in the background; {log} has all that it says")
+            time.sleep(_POLL)
+        except KeyboardInterrupt:
+            os.kill(pid, signal.SIGTERM)
+
+
+def _become_daemon(log: Path) -> None:
+    """Let go of the terminal: a session of our own, no input, output to the log."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)

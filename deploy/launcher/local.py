@@ -1,0 +1,213 @@
+"""The embedded launcher: runs the whole stack on this machine, from an empty directory to the line `ready`.
+
+deploy.cli up ─▶ Stack.run:  lock the data directory ─▶ end what a killed launcher left ─▶ choose ports
+                             ─▶ Redis ─▶ all services at once ─▶ wait until each is ready ─▶ watch ─▶ stop in order
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.console import Console
+from deploy.errors import Interrupted, LaunchError
+from deploy.files import kept_secret, make_private_dir, write_atomically
+from deploy.launcher import healthcheck, plan, ports, redis_server, state
+from deploy.launcher.options import UpOptions, child_environment
+from deploy.launcher.preflight import wanted_ports
+from deploy.launcher.processes import end_leftover, identify
+from deploy.launcher.signals import Signals
+from deploy.launcher.supervisor import Child, Spec, Supervisor
+from shared.config import Settings
+
+READY_SECONDS = 60.0
+REDIS_SECONDS = 600.0
+"""A large append-only file takes its time to load."""
+BOOTSTRAP_SECONDS = 30.0
+"""How long `ready` waits for the creator's first blocks, which take long on a chain of high difficulty."""
+_DEFAULT_DIR = Settings().data_dir.absolute()
+
+
+class Stack:
+    """One stack on one data directory."""
+
+    def __init__(self, options: UpOptions, console: Console, services: plan.ServicePlan = plan.services) -> None:
+        """Lines for people go to `console`; `services` decides which services there are."""
+        self._services = services
+        self._options = options
+        self._console = console
+        self._say = console.say
+        self._signals = Signals()
+        self._supervisor = Supervisor(self._signals, self._say, self._write_state)
+        self._launcher = identify(os.getpid())
+        self._started = time.time()
+        self._ready = False
+        self._ports: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Run until a signal asks to stop; return the exit status.
+
+        Expects what `preflight` has looked at; raises `LaunchError` if it cannot be started all the same.
+        """
+        started = time.monotonic()
+        options = self._options
+        self._signals.install()
+        for directory in (options.chain_dir / "logs", options.chain_dir / "secrets"):
+            make_private_dir(directory)
+        with state.exclusive(options.data_dir):
+            self._end_leftovers()
+            why = ""
+            try:
+                self._start(started)
+                self._supervisor.watch()
+                status = 0
+            except Interrupted:
+                status = 130
+            except LaunchError as error:  # told in full at the end, which may take its time
+                why = f": {error}".partition(";")[0]
+                raise
+            finally:
+                if self._supervisor.children:
+                    self._say(f"stopping{why}")
+                self._supervisor.stop()
+                state.clear(options.data_dir)
+            self._say("stopped; chain, pool and wallets are kept")
+            return status
+
+    def _start(self, started: float) -> None:
+        options = self._options
+        self._ports = ports.choose(
+            options.host, {**wanted_ports(options), **dict.fromkeys(plan.standby_names(options), 0)}
+        )
+        self._say(f"starting chain {options.chain_name}, kept in {options.data_dir}")
+        self._write_state()
+        secrets = plan.Secrets(
+            redis_url=self._secret("redis-url", options.redis_url or self._start_redis()),
+            amqp_url=self._secret("amqp-url", options.amqp_url) if options.broker == "rabbitmq" else None,
+            rpc_password=self._secret("rpc-password", options.rpc_password) if options.rpc_password else None,
+        )
+        specs = self._services(options, self._ports, secrets, child_environment())
+        for spec in specs:
+            self._supervisor.start(spec)
+        self._wait_ready(specs)
+        self._announce(started)
+
+    def _start_redis(self) -> str:
+        """Start the private Redis and return its URL."""
+        directory = self._options.chain_dir / "redis"
+        binary = redis_server.find_binary(directory)
+        password = kept_secret(self._options.chain_dir / "secrets" / "redis-password")
+        port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
+        config = redis_server.prepare(directory, port, password)
+        self._supervisor.start(
+            Spec(
+                name="redis",
+                argv=(str(binary), config.name),
+                cwd=directory,
+                environment=child_environment(),
+                log=self._options.chain_dir / "logs" / "redis.log",
+                stop_rank=plan.StopRank.REDIS,
+                is_ready=functools.partial(redis_server.answers, port, password),
+            )
+        )
+        self._supervisor.wait_ready(["redis"], REDIS_SECONDS, self._progress)
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def _wait_ready(self, specs: list[Spec]) -> None:
+        """Wait for all services, but not for ever for the blocks that the wallet has mined at a first start."""
+        others = [spec.name for spec in specs if spec.name != "wallet"]
+        self._supervisor.wait_ready(others, READY_SECONDS, self._progress)
+        deadline = time.monotonic() + BOOTSTRAP_SECONDS
+        ready_url = next(spec.ready_url for spec in specs if spec.name == "wallet")
+        while healthcheck.missing(healthcheck.get(ready_url)) == ["bootstrap"]:
+            if time.monotonic() > deadline:
+                self._progress([child for child in self._supervisor.children if child.spec.name == "wallet"], [])
+                self._say("the creator's first blocks are still being mined; the wallet page shows them as they come")
+                return
+            self._console.waiting("waiting for wallet: the creator's first blocks are being mined")
+            self._supervisor.pause(0.05)
+        self._supervisor.wait_ready(["wallet"], READY_SECONDS, self._progress)
+
+    def _progress(self, ready: Sequence[Child], waiting: Sequence[Child]) -> None:
+        """Name each service once it is ready, and meanwhile those that are not."""
+        for child in ready:
+            self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
+        if waiting:
+            self._console.waiting(f"waiting for {', '.join(child.spec.name for child in waiting)}")
+
+    def _announce(self, started: float) -> None:
+        self._ready = True
+        self._write_state()
+        found = plan.urls(self._options.host, self._ports)
+        creator, then = "", f"and mine to it at {found['rpc']}/mine"
+        if self._password_file.exists():
+            creator, then = "/creator", f"or try `./warren demo{self._place()}`"
+            self._say(f"creator's password: {self._password_file}")
+        self._say(f"next: make a wallet of your own at {found['wallet']}/wallet_1, {then}")
+        self._say(
+            f"ready in {time.monotonic() - started:.1f} s: wallet {found['wallet']}{creator}  "
+            f"explorer {found['explorer']}  rpc {found['rpc']}"
+        )
+
+    def _place(self) -> str:
+        """Return the option that leads other commands to this data directory; empty if they look there anyway."""
+        directory = self._options.data_dir
+        return "" if directory == _DEFAULT_DIR else f" --data-dir {shlex.quote(str(directory))}"
+
+    def _end_leftovers(self) -> None:
+        """End what a launcher that was killed has left running, in order."""
+        old = state.read(self._options.data_dir)
+        for service in old.services if old else ():
+            if service.process.is_alive():
+                self._say(f"ending {service.name} (pid {service.process.pid}) of a launcher that was killed")
+                end_leftover(service.process)
+        state.clear(self._options.data_dir)
+
+    def _secret(self, name: str, value: str) -> Path:
+        path = self._options.chain_dir / "secrets" / name
+        write_atomically(path, value + "\n")
+        return path
+
+    @property
+    def _password_file(self) -> Path:
+        return self._options.chain_dir / "creator-password"
+
+    @property
+    def _cookie_file(self) -> Path:
+        """Where bitcoin-cli looks for it: the main chain's lies in the data directory itself."""
+        options = self._options
+        return (options.data_dir if options.chain_name == "main" else options.chain_dir) / ".cookie"
+
+    def _write_state(self) -> None:
+        found = plan.urls(self._options.host, self._ports)
+        children = sorted(self._supervisor.children, key=lambda child: child.spec.stop_rank)
+        services = tuple(
+            state.ServiceState(
+                name=child.spec.name,
+                process=child.identity,
+                started=child.started,
+                url=child.spec.url,
+                ready_url=child.spec.ready_url,
+                log=str(child.spec.log),
+            )
+            for child in children
+        )
+        state.write(
+            self._options.data_dir,
+            state.StackState(
+                launcher=self._launcher,
+                started=self._started,
+                chain=self._options.chain_name,
+                ready=self._ready,
+                wallet_url=found["wallet"],
+                explorer_url=found["explorer"],
+                rpc_url=found["rpc"],
+                creator_password_file=str(self._password_file),
+                cookie_file=str(self._cookie_file),
+                services=services,
+            ),
+        )

@@ -1,0 +1,104 @@
+"""Which processes make a stack, with which settings, and in which order they are stopped. Decides; starts nothing."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from deploy.launcher import healthcheck
+from deploy.launcher.options import UpOptions
+from deploy.launcher.supervisor import Spec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+ServicePlan = Callable[[UpOptions, Mapping[str, int], "Secrets", Mapping[str, str]], list[Spec]]
+
+
+class StopRank(IntEnum):
+    """Who asks things of others stops first."""
+
+    FRONT = 0
+    MINERS = 1
+    MEMPOOL = 2
+    REDIS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Files that hold what must be in no process list and no log."""
+
+    redis_url: Path
+    amqp_url: Path | None
+    rpc_password: Path | None
+
+
+def urls(host: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return where a browser on this machine finds each HTTP service; any-address hosts are reached by loopback."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)  # noqa: S104
+    return {name: f"http://{reached}:{port}" for name, port in ports.items()}
+
+
+def services(
+    options: UpOptions, ports: Mapping[str, int], secrets: Secrets, environment: Mapping[str, str]
+) -> list[Spec]:
+    """Return the services of a stack, in the order in which they are started.
+
+    `ports` has wallet, explorer, rpc and one of each standby mempool's name; `environment` is what all services get.
+    """
+    found = urls(options.host, ports)
+    bus = {"WARREN_CHAIN": options.chain, "WARREN_BROKER": options.broker}
+    if secrets.amqp_url is not None:
+        bus["WARREN_AMQP_URL_FILE"] = str(secrets.amqp_url)
+    store = {"WARREN_REDIS_URL_FILE": str(secrets.redis_url)}
+    common = bus | store
+    common |= {
+        "WARREN_HOST": options.host,
+        "WARREN_WALLET_PORT": str(ports["wallet"]),
+        "WARREN_EXPLORER_PORT": str(ports["explorer"]),
+        "WARREN_RPC_PORT": str(ports["rpc"]),
+        "WARREN_WALLET_URL": found["wallet"],
+        "WARREN_EXPLORER_URL": found["explorer"],
+        "WARREN_RPC_URL": found["rpc"],
+        "WARREN_DATA_DIR": str(options.data_dir),
+        "WARREN_CREATOR_BLOCKS": str(options.creator_blocks),
+    }
+    node = dict(common)
+    if secrets.rpc_password is not None:
+        node |= {"WARREN_RPC_USER": options.rpc_user, "WARREN_RPC_PASSWORD_FILE": str(secrets.rpc_password)}
+    mining = bus | (store if options.broker == "embedded" else {})
+
+    def spec(name: str, module: str, rank: StopRank, own: Mapping[str, str], url: str = "") -> Spec:
+        ready_url = f"{url}/readyz" if url else ""
+        return Spec(
+            name=name,
+            argv=(sys.executable, "-m", f"services.{module}"),
+            cwd=ROOT,
+            environment={**environment, **own},
+            log=options.chain_dir / "logs" / f"{name}.log",
+            stop_rank=rank,
+            is_ready=functools.partial(healthcheck.answers, ready_url) if url else lambda: True,
+            url=url,
+            ready_url=ready_url,
+        )
+
+    specs = [spec("mempool", "mempool", StopRank.MEMPOOL, node, found["rpc"])]
+    specs += [
+        spec(f"miner-{number}", "miner", StopRank.MINERS, {**mining, "WARREN_MINER_NAME": f"miner-{number}"})
+        for number in range(1, options.miners + 1)
+    ]
+    specs.append(spec("wallet", "wallet", StopRank.FRONT, common, found["wallet"]))
+    specs.append(spec("explorer", "explorer", StopRank.FRONT, common, found["explorer"]))
+    for name in standby_names(options):
+        own = {"WARREN_RPC_PORT": str(ports[name])}
+        specs.append(spec(name, "mempool", StopRank.MEMPOOL, node | own, found[name]))
+    return specs
+
+
+def standby_names(options: UpOptions) -> list[str]:
+    """Return the names of the mempool instances that wait to take over."""
+    return [f"mempool-{number}" for number in range(2, options.mempools + 1)]

@@ -1,0 +1,130 @@
+"""What a running stack leaves in its data directory for `down`, `status`, `demo` and the next `up`.
+
+`DIR/stack.lock` is held by the launcher while it runs; `DIR/stack.json` says what it started. If the lock is free and
+the file is there, the launcher was killed: the next one first ends what is left of its processes.
+Standard library only: `status` and `down` need no installation.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy.errors import LaunchError
+from deploy.files import private_opener, write_atomically
+from deploy.launcher.processes import Identity
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """A service as it was last started, in the order in which services are stopped."""
+
+    name: str
+    process: Identity
+    started: float = 0.0
+    """Seconds since 1970."""
+    url: str = ""
+    ready_url: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackState:
+    """Everything that another command needs to know of a stack."""
+
+    launcher: Identity
+    started: float = 0.0
+    """Seconds since 1970."""
+    chain: str
+    ready: bool
+    """Whether all services were ready once."""
+    wallet_url: str
+    explorer_url: str
+    rpc_url: str
+    creator_password_file: str
+    cookie_file: str
+    services: tuple[ServiceState, ...]
+
+    def service(self, name: str) -> ServiceState:
+        """Return one service; `LaunchError` if it is not part of this stack."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise LaunchError(f"no service {name} in this stack")
+
+
+def read(data_dir: Path) -> StackState | None:
+    """Return what the data directory says of a stack, running or killed; None if there is none.
+
+    Raises `LaunchError` if it cannot be read, or is not what this version writes.
+    """
+    path = _state_file(data_dir)
+    try:
+        return _decode(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise LaunchError(f"{data_dir} is not a directory") from None
+    except OSError as error:
+        raise LaunchError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise LaunchError(
+            f"{path} is damaged or of another version: end what is left of its stack, then delete it"
+        ) from None
+
+
+def write(data_dir: Path, state: StackState) -> None:
+    """Replace what the data directory says."""
+    write_atomically(_state_file(data_dir), json.dumps(asdict(state), indent=2) + "\n")
+
+
+def clear(data_dir: Path) -> None:
+    """Say that no stack runs here."""
+    _state_file(data_dir).unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory for one launcher; `LaunchError` if another one has it."""
+    with open(data_dir / "stack.lock", "a", opener=private_opener) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise already_runs(data_dir) from None
+        yield
+
+
+def already_runs(data_dir: Path) -> LaunchError:
+    """Return the error that another launcher has this data directory."""
+    return LaunchError(f"a stack already runs on {data_dir} (see `warren status`, `warren down`)")
+
+
+def _decode(content: dict[str, Any]) -> StackState:
+    services = [
+        _struct(ServiceState, {**entry, "process": _struct(Identity, entry["process"])})
+        for entry in content["services"]
+    ]
+    launcher = _struct(Identity, content["launcher"])
+    return _struct(StackState, {**content, "launcher": launcher, "services": tuple(services)})
+
+
+def _struct(kind: type[_T], content: dict[str, Any]) -> _T:
+    """Return a dataclass of these fields; those of other versions are left out. `TypeError` if one does not fit."""
+    types = kind.__annotations__
+    result = kind(**{name: value for name, value in content.items() if name in types})
+    for name, wanted in types.items():
+        found = type(getattr(result, name)).__name__
+        if found != wanted.partition("[")[0] and (found, wanted) != ("int", "float"):
+            raise TypeError(f"{name} is of type {found}")
+    return result
+
+
+def _state_file(data_dir: Path) -> Path:
+    return data_dir / "stack.json"

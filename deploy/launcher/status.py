@@ -1,0 +1,188 @@
+"""How a stack is: chain, height, pool, uptime, and each service with the reason where it is not ready.
+
+Standard library only. It reads what the launcher left in the data directory, and asks the services over HTTP.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deploy.launcher import healthcheck, state
+from deploy.launcher.log_files import last_line
+
+
+class StackStatus(StrEnum):
+    """How a stack is as a whole."""
+
+    READY = "ready"
+    STARTING = "starting"
+    UNREADY = "not ready"
+    KILLED = "killed"
+    """Its launcher was killed; the next `up` or `down` ends what is left."""
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceReport:
+    """One service. `state` is `ready`, `running` (it has no port to be asked at), `not ready` or `down`."""
+
+    name: str
+    pid: int
+    state: str
+    reason: str
+    """Why it is not ready or down; else empty."""
+    uptime: int
+    """Seconds since it was last started."""
+    url: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `warren status --json` prints; null is what could not be learnt."""
+
+    state: StackStatus
+    data_dir: str
+    chain: str | None = None
+    height: int | None = None
+    tip: str | None = None
+    pool_transactions: int | None = None
+    pool_vsize: int | None = None
+    pool_fees: int | None = None
+    """Satoshis."""
+    uptime: int | None = None
+    """Seconds since `up`."""
+    wallet_url: str | None = None
+    explorer_url: str | None = None
+    rpc_url: str | None = None
+    creator_password_file: str | None = None
+    cookie_file: str | None = None
+    services: tuple[ServiceReport, ...] = ()
+
+
+def look(data_dir: Path) -> Report:
+    """Return how the stack of a data directory is; `LaunchError` if that cannot be told."""
+    found = state.read(data_dir)
+    if found is None:
+        return Report(state=StackStatus.STOPPED, data_dir=str(data_dir))
+    now = time.time()
+    services = tuple(_service(service, now) for service in found.services)
+    all_ready = all(service.state in ("ready", "running") for service in services)
+    if not found.launcher.is_alive():
+        overall = StackStatus.KILLED
+    elif not found.ready:
+        overall = StackStatus.STARTING
+    else:
+        overall = StackStatus.READY if all_ready else StackStatus.UNREADY
+    tip = _ask(f"{found.explorer_url}/api/blocks", lambda blocks: (int(blocks[0]["height"]), str(blocks[0]["id"])))
+    pool = _ask(
+        f"{found.explorer_url}/api/mempool",
+        lambda answer: (int(answer["count"]), int(answer["vsize"]), int(answer["total_fee"])),
+    )
+    return Report(
+        state=overall,
+        data_dir=str(data_dir),
+        chain=found.chain,
+        height=tip[0] if tip else None,
+        tip=tip[1] if tip else None,
+        pool_transactions=pool[0] if pool else None,
+        pool_vsize=pool[1] if pool else None,
+        pool_fees=pool[2] if pool else None,
+        uptime=_seconds(found.started, now) if found.launcher.is_alive() else None,
+        wallet_url=found.wallet_url,
+        explorer_url=found.explorer_url,
+        rpc_url=found.rpc_url,
+        creator_password_file=found.creator_password_file if Path(found.creator_password_file).exists() else None,
+        cookie_file=found.cookie_file,
+        services=services,
+    )
+
+
+def as_json(report: Report) -> list[str]:
+    """Return the report for programs."""
+    return json.dumps(asdict(report), indent=2).splitlines()
+
+
+def lines(report: Report) -> list[str]:
+    """Return the report for people."""
+    if report.state is StackStatus.STOPPED:
+        return [f"no stack runs on {report.data_dir} (`warren up` starts one)"]
+    told = [
+        f"{report.state}: chain {report.chain} at height {_known(report.height)}, "
+        f"{_known(report.pool_transactions)} transactions in the pool, up {_duration(report.uptime)}",
+        f"{'service':<12}{'pid':<9}{'state':<11}{'up':<10}url",
+    ]
+    if report.state is StackStatus.KILLED:
+        told[0] = f"the launcher of {report.data_dir} was killed: `warren down` ends what is left, `warren up` goes on"
+    for service in report.services:
+        up = _duration(service.uptime) if service.state != "down" else "-"
+        told.append(f"{service.name:<12}{service.pid:<9}{service.state:<11}{up:<10}{service.url}".rstrip())
+    told += [f"{service.name}: {service.reason}" for service in report.services if service.reason]
+    if report.creator_password_file:
+        told.append(f"creator's password: {report.creator_password_file}")
+    return told
+
+
+def _service(service: state.ServiceState, now: float) -> ServiceReport:
+    condition, reason = _condition(service)
+    return ServiceReport(
+        name=service.name,
+        pid=service.process.pid,
+        state=condition,
+        reason=reason,
+        uptime=_seconds(service.started, now),
+        url=service.url,
+        log=service.log,
+    )
+
+
+def _condition(service: state.ServiceState) -> tuple[str, str]:
+    """Return how a service is, and why if it is not as it should be."""
+    if not service.process.is_alive():
+        said = last_line(Path(service.log)) if service.log else ""
+        return "down", f"it has ended; the end of {service.log}: {said or '(empty)'}"
+    if not service.ready_url:
+        return "running", ""
+    answer = healthcheck.get(service.ready_url)
+    if answer.status == http.client.OK:
+        return "ready", ""
+    lacks = healthcheck.missing(answer)
+    if lacks:
+        return "not ready", f"it waits for: {', '.join(lacks)}"
+    return "not ready", f"{service.ready_url} {f'answers {answer.status}' if answer.status else 'does not answer'}"
+
+
+def _ask(url: str, read: Callable[[Any], tuple[Any, ...]]) -> tuple[Any, ...] | None:
+    """Return what is read from the JSON at a URL; None if it is not there, or is something else."""
+    answer = healthcheck.get(url)
+    try:
+        return read(json.loads(answer.body)) if answer.status == http.client.OK else None
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _seconds(since: float, now: float) -> int:
+    return max(0, round(now - since))
+
+
+def _known(value: int | None) -> str:
+    return "(unknown)" if value is None else str(value)
+
+
+def _duration(seconds: int | None) -> str:
+    """Return a duration in its two largest units: `3 min 5 s`, `2 d 4 h`."""
+    if seconds is None:
+        return "(unknown)"
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])

@@ -1,0 +1,198 @@
+"""Keeps a set of processes running: starts them, tells when they are ready, restarts the dead, stops them in order.
+
+It does everything on the main thread, in short steps between waits for a signal, because the processes are tied to the
+thread that started them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.errors import Interrupted, LaunchError
+from deploy.launcher.log_files import LogFollower, last_line, last_lines
+from deploy.launcher.processes import Identity, end_all, identify, kill_group, spawn
+from deploy.launcher.signals import Signals
+from shared.backoff import backoff
+
+STOP_GRACE = 20.0
+"""Seconds that a service has to finish what it is doing."""
+STABLE_AFTER = 30.0
+"""Seconds after which a restarted process no longer counts as failing again and again."""
+_POLL = 0.05
+_CHECK_LOGS = 0.5
+_QUOTED_LINES = 15
+_LAST_WORDS = re.compile(r"(?:mempool|miner|wallet|explorer): (.+)")
+"""How a service says why it gives up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A process to run. Those of a lower `stop_rank` are stopped earlier, those of the same rank together."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: Path
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    stop_rank: int
+    is_ready: Callable[[], bool] = field(default=lambda: True, repr=False)
+    url: str = ""
+    ready_url: str = ""
+
+
+class Child:
+    """A process that should be running, and what became of it."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.follower = LogFollower(spec.log)
+        self.failures = 0
+        self.restart_at: float | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start the process (again)."""
+        spec = self.spec
+        self.process: subprocess.Popen[bytes] = spawn(
+            spec.argv, cwd=spec.cwd, environment=spec.environment, log=spec.log
+        )
+        self.identity: Identity = identify(self.process.pid)
+        self.started_at = time.monotonic()
+        self.started = time.time()
+        self.restart_at = None
+
+    def how_it_ended(self) -> str:
+        """Return its exit status or signal in words."""
+        status = self.process.returncode
+        return f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+
+
+Progress = Callable[[Sequence[Child], Sequence[Child]], None]
+
+
+class Supervisor:
+    """Runs the processes of one stack."""
+
+    def __init__(self, signals: Signals, say: Callable[[str], None], changed: Callable[[], None]) -> None:
+        """Lines for people go to `say`; `changed` is called whenever a process was started."""
+        self._signals = signals
+        self._say = say
+        self._changed = changed
+        self._next_log_check = 0.0
+        self.children: list[Child] = []
+
+    def start(self, spec: Spec) -> None:
+        """Start a process and keep it running from now on."""
+        try:
+            self.children.append(Child(spec))
+        except OSError as error:
+            raise LaunchError(f"cannot start {spec.name}: {error}") from None
+        self._changed()
+
+    def wait_ready(
+        self, names: Iterable[str], seconds: float, progress: Progress = lambda ready, waiting: None
+    ) -> None:
+        """Return when these are ready; `progress` is told again and again which have become so and which have not.
+
+        Raises `LaunchError`, with the end of the log, if one of the processes ends or is late; `Interrupted` by a
+        signal.
+        """
+        waiting = [child for child in self.children if child.spec.name in set(names)]
+        deadline = time.monotonic() + seconds
+        while True:
+            for child in self.children:
+                if child.process.poll() is not None:
+                    raise LaunchError(_with_log(f"{child.spec.name} {child.how_it_ended()}", child))
+            ready = [child for child in waiting if child.spec.is_ready()]
+            waiting = [child for child in waiting if child not in ready]
+            progress(ready, waiting)
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                late = waiting[0]
+                raise LaunchError(_with_log(f"{late.spec.name} is not ready after {seconds:.0f} s", late))
+            self.pause(_POLL)
+
+    def pause(self, seconds: float) -> None:
+        """Wait a moment and pass on warnings; raises `Interrupted` when a signal asks to stop."""
+        self._signals.wait(seconds)
+        if self._signals.stop_requests:
+            raise Interrupted("stopped by a signal")
+        self._pass_on_warnings()
+
+    def watch(self) -> None:
+        """Restart what dies, until a signal asks to stop."""
+        while not self._signals.stop_requests:
+            now = time.monotonic()
+            for child in self.children:
+                self._look_after(child, now)
+            self._pass_on_warnings()
+            due = [child.restart_at - now for child in self.children if child.restart_at is not None]
+            self._signals.wait(max(0.0, min([_CHECK_LOGS, *due])))
+
+    def stop(self) -> None:
+        """Stop everything in order; a further signal kills what is left."""
+        asked = self._signals.stop_requests
+        for rank in sorted({child.spec.stop_rank for child in self.children}):
+            together = [child for child in self.children if child.spec.stop_rank == rank]
+            killed = end_all(
+                [child.process for child in together],
+                STOP_GRACE,
+                lambda: self._signals.stop_requests > asked,
+            )
+            for child in together:
+                if child.process.pid in killed:
+                    self._say(f"{child.spec.name} did not stop in time and was killed")
+        self.children.clear()
+
+    def _look_after(self, child: Child, now: float) -> None:
+        if child.restart_at is not None:
+            if now >= child.restart_at:
+                self._restart(child)
+        elif child.process.poll() is not None:
+            kill_group(child.process.pid)  # what it may have left behind
+            if now - child.started_at > STABLE_AFTER:
+                child.failures = 0
+            how = f"{child.spec.name} (pid {child.process.pid}) {child.how_it_ended()}"
+            self._say(f"{how}; restarting in {self._schedule(child, now):.1f} s")
+
+    def _restart(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as error:
+            self._say(f"{child.spec.name} does not start: {error}; trying again")
+            self._schedule(child, time.monotonic())
+            return
+        self._changed()
+        self._say(f"{child.spec.name} started again (pid {child.process.pid})")
+
+    def _schedule(self, child: Child, now: float) -> float:
+        """Plan the next start and return the seconds until then."""
+        delay = backoff(child.failures, base=0.2, cap=15)
+        child.failures += 1
+        child.restart_at = now + delay
+        return delay
+
+    def _pass_on_warnings(self) -> None:
+        now = time.monotonic()
+        if now < self._next_log_check:
+            return
+        self._next_log_check = now + _CHECK_LOGS
+        for child in self.children:
+            for line in child.follower.new_warnings():
+                self._say(f"{child.spec.name}: {line}")
+            child.follower.rotate_if_large()
+
+
+def _with_log(message: str, child: Child) -> str:
+    """Return the message with the reason that the service itself gives last, or else with the end of its log."""
+    reason = _LAST_WORDS.match(last_line(child.spec.log))
+    if reason:
+        return f"{message}: {reason[1]} (log: {child.spec.log})"
+    lines = last_lines(child.spec.log, _QUOTED_LINES)
+    return f"{message}; the end of {child.spec.log}:\n{lines}" if lines else f"{message}; {child.spec.log} is empty"

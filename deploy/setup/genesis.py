@@ -1,0 +1,205 @@
+"""`./warren genesis`: mines the genesis block of a chain of one's own, and writes it to the chain file.
+
+What else the file says stays as it is, comments included; only the table `[genesis]` is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import LaunchError
+from shared.consensus.chain_file import parse
+from shared.consensus.params import BUILT_IN, ChainParams
+from shared.crypto.address import decode_address, encode_address
+from shared.crypto.pem import parse_public_key
+from shared.errors import ConfigError, DecodeError
+from shared.script.standard import p2wpkh_script
+
+TRIES = 1 << 32
+"""Every nonce that a header can have."""
+_HEADER = re.compile(r"^[ \t]*\[genesis\][ \t]*(?:#.*)?$", re.MULTILINE)
+_NEXT_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_FIXED = ("script", "nonce")
+"""Settings that a new genesis block does not take over from the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisOrder:
+    """What the genesis block should be; what is not given stays as the chain file has it."""
+
+    payee: str = ""
+    """An address of the chain, or a public key in hex or PEM: then it pays that key's P2WPKH address."""
+    name: str = ""
+    """Of the chain, if the file is made."""
+    reward: int | None = None
+    """Satoshis."""
+    bits: str | None = None
+    """The target in compact form, 8 hex digits."""
+    time: int | None = None
+    """Seconds since 1970."""
+    again: bool = False
+    """Whether a genesis block that was mined before may be replaced: that makes another chain."""
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Mine what the options ask for and say how to go on; `LaunchError` or `ConfigError` if it cannot be."""
+    order = GenesisOrder(
+        payee=options.payee,
+        name=options.name,
+        reward=options.reward,
+        bits=options.bits,
+        time=options.time,
+        again=options.again,
+    )
+    chain = write_genesis(Path(options.chain), order)
+    header = chain.genesis.header
+    say(f"genesis {header.hash_hex} of {chain.name} (nonce {header.nonce}, time {header.time}, bits {header.bits:08x})")
+    say(f"run it with: ./warren up --chain {options.chain}")
+    return 0
+
+
+def write_genesis(path: Path, order: GenesisOrder) -> ChainParams:
+    """Mine the genesis block that the file and the order ask for, write it to the file, return the chain.
+
+    Raises `LaunchError` or `ConfigError`, with nothing written, if they ask for what cannot be.
+    """
+    text = _read(path, order.name)
+    settings = _genesis_table(text)
+    if "nonce" in settings and not order.again:
+        raise LaunchError(f"{path} has a genesis block already; --again replaces it, which makes another chain of it")
+    changes: dict[str, int | str] = {"time": int(time.time()) if order.time is None else order.time}
+    if order.payee:
+        changes["payee"] = _payee_address(order.payee, parse(_without(text, (*_FIXED, "payee"))))
+    if order.reward is not None:
+        changes["reward"] = order.reward
+    if order.bits is not None:
+        changes["bits"] = _bits(order.bits)
+    unmined = _with(_without(text, _FIXED if order.payee else ("nonce",)), changes)
+    try:
+        chain = parse(unmined, genesis_tries=TRIES)
+    except ConfigError as error:
+        raise ConfigError(f"chain file {path}: {error}") from None
+    header = chain.genesis.header
+    mined = _with(unmined, {"bits": header.bits, "nonce": header.nonce})
+    if parse(mined, genesis_tries=0) != chain:
+        raise LaunchError(f"{path}: the table [genesis] is written in a way that cannot be edited here")
+    _replace(path.resolve(), mined)
+    return chain
+
+
+def _read(path: Path, name: str) -> str:
+    if path.exists():
+        if name:
+            raise LaunchError(f"{path} exists and has a name; --name is for a new chain file")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise LaunchError(f"--chain {path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise LaunchError(f"--chain {path} is no text") from None
+        _check_writable(path, path)
+        return text
+    _check_writable(path, path.parent)
+    name = name or path.stem
+    if name in BUILT_IN:
+        raise LaunchError(f"--chain {path}: {name} is a built-in network; a chain of your own has another --name")
+    return f'name = {json.dumps(name)}\nbase = "regtest"\n'
+
+
+def _check_writable(path: Path, changed: Path) -> None:
+    """Refuse a file that cannot be written in the end, before the nonce is searched."""
+    if not changed.exists():
+        raise LaunchError(f"--chain {path}: there is no directory {changed}")
+    if not os.access(changed, os.W_OK):
+        raise LaunchError(f"--chain {path} cannot be written")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the rights that it had."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, new)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise LaunchError(f"--chain {path} cannot be written: {error.strerror}") from None
+
+
+def _genesis_table(text: str) -> dict[str, object]:
+    try:
+        table = tomllib.loads(text).get("genesis", {})
+    except tomllib.TOMLDecodeError as error:
+        raise LaunchError(f"the chain file is not TOML: {error}") from None
+    return table if isinstance(table, dict) else {}
+
+
+def _payee_address(payee: str, chain: ChainParams) -> str:
+    """Return the address to pay; `LaunchError` if it is none of this chain, and no public key either."""
+    try:
+        decode_address(payee, chain.address)
+    except DecodeError as address_error:
+        try:
+            key = parse_public_key(payee)
+        except DecodeError:
+            raise LaunchError(f"--payee: {address_error}") from None
+        address = encode_address(p2wpkh_script(key.hash160), chain.address)
+        if address is None:
+            raise LaunchError("--payee: this key has no address") from None
+        return address
+    return payee
+
+
+def _bits(text: str) -> int:
+    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{8}", text):
+        raise LaunchError(f"--bits {text}: must be 8 hex digits")
+    return int(text, 16)
+
+
+def _section(text: str) -> tuple[int, int]:
+    """Return where the settings of `[genesis]` begin and end; both are the end of the text if there are none."""
+    header = _HEADER.search(text)
+    if header is None:
+        return len(text), len(text)
+    following = _NEXT_TABLE.search(text, header.end())
+    return header.end(), following.start() if following else len(text)
+
+
+def _setting(key: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*{key}[ \t]*=.*\n?", re.MULTILINE)
+
+
+def _without(text: str, keys: tuple[str, ...]) -> str:
+    start, end = _section(text)
+    section = text[start:end]
+    for key in keys:
+        section = _setting(key).sub("", section)
+    return text[:start] + section + text[end:]
+
+
+def _with(text: str, settings: dict[str, int | str]) -> str:
+    """Return the text with these settings in `[genesis]`, each where it stood before or at the end of the table."""
+    if _HEADER.search(text) is None:
+        text = text.rstrip("\n") + "\n\n[genesis]\n"
+    for key, value in settings.items():
+        start, end = _section(text)
+        section = text[start:end]
+        line = f"{key} = {json.dumps(value)}\n"
+        known = _setting(key).search(section)
+        if known is not None:
+            section = section[: known.start()] + line + section[known.end() :]
+        else:
+            body = section.rstrip("\n")
+            section = f"{body}\n{line}" + ("\n" if end < len(text) else "")
+        text = text[:start] + section + text[end:]
+    return text

@@ -1,0 +1,100 @@
+"""Asks the wallet service for test coins and the miners for blocks, over the bus: the explorer itself has no keys.
+
+Only on test chains. What the clients of other servers call is in `regtest_server` and `nigiri`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from services.explorer.errors import RequestError
+from shared.bus.broker import Broker
+from shared.bus.events import (
+    AddressRequested,
+    AddressResult,
+    CoinsRequested,
+    CoinsResult,
+    MineRequested,
+    MineResult,
+    WalletName,
+)
+from shared.bus.wallets import offered_wallets
+from shared.consensus.limits import MAX_MONEY
+from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
+from shared.errors import DecodeError, RequestFailed
+
+MAX_BLOCKS = 1_000
+_MARGIN = 10.0
+"""Seconds beyond the time that mining may take: the faucet may wait for blocks before it pays."""
+_BUSY = frozenset({"busy", "mining-stopped", "outcome-unknown", "temporarily-unavailable"})
+"""The wallet's codes for what may go better later."""
+INSUFFICIENT = "insufficient-funds"
+
+
+class FaucetRefused(RequestError):
+    """The wallet service does not pay, or names no address; `code` is its stable code, `advice` what to do about it."""
+
+    def __init__(self, code: str, detail: str, advice: str = "") -> None:
+        super().__init__(503 if code in _BUSY else 400, detail or code)
+        self.code = code
+        self.advice = advice
+
+
+class FaucetClient:
+    """The wallet's faucet as the explorer knows it. At most `places` requests may wait for blocks at a time."""
+
+    def __init__(self, broker: Broker, prefix: AddressPrefix, mine_timeout: float, places: int) -> None:
+        self._broker = broker
+        self._prefix = prefix
+        self._timeout = mine_timeout + _MARGIN
+        self._places = threading.BoundedSemaphore(places)
+
+    def script_of(self, address: str) -> bytes:
+        """Return an address's script; 400 if it is none of this chain."""
+        try:
+            return decode_address(address, self._prefix)
+        except AddressNetworkError:
+            raise RequestError(400, "Address on invalid network") from None
+        except DecodeError as error:
+            raise RequestError(400, f"Invalid Bitcoin address: {error}") from None
+
+    def pay(self, script_pubkey: bytes, satoshis: int) -> str:
+        """Return the txid (display order) of a payment, once it is in the pool. Raises `FaucetRefused`."""
+        if not 0 < satoshis <= MAX_MONEY:
+            raise RequestError(400, "the amount must be from 1 satoshi to 21,000,000 BTC")
+        reply = self._broker.request(CoinsRequested(script_pubkey=script_pubkey.hex(), amount=satoshis), self._timeout)
+        if not isinstance(reply, CoinsResult):
+            raise RequestFailed("the wallet's answer is no payment")
+        if reply.reason:
+            raise FaucetRefused(reply.reason, reply.detail, reply.advice)
+        return reply.txid
+
+    def address(self, *, fresh: bool) -> str:
+        """Return an address of the faucet's wallet. Raises `FaucetRefused`."""
+        reply = self._broker.request(AddressRequested(fresh=fresh), self._timeout)
+        if not isinstance(reply, AddressResult):
+            raise RequestFailed("the wallet's answer is no address")
+        if reply.reason:
+            raise FaucetRefused(reply.reason, reply.detail)
+        return reply.address
+
+    def wallets(self) -> tuple[WalletName, ...]:
+        """Return the wallets that a form offers; none while the wallet service does not answer."""
+        return offered_wallets(self._broker)
+
+    def mine(self, count: int, address: str | None = None) -> list[str]:
+        """Return the hashes (display order) of new blocks that pay an address, or the faucet's wallet."""
+        if not 1 <= count <= MAX_BLOCKS:
+            raise RequestError(400, f"count must be from 1 to {MAX_BLOCKS}")
+        script = self.script_of(self.address(fresh=False) if address is None else address)
+        if not self._places.acquire(blocking=False):
+            raise RequestError(429, "too many requests wait for blocks already")
+        try:
+            reply = self._broker.request(MineRequested(count=count, script_pubkey=script.hex()), self._timeout)
+        finally:
+            self._places.release()
+        if not isinstance(reply, MineResult):
+            raise RequestFailed("the mempool's answer is no list of blocks")
+        if len(reply.hashes) < count:
+            raise RequestError(503, reply.error or f"{len(reply.hashes)} of {count} blocks were mined in time")
+        return list(reply.hashes)

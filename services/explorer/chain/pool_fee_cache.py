@@ -1,0 +1,79 @@
+"""What the unconfirmed transactions pay, kept in memory: the pool is read once, and then only what changed in it.
+
+The commit that changes the pool appends to the outbox (the stream `events`) in the same step, one entry for each number
+of `seq`. So whoever knows the pool as of one `seq` knows it as of the tip's by the entries in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from services.explorer.chain.fee_estimates import feerate
+from shared.bus.events import Fact, TxAccepted, TxRemoved
+from shared.chain.view import ChainView
+from shared.primitives.hex import display_hash
+
+T = TypeVar("T")
+
+MAX_FACTS = 2_000
+"""Facts that are read to catch up; if there are more the pool is read anew."""
+
+
+class PoolFee(NamedTuple):
+    """What one transaction pays: satoshis for virtual bytes."""
+
+    fee: int
+    vsize: int
+
+
+class PoolFeeCache:
+    """The pool's fees as of the last commit, whenever it is asked for. Any thread may ask."""
+
+    def __init__(self, view: ChainView) -> None:
+        self._view = view
+        self._lock = threading.Lock()
+        self._seq = -1
+        self._paying: dict[str, PoolFee] = {}
+        """By txid, in display order as in the facts."""
+        self._best_first: list[PoolFee] = []
+        self._derived: dict[Callable[..., Any], Any] = {}
+        """By function; empty whenever the pool has changed."""
+
+    def derive(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
+        """Return a pure function of the pool's fees, best payers first; it runs once for each state of the pool."""
+        with self._lock:
+            self._catch_up()
+            if not self._derived:
+                self._best_first = sorted(self._paying.values(), key=feerate, reverse=True)
+            if function not in self._derived:
+                self._derived[function] = function(self._best_first)
+            result: T = self._derived[function]
+        return result
+
+    def _catch_up(self) -> None:
+        facts = self._news()
+        if facts is None:
+            entries, self._seq = self._view.pool_entries_and_seq()
+            self._paying = {display_hash(txid): PoolFee(entry.fee, entry.vsize) for txid, entry in entries.items()}
+            self._derived.clear()
+            return
+        for fact in facts:
+            match fact:
+                case TxAccepted():
+                    self._paying[fact.txid] = PoolFee(fact.fee, fact.vsize)
+                case TxRemoved():
+                    self._paying.pop(fact.txid, None)
+                case _:
+                    continue
+            self._derived.clear()
+        self._seq += len(facts)
+
+    def _news(self) -> list[Fact] | None:
+        """Return the facts since the pool was last looked at, None if it must be read anew."""
+        if self._seq < 1:
+            return None
+        # The last known fact comes first: only if it is still kept, nothing after it is missing.
+        facts = self._view.events_since(self._seq - 1, MAX_FACTS + 2)
+        return facts[1:] if facts and facts[0].seq == self._seq and len(facts) <= MAX_FACTS + 1 else None

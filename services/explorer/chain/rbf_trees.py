@@ -1,0 +1,168 @@
+"""What took whose place in the pool, as trees like mempool.space's: below each payment those that it replaced.
+
+The root of a tree is the payment that is left, in the pool or in a block. What left the pool because it depended on a
+replaced payment is in no tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from services.explorer.chain.models import TxInfo
+from shared.chain.view import ChainView, Replaced, TxRecord
+from shared.primitives.hex import display_hash
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+MAX_TREES = 25
+MAX_DEPTH = 100
+"""Replacements one after another that a tree shows; the oldest are left out."""
+MAX_SCANNED = 1_000
+"""Replacements, and steps up to a root, that are looked at for an answer."""
+_SLICE = 100
+_FINAL_SEQUENCE = 0xFFFFFFFE
+"""Where all inputs have at least this sequence, a transaction does not signal that it may be replaced (BIP125)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A payment, and those that it directly took the place of."""
+
+    tx: Transaction
+    fee: int
+    """Satoshis."""
+    vsize: int
+    time: int
+    """Seconds since 1970 when it came."""
+    replaces: tuple[Version, ...]
+    lasted: int | None = None
+    """Seconds until it was replaced; None for the root."""
+    is_mined: bool = False
+
+    @property
+    def signals(self) -> bool:
+        """Whether it says that it may be replaced (BIP125)."""
+        return any(txin.sequence < _FINAL_SEQUENCE for txin in self.tx.inputs)
+
+    @property
+    def is_full_rbf(self) -> bool:
+        """Whether it replaced a payment that did not say that it may be."""
+        return any(not version.signals for version in self.replaces)
+
+    @property
+    def has_full_rbf(self) -> bool:
+        """Whether any payment of the tree was replaced without saying that it may be."""
+        return any(version.has_full_rbf or not version.signals for version in self.replaces)
+
+
+class RbfTrees:
+    """Reads the history of replacements."""
+
+    def __init__(self, view: ChainView) -> None:
+        self._view = view
+
+    def replaces(self, txid: bytes) -> list[bytes]:
+        """Return the transactions that this one directly took the place of."""
+        return self._view.replaces(txid)
+
+    def tree(self, txid: bytes) -> Version | None:
+        """Return the tree that a transaction is in; None if it neither replaced another nor was replaced.
+
+        None also where what replaced it in the end has left the pool without being mined.
+        """
+        return next(iter(self._trees([txid])), None)
+
+    def latest(self, *, full_rbf_only: bool = False) -> list[Version]:
+        """Return up to 25 trees, those that grew last first; or of those with a payment that did not signal."""
+        trees: dict[bytes, Version] = {}
+        for start in range(0, MAX_SCANNED, _SLICE):
+            txids = self._view.latest_replacements(_SLICE, start)
+            for tree in self._trees(txids):
+                if tree.has_full_rbf or not full_rbf_only:
+                    trees.setdefault(tree.tx.txid, tree)
+            if len(txids) < _SLICE or len(trees) >= MAX_TREES:
+                break
+        return list(trees.values())[:MAX_TREES]
+
+    def _trees(self, txids: Sequence[bytes]) -> list[Version]:
+        return self._view.consistent(lambda: self._read_trees(txids))
+
+    def _read_trees(self, txids: Sequence[bytes]) -> list[Version]:
+        last = self._last(txids)
+        levels = self._levels(last)
+        found = self._view.transactions([txid for txid in last if txid in levels])
+        roots = [record for record in found if record is not None]
+        prevouts = self._view.prevouts(record.tx for record in roots if record.block is not None)
+        return [_tree(record, prevouts, levels) for record in roots]
+
+    def _last(self, txids: Sequence[bytes]) -> list[bytes]:
+        """Return the last payments that these led to, each once, in order."""
+        last: list[bytes] = []
+        pending = list(dict.fromkeys(txids))
+        seen = set(pending)
+        for _ in range(MAX_SCANNED):
+            records = self._view.replaced(pending)
+            last += [txid for txid, record in zip(pending, records, strict=True) if record is None]
+            above = dict.fromkeys(record.replaced_by for record in records if record is not None)
+            pending = [txid for txid in above if txid not in seen]
+            if not pending:
+                break
+            seen.update(pending)
+        return last
+
+    def _levels(self, roots: Sequence[bytes]) -> dict[bytes, list[Replaced]]:
+        """Return what each payment directly replaced, for those below these roots that replaced any, and the roots."""
+        found: dict[bytes, list[Replaced]] = {}
+        level = list(roots)
+        for _ in range(MAX_DEPTH):
+            replaced = self._view.all_replaces(level)
+            records = iter(self._view.replaced(list(chain.from_iterable(replaced))))
+            for txid, below in zip(level, replaced, strict=True):
+                known = [record for record in islice(records, len(below)) if record is not None]
+                if known:
+                    found[txid] = known
+            level = [txid for below in replaced for txid in below]
+            if not level:
+                break
+        return found
+
+
+def version_json(version: Version) -> dict[str, Any]:
+    """Return a tree with mempool.space's fields."""
+    shown: dict[str, Any] = {
+        "tx": {
+            "txid": display_hash(version.tx.txid),
+            "fee": version.fee,
+            "vsize": version.vsize,
+            "value": sum(output.value for output in version.tx.outputs),
+            "rate": version.fee / version.vsize,
+            "time": version.time,
+            "rbf": version.signals,
+            "fullRbf": version.is_full_rbf,
+        },
+        "time": version.time,
+        "fullRbf": version.has_full_rbf if version.replaces else not version.signals,
+    }
+    if version.lasted is not None:
+        shown["interval"] = version.lasted
+    if version.is_mined:
+        shown["mined"] = shown["tx"]["mined"] = True
+    return shown | {"replaces": [version_json(replaced) for replaced in version.replaces]}
+
+
+def _tree(root: TxRecord, prevouts: Mapping[OutPoint, TxOut], levels: Mapping[bytes, list[Replaced]]) -> Version:
+    tx = root.tx
+    below = levels[tx.txid]
+    replaces = tuple(_below(record, levels) for record in below)
+    if root.pool is not None:
+        return Version(tx, root.pool.fee, root.pool.vsize, root.pool.time, replaces)
+    fee = TxInfo(tx, prevouts).fee
+    return Version(tx, fee, tx.vsize, max(record.time for record in below), replaces, is_mined=True)
+
+
+def _below(record: Replaced, levels: Mapping[bytes, list[Replaced]]) -> Version:
+    entry = record.entry
+    replaces = tuple(_below(earlier, levels) for earlier in levels.get(record.tx.txid, ()))
+    return Version(record.tx, entry.fee, entry.vsize, entry.time, replaces, lasted=record.time - entry.time)

@@ -1,0 +1,214 @@
+"""What happened since the websockets were told last: gathered from the facts, then read from the chain, once for all.
+
+A transaction that is gone by the time of reading is in the lists of txids, but not among the whole transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from services.explorer.api import esplora_json
+from services.explorer.api.mempool_space import BLOCKS_PER_PAGE, MempoolSpace
+from services.explorer.chain.fee_estimates import feerate, fill_blocks
+from services.explorer.chain.models import TxInfo
+from services.explorer.chain.queries import ChainQueries
+from shared.bus.events import BlockConnected, BlockDisconnected, Fact, Removal, TxAccepted, TxRemoved
+from shared.crypto.address import AddressPrefix
+from shared.primitives.hex import parse_display_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Facts by what they say; txids in the order of the facts."""
+
+    connected: tuple[BlockConnected, ...]
+    is_reorg: bool
+    added: tuple[bytes, ...]
+    removed: tuple[bytes, ...]
+    """Those that are not in a block now."""
+    replaced: Mapping[bytes, bytes]
+    """From a transaction to the one that took its place."""
+
+
+def gather(facts: Iterable[Fact], is_gap: bool = False) -> Gathered:
+    """Return what some facts say together: a block that was disconnected again is not among those connected.
+
+    Where facts are missing (`is_gap`) clients are shown the chain anew, as after a reorganisation.
+    """
+    connected: dict[str, BlockConnected] = {}
+    is_reorg = is_gap
+    added: dict[bytes, None] = {}
+    removed: dict[bytes, None] = {}
+    replaced: dict[bytes, bytes] = {}
+    for fact in facts:
+        match fact:
+            case BlockConnected():
+                connected[fact.hash] = fact
+            case BlockDisconnected():
+                connected.pop(fact.hash, None)
+                is_reorg = True
+            case TxAccepted():
+                added[parse_display_hash(fact.txid)] = None
+            case TxRemoved():
+                txid = parse_display_hash(fact.txid)
+                if fact.why != Removal.MINED:
+                    removed[txid] = None
+                if fact.replaced_by:
+                    replaced[txid] = parse_display_hash(fact.replaced_by)
+    return Gathered(tuple(connected.values()), is_reorg, tuple(added), tuple(removed), replaced)
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """A transaction as it is sent, and whom it concerns."""
+
+    txid: bytes
+    json: Mapping[str, Any]
+    scripts: frozenset[bytes]
+    """Those that it pays to or spends from."""
+    spends: tuple[tuple[bytes, int], ...]
+    """The outpoints (txid and index) that its inputs spend, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """A block of the best chain."""
+
+    json: msgspec.Raw
+    txids: frozenset[bytes]
+    txs: Sequence[Tx]
+    """Empty where nobody asks for whole transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the clients of the moment make it necessary to read."""
+
+    blocks: bool = False
+    block_txids: bool = False
+    txs: bool = False
+    """Whole transactions, of pool and blocks."""
+    pool: bool = False
+    """The order of the pool: for places in projected blocks."""
+    projected: Collection[int] = ()
+    """Indexes of the projected blocks whose transactions are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What all clients' messages are made of."""
+
+    gathered: Gathered
+    blocks: Sequence[NewBlock]
+    added: Sequence[Tx]
+    places: Mapping[bytes, tuple[int, float]]
+    """From a transaction of the pool to its projected block and the virtual bytes above its middle in it."""
+    projected: Mapping[int, Mapping[bytes, list[Any]]]
+    """By index of the block: its transactions in mempool.space's short form, by txid."""
+
+
+class ChangeReader:
+    """Reads changes; blocks its thread."""
+
+    def __init__(self, reads: ChainQueries, api: MempoolSpace, prefix: AddressPrefix) -> None:
+        self._reads = reads
+        self._api = api
+        self._prefix = prefix
+
+    def read(self, gathered: Gathered, needs: Needs) -> Changes:
+        """Return what is needed of what happened."""
+        places, projected = self.pool(needs)
+        return Changes(
+            gathered,
+            self._blocks(gathered.connected, needs) if gathered.connected else (),
+            self.txs(gathered.added) if needs.txs else (),
+            places,
+            projected,
+        )
+
+    def txs(self, txids: Sequence[bytes]) -> list[Tx]:
+        """Return those of these transactions that are in the pool or on the best chain."""
+        return [self._tx(info) for info in self._reads.find_txs(txids)]
+
+    def replaced(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return those of these transactions whose place another took, with the other."""
+        return self._reads.replaced_by(txids)
+
+    def pool(self, needs: Needs) -> tuple[dict[bytes, tuple[int, float]], dict[int, dict[bytes, list[Any]]]]:
+        """Return the places of all transactions of the pool, and the projected blocks that are followed."""
+        if not needs.pool:
+            return {}, {}
+        blocks = fill_blocks(self._reads.pool_entries().items())
+        places: dict[bytes, tuple[int, float]] = {}
+        for index, block in enumerate(blocks):
+            above = 0
+            for txid, entry in block:
+                places[txid] = (index, above + entry.vsize / 2)
+                above += entry.vsize
+        projected = {}
+        for index in needs.projected:
+            entries = dict(blocks[index]) if index < len(blocks) else {}
+            infos = self._reads.find_txs(list(entries))
+            projected[index] = {
+                info.tx.txid: [
+                    info.tx.txid_hex,
+                    entry.fee,
+                    entry.vsize,
+                    sum(output.value for output in info.tx.outputs),
+                    round(feerate(entry), 2),
+                    0,  # flags: none are worked out
+                    entry.time,
+                ]
+                for info in infos
+                for entry in [entries[info.tx.txid]]
+            }
+        return places, projected
+
+    def _blocks(self, connected: Sequence[BlockConnected], needs: Needs) -> list[NewBlock]:
+        if not (needs.blocks or needs.block_txids or needs.txs):
+            return []
+        shown = self._shown({fact.height: fact.hash for fact in connected})
+        blocks = []
+        for fact in connected:
+            if fact.hash not in shown:
+                continue  # no longer on the best chain: the fact that says so follows
+            block_hash = parse_display_hash(fact.hash)
+            txids = self._reads.block_txids(block_hash) if needs.block_txids or needs.txs else ()
+            txs = self._block_txs(block_hash, len(txids)) if needs.txs else []
+            blocks.append(NewBlock(shown[fact.hash], frozenset(txids), txs))
+        return blocks
+
+    def _shown(self, hashes: Mapping[int, str]) -> dict[str, msgspec.Raw]:
+        """Return the JSON of these blocks as `/api/v1/blocks` has it, by hash."""
+        found: dict[str, msgspec.Raw] = {}
+        heights = sorted(hashes)
+        tip = self._reads.tip().height
+        while heights and heights[-1] > tip:
+            heights.pop()
+        while heights:
+            page = msgspec.json.decode(self._api.blocks(str(heights[-1])).get_data(), type=list[msgspec.Raw])
+            for raw in page:
+                found[msgspec.json.decode(raw, type=_BlockId).id] = msgspec.Raw(bytes(raw))
+            lowest = heights[-1] - BLOCKS_PER_PAGE
+            heights = [height for height in heights if height <= lowest]
+        return {block_hash: found[block_hash] for block_hash in hashes.values() if block_hash in found}
+
+    def _block_txs(self, block_hash: bytes, count: int) -> list[Tx]:
+        return [self._tx(info) for info in self._reads.block_txs(block_hash, 0, count)]
+
+    def _tx(self, info: TxInfo) -> Tx:
+        spent = [info.prevouts[txin.prevout] for txin in info.tx.inputs if txin.prevout in info.prevouts]
+        return Tx(
+            info.tx.txid,
+            esplora_json.tx_json(info, self._prefix),
+            frozenset(output.script_pubkey for output in (*info.tx.outputs, *spent)),
+            tuple((txin.prevout.txid, txin.prevout.vout) for txin in info.tx.inputs),
+        )
+
+
+class _BlockId(msgspec.Struct):
+    id: str

@@ -1,0 +1,202 @@
+"""What a client of the websocket says, and what it thereby wants to hear from then on. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from shared.crypto.address import AddressPrefix, decode_address
+from shared.errors import DecodeError
+from shared.primitives.hex import parse_display_hash, parse_hex
+
+MAX_TRACKED = 100
+"""Transactions, addresses or scripts of each kind that one connection may track."""
+MAX_PROJECTED = 8
+MAX_SCRIPT = 10_000
+WANTABLE = ("blocks", "mempool-blocks", "stats", "live-2h-chart")
+"""What `want` may name; there is no chart of the last two hours, so the last one is taken and brings nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What one connection is told about."""
+
+    wants: frozenset[str] = frozenset()
+    tx: bytes | None = None
+    txs: tuple[bytes, ...] = ()
+    address: tuple[str, bytes] | None = None
+    """With its scriptPubKey, as the next two."""
+    addresses: Mapping[str, bytes] = field(default_factory=dict)
+    scripts: Mapping[str, bytes] = field(default_factory=dict)
+    """By their hex."""
+    mempool: bool = False
+    """Whole transactions of the pool as they come and go."""
+    mempool_txids: bool = False
+    mempool_block: int | None = None
+    """Index of the projected block whose transactions are followed."""
+    rbf: str = ""
+    """`all`, or `fullRbf` for replacements of payments that did not signal that they may be."""
+
+    @property
+    def txids(self) -> frozenset[bytes]:
+        """Every transaction that is tracked."""
+        return frozenset(self.txs if self.tx is None else (self.tx, *self.txs))
+
+    @property
+    def script_pubkeys(self) -> frozenset[bytes]:
+        """Every script that is tracked."""
+        single = () if self.address is None else (self.address[1],)
+        return frozenset((*single, *self.addresses.values(), *self.scripts.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message of a client: its subscription from now on, and what it is answered at once."""
+
+    subscription: Subscription
+    init: bool = False
+    ping: bool = False
+    now: frozenset[str] = frozenset()
+    """Of `WANTABLE`: what is wanted for the first time, or once more."""
+    answers: frozenset[str] = frozenset()
+    """Keys of the message that ask for the present state of what they name."""
+    watch: bool = False
+    """Whether the transaction that is tracked was not found, so that it is sent when it is there."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def understand(text: str, subscription: Subscription, prefix: AddressPrefix) -> Spoken:
+    """Return what a message asks for; what is wrong with it is in `errors`, and changes nothing."""
+    try:
+        message = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return Spoken(subscription, errors={"error": "a message is a JSON object"})
+    return _Reading(message, subscription, prefix).result()
+
+
+class _Reading:
+    def __init__(self, message: Mapping[str, Any], subscription: Subscription, prefix: AddressPrefix) -> None:
+        self._message = message
+        self._before = subscription
+        self._prefix = prefix
+        self._errors: dict[str, str] = {}
+        self._changes: dict[str, Any] = {}
+
+    def result(self) -> Spoken:
+        message = self._message
+        for key, change in _TRACKS.items():
+            if key in message:
+                name, read = change
+                try:
+                    self._changes[name] = read(self, message[key])
+                except DecodeError as error:
+                    self._errors[f"{key}-error"] = str(error)
+        now = frozenset({"blocks"}) if message.get("refresh-blocks") else frozenset()
+        action = message.get("action")
+        if action == "want":
+            wanted = self._wanted(message.get("data"))
+            if wanted is not None:
+                now |= wanted - self._before.wants
+                self._changes["wants"] = wanted
+        elif action not in (None, "init", "ping"):
+            self._errors["error"] = "unknown action"
+        return Spoken(
+            dataclasses.replace(self._before, **self._changes),
+            init=action == "init",
+            ping=action == "ping",
+            now=now,
+            answers=frozenset(key for key, (name, _) in _TRACKS.items() if key in message and name in self._changes),
+            watch=bool(message.get("watch-mempool")),
+            errors=self._errors,
+        )
+
+    def _wanted(self, names: Any) -> frozenset[str] | None:
+        if not isinstance(names, list):
+            self._errors["error"] = "want needs a list as data"
+            return None
+        return frozenset(name for name in WANTABLE if name in names)
+
+    def tx(self, value: Any) -> bytes | None:
+        return None if _is_stop(value) else parse_display_hash(_text(value))
+
+    def txs(self, value: Any) -> tuple[bytes, ...]:
+        return tuple(parse_display_hash(_text(item)) for item in _items(value, "transactions"))
+
+    def address(self, value: Any) -> tuple[str, bytes] | None:
+        return None if _is_stop(value) else (_text(value), self._script_of(value))
+
+    def addresses(self, value: Any) -> dict[str, bytes]:
+        return {_text(item): self._script_of(item) for item in _items(value, "addresses")}
+
+    def script(self, value: Any) -> dict[str, bytes]:
+        return {} if _is_stop(value) else self.scripts([value])
+
+    def scripts(self, value: Any) -> dict[str, bytes]:
+        return {_text(item): _script(_text(item)) for item in _items(value, "scriptpubkeys")}
+
+    def flag(self, value: Any) -> bool:
+        if isinstance(value, bool) or _is_stop(value):
+            return value is True
+        raise DecodeError("either true or false")
+
+    def index(self, value: Any) -> int | None:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_PROJECTED:
+            return value
+        return None  # any other value ends it, as there (clients send -1)
+
+    def rbf(self, value: Any) -> str:
+        return value if value in ("all", "fullRbf") else ""
+
+    def _script_of(self, value: Any) -> bytes:
+        """Return the script of an address, or of a public key (P2PK)."""
+        text = _text(value)
+        if len(text) in (66, 130) and text[:2] in ("02", "03", "04"):
+            key = parse_hex(text, "public key")
+            return bytes([len(key)]) + key + b"\xac"
+        return decode_address(text, self._prefix)
+
+
+_TRACKS: dict[str, tuple[str, Any]] = {
+    "track-tx": ("tx", _Reading.tx),
+    "track-txs": ("txs", _Reading.txs),
+    "track-address": ("address", _Reading.address),
+    "track-addresses": ("addresses", _Reading.addresses),
+    "track-scriptpubkey": ("scripts", _Reading.script),
+    "track-scriptpubkeys": ("scripts", _Reading.scripts),
+    "track-mempool": ("mempool", _Reading.flag),
+    "track-mempool-txids": ("mempool_txids", _Reading.flag),
+    "track-mempool-block": ("mempool_block", _Reading.index),
+    "track-rbf": ("rbf", _Reading.rbf),
+}
+"""Key of a message → the wish that it sets, and how its value is read."""
+
+
+def _is_stop(value: Any) -> bool:
+    return value is None or value is False or value == "stop"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise DecodeError("a text is needed")
+    return value
+
+
+def _items(value: Any, what: str) -> list[Any]:
+    if _is_stop(value):
+        return []
+    if not isinstance(value, list):
+        raise DecodeError("a list is needed")
+    if len(value) > MAX_TRACKED:
+        raise DecodeError(f"too many {what} requested, this connection supports tracking a maximum of {MAX_TRACKED}")
+    return value
+
+
+def _script(text: str) -> bytes:
+    script = parse_hex(text, "scriptpubkey")
+    if len(script) > MAX_SCRIPT:
+        raise DecodeError("the scriptpubkey is too long")
+    return script

@@ -1,0 +1,230 @@
+"""Which charts there are, and what they say: each with title, its unit, a summary and a text for every value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.explorer.chain.overview_queries import PoolOverview
+from services.explorer.pages.charts.series import Past, Span, Stretch
+from services.explorer.pages.charts.svg import Chart, ChartKind, Value, make_chart, spread
+from services.explorer.pages.template_filters import fees_text, rate_class, rate_text, si
+from shared.chain.codec import PoolSample
+from shared.consensus.params import ChainParams
+from shared.consensus.pow import difficulty
+from shared.consensus.subsidy import issued
+from shared.web.formats import COIN, thousands, utc_text
+
+POOL_PLACES = 120
+_MARKS = 5
+_DAY = 86_400
+
+
+def chain_charts(past: Past, params: ChainParams) -> list[Chart]:
+    """Return the charts of the last blocks, of which there must be one."""
+    return [
+        _pace(past.spans),
+        _transactions(past),
+        _fees(past),
+        _hash_rate(past),
+        _difficulty(past),
+        _supply(past, params),
+    ]
+
+
+def _pace(spans: Sequence[Span]) -> Chart:
+    start, end = spans[0].start, spans[-1].end
+    total = sum(span.blocks for span in spans)
+    each = duration((end - start) / len(spans))
+    values = [
+        Value(
+            f"{utc_text(int(span.start))} to {utc_text(int(span.end))[11:]}",
+            span.per_hour,
+            f"{_count(span.blocks, 'block')}, {_number(span.per_hour)} an hour",
+        )
+        for span in spans
+    ]
+    mean = total * 3_600 / (end - start)
+    summary = f"{_count(total, 'block')} in {duration(end - start)}: {_number(mean)} an hour. Each bar is {each}."
+    return make_chart("pace", "Blocks per hour", "blocks an hour", summary, ChartKind.BARS, values, _times(start, end))
+
+
+def _transactions(past: Past) -> Chart:
+    values = [
+        Value(
+            _label(stretch),
+            stretch.transactions / stretch.blocks,
+            _count(stretch.transactions, "transaction")
+            + ("" if stretch.blocks == 1 else f" in {stretch.blocks} blocks"),
+        )
+        for stretch in past.stretches
+    ]
+    total = sum(stretch.transactions for stretch in past.stretches)
+    summary = (
+        f"{_count(total, 'transaction')} in {_count(past.blocks, 'block')}: {_number(total / past.blocks)} each, "
+        "coinbases counted."
+    )
+    return make_chart("transactions", "Transactions", "per block", summary, ChartKind.BARS, values, _heights(past))
+
+
+def _fees(past: Past) -> Chart:
+    values = [
+        Value(
+            _label(stretch),
+            stretch.mean_fees,
+            fees_text(stretch.mean_fees)
+            + ("" if stretch.blocks == 1 else " a block")
+            + ("" if stretch.median_rate is None else f", median {rate_text(stretch.median_rate)} sat/vB"),
+            rate_class(stretch.median_rate),
+        )
+        for stretch in past.stretches
+    ]
+    read = [fees for stretch in past.stretches for fees in stretch.fees]
+    mean = f"{fees_text(sum(fees.total for fees in read if fees) / len(read))} a block"
+    which = "" if past.has_all_fees else f" From {thousands(len(read))} evenly spaced blocks."
+    summary = f"{mean}. The colour is that of the median feerate.{which}"
+    return make_chart("fees", "Fees", "satoshis a block", summary, ChartKind.BARS, values, _heights(past))
+
+
+def _hash_rate(past: Past) -> Chart:
+    values = [
+        Value(
+            _label(stretch),
+            stretch.hash_rate,
+            "not known" if stretch.hash_rate is None else si(stretch.hash_rate, "H/s"),
+        )
+        for stretch in past.stretches
+    ]
+    last = values[-1].text
+    summary = f"Now about {last}, estimated from the work of the blocks and the time between them."
+    return make_chart("hash-rate", "Hash rate", "hashes a second", summary, ChartKind.AREA, values, _heights(past))
+
+
+def _difficulty(past: Past) -> Chart:
+    numbers = [difficulty(stretch.last.header.bits) for stretch in past.stretches]
+    values = [
+        Value(_label(stretch), number, _significant(number))
+        for stretch, number in zip(past.stretches, numbers, strict=True)
+    ]
+    low, high = min(numbers), max(numbers)
+    summary = (
+        f"{_significant(numbers[-1])}, the same for all these blocks."
+        if low == high
+        else f"Now {_significant(numbers[-1])}, between {_significant(low)} and {_significant(high)}."
+    )
+    return make_chart(
+        "difficulty",
+        "Difficulty",
+        "1 = Bitcoin's easiest",
+        summary,
+        ChartKind.STEPS,
+        values,
+        _heights(past),
+    )
+
+
+def _supply(past: Past, params: ChainParams) -> Chart:
+    amounts = [issued(stretch.last.height, params) for stretch in past.stretches]
+    values = [
+        Value(f"Block {thousands(stretch.last.height)}", amount / COIN, f"{thousands(amount // COIN)} BTC")
+        for stretch, amount in zip(past.stretches, amounts, strict=True)
+    ]
+    gained = amounts[-1] - issued(past.stretches[0].before.height, params)
+    summary = (
+        f"{thousands(amounts[-1] // COIN)} BTC issued so far, {thousands(gained // COIN)} of them by these blocks."
+    )
+    return make_chart("supply", "Coin supply", "BTC", summary, ChartKind.AREA, values, _heights(past), from_zero=False)
+
+
+def pool_charts(samples: Sequence[PoolSample], times: tuple[int, int], now: PoolOverview) -> list[Chart]:
+    """Return the pool's size and number over a time in seconds; what a sample says holds until the next one."""
+    start, end = times
+    edges = [start + (end - start) * (index + 1) // POOL_PLACES for index in range(POOL_PLACES)]
+    found: list[PoolSample | None] = []
+    place = 0
+    for edge in edges[:-1]:
+        while place < len(samples) and samples[place].time <= edge:
+            place += 1
+        found.append(samples[place - 1] if place else None)
+    found.append(PoolSample(end, now.count, now.vsize, now.fees))
+    pairs = list(zip(edges, found, strict=True))
+    size = [
+        _sample(edge, sample.vsize, si(sample.vsize, "vB")) if sample else _sample(edge, None, "")
+        for edge, sample in pairs
+    ]
+    count = [
+        _sample(edge, sample.count, _count(sample.count, "transaction")) if sample else _sample(edge, None, "")
+        for edge, sample in pairs
+    ]
+    most = max(samples, key=lambda sample: sample.vsize)
+    largest = f"At most {si(most.vsize, 'vB')}, at {utc_text(most.time)[:-3]}"
+    crowded = max(samples, key=lambda sample: sample.count).count
+    marks = _times(start, end)
+    return [
+        make_chart(
+            "pool-size",
+            "Size over time",
+            "virtual bytes",
+            f"Now {si(now.vsize, 'vB')}. {largest}.",
+            ChartKind.AREA,
+            size,
+            marks,
+        ),
+        make_chart(
+            "pool-count",
+            "Transactions over time",
+            "waiting",
+            f"Now {thousands(now.count)}. At most {thousands(max(crowded, now.count))}.",
+            ChartKind.AREA,
+            count,
+            marks,
+        ),
+    ]
+
+
+def _sample(edge: int, number: int | None, text: str) -> Value:
+    return Value(utc_text(edge)[:-3], number, "not known" if number is None else text)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its largest fitting unit: `15 min`."""
+    for unit, name in ((_DAY, "days"), (3_600, "hours"), (60, "min"), (1, "s")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds:.2g} s"
+
+
+def _label(stretch: Stretch) -> str:
+    last = thousands(stretch.last.height)
+    return f"Block {last}" if stretch.blocks == 1 else f"Blocks {thousands(stretch.before.height + 1)} to {last}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def _number(number: float) -> str:
+    return thousands(round(number)) if number >= 100 else f"{number:.3g}"
+
+
+def _significant(number: float) -> str:
+    return f"{number:.4g}"
+
+
+def _heights(past: Past) -> list[str]:
+    first, last = past.stretches[0].before.height + 1, past.stretches[-1].last.height
+    return [thousands(height) for height in spread(first, last, _MARKS)]
+
+
+def _times(start: float, end: float) -> list[str]:
+    """Return times from end to end: the hour of one day, days beyond that, seconds where it is all within minutes."""
+    length = end - start
+    part = (
+        slice(5, 10)
+        if length > 4 * _DAY
+        else slice(5, 16)
+        if length > _DAY
+        else slice(11, 16)
+        if length > 600
+        else slice(11, 19)
+    )
+    return [utc_text(round(start + length * index / (_MARKS - 1)))[part] for index in range(_MARKS)]

@@ -1,0 +1,182 @@
+"""What charts show of the chain: values over its last blocks, from a bounded number of index entries.
+
+An entry counts transactions and work from the genesis block on, so the difference of two is exact for all blocks
+between them. A chart has up to `PLACES` values, whatever the number of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from services.explorer.chain.hash_rate import hash_rate
+from services.explorer.chain.overview_queries import OverviewQueries
+from services.explorer.pages.charts.svg import spread
+from shared.chain.codec import BlockEntry, BlockFees
+from shared.chain.view import ChainView, Tip
+
+PLACES = 144
+TIME_PLACES = 48
+FEE_BLOCKS = 1_008
+"""Blocks whose fees are read at most, evenly spaced."""
+_HASH_RATE_PLACES = 12
+"""Places in the chain that a hash rate looks back over: single blocks come too irregularly to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A run of blocks that is one value of a chart."""
+
+    before: BlockEntry
+    """The block below the first one."""
+    last: BlockEntry
+    fees: tuple[BlockFees | None, ...]
+    """Of all its blocks, or of some that are evenly spaced; None for one without payments."""
+    hash_rate: float | None
+    """Hashes per second, over this stretch and those before it."""
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return self.last.height - self.before.height
+
+    @property
+    def transactions(self) -> int:
+        """Number of transactions, coinbases among them."""
+        return self.last.chain_tx_count - self.before.chain_tx_count
+
+    @property
+    def mean_fees(self) -> float:
+        """Satoshis that a block paid."""
+        return sum(fees.total for fees in self.fees if fees) / len(self.fees)
+
+    @property
+    def median_rate(self) -> float | None:
+        """Feerate in the middle of the block in the middle; None where no one paid."""
+        medians = sorted(fees.feerates[len(fees.feerates) // 2] for fees in self.fees if fees)
+        return medians[len(medians) // 2] if medians else None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Blocks that came within some seconds."""
+
+    start: float
+    end: float
+    """Seconds since 1970."""
+    blocks: int
+
+    @property
+    def per_hour(self) -> float:
+        """Blocks per hour."""
+        return self.blocks * 3_600 / (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The last blocks of the best chain."""
+
+    stretches: tuple[Stretch, ...]
+    """The oldest first; empty while there is only the genesis block."""
+    spans: tuple[Span, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return sum(stretch.blocks for stretch in self.stretches)
+
+    @property
+    def has_all_fees(self) -> bool:
+        """Whether the fees of each block were read."""
+        return all(len(stretch.fees) == stretch.blocks for stretch in self.stretches)
+
+
+class PastReader:
+    """Reads it, once for each tip and length."""
+
+    def __init__(self, view: ChainView, outlooks: OverviewQueries) -> None:
+        self._view = view
+        self._outlooks = outlooks
+        self._known: dict[int | None, tuple[bytes, Past]] = {}
+
+    def read(self, blocks: int | None) -> Past:
+        """Return the last `blocks` of the best chain, or all of it."""
+        return self._outlooks.steady(lambda tip: self._read(tip, blocks))
+
+    def _read(self, tip: Tip, blocks: int | None) -> Past:
+        known_tip, known = self._known.get(blocks, (b"", Past((), ())))
+        if known_tip == tip.hash:
+            return known
+        bounds = bounds_of(tip.height, blocks)
+        entries = self._entries_at(bounds)
+        past = Past(self._stretches(entries), self._spans(entries))
+        if self._view.tip().hash == tip.hash:
+            self._known[blocks] = tip.hash, past
+        return past
+
+    def _stretches(self, entries: Sequence[BlockEntry]) -> tuple[Stretch, ...]:
+        each = FEE_BLOCKS // PLACES
+        pairs = list(pairwise(entries))
+        chosen = [spread(first.height + 1, last.height, each) for first, last in pairs]
+        heights = [height for some in chosen for height in some]
+        fees = iter(self._view.block_fees(self._view.block_hashes_at(heights)))
+        found = []
+        for index, ((before, last), some) in enumerate(zip(pairs, chosen, strict=True)):
+            paid = tuple(next(fees) for _ in some)
+            # The genesis block may be years older than the first one that was mined here: its time tells nothing.
+            earliest = entries[max(1 if entries[0].height == 0 else 0, index + 1 - _HASH_RATE_PLACES)]
+            rate = hash_rate(earliest, last)
+            found.append(Stretch(before, last, paid, rate))
+        return tuple(found)
+
+    def _spans(self, entries: Sequence[BlockEntry]) -> tuple[Span, ...]:
+        if len(entries) < 2:
+            return ()
+        first, last = entries[0], entries[-1]
+        if first.height == 0:  # its time tells nothing: see above
+            [first] = self._entries_at([1])
+        start, end = first.header.time, max(first.header.time + 1, last.header.time)
+        places = min(TIME_PLACES, end - start)  # block times are whole seconds
+        edges = [start + (end - start) * index / places for index in range(places + 1)]
+        inner = heights_at(edges[1:-1], first.height, last.height, self._times_at)
+        heights = [first.height, *inner, last.height]
+        return tuple(
+            Span(edge, next_edge, height - lower)
+            for (edge, next_edge), (lower, height) in zip(pairwise(edges), pairwise(heights), strict=True)
+        )
+
+    def _entries_at(self, heights: Sequence[int]) -> list[BlockEntry]:
+        return self._outlooks.entries(self._view.block_hashes_at(heights))
+
+    def _times_at(self, heights: Sequence[int]) -> list[int]:
+        return [entry.header.time for entry in self._entries_at(heights)]
+
+
+def bounds_of(tip: int, blocks: int | None) -> list[int]:
+    """Return the heights between which stretches lie, the lowest first; the first one may be shorter than others."""
+    count = tip if blocks is None else min(blocks, tip)
+    step = max(1, -(-count // PLACES))
+    return [tip - count, *reversed(range(tip, tip - count, -step))]
+
+
+def heights_at(
+    edges: Sequence[float], low: int, high: int, times_at: Callable[[Sequence[int]], list[int]]
+) -> list[int]:
+    """Return the height that the chain, which grew from `low` to `high`, had reached at each time.
+
+    All times are looked for at once, by halving: one call of `times_at`, which gives the times of blocks, for each
+    halving. Block times need not grow from one block to the next; where they do not, a block counts near its time.
+    """
+    lows, highs = [low] * len(edges), [high] * len(edges)
+    while any(bottom < top for bottom, top in zip(lows, highs, strict=True)):
+        middles = [(bottom + top + 1) // 2 for bottom, top in zip(lows, highs, strict=True)]
+        for index, (middle, time) in enumerate(zip(middles, times_at(middles), strict=True)):
+            if lows[index] == highs[index]:
+                continue
+            if time <= edges[index]:
+                lows[index] = middle
+            else:
+                highs[index] = middle - 1
+    # A later time never has a lower height, even where block times run backwards.
+    return [max(lows[: index + 1]) for index in range(len(lows))]

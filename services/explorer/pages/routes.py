@@ -1,0 +1,52 @@
+"""The pages of single things: blocks, transactions, scripts, and the search; programs get the API's resource there.
+
+Pages show what the API says, so that the two can never disagree. They work without scripts. overview.py has the pages
+of the chain as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from services.explorer.api.esplora import Esplora
+from services.explorer.chain.queries import ChainQueries
+from services.explorer.pages.address_page import ScriptPage
+from services.explorer.pages.block_page import BlockPage
+from services.explorer.pages.links import output_path
+from services.explorer.pages.page_or_api import PageOrResource
+from services.explorer.pages.search_page import SearchPage
+from services.explorer.pages.tx_page import TxPage
+from services.explorer.pages.tx_text import duration
+from shared.chain.view import ChainView
+from shared.consensus.params import ChainParams
+from shared.primitives.hex import display_hash
+from shared.script.script import to_rust_asm
+
+
+def page_blueprint(name: str, view: ChainView, reads: ChainQueries, api: Esplora, params: ChainParams) -> Blueprint:
+    """Return all these pages under their paths."""
+    block, tx = BlockPage(view, reads, params), TxPage(view, reads, params.address)
+    script, search = ScriptPage(view, reads, params.address), SearchPage(view, reads, params.address)
+    blueprint = Blueprint(name, __name__)
+    blueprint.record(_add_to_templates)
+    blueprint.add_url_rule("/search", "search", search.show)
+    blueprint.add_url_rule("/address/<name>/qr.svg", "address_qr", script.address_qr)
+    for path, endpoint, page, resource in (
+        ("/block/<block_hash>", "block", block.show, api.block),
+        ("/tx/<txid>", "tx", tx.show, api.tx),
+        ("/address/<name>", "address", script.address, api.address),
+        ("/scripthash/<name>", "script_hash", script.script_hash, api.script_hash),
+    ):
+        blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
+    return blueprint
+
+
+def _add_to_templates(state: Any) -> None:
+    environment = state.app.jinja_env
+    environment.filters["hex"] = display_hash
+    environment.filters["duration"] = duration
+    environment.filters["asm"] = to_rust_asm
+    environment.filters["output_path"] = lambda outpoint: output_path(*outpoint)
+    environment.globals.update(active="explorer", section="", search_action="/search")

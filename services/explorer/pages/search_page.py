@@ -1,0 +1,107 @@
+"""The search: leads to what was asked for, offers what it may be, or says what was tried."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, redirect, render_template, request
+
+from services.explorer.chain.queries import ChainQueries
+from services.explorer.pages.links import output_path, script_path, tx_path
+from services.explorer.pages.search_query import (
+    AddressQuery,
+    HashQuery,
+    HeightQuery,
+    KeyForm,
+    KeyQuery,
+    OutputQuery,
+    Unclear,
+    understand,
+)
+from shared.chain.view import ChainView, script_hash
+from shared.crypto.address import AddressPrefix, encode_address
+from shared.crypto.address_search import ScriptRange
+from shared.primitives.hex import display_hash
+from shared.primitives.transaction import OutPoint
+
+Answer = str | Response | tuple[str, int]
+
+MAX_QUERY = 200
+"""Characters of a question that are looked at; the longest thing to look for has 130."""
+
+MAX_MATCHES = 20
+"""Addresses that are offered for a beginning."""
+
+
+class SearchPage:
+    """Answers the search box."""
+
+    def __init__(self, view: ChainView, reads: ChainQueries, prefix: AddressPrefix) -> None:
+        self._view = view
+        self._reads = reads
+        self._prefix = prefix
+
+    def show(self) -> Answer:
+        """Lead to what `?q=` asks for."""
+        text = request.args.get("q", "").strip()[:MAX_QUERY]
+        match understand(text, self._prefix):
+            case HeightQuery(height):
+                tip = self._reads.tip().height
+                if height <= tip:
+                    return _lead_to(f"/block/{display_hash(self._reads.block_hash(height))}")
+                return _nothing(text, (f"As a height: the chain ends at {tip}",))
+            case HashQuery(found):
+                return self._find_hash(text, found)
+            case OutputQuery(outpoint):
+                return self._find_output(text, outpoint)
+            case AddressQuery(address):
+                return _lead_to(f"/address/{address}")
+            case KeyQuery(forms):
+                return self._offer(text, forms)
+            case Unclear(tried, ranges):
+                return self._complete(text, tried, ranges)
+
+    def _find_hash(self, text: str, found: bytes) -> Answer:
+        if self._reads.find_block(found) is not None:
+            return _lead_to(f"/block/{display_hash(found)}")
+        if self._reads.find_tx(found) is not None or self._view.replaced([found])[0] is not None:
+            return _lead_to(tx_path(found))
+        return _nothing(text, ("As a block hash: no such block is known", "As a txid: no such transaction is known"))
+
+    def _find_output(self, text: str, outpoint: OutPoint) -> Answer:
+        record = self._reads.find_tx(outpoint.txid)
+        if record is None:
+            return _nothing(text, ("As an output: no such transaction is known",))
+        count = len(record.tx.outputs)
+        if outpoint.vout >= count:
+            return _nothing(text, (f"As an output: the transaction has {count}, counted from 0",))
+        return _lead_to(output_path(*outpoint))
+
+    def _offer(self, text: str, forms: tuple[KeyForm, ...]) -> Answer:
+        """Lead to the one script of a public key that was ever used, or offer all."""
+        counts = [sum(stats.tx_count for stats in self._reads.script_stats(script_hash(form.script))) for form in forms]
+        used = [form for form, count in zip(forms, counts, strict=True) if count]
+        if len(used) == 1:
+            return _lead_to(script_path(used[0].script, self._prefix))
+        paths = [script_path(form.script, self._prefix) for form in forms]
+        return render_template(
+            "search.html", search_query=text, forms=list(zip(forms, counts, paths, strict=True)), matches=[], tried=()
+        )
+
+    def _complete(self, text: str, tried: tuple[str, ...], ranges: tuple[ScriptRange, ...]) -> Answer:
+        """Lead to the one known address that begins with the text, or offer the first of them."""
+        scripts = self._reads.scripts_within(ranges, MAX_MATCHES) if ranges else []
+        matches = sorted(filter(None, (encode_address(script, self._prefix) for script in scripts)))
+        if not matches:
+            unknown = ("As the beginning of an address: none that was ever paid to",) if ranges else ()
+            return _nothing(text, tried + unknown)
+        if len(matches) == 1:
+            return _lead_to(f"/address/{matches[0]}")
+        most = MAX_MATCHES if len(matches) == MAX_MATCHES else 0
+        return render_template("search.html", search_query=text, matches=matches, most=most, forms=[], tried=())
+
+
+def _nothing(text: str, tried: tuple[str, ...]) -> Answer:
+    return render_template("search.html", search_query=text, tried=tried, forms=[], matches=[]), 404
+
+
+def _lead_to(path: str) -> Response:
+    return make_response(redirect(path))

@@ -1,0 +1,67 @@
+"""How pages word feerates, fees, sizes, ages and hash rates, and which colour a feerate has. Pure.
+
+A feerate's colour is a CSS class, `rate-0` to `rate-10` by the band that it is in (fees.py), `rate-none` where nothing
+was paid; static/strip.css has the colours. The number always stands beside it: no one has to tell colours apart.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from flask import Flask
+
+from services.explorer.chain.fee_estimates import BAND_STARTS
+from shared.web.formats import COIN, thousands
+
+_SHORT_FEES = 100_000
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_NOW = 5
+"""Seconds that count as now."""
+
+
+def rate_class(rate: float | None) -> str:
+    """Return the CSS class of a feerate's colour."""
+    return "rate-none" if rate is None else f"rate-{bisect_right(BAND_STARTS, max(rate, 0)) - 1}"
+
+
+def rate_text(rate: float) -> str:
+    """Return satoshis per virtual byte, with a decimal where it says something."""
+    return f"{rate:.1f}" if rate < 10 else thousands(round(rate))
+
+
+def rate_legend() -> list[tuple[str, str]]:
+    """Return the class of each colour and the feerate that it begins with, the lowest first."""
+    labels = [f"< {BAND_STARTS[1]}", *(str(low) for low in BAND_STARTS[1:-1]), f"{BAND_STARTS[-1]}+"]
+    return [(rate_class(low), label) for low, label in zip(BAND_STARTS, labels, strict=True)]
+
+
+def fees_text(sats: float) -> str:
+    """Return fees in satoshis, or in BTC where these would be many digits."""
+    if sats < _SHORT_FEES:
+        return f"{thousands(round(sats))} sat"
+    return f"{sats / COIN:.4f} BTC"
+
+
+def si(value: float, unit: str) -> str:
+    """Return a quantity to three digits with a prefix: `1.28 MB`."""
+    step = 0
+    while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
+        value, step = value / 1000, step + 1
+    digits = f"{value:.0f}" if step == 0 and value == round(value) else f"{value:.3g}"
+    return f"{digits} {_PREFIXES[step]}{unit}"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was; what lies ahead, as block times may, is now."""
+    for unit, name in _AGES:
+        if seconds >= max(unit, _NOW):
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"
+
+
+def install(app: Flask) -> None:
+    """Make these available to the templates of `app`."""
+    for function in (rate_class, rate_text, fees_text, si, age):
+        app.jinja_env.filters[function.__name__] = function
+    app.jinja_env.globals["rate_legend"] = rate_legend()

@@ -1,0 +1,139 @@
+"""Takes blocks in: checks them, remembers them, and makes the valid branch with the most work the best chain.
+
+A block that breaks a rule is remembered, with its descendants, unless its transactions may not be those that its header
+was made for. What follows from a block is one commit: see `chain_move`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from services.mempool.block_tree import Branch
+from services.mempool.blocks.accept_header import check_header, context_above
+from services.mempool.blocks.activate import Change, activate
+from services.mempool.state import NodeState
+from shared.bus.events import BlockVerdict
+from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.connect_block import connect_block
+from shared.chain.overlay import Overlay
+from shared.consensus.block_check import check_block, check_block_context, check_header_context
+from shared.errors import ValidationError
+from shared.logs import with_fields
+from shared.primitives.block import Block
+from shared.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+_MUTATED = (
+    Reason.BAD_TXNMRKLROOT,
+    Reason.BAD_TXNS_DUPLICATE,
+    Reason.BAD_WITNESS_NONCE_SIZE,
+    Reason.BAD_WITNESS_MERKLE_MATCH,
+    Reason.UNEXPECTED_WITNESS,
+)
+"""The bytes that came may not be the block that the header was made for (Core's BLOCK_MUTATED)."""
+
+
+def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | None = None) -> BlockVerdict:
+    """Check a block and commit what follows from it.
+
+    `jobs` goes into the same commit if the block joins the best chain. A valid block on a branch with less work is
+    stored: accepted, `inconclusive`.
+    """
+    try:
+        check_block(block, node.params)
+        entry = check_header(node, block.header)
+        if entry.status & BlockStatus.HAVE_DATA:
+            raise ValidationError(Reason.DUPLICATE)
+    except ValidationError as error:
+        return _refusal(block, error)
+    try:
+        _check_on_branch(node, block, entry)
+    except ValidationError as error:
+        if error.reason not in _MUTATED:
+            _remember_failed(node, entry)
+        return _refusal(block, error)
+    change = Change(blocks={block.hash: block}, jobs=jobs or {})
+    change.update(node.index.link(_with_data(entry, block)))
+    broken = activate(node, change)
+    return _verdict(node, block, broken)
+
+
+def propose(node: NodeState, block: Block) -> BlockVerdict:
+    """Check a block on the tip by every rule but proof of work, and change nothing (Core's TestBlockValidity).
+
+    Reasons are those of `getblocktemplate` with a proposal (BIP23), `inconclusive-not-best-prevblk` among them.
+    """
+    known = node.index.get(block.hash)
+    try:
+        if known is not None:
+            if known.failed:
+                raise ValidationError(Reason.DUPLICATE_INVALID)
+            is_valid = known.status & BlockStatus.CONNECTED
+            raise ValidationError(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
+        check_on_tip(node, block)
+    except ValidationError as error:
+        return _refusal(block, error)
+    return BlockVerdict(hash=block.hash_hex, accepted=True)
+
+
+def check_on_tip(node: NodeState, block: Block) -> None:
+    """Raise `ValidationError` unless the block, once it has its proof of work, can be the next one."""
+    tip = node.index.tip
+    if block.header.prev_hash != tip.hash:
+        raise ValidationError(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
+    check_block(block, node.params, check_pow=False)
+    context = context_above(node, tip, block.header)
+    check_header_context(block.header, context, node.params, node.now())
+    check_block_context(block, context, node.params)
+    connect_block(
+        Overlay(node.view),
+        block,
+        context.height,
+        node.params,
+        median_time_past=context.median_time_past,
+        mtp_at=Branch(node.index, tip).median_time_at,
+        verifier=node.verifier,
+    )
+
+
+def _check_on_branch(node: NodeState, block: Block, entry: BlockEntry) -> None:
+    parent = node.index.parent(entry)
+    if parent is None:
+        raise ValidationError(Reason.PREV_BLK_NOT_FOUND)
+    check_block_context(block, context_above(node, parent, block.header), node.params)
+
+
+def _remember_failed(node: NodeState, entry: BlockEntry) -> None:
+    """Mark a block whose data is not kept, and what is known above it."""
+    change = Change()
+    change.update(node.index.mark_failed(entry))
+    node.commit(change.delta())
+    log.warning("block breaks a rule", extra=with_fields(hash=entry.header.hash_hex))
+
+
+def _with_data(entry: BlockEntry, block: Block) -> BlockEntry:
+    return dataclasses.replace(
+        entry,
+        status=entry.status | BlockStatus.HAVE_DATA,
+        tx_count=len(block.transactions),
+        size=block.size,
+        weight=block.weight,
+    )
+
+
+def _verdict(node: NodeState, block: Block, broken: dict[bytes, ValidationError]) -> BlockVerdict:
+    if block.hash in broken:
+        return _refusal(block, broken[block.hash])
+    entry = node.index.get(block.hash)
+    if entry is not None and entry.failed:
+        detail = f"a block below it breaks a rule: {next(iter(broken.values()))}"
+        return BlockVerdict(hash=block.hash_hex, accepted=False, reason=str(Reason.INCONCLUSIVE), detail=detail)
+    if entry is not None and node.index.is_best(entry):
+        return BlockVerdict(hash=block.hash_hex, accepted=True)
+    return BlockVerdict(hash=block.hash_hex, accepted=True, reason=str(Reason.INCONCLUSIVE))
+
+
+def _refusal(block: Block, error: ValidationError) -> BlockVerdict:
+    return BlockVerdict(hash=block.hash_hex, accepted=False, reason=error.reject_reason, detail=error.detail)

@@ -1,0 +1,55 @@
+"""Checks a header against the branch that it extends, before anything of its block is looked at."""
+
+from __future__ import annotations
+
+from services.mempool.block_tree import Branch
+from services.mempool.state import NodeState
+from shared.chain.codec import BlockEntry, BlockStatus
+from shared.consensus.block_check import BlockContext, check_header_context
+from shared.consensus.pow import block_work, check_proof_of_work, next_bits
+from shared.errors import ValidationError
+from shared.primitives.block import BlockHeader
+from shared.reasons import Reason
+
+
+def check_header(node: NodeState, header: BlockHeader) -> BlockEntry:
+    """Return the index entry of a header: the one that is known, or what a new one gets; the index is not changed.
+
+    Raises `ValidationError` with Core's reasons (AcceptBlockHeader): `duplicate-invalid`, `high-hash`,
+    `prev-blk-not-found`, `bad-prevblk`, and those of `check_header_context`.
+    """
+    known = node.index.get(header.hash)
+    if known is not None:
+        if known.failed:
+            raise ValidationError(Reason.DUPLICATE_INVALID)
+        return known
+    check_proof_of_work(header, node.params)
+    parent = node.index.get(header.prev_hash)
+    if parent is None:
+        raise ValidationError(Reason.PREV_BLK_NOT_FOUND)
+    if parent.failed:
+        raise ValidationError(Reason.BAD_PREVBLK)
+    check_header_context(header, context_above(node, parent, header), node.params, node.now())
+    return BlockEntry(
+        header=header,
+        height=parent.height + 1,
+        chain_work=parent.chain_work + block_work(header.bits),
+        status=BlockStatus(0),
+        tx_count=0,
+        size=0,
+        weight=0,
+        chain_tx_count=0,
+        arrival=0,
+    )
+
+
+def context_above(node: NodeState, parent: BlockEntry, header: BlockHeader) -> BlockContext:
+    """Return what the branch that ends with `parent` says about a header that extends it."""
+    height = parent.height + 1
+    return BlockContext(
+        height=height,
+        prev_hash=parent.hash,
+        prev_time=parent.header.time,
+        median_time_past=node.index.median_time_past(parent),
+        expected_bits=next_bits(Branch(node.index, parent), height, header.time, node.params),
+    )

@@ -1,0 +1,120 @@
+"""The operator's orders: which blocks to refuse or prefer, headers ahead of their blocks, priorities, the clock.
+
+Each is one commit, answered after it. Source: Core's RPCs of the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.mempool.blocks.accept_header import check_header
+from services.mempool.blocks.activate import Change, activate
+from services.mempool.state import NodeState
+from shared.bus.events import ChainControl, ControlAction, ControlResult
+from shared.chain.codec import BlockEntry
+from shared.chain.commit import Delta
+from shared.errors import DecodeError, ValidationError
+from shared.primitives.block import BlockHeader
+from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
+
+BLOCK_NOT_FOUND = "Block not found"
+HEADER_DECODE_FAILED = "Block header decode failed"
+MAX_TIME = (1 << 32) - 1 + (1 << 31)
+"""Seconds; further than any block's time can be."""
+
+_DONE = ControlResult(done=True)
+
+
+def control(node: NodeState, order: ChainControl) -> ControlResult:
+    """Carry out an order; what it asks for wrongly is answered, never raised."""
+    try:
+        return _ACTIONS[order.action](node, order)
+    except DecodeError as error:
+        return ControlResult(done=False, reason="malformed", detail=str(error))
+
+
+def _invalidate(node: NodeState, order: ChainControl) -> ControlResult:
+    """Mark a block and all above it as failed, and leave it for the next best branch."""
+    entry = _entry(node, order)
+    if entry is None:
+        return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
+    if entry.height == 0:
+        return _DONE  # as Core: there is nothing to go back to
+    change = Change()
+    change.update(node.index.mark_failed(entry))
+    node.index.find_candidates()
+    activate(node, change)
+    return _DONE
+
+
+def _reconsider(node: NodeState, order: ChainControl) -> ControlResult:
+    """Take marks of failure off a block, those below it and those above it, and try again."""
+    entry = _entry(node, order)
+    if entry is None:
+        return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
+    change = Change()
+    change.update(node.index.forgive(entry))
+    activate(node, change)
+    return _DONE
+
+
+def _precious(node: NodeState, order: ChainControl) -> ControlResult:
+    """Treat a block as if it had come before others with the same work; forgotten at the next start."""
+    entry = _entry(node, order)
+    if entry is None:
+        return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
+    node.index.prefer(entry)
+    activate(node, Change())
+    return _DONE
+
+
+def _submit_header(node: NodeState, order: ChainControl) -> ControlResult:
+    """Remember a valid header whose block may come later."""
+    try:
+        header = BlockHeader.parse(parse_hex(order.header, "header"))
+    except DecodeError as error:
+        return ControlResult(done=False, reason=HEADER_DECODE_FAILED, detail=str(error))
+    if node.index.get(header.prev_hash) is None:
+        return ControlResult(done=False, reason=f"Must submit previous header ({display_hash(header.prev_hash)}) first")
+    try:
+        entry = check_header(node, header)
+    except ValidationError as error:
+        return ControlResult(done=False, reason=error.reject_reason, detail=error.detail)
+    if node.index.get(header.hash) is None:
+        node.commit(Delta(entries=[entry]))
+        node.index.add(entry)
+    return _DONE
+
+
+def _prioritise(node: NodeState, order: ChainControl) -> ControlResult:
+    """Add to what a transaction counts as paying beyond its fee."""
+    txid = parse_display_hash(order.txid)
+    total = node.prioritised.get(txid, 0) + order.fee_delta
+    if not -(1 << 63) <= total < 1 << 63:
+        return ControlResult(done=False, reason="malformed", detail="fee_delta is out of range")
+    node.commit(Delta(prioritised={txid: total}))
+    node.prioritise(txid, total)
+    return _DONE
+
+
+def _set_time(node: NodeState, order: ChainControl) -> ControlResult:
+    """Let the node's clock stand, or run again."""
+    if not 0 <= order.time <= MAX_TIME:
+        return ControlResult(done=False, reason="malformed", detail=f"time must be from 0 to {MAX_TIME}")
+    node.commit(Delta(clock=order.time))
+    node.set_clock(order.time)
+    return _DONE
+
+
+def _entry(node: NodeState, order: ChainControl) -> BlockEntry | None:
+    return node.index.get(parse_display_hash(order.block))
+
+
+_ACTIONS: dict[ControlAction, Callable[[NodeState, ChainControl], ControlResult]] = {
+    ControlAction.INVALIDATE: _invalidate,
+    ControlAction.RECONSIDER: _reconsider,
+    ControlAction.PRECIOUS: _precious,
+    ControlAction.SUBMIT_HEADER: _submit_header,
+    ControlAction.PRIORITISE: _prioritise,
+    ControlAction.SET_TIME: _set_time,
+}

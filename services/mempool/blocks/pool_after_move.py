@@ -1,0 +1,75 @@
+"""What a move of the tip does to the pool: which transactions leave it, and which return to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from services.mempool.pool.acceptance import Acceptor, Origin
+from services.mempool.pool.pool import Pool
+from services.mempool.state import NodeState
+from shared.bus.events import Removal
+from shared.chain.codec import BlockEntry
+from shared.chain.commit import PoolRecord
+from shared.chain.overlay import Overlay
+from shared.errors import ValidationError
+from shared.logs import with_fields
+from shared.primitives.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+Removed = list[tuple[PoolRecord, Removal]]
+"""Transactions that leave the pool, and why."""
+
+
+def leaving(pool: Pool, confirmed: Mapping[bytes, Transaction]) -> Removed:
+    """Return what leaves the pool when the chain grows: what the new blocks confirm, or conflict with."""
+    removed = [(item.record, Removal.MINED) for txid in confirmed if (item := pool.get(txid)) is not None]
+    conflicting = {
+        spender
+        for tx in confirmed.values()
+        for txin in tx.inputs
+        if (spender := pool.spender(txin.prevout)) is not None and spender not in confirmed
+    }
+    removed += [(item.record, Removal.CONFLICT) for item in pool.descendants(conflicting).values()]
+    return removed
+
+
+def refill(
+    node: NodeState,
+    tip: BlockEntry,
+    overlay: Overlay,
+    returning: Iterable[Transaction],
+    confirmed: Mapping[bytes, Transaction],
+) -> tuple[Pool, list[PoolRecord], Removed]:
+    """Return the pool after a reorganisation, what is new in it, and what left it.
+
+    `returning` are the transactions of disconnected blocks, in the order of the chain. They go ahead of those that
+    waited all along; each is checked anew on the new chain.
+    """
+    pool = Pool()
+    acceptor = Acceptor(node.context(tip, overlay), pool, node.verifier)
+
+    def check(tx: Transaction, sequence: int) -> PoolRecord | None:
+        if tx.txid in confirmed:
+            return None
+        try:
+            return acceptor.accept(tx, sequence, Origin.BLOCK).record
+        except ValidationError as error:
+            log.info("left the pool", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
+            return None
+
+    added = []
+    for tx in returning:
+        record = check(tx, node.next_sequence)
+        if record is not None:
+            node.take_sequence()
+            pool.add(record)
+            added.append(record)
+    removed = []
+    for item in sorted(node.pool, key=lambda item: item.record.entry.sequence):
+        if check(item.tx, item.record.entry.sequence) is not None:
+            pool.add(item.record)
+        else:
+            removed.append((item.record, Removal.MINED if item.tx.txid in confirmed else Removal.CONFLICT))
+    return pool, added, removed

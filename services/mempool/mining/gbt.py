@@ -1,0 +1,94 @@
+"""What `getblocktemplate` shows of the next block, for miners that speak JSON-RPC or ask the explorer. Pure.
+
+Built in one place from what either reader knows: the writer from its memory, the RPC interface from committed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.mempool.mining.template import BLOCK_VERSION, Candidate
+from shared.bus.events import TemplateTx, WorkTemplate
+from shared.consensus.block_check import commitment_script
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
+from shared.consensus.params import ChainParams
+from shared.consensus.pow import HeaderSource, bits_to_target, next_bits
+from shared.consensus.subsidy import block_subsidy
+from shared.primitives.block import BlockHeader
+from shared.primitives.hex import display_hash
+from shared.primitives.merkle import merkle_root
+
+_MAX_BLOCK_SIZE = 4_000_000
+
+
+def next_time(tip: BlockHeader, height: int, median_time_past: int, now: int, params: ChainParams) -> tuple[int, int]:
+    """Return the earliest time of the block after `tip`, and the time that it should have now, in seconds.
+
+    `height` and `median_time_past` are the tip's (Core's UpdateTime and GetMinimumTime).
+    """
+    earliest = median_time_past + 1
+    if params.enforce_bip94 and (height + 1) % params.retarget_interval == 0:
+        earliest = max(earliest, tip.time - MAX_TIMEWARP)
+    return earliest, max(earliest, now)
+
+
+def long_poll_id(tip_hash: bytes, seq: int) -> str:
+    """Return the name of a state of the chain and the pool (BIP22)."""
+    return f"{display_hash(tip_hash)}{seq}"
+
+
+def work_template(
+    *,
+    branch: HeaderSource,
+    tip_hash: bytes,
+    height: int,
+    seq: int,
+    times: tuple[int, int],
+    chosen: Sequence[Candidate],
+    params: ChainParams,
+) -> WorkTemplate:
+    """Return the template of the block at `height`, on top of `tip_hash`, with the chosen transactions.
+
+    `times` are its earliest one and the one that it should have now, `seq` is the number of the newest event.
+    """
+    min_time, now = times
+    positions = {candidate.tx.txid: number for number, candidate in enumerate(chosen, 1)}
+    witness_root, _ = merkle_root([bytes(32), *(candidate.tx.wtxid for candidate in chosen)])
+    bits = next_bits(branch, height, now, params)
+    return WorkTemplate(
+        capabilities=("proposal",),
+        version=BLOCK_VERSION,
+        rules=("csv", "!segwit", "taproot", *(["!signet"] if params.signet_challenge else [])),
+        vbavailable={},
+        vbrequired=0,
+        previousblockhash=display_hash(tip_hash),
+        transactions=tuple(_tx(candidate, positions) for candidate in chosen),
+        coinbaseaux={},
+        coinbasevalue=block_subsidy(height, params) + sum(candidate.fee for candidate in chosen),
+        longpollid=long_poll_id(tip_hash, seq),
+        target=f"{bits_to_target(bits):064x}",
+        mintime=min_time,
+        mutable=("time", "transactions", "prevblock"),
+        noncerange="00000000ffffffff",
+        sigoplimit=MAX_BLOCK_SIGOPS_COST,
+        sizelimit=_MAX_BLOCK_SIZE,
+        weightlimit=MAX_BLOCK_WEIGHT,
+        curtime=now,
+        bits=f"{bits:08x}",
+        height=height,
+        signet_challenge=params.signet_challenge.hex() if params.signet_challenge else "",
+        default_witness_commitment=commitment_script(witness_root).hex(),
+    )
+
+
+def _tx(candidate: Candidate, positions: dict[bytes, int]) -> TemplateTx:
+    parents = {positions[txin.prevout.txid] for txin in candidate.tx.inputs if txin.prevout.txid in positions}
+    return TemplateTx(
+        data=candidate.tx.serialize().hex(),
+        txid=candidate.tx.txid_hex,
+        hash=candidate.tx.wtxid_hex,
+        depends=tuple(sorted(parents)),
+        fee=candidate.fee,
+        sigops=candidate.sigop_cost,
+        weight=candidate.tx.weight,
+    )

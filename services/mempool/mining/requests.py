@@ -1,0 +1,242 @@
+"""Mining requests, the templates that go out for them, and the solutions that come back.
+
+One request is worked on at a time, oldest first; every miner gets the same template and searches a space of its own. A
+template goes out again every half second, so that a miner that starts late, or lost its connection, has work too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from services.mempool import mining_job
+from services.mempool.block_tree import Branch
+from services.mempool.blocks.accept_block import accept_block, check_on_tip, propose
+from services.mempool.mining import template
+from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, pool_candidates
+from services.mempool.mining.template import Template
+from services.mempool.mining_job import MiningJob
+from services.mempool.state import NodeState
+from shared.bus.broker import Broker, ReplyAddress
+from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
+from shared.chain.commit import Delta
+from shared.consensus.limits import MAX_BLOCK_WEIGHT
+from shared.consensus.pow import next_bits
+from shared.consensus.subsidy import block_subsidy
+from shared.errors import BrokerError, DecodeError, ValidationError
+from shared.logs import with_fields
+from shared.primitives.block import Block
+from shared.primitives.hex import parse_hex
+from shared.primitives.transaction import Transaction
+from shared.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+MAX_COUNT = 10_000
+"""Blocks that one request may ask for."""
+MAX_SCRIPT = 10_000
+REBROADCAST_SECONDS = 0.5
+KEEP_TEMPLATES = 16
+
+
+class Mining:
+    """The writer's mining desk."""
+
+    def __init__(self, node: NodeState, broker: Broker, timeout: float) -> None:
+        self._node = node
+        self._broker = broker
+        self._timeout = timeout
+        self._templates: OrderedDict[str, Template] = OrderedDict()
+        self._current: Template | None = None
+        self._built_on = 0
+        self._published = 0.0
+
+    def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
+        """Store a request as a job; the answer follows from `tick`, but for one that asks for nothing possible."""
+        if message_id in self._node.jobs:
+            return None
+        try:
+            script = parse_hex(message.script_pubkey, "script_pubkey")
+        except DecodeError as error:
+            return MineResult(hashes=(), error=str(error))
+        if len(script) > MAX_SCRIPT:
+            return MineResult(hashes=(), error=f"script_pubkey is longer than {MAX_SCRIPT} bytes")
+        if not 1 <= message.count <= MAX_COUNT:
+            return MineResult(hashes=(), error=f"count must be from 1 to {MAX_COUNT}")
+        txs: list[Transaction] | None = None
+        if message.txs is not None:
+            if message.count != 1:
+                return MineResult(hashes=(), error="transactions are chosen for one block only")
+            try:
+                txs = chosen_txs(self._node, message.txs)
+                check_on_tip(self._node, self._template("", script, txs).unsolved())
+            except DecodeError as error:
+                return MineResult(hashes=(), error=str(error))
+            except ValidationError as error:
+                return MineResult(hashes=(), error=f"{CHOICE_REFUSED}: {error}")
+        now = int(time.time())
+        job = MiningJob(
+            id=message_id,
+            script_pubkey=message.script_pubkey,
+            remaining=message.count,
+            txs=None if txs is None else tuple(tx.serialize() for tx in txs),
+            reply_address=reply_address,
+            created=now,
+            deadline=now + int(self._timeout),
+        )
+        self._store(job)
+        return None
+
+    def solution(self, message: BlockMined) -> BlockVerdict:
+        """Check a miner's solution, or a whole block, and commit what follows from it."""
+        try:
+            if message.block is not None:
+                block = Block.parse(_block_bytes(message.block))
+                return propose(self._node, block) if message.test_only else accept_block(self._node, block)
+            return self._solved(message)
+        except DecodeError as error:
+            log.info("block refused", extra=with_fields(reason="Block decode failed", detail=str(error)))
+            return BlockVerdict(hash="", accepted=False, reason="Block decode failed", detail=str(error))
+        except ValidationError as error:
+            return BlockVerdict(hash="", accepted=False, reason=error.reject_reason, detail=error.detail)
+
+    def tick(self) -> None:
+        """Answer what is finished, give up what is overdue, forget what is old, and keep the miners at work."""
+        now = int(time.time())
+        for job in list(self._node.jobs.values()):
+            if not job.finished and now > job.deadline:
+                error = f"no miner found the next block in time; {job.remaining} blocks are missing"
+                self._store(msgspec.structs.replace(job, error=error))
+        try:
+            self._answer()
+            self._publish()
+        except BrokerError as error:
+            log.warning("mining waits: %s", error)
+
+    def forget(self) -> None:
+        """Drop all templates: the node was loaded anew."""
+        self._templates.clear()
+        self._current = None
+
+    def _solved(self, message: BlockMined) -> BlockVerdict:
+        solved = self._templates.get(message.template_id or "")
+        if solved is None:
+            raise ValidationError(Reason.STALE_WORK, "no such template, or one from long ago")
+        header = parse_hex(message.header or "", "header")
+        coinbase = parse_hex(message.coinbase or "", "coinbase")
+        block = solved.complete(header, coinbase)
+        if block.header.prev_hash != self._node.index.tip.hash:
+            raise ValidationError(Reason.STALE_PREVBLK, "the chain has moved on")
+        job = self._node.jobs.get(solved.job_id)
+        if job is None or job.finished:
+            raise ValidationError(Reason.STALE_WORK, "the mining request is finished")
+        job = job.with_block(block.hash_hex)
+        verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)})
+        if verdict.accepted:
+            self._node.jobs[job.id] = job
+            log.info(
+                "block connected",
+                extra=with_fields(height=self._node.index.tip.height, hash=verdict.hash, miner=message.miner),
+            )
+        else:
+            log.warning(
+                "solution refused",
+                extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=message.miner),
+            )
+        return verdict
+
+    def _store(self, job: MiningJob) -> None:
+        self._node.commit(Delta(jobs={job.id: mining_job.encode(job)}))
+        self._node.jobs[job.id] = job
+
+    def _answer(self) -> None:
+        waiting = [job for job in self._node.jobs.values() if job.finished and not job.answered]
+        replies = [(job.reply_address, job.result()) for job in waiting if job.reply_address is not None]
+        if replies:
+            self._broker.reply_many(replies)
+        old = int(time.time()) - mining_job.KEEP_FINISHED
+        changes: dict[str, bytes | None] = {}
+        for job in waiting:
+            self._node.jobs[job.id] = answered = msgspec.structs.replace(job, answered=True)
+            changes[job.id] = mining_job.encode(answered)
+        for job in list(self._node.jobs.values()):
+            if job.finished and job.answered and job.deadline < old:
+                del self._node.jobs[job.id]
+                changes[job.id] = None
+        if changes:
+            self._node.commit(Delta(jobs=changes))
+
+    def _publish(self) -> None:
+        job = next((job for job in self._node.jobs.values() if not job.finished), None)
+        if job is None:
+            self._current = None
+            return
+        now = time.monotonic()
+        tip = self._node.index.tip.hash
+        current = self._current
+        if current is None or current.job_id != job.id or current.previous_hash != tip:
+            built = self._build(job)
+            if built is None:
+                return
+            current = built
+        elif now - self._published < REBROADCAST_SECONDS:
+            return
+        elif self._built_on != self._node.next_sequence:
+            current = self._build(job) or current  # the pool has moved on
+        self._broker.publish(current.message)
+        self._published = now
+
+    def _build(self, job: MiningJob) -> Template | None:
+        """Return a new template for a job; None if its transactions do not go into the next block any more."""
+        script = bytes.fromhex(job.script_pubkey)
+        txs = None if job.txs is None else [Transaction.parse(raw) for raw in job.txs]
+        current = self._template(job.id, script, txs)
+        if txs is not None:
+            try:
+                check_on_tip(self._node, current.unsolved())
+            except ValidationError as error:
+                self._store(msgspec.structs.replace(job, error=f"{CHOICE_REFUSED}: {error}"))
+                return None
+        self._current = current
+        self._built_on = self._node.next_sequence
+        self._templates[current.message.id] = current
+        while len(self._templates) > KEEP_TEMPLATES:
+            self._templates.popitem(last=False)
+        return current
+
+    def _template(self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None) -> Template:
+        """Return a template on the tip, with these transactions or the best of the pool.
+
+        Fees of chosen transactions are nobody's, as in Core's generateblock.
+        """
+        node = self._node
+        tip = node.index.tip
+        height = tip.height + 1
+        fees = 0
+        if txs is None:
+            chosen = template.choose(pool_candidates(node))
+            txs = [candidate.tx for candidate in chosen]
+            fees = sum(candidate.fee for candidate in chosen)
+        median_time_past = node.index.median_time_past(tip)
+        block_time = max(node.now(), median_time_past + 1)
+        return template.build(
+            job_id=job_id,
+            txs=txs,
+            reward=block_subsidy(height, node.params) + fees,
+            script_pubkey=script_pubkey,
+            height=height,
+            previous_hash=tip.hash,
+            bits=next_bits(Branch(node.index, tip), height, block_time, node.params),
+            time=block_time,
+            min_time=median_time_past + 1,
+        )
+
+
+def _block_bytes(text: str) -> bytes:
+    if len(text) > 2 * MAX_BLOCK_WEIGHT:
+        raise DecodeError(f"a block of {len(text) // 2} bytes is over the limit of {MAX_BLOCK_WEIGHT}")
+    return parse_hex(text, "block")

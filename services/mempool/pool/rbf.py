@@ -1,0 +1,94 @@
+"""When a transaction may take the place of others in the pool that spend the same coins. Pure.
+
+The rules are those of Core 31 (policy/rbf.cpp, doc/policy/mempool-replacements.md). Nothing needs to signal that it may
+be replaced, and a replacement may spend any unconfirmed output: rules 1 and 2 of BIP125 are gone. Fees are those that
+count, with what the operator added. Numbers of rules are Core's.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from services.mempool.pool.changeset import Candidate, Changeset
+from services.mempool.pool.linearize import chunks, improves
+from shared.errors import ValidationError
+from shared.policy import INCREMENTAL_RELAY_FEERATE, fee_for, feerate
+from shared.reasons import Reason
+
+MAX_REPLACEMENT_CANDIDATES = 100
+"""Clusters that a replacement may conflict with."""
+_COIN = 100_000_000
+
+
+def check_replacement(change: Changeset) -> None:
+    """Refuse a single candidate that may not replace what it conflicts with (MemPoolAccept::ReplacementChecks).
+
+    Raises `ValidationError`.
+    """
+    txid_hex = change.candidates[-1].tx.txid_hex
+    _check_clusters(change, txid_hex, Reason.TOO_MANY_POTENTIAL_REPLACEMENTS)
+    _check_fees(change, txid_hex, Reason.INSUFFICIENT_FEE)
+    change.check_clusters()
+    if not improves(chunks(change.after()), chunks(change.before())):
+        detail = "insufficient feerate: does not improve feerate diagram"
+        raise ValidationError(Reason.REPLACEMENT_FAILED, detail)
+
+
+def check_package_replacement(change: Changeset) -> None:
+    """Refuse a package that may not replace what it conflicts with (MemPoolAccept::PackageRBFChecks).
+
+    Raises `ValidationError` with a reason of the package as a whole.
+    """
+    if len(change.candidates) != 2:
+        raise ValidationError(Reason.PACKAGE_RBF_NOT_TWO)
+    if change.parents:
+        raise ValidationError(Reason.PACKAGE_RBF_ANCESTORS)
+    parent, child = change.candidates
+    txid_hex = child.tx.txid_hex
+    _check_clusters(change, txid_hex, Reason.PACKAGE_RBF_TOO_MANY)
+    _check_fees(change, txid_hex, Reason.PACKAGE_RBF_FEES)
+    if Fraction(change.fees, change.vsize) <= Fraction(parent.modified_fee, parent.vsize):
+        rates = (feerate(change.fees, change.vsize), feerate(parent.modified_fee, parent.vsize))
+        package_rate, parent_rate = (f"{rate // _COIN}.{rate % _COIN:08d} BTC/kvB" for rate in rates)
+        detail = f"package feerate {package_rate} <= parent feerate is {parent_rate}"
+        raise ValidationError(Reason.PACKAGE_RBF_PARENT_FEERATE, detail)
+    change.check_clusters()
+    if not improves(chunks(change.after()), chunks(change.before())):
+        raise ValidationError(Reason.PACKAGE_RBF_DIAGRAM)
+
+
+def check_spends_no_conflict(candidate: Candidate, ancestors: set[bytes]) -> None:
+    """Refuse a transaction that depends on one that it would replace (EntriesAndTxidsDisjoint).
+
+    `ancestors` are its unconfirmed ones. Raises `ValidationError`.
+    """
+    for txid in sorted(candidate.conflicts & ancestors):
+        detail = f"{candidate.tx.txid_hex} spends conflicting transaction {txid[::-1].hex()}"
+        raise ValidationError(Reason.BAD_TXNS_SPENDS_CONFLICTING_TX, detail)
+
+
+def _check_clusters(change: Changeset, txid_hex: str, reason: Reason) -> None:
+    """Rule 5: there are not too many clusters to sort anew (GetEntriesForConflicts)."""
+    count = change.conflicting_clusters
+    if count > MAX_REPLACEMENT_CANDIDATES:
+        limit = f"too many conflicting clusters ({count} > {MAX_REPLACEMENT_CANDIDATES})"
+        raise ValidationError(reason, f"rejecting replacement {txid_hex}; {limit}")
+
+
+def _check_fees(change: Changeset, txid_hex: str, reason: Reason) -> None:
+    """Rules 3 and 4: it pays no less than all that leave, and beyond that for its own relay (PaysForRBF)."""
+    fees, lost = change.fees, change.fees_lost
+    if fees < lost:
+        detail = f"less fees than conflicting txs; {money(fees)} < {money(lost)}"
+        raise ValidationError(reason, f"rejecting replacement {txid_hex}, {detail}")
+    relay = fee_for(change.vsize, INCREMENTAL_RELAY_FEERATE)
+    if fees - lost < relay:
+        detail = f"not enough additional fees to relay; {money(fees - lost)} < {money(relay)}"
+        raise ValidationError(reason, f"rejecting replacement {txid_hex}, {detail}")
+
+
+def money(satoshis: int) -> str:
+    """Return an amount in BTC with at least two places, as Core's log has it (FormatMoney)."""
+    whole, part = divmod(abs(satoshis), _COIN)
+    places = f"{part:08d}"
+    return f"{'-' if satoshis < 0 else ''}{whole}.{places[:2]}{places[2:].rstrip('0')}"

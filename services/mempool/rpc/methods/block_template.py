@@ -1,0 +1,151 @@
+"""RPC `getblocktemplate` (BIP22, BIP23, BIP145; rpc/mining.cpp): work for miners that speak JSON-RPC."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from services.mempool.mining import gbt
+from services.mempool.mining.template import Candidate, choose
+from services.mempool.rpc.json.pool_graph import PoolGraph
+from services.mempool.rpc.methods.waiting import LONGEST, wait_for
+from services.mempool.rpc.server.context import REQUEST_TIMEOUT, NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.method import Arg, Kind, Method
+from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED, Json, block
+from shared.bus.events import BlockMined, BlockVerdict
+from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.view import Tip
+from shared.errors import RequestFailed
+from shared.primitives.block import BlockHeader
+from shared.primitives.hex import display_hash
+from shared.reasons import Reason
+
+_REFRESH_SECONDS = 60
+"""After which a long poll ends if there are new transactions, though the tip is the same."""
+
+
+class HeadersBelow:
+    """The best chain as the difficulty rules look back on it."""
+
+    def __init__(self, node: NodeContext) -> None:
+        self._node = node
+
+    def header_at(self, height: int) -> BlockHeader:
+        """Return the header at a height of the best chain."""
+        block_hash = self._node.view.block_hash(height)
+        if block_hash is None:
+            raise RpcError(RpcCode.INTERNAL_ERROR, f"no block at height {height}")
+        return self._node.block_entry(block_hash).header
+
+
+def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
+    """Return a template for the next block, or in proposal mode what is wrong with a block."""
+    mode = request.get("mode", "template")
+    if mode is not None and not isinstance(mode, str):
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
+    if mode == "proposal":
+        return _propose(node, request.get("data"))
+    if mode not in ("template", None):
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
+    rules = request.get("rules")
+    names = [rule.lstrip("!") for rule in rules if isinstance(rule, str)] if isinstance(rules, list) else []
+    if node.params.signet_challenge and "signet" not in names:
+        message = 'getblocktemplate must be called with the signet rule set (call with {"rules": ["segwit", "signet"]})'
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    if "segwit" not in names:
+        message = 'getblocktemplate must be called with the segwit rule set (call with {"rules": ["segwit"]})'
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    if isinstance(request.get("longpollid"), str):
+        _wait(node, request["longpollid"])
+    return node.at_tip(lambda tip: _template(node, tip))
+
+
+def _wait(node: NodeContext, known: str) -> None:
+    """Wait until the tip is another one than in a long poll id, or the pool has changed and is a minute older."""
+    begun = time.monotonic()
+
+    def is_news(tip: Tip) -> bool:
+        is_old = time.monotonic() - begun > _REFRESH_SECONDS
+        return not known.startswith(display_hash(tip.hash)) or (is_old and known != gbt.long_poll_id(tip.hash, tip.seq))
+
+    wait_for(node, is_news, LONGEST)
+
+
+def candidates(node: NodeContext, tip: Tip) -> list[Candidate]:
+    """Return the pool as `template.choose` takes it, parents before children."""
+    records = [record for record in reversed(node.view.pool_records()) if record.pool is not None]
+    graph = PoolGraph(records, tip.height)
+    deltas = node.view.prioritised()
+    return [
+        Candidate(
+            tx=record.tx,
+            fee=record.pool.fee,
+            modified_fee=record.pool.fee + deltas.get(record.tx.txid, 0),
+            vsize=record.pool.vsize,
+            sigop_cost=record.pool.sigop_cost,
+            ancestors=frozenset(graph.ancestors(record.tx.txid)),
+            descendants=frozenset(graph.descendants(record.tx.txid)),
+        )
+        for record in records
+        if record.pool is not None
+    ]
+
+
+def next_time(node: NodeContext, entry: BlockEntry) -> tuple[int, int]:
+    """Return the earliest time of the block after `entry`, and the time that it should have now, in seconds."""
+    return gbt.next_time(entry.header, entry.height, node.median_time_past(entry), node.now(), node.params)
+
+
+def _template(node: NodeContext, tip: Tip) -> Json:
+    template = gbt.work_template(
+        branch=HeadersBelow(node),
+        tip_hash=tip.hash,
+        height=tip.height + 1,
+        seq=tip.seq,
+        times=next_time(node, node.block_entry(tip.hash)),
+        chosen=choose(candidates(node, tip)),
+        params=node.params,
+    )
+    shown: Json = msgspec.to_builtins(template)
+    return shown
+
+
+def _propose(node: NodeContext, data: object) -> str | None:
+    if not isinstance(data, str):
+        raise RpcError(RpcCode.TYPE_ERROR, "Missing data String key for proposal")
+    proposed = block(data)
+    known = node.view.block_entry(proposed.hash)
+    if known is not None:
+        if known.failed:
+            return str(Reason.DUPLICATE_INVALID)
+        is_valid = known.status & BlockStatus.CONNECTED
+        return str(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
+    if proposed.header.prev_hash != node.view.tip().hash:
+        return str(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
+    verdict = check_proposal(node, data)
+    return None if verdict.accepted else verdict.reason or str(Reason.REJECTED)
+
+
+def check_proposal(node: NodeContext, raw_hex: str) -> BlockVerdict:
+    """Ask the writer what it would say to a block on the tip, its proof of work apart (TestBlockValidity)."""
+    reply = node.broker.request(BlockMined(block=raw_hex, test_only=True), REQUEST_TIMEOUT)
+    if not isinstance(reply, BlockVerdict):
+        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
+    if reply.reason == BLOCK_DECODE_FAILED:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
+    return reply
+
+
+METHODS = (
+    Method(
+        "getblocktemplate",
+        "Mining",
+        "Returns what a miner needs for the next block (BIP22, BIP23, BIP145), or with mode `proposal` and a block as\n"
+        "`data` what is wrong with it: null for nothing.",
+        (Arg("template_request", Kind.OBJECT, 'Such as {"rules": ["segwit"]}'),),
+        getblocktemplate,
+    ),
+)

@@ -1,0 +1,195 @@
+"""RPC methods about the pool of unconfirmed transactions (rpc/mempool.cpp)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from services.mempool.rpc.json.pool_graph import PoolGraph, family
+from services.mempool.rpc.server.context import NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.method import Arg, Kind, Method
+from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, integer
+from shared.chain.redis_keys import Keys
+from shared.policy import (
+    INCREMENTAL_RELAY_FEERATE,
+    MAX_CLUSTER_COUNT,
+    MAX_CLUSTER_VSIZE,
+    MAX_DATACARRIER_BYTES,
+    MAX_POOL_VSIZE,
+    MIN_RELAY_FEERATE,
+)
+from shared.primitives.hex import display_hash
+from shared.primitives.transaction import OutPoint
+
+_CATEGORY = "Mempool"
+
+
+def getrawmempool(node: NodeContext, verbose: bool | None, with_sequence: bool | None) -> Json:
+    """Return the pool's txids, or an entry for each."""
+    if verbose:
+        if with_sequence:
+            message = "Verbose results cannot contain mempool sequence values."
+            raise RpcError(RpcCode.INVALID_PARAMETER, message)
+        return _whole_pool(node).all_json()
+    if with_sequence:
+        txids, sequence = node.view.consistent(lambda: (node.view.pool_txids(), node.view.tip().seq))
+        return {"txids": _shown(txids), "mempool_sequence": sequence}
+    return _shown(node.view.pool_txids())
+
+
+def _whole_pool(node: NodeContext) -> PoolGraph:
+    return PoolGraph(reversed(node.view.pool_records()), node.view.tip().height, node.view.prioritised())
+
+
+def _shown(newest_first: list[bytes]) -> list[str]:
+    return [display_hash(txid) for txid in reversed(newest_first)]
+
+
+def getmempoolentry(node: NodeContext, txid_hex: str) -> Json:
+    """Return what is known of one unconfirmed transaction."""
+    txid = block_or_tx_hash(txid_hex, "txid")
+    return node.view.consistent(lambda: _entry(node, txid))
+
+
+def _entry(node: NodeContext, txid: bytes) -> Json:
+    return _known_in(_family(node, txid), txid).entry_json(txid)
+
+
+def _family(node: NodeContext, txid: bytes) -> PoolGraph:
+    """Return a transaction's family, which is all that its own entry tells of."""
+    return PoolGraph(family(node.view, txid), node.view.tip().height, node.view.prioritised())
+
+
+def _known_in(graph: PoolGraph, txid: bytes) -> PoolGraph:
+    if txid not in graph:
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
+    return graph
+
+
+def getmempoolancestors(node: NodeContext, txid_hex: str, verbose: bool | None) -> Json:
+    """Return the unconfirmed transactions that one depends on."""
+    txid = block_or_tx_hash(txid_hex, "txid")
+    return _relatives(node, txid, PoolGraph.ancestors, bool(verbose))
+
+
+def getmempooldescendants(node: NodeContext, txid_hex: str, verbose: bool | None) -> Json:
+    """Return the unconfirmed transactions that depend on one."""
+    txid = block_or_tx_hash(txid_hex, "txid")
+    return _relatives(node, txid, PoolGraph.descendants, bool(verbose))
+
+
+def _relatives(
+    node: NodeContext, txid: bytes, related: Callable[[PoolGraph, bytes], set[bytes]], with_entries: bool
+) -> Json:
+    # The entries of relatives tell of theirs in turn, so that for them the whole pool is read.
+    graph = _whole_pool(node) if with_entries else node.view.consistent(lambda: _family(node, txid))
+    _known_in(graph, txid)
+    found = sorted(related(graph, txid) - {txid}, key=display_hash)
+    if not with_entries:
+        return list(map(display_hash, found))
+    return {display_hash(relative): graph.entry_json(relative) for relative in found}
+
+
+def gettxspendingprevout(node: NodeContext, outputs: list[Any]) -> Json:
+    """Return which unconfirmed transaction spends each output, if any."""
+    if not outputs:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, outputs are missing")
+    wanted = [_spendable(item) for item in outputs]
+    shown = []
+    for place, spend in zip(wanted, node.view.pool_spends(wanted), strict=True):
+        entry: dict[str, Json] = {"txid": display_hash(place.txid), "vout": place.vout}
+        if spend is not None:
+            entry["spendingtxid"] = display_hash(spend.txid)
+        shown.append(entry)
+    return shown
+
+
+def _spendable(item: Any) -> OutPoint:
+    expect(item, dict)
+    for name in ("txid", "vout"):
+        if name not in item:
+            raise RpcError(RpcCode.TYPE_ERROR, f"Missing {name}")
+    if unexpected := item.keys() - {"txid", "vout"}:
+        raise RpcError(RpcCode.TYPE_ERROR, f"Unexpected key {min(unexpected)}")
+    expect(item["txid"], str)
+    txid = block_or_tx_hash(item["txid"], "txid")
+    vout = integer(item["vout"])
+    if vout < 0:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, vout cannot be negative")
+    return OutPoint(txid, vout)
+
+
+def savemempool(node: NodeContext) -> Json:
+    """Return where the pool is stored: in Redis, by every commit, so that there is nothing left to do."""
+    node.view.pool_stats()  # an error if Redis is away
+    return {"filename": f"redis:{Keys(node.params.name).pool_txs}"}
+
+
+def getmempoolinfo(node: NodeContext) -> Json:
+    """Return the pool's totals and what it asks for."""
+    stats = node.view.pool_stats()
+    return {
+        "loaded": True,
+        "size": stats.count,
+        "bytes": stats.vsize,
+        "usage": stats.size,
+        "total_fee": btc(stats.fees),
+        "maxmempool": MAX_POOL_VSIZE,
+        "mempoolminfee": btc(MIN_RELAY_FEERATE),
+        "minrelaytxfee": btc(MIN_RELAY_FEERATE),
+        "incrementalrelayfee": btc(INCREMENTAL_RELAY_FEERATE),
+        "unbroadcastcount": 0,
+        "fullrbf": True,
+        "permitbaremultisig": True,
+        "maxdatacarriersize": MAX_DATACARRIER_BYTES,
+        "limitclustercount": MAX_CLUSTER_COUNT,
+        "limitclustersize": MAX_CLUSTER_VSIZE,
+    }
+
+
+_TXID = Arg("txid", Kind.STRING, "The transaction id, which must be in the pool")
+_VERBOSE = Arg("verbose", Kind.BOOL, "true for an object with an entry for each", "false")
+
+METHODS = (
+    Method(
+        "getmempoolancestors",
+        _CATEGORY,
+        "Returns the unconfirmed transactions that a transaction depends on.",
+        (_TXID, _VERBOSE),
+        getmempoolancestors,
+    ),
+    Method(
+        "getmempooldescendants",
+        _CATEGORY,
+        "Returns the unconfirmed transactions that depend on a transaction.",
+        (_TXID, _VERBOSE),
+        getmempooldescendants,
+    ),
+    Method(
+        "gettxspendingprevout",
+        _CATEGORY,
+        "Returns which unconfirmed transactions spend outputs.",
+        (Arg("outputs", Kind.ARRAY, "Objects with txid and vout"),),
+        gettxspendingprevout,
+    ),
+    Method("savemempool", _CATEGORY, "Returns where the pool is stored; it always is.", (), savemempool),
+    Method(
+        "getmempoolentry",
+        _CATEGORY,
+        "Returns what is known of a transaction in the pool.",
+        (Arg("txid", Kind.STRING, "The transaction id"),),
+        getmempoolentry,
+    ),
+    Method("getmempoolinfo", _CATEGORY, "Returns the totals of the pool.", (), getmempoolinfo),
+    Method(
+        "getrawmempool",
+        _CATEGORY,
+        "Returns the txids of the pool, oldest first.",
+        (
+            Arg("verbose", Kind.BOOL, "true for an object with an entry for each", "false"),
+            Arg("mempool_sequence", Kind.BOOL, "Whether to return the sequence number too", "false"),
+        ),
+        getrawmempool,
+    ),
+)

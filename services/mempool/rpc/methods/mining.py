@@ -1,0 +1,350 @@
+"""RPC methods that make blocks (rpc/mining.cpp)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from services.mempool.mining import template
+from services.mempool.mining.select_txs import CHOICE_REFUSED
+from services.mempool.rpc.descriptors.parse import single_script
+from services.mempool.rpc.json.block_json import target_hex
+from services.mempool.rpc.methods.block_template import HeadersBelow, check_proposal, next_time
+from services.mempool.rpc.server.context import MINE_MARGIN, REQUEST_TIMEOUT, NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.method import Arg, Kind, Method
+from services.mempool.rpc.server.orders import order
+from services.mempool.rpc.server.values import (
+    BLOCK_DECODE_FAILED,
+    Json,
+    block,
+    block_or_tx_hash,
+    btc,
+    expect,
+    integer,
+    real,
+    transaction,
+)
+from shared.bus.events import BlockMined, BlockVerdict, ControlAction, MineRequested, MineResult
+from shared.chain.view import Tip
+from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
+from shared.consensus.limits import MAX_MONEY
+from shared.consensus.pow import bits_to_target, difficulty, next_bits
+from shared.consensus.subsidy import block_subsidy
+from shared.crypto.address import decode_address
+from shared.crypto.hashes import sha256d
+from shared.errors import BrokerUnavailable, DecodeError, RequestFailed
+from shared.primitives.block import Block, BlockHeader
+from shared.primitives.hex import display_hash, parse_hex
+from shared.primitives.merkle import root_from_branch
+from shared.primitives.transaction import Transaction
+from shared.reasons import Reason
+
+_CATEGORY = "Mining"
+_RATE_WINDOW = 120
+_OWN_TRIES = 1_000_000
+"""Nonces that `generateblock` tries by itself for a block that is not submitted."""
+
+
+def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
+    """Ask for `count` blocks that pay `script_pubkey`, or one with just these `txs`, and wait until they are there.
+
+    The result says in `error` why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
+    requests are under way that one more could leave no thread for other calls.
+    """
+    message = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
+    if not node.mining_slots.acquire(blocking=False):
+        raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
+    try:
+        reply = node.broker.request(message, node.settings.mine_timeout + MINE_MARGIN)
+    finally:
+        node.mining_slots.release()
+    if not isinstance(reply, MineResult):
+        raise RequestFailed(f"unexpected reply to mine.requested: {type(reply).__name__}")
+    if len(reply.hashes) < count and not reply.error:
+        return MineResult(hashes=reply.hashes, error=f"only {len(reply.hashes)} of {count} blocks were mined")
+    return reply
+
+
+def generatetoaddress(node: NodeContext, count: object, address: str, max_tries: object) -> list[str]:
+    """Mine blocks that pay an address, and return their hashes."""
+    blocks = integer(count)
+    if max_tries is not None:
+        integer(max_tries, 0)  # the miners search until the block is found, or until the time for it is up
+    try:
+        script = decode_address(address, node.params.address)
+    except DecodeError:
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Error: Invalid address") from None
+    return _generate(node, blocks, script)
+
+
+def generatetodescriptor(node: NodeContext, count: object, descriptor: str, max_tries: object) -> list[str]:
+    """Mine blocks that pay a descriptor's script, and return their hashes."""
+    blocks = integer(count)
+    if max_tries is not None:
+        integer(max_tries, 0)
+    return _generate(node, blocks, single_script(descriptor, node.params.address))
+
+
+def _generate(node: NodeContext, blocks: int, script: bytes) -> list[str]:
+    if blocks <= 0:
+        return []
+    result = mine(node, blocks, script)
+    if result.error:
+        message = f"{result.error} ({len(result.hashes)} of {blocks} blocks are on the chain)"
+        raise RpcError(RpcCode.MISC_ERROR, message)
+    return list(result.hashes)
+
+
+def generateblock(node: NodeContext, output: str, transactions: list[object], submit: bool | None) -> Json:
+    """Mine one block with exactly these transactions, given by txid or raw; it collects no fees."""
+    script = _payee(node, output)
+    raws = [_raw_of(node, item) for item in transactions]
+    if submit is not False:
+        result = mine(node, 1, script, tuple(raw.serialize().hex() for raw in raws))
+        if result.error:
+            is_refusal = result.error.startswith(CHOICE_REFUSED)
+            raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
+        return {"hash": result.hashes[0]}
+    found = node.at_tip(lambda tip: _solved(node, tip, script, raws))
+    verdict = check_proposal(node, found.serialize().hex())
+    if not verdict.accepted:
+        raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
+    return {"hash": found.hash_hex, "hex": found.serialize().hex()}
+
+
+def _payee(node: NodeContext, output: str) -> bytes:
+    try:
+        return decode_address(output, node.params.address)
+    except DecodeError:
+        pass  # no address: then it must be a descriptor
+    try:
+        return single_script(output, node.params.address)
+    except RpcError:
+        message = "Error: Invalid address or descriptor"
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message) from None
+
+
+def _raw_of(node: NodeContext, item: object) -> Transaction:
+    expect(item, str)
+    text = str(item)
+    if len(text) == 64:
+        record = node.view.transaction(block_or_tx_hash(text, "txid"))
+        if record is None or record.pool is None:
+            raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f"Transaction {text} not in mempool.")
+        return record.tx
+    message = f"Transaction decode failed for {text}. Make sure the tx has at least one input."
+    return transaction(text, message)
+
+
+def _solved(node: NodeContext, tip: Tip, script: bytes, txs: list[Transaction]) -> Block:
+    """Return a block with a nonce that this process finds by itself, which only easy chains allow."""
+    entry = node.block_entry(tip.hash)
+    min_time, now = next_time(node, entry)
+    made = template.build(
+        job_id="",
+        txs=txs,
+        reward=block_subsidy(tip.height + 1, node.params),
+        script_pubkey=script,
+        height=tip.height + 1,
+        previous_hash=tip.hash,
+        bits=next_bits(HeadersBelow(node), tip.height + 1, now, node.params),
+        time=now,
+        min_time=min_time,
+    )
+    work = made.message
+    coinbase = bytes.fromhex(work.coinbase_prefix) + bytes(work.extranonce_size) + bytes.fromhex(work.coinbase_suffix)
+    root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node_hex) for node_hex in work.merkle_branch], 0)
+    target = bits_to_target(work.bits)
+    for nonce in range(_OWN_TRIES):
+        header = BlockHeader(work.version, tip.hash, root, work.time, work.bits, nonce)
+        if int.from_bytes(header.hash, "little") <= target:
+            return made.complete(header.serialize(), coinbase)
+    raise RpcError(RpcCode.MISC_ERROR, "Failed to make block.")
+
+
+def submitheader(node: NodeContext, header_hex: str) -> None:
+    """Submit a header whose block may follow."""
+    try:
+        header = BlockHeader.parse(parse_hex(header_hex, "header"))
+    except DecodeError:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block header decode failed") from None
+    if node.view.block_entry(header.prev_hash) is None:
+        message = f"Must submit previous header ({display_hash(header.prev_hash)}) first"
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    order(node, RpcCode.VERIFY_ERROR, action=ControlAction.SUBMIT_HEADER, header=header_hex)
+
+
+def prioritisetransaction(node: NodeContext, txid_hex: str, dummy: object, fee_delta: object) -> bool:
+    """Let a transaction count as paying more, or less, when blocks are made."""
+    txid = block_or_tx_hash(txid_hex, "txid")
+    if dummy is not None and (isinstance(dummy, (bool, str, list, dict)) or dummy != 0):
+        message = "Priority is no longer supported, dummy argument to prioritisetransaction must be 0."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    delta = integer(fee_delta, -MAX_MONEY, MAX_MONEY)
+    order(node, RpcCode.MISC_ERROR, action=ControlAction.PRIORITISE, txid=display_hash(txid), fee_delta=delta)
+    return True
+
+
+def getmininginfo(node: NodeContext) -> Json:
+    """Return how hard mining is, and what waits to be mined."""
+    return node.at_tip(lambda tip: _mining_info(node, tip))
+
+
+def _mining_info(node: NodeContext, tip: Tip) -> Json:
+    entry = node.block_entry(tip.hash)
+    bits = next_bits(HeadersBelow(node), tip.height + 1, next_time(node, entry)[1], node.params)
+    shown: dict[str, Json] = {
+        "blocks": tip.height,
+        "bits": f"{entry.header.bits:08x}",
+        "difficulty": real(difficulty(entry.header.bits)),
+        "target": target_hex(entry.header.bits),
+        "networkhashps": real(hash_rate(node, tip.height, _RATE_WINDOW)),
+        "pooledtx": node.view.pool_stats().count,
+        "blockmintxfee": btc(template.BLOCK_MIN_FEERATE),
+        "chain": node.params.name,
+    }
+    if node.params.signet_challenge:
+        shown["signet_challenge"] = node.params.signet_challenge.hex()
+    shown["next"] = {
+        "height": tip.height + 1,
+        "bits": f"{bits:08x}",
+        "difficulty": real(difficulty(bits)),
+        "target": target_hex(bits),
+    }
+    shown["warnings"] = []
+    return shown
+
+
+def getnetworkhashps(node: NodeContext, count: object, height: object) -> Json:
+    """Return the hashes per second that the last blocks up to a height took, estimated from their work."""
+    blocks = _RATE_WINDOW if count is None else integer(count)
+    at = -1 if height is None else integer(height)
+    if blocks < -1 or blocks == 0:
+        message = "Invalid nblocks. Must be a positive number or -1."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    tip = node.view.tip()
+    if not -1 <= at <= tip.height:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Block does not exist at specified height")
+    return real(hash_rate(node, tip.height if at < 0 else at, blocks))
+
+
+def hash_rate(node: NodeContext, height: int, blocks: int) -> float:
+    """Return hashes per second over `blocks` blocks up to a height; -1 for those of this difficulty period."""
+    if height == 0:
+        return 0.0
+    if blocks == -1:
+        blocks = height % node.params.retarget_interval + 1
+    hashes = node.view.block_hashes(max(0, height - blocks), min(blocks, height) + 1)
+    entries = [entry for entry in node.view.block_entries(hashes) if entry is not None]
+    times = [entry.header.time for entry in entries]
+    seconds = max(times) - min(times)
+    return (entries[-1].chain_work - entries[0].chain_work) / seconds if seconds else 0.0
+
+
+def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:
+    """Submit a block: None if it is valid and the new tip, else the word of BIP22 for what is wrong."""
+    submitted = _with_reserved_value(node, block(raw_hex))
+    message = BlockMined(block=submitted.serialize().hex())
+    reply = node.broker.request(message, REQUEST_TIMEOUT)
+    if not isinstance(reply, BlockVerdict):
+        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
+    if reply.reason == BLOCK_DECODE_FAILED:  # too large to be a block, which only the writer looks at
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
+    if reply.reason:
+        return reply.reason
+    return None if reply.accepted else Reason.REJECTED
+
+
+def _with_reserved_value(node: NodeContext, submitted: Block) -> Block:
+    """Return the block with the coinbase's witness, if it has a commitment and lacks that (as miners may leave it out).
+
+    Source: Core's UpdateUncommittedBlockStructures.
+    """
+    if not submitted.transactions or not submitted.transactions[0].is_coinbase:
+        return submitted
+    coinbase = submitted.transactions[0]
+    parent = node.view.block_entry(submitted.header.prev_hash)
+    has_segwit = parent is not None and parent.height + 1 >= node.params.segwit_height
+    if not has_segwit or coinbase.has_witness or witness_commitment(submitted) is None:
+        return submitted
+    txin = dataclasses.replace(coinbase.inputs[0], witness=(WITNESS_RESERVED_VALUE,))
+    completed = Transaction(coinbase.version, (txin,), coinbase.outputs, coinbase.lock_time)
+    return Block(submitted.header, (completed, *submitted.transactions[1:]))
+
+
+_MAX_TRIES = Arg("maxtries", Kind.NUMBER, "Accepted as bitcoind does; the miners search until they find", "1000000")
+
+METHODS = (
+    Method(
+        "generateblock",
+        _CATEGORY,
+        "Mines a block with exactly the transactions given. Its coinbase collects no fees.",
+        (
+            Arg("output", Kind.STRING, "Address or descriptor that the reward goes to"),
+            Arg("transactions", Kind.ARRAY, "Txids of the pool, or raw transactions in hex, parents before children"),
+            Arg("submit", Kind.BOOL, "false to return the block in hex and leave the chain alone", "true"),
+        ),
+        generateblock,
+    ),
+    Method(
+        "generatetodescriptor",
+        _CATEGORY,
+        "Mines blocks that pay a descriptor, and returns their hashes.",
+        (
+            Arg("num_blocks", Kind.NUMBER, "How many blocks"),
+            Arg("descriptor", Kind.STRING, "Whose script gets the rewards"),
+            _MAX_TRIES,
+        ),
+        generatetodescriptor,
+    ),
+    Method("getmininginfo", _CATEGORY, "Returns how hard mining is, and what waits.", (), getmininginfo),
+    Method(
+        "getnetworkhashps",
+        _CATEGORY,
+        "Returns the estimated hashes per second of the last blocks.",
+        (
+            Arg("nblocks", Kind.NUMBER, "How many blocks; -1 for those since the last change of difficulty", "120"),
+            Arg("height", Kind.NUMBER, "The last block's height; -1 for the tip", "-1"),
+        ),
+        getnetworkhashps,
+    ),
+    Method(
+        "prioritisetransaction",
+        _CATEGORY,
+        "Lets a transaction count as paying more or less than it does when blocks are made.",
+        (
+            Arg("txid", Kind.STRING, "The transaction id"),
+            Arg("dummy", Kind.ANY, "0 or null"),
+            Arg("fee_delta", Kind.NUMBER, "Satoshis to add, negative to take away"),
+        ),
+        prioritisetransaction,
+    ),
+    Method(
+        "submitheader",
+        _CATEGORY,
+        "Submits a block header.",
+        (Arg("hexdata", Kind.STRING, "The header in hex"),),
+        submitheader,
+    ),
+    Method(
+        "generatetoaddress",
+        _CATEGORY,
+        "Mines blocks that pay an address, and returns their hashes.",
+        (
+            Arg("nblocks", Kind.NUMBER, "How many blocks"),
+            Arg("address", Kind.STRING, "Where the rewards go"),
+            _MAX_TRIES,
+        ),
+        generatetoaddress,
+    ),
+    Method(
+        "submitblock",
+        _CATEGORY,
+        "Submits a block. Returns null, or a word of BIP22 for what is wrong with it.",
+        (
+            Arg("hexdata", Kind.STRING, "The block in hex"),
+            Arg("dummy", Kind.STRING, "Ignored, as BIP22 has it", ""),
+        ),
+        submitblock,
+    ),
+)

@@ -1,0 +1,321 @@
+"""RPC methods about single transactions (rpc/rawtransaction.cpp, and those of rpc/mempool.cpp that submit)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.mempool.rpc.json.block_json import stored_block
+from services.mempool.rpc.json.tx_build import BUILD_ARGS, unsigned_transaction
+from services.mempool.rpc.json.tx_json import tx_json
+from services.mempool.rpc.server.context import REQUEST_TIMEOUT, Claim, NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.method import Arg, Kind, Method
+from services.mempool.rpc.server.values import (
+    Json,
+    amount,
+    block_or_tx_hash,
+    btc,
+    expect,
+    feerate,
+    transaction,
+    verbosity,
+)
+from shared.bus.events import Message, TxSubmitted, TxVerdict, TxVerdicts
+from shared.chain.codec import BlockEntry
+from shared.errors import DecodeError, RequestFailed
+from shared.policy import fee_for
+from shared.primitives.coin import Coin
+from shared.primitives.hex import parse_display_hash
+from shared.primitives.transaction import Transaction
+from shared.reasons import Reason
+from shared.script.opcodes import MAX_OPCODE
+from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, iterate
+from shared.script.standard import is_unspendable
+
+_CATEGORY = "Rawtransactions"
+_DEFAULT_MAX_FEERATE = 10_000_000
+_MAX_PACKAGE = 25
+_DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
+
+_IN_POOL = (Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
+_TOO_EXPENSIVE = (Reason.MAX_FEERATE_EXCEEDED, Reason.MAX_FEE_EXCEEDED)
+_MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
+
+
+def getrawtransaction(node: NodeContext, txid_hex: str, level_or_flag: object, block_hash_hex: str | None) -> Json:
+    """Return a transaction of the best chain, the pool, or the block given."""
+    txid = block_or_tx_hash(txid_hex, "parameter 1")
+    if txid == node.params.genesis.header.merkle_root and not node.params.genesis_spendable:
+        message = "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved"
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
+    level = verbosity(level_or_flag, default=0)
+    if block_hash_hex is not None:
+        return _from_block(node, txid, block_or_tx_hash(block_hash_hex, "parameter 3"), level)
+    record = node.view.transaction(txid)
+    if record is None:
+        message = "No such mempool or blockchain transaction. Use gettransaction for wallet transactions."
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
+    if level <= 0:
+        return record.tx.serialize().hex()
+    spent = None
+    if level >= 2 and record.block is not None:
+        spent = _spent_by(node, record.tx, record.block)
+    return _with_block(node, record.tx, record.block, spent)
+
+
+def _from_block(node: NodeContext, txid: bytes, block_hash: bytes, level: int) -> Json:
+    entry = node.block_entry(block_hash, "Block hash not found")
+    tx = next((tx for tx in stored_block(node, block_hash).transactions if tx.txid == txid), None)
+    if tx is None:
+        message = "No such transaction found in the provided block. Use gettransaction for wallet transactions."
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
+    if level <= 0:
+        return tx.serialize().hex()
+    spent = _spent_by(node, tx, entry) if level >= 2 else None
+    return {"in_active_chain": node.view.is_in_best_chain(entry), **_with_block(node, tx, entry, spent)}
+
+
+def _spent_by(node: NodeContext, tx: Transaction, entry: BlockEntry) -> list[Coin] | None:
+    """Return the coins that a transaction of this block spent; None for a coinbase or where they are not kept."""
+    if tx.is_coinbase:
+        return None
+    undo = node.view.undo(entry.hash)
+    if undo is None:
+        return None
+    place = next(place for place, other in enumerate(stored_block(node, entry.hash).transactions) if other == tx)
+    return undo[place - 1]
+
+
+def _with_block(
+    node: NodeContext, tx: Transaction, entry: BlockEntry | None, spent: list[Coin] | None
+) -> dict[str, Json]:
+    shown = tx_json(tx, node.params.address, spent=spent, with_prevouts=True)
+    if entry is None:
+        return shown
+    shown["blockhash"] = entry.header.hash_hex
+    tip, is_best = node.at_tip(lambda tip: (tip, node.view.is_in_best_chain(entry)))
+    shown["confirmations"] = tip.height - entry.height + 1 if is_best else 0
+    if is_best:
+        shown["time"] = shown["blocktime"] = entry.header.time
+    return shown
+
+
+def decoderawtransaction(node: NodeContext, raw_hex: str, is_witness: bool | None) -> Json:
+    """Return the fields of a raw transaction."""
+    tx = transaction(raw_hex, "TX decode failed")
+    if is_witness is False and tx.has_witness:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, "TX decode failed")
+    return tx_json(tx, node.params.address, with_hex=False)
+
+
+def createrawtransaction(
+    node: NodeContext, inputs: list[Any], outputs: Any, lock_time: object, replaceable: bool | None, version: object
+) -> str:
+    """Return an unsigned transaction in hex."""
+    return unsigned_transaction(node, inputs, outputs, lock_time, replaceable, version).serialize().hex()
+
+
+def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max_burn: object) -> Claim:
+    """Submit a transaction: its txid, or the code and reason with which bitcoind refuses it."""
+    burn_limit = amount(max_burn) if max_burn is not None else 0
+    tx = transaction(raw_hex, _DECODE_FAILED)
+    _check_burn(tx, burn_limit)
+    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
+
+
+def _sent(tx: Transaction, reply: Message) -> str:
+    (verdict,) = _verdicts(reply, 1)
+    if verdict.accepted or verdict.reason in _IN_POOL:
+        return tx.txid_hex
+    if verdict.reason == Reason.TXN_ALREADY_KNOWN:
+        raise RpcError(RpcCode.VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set")
+    if verdict.reason in _MISSING:
+        raise RpcError(RpcCode.VERIFY_ERROR, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
+    if verdict.reason in _TOO_EXPENSIVE:
+        message = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    raise RpcError(RpcCode.VERIFY_REJECTED, _with_detail(verdict))
+
+
+def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: object) -> Json:
+    """Return what the pool would say to these transactions, parents before children; nothing enters it."""
+    if not 1 <= len(raw_hexes) <= _MAX_PACKAGE:
+        message = f"Array must contain between 1 and {_MAX_PACKAGE} transactions."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    raws: list[str] = []
+    txs: list[Transaction] = []
+    for raw_hex in raw_hexes:
+        expect(raw_hex, str)
+        raws.append(str(raw_hex))
+        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
+        txs.append(transaction(raws[-1], message))
+    reply = node.broker.request(TxSubmitted(txs=tuple(raws), test_only=True), REQUEST_TIMEOUT)
+    results: list[Json] = []
+    is_too_expensive = False
+    for tx, verdict in zip(txs, _verdicts(reply, len(txs)), strict=True):
+        result: dict[str, Json] = {"txid": tx.txid_hex, "wtxid": tx.wtxid_hex}
+        if not is_too_expensive:  # what follows a transaction that would not be sent is left open
+            result |= _test_result(verdict, limit)
+            is_too_expensive = result.get("reject-reason") == Reason.MAX_FEE_EXCEEDED
+        results.append(result)
+    return results
+
+
+def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
+    """Submit a child with its parents, and return what became of each."""
+    if not 1 <= len(raw_hexes) <= _MAX_PACKAGE:
+        message = f"Array must contain between 1 and {_MAX_PACKAGE} transactions."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    burn_limit = amount(max_burn) if max_burn is not None else 0
+    txs = []
+    for raw_hex in raw_hexes:
+        expect(raw_hex, str)
+        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
+        txs.append(transaction(str(raw_hex), message))
+        _check_burn(txs[-1], burn_limit)
+    if len(txs) > 1 and not _is_child_with_parents(txs):
+        message = "package topology disallowed. not child-with-parents or parents depend on each other."
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+    submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
+    reply = node.broker.request(submission, REQUEST_TIMEOUT)
+    verdicts = _verdicts(reply, len(txs))
+    results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, verdicts, strict=True)}
+    error = reply.package_error if isinstance(reply, TxVerdicts) else ""
+    replaced = sorted({txid for verdict in verdicts for txid in verdict.replaced}, key=parse_display_hash)
+    return {"package_msg": error or "success", "tx-results": results, "replaced-transactions": replaced}
+
+
+def _is_child_with_parents(txs: Sequence[Transaction]) -> bool:
+    """Whether the last one spends from all the others, which do not spend from each other (IsChildWithParentsTree)."""
+    *parents, child = txs
+    parent_txids = {parent.txid for parent in parents}
+    spent = {txin.prevout.txid for txin in child.inputs}
+    return parent_txids <= spent and not any(
+        txin.prevout.txid in parent_txids for parent in parents for txin in parent.inputs
+    )
+
+
+def _package_result(tx: Transaction, verdict: TxVerdict) -> Json:
+    result: dict[str, Json] = {"txid": tx.txid_hex}
+    if verdict.other_wtxid:
+        return result | {"other-wtxid": verdict.other_wtxid}
+    if not verdict.accepted:
+        return result | {"error": _with_detail(verdict)}
+    if verdict.fee is None or verdict.vsize is None:
+        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
+    fees: dict[str, Json] = {"base": btc(verdict.fee)}
+    if verdict.effective_feerate is not None:
+        fees["effective-feerate"] = btc(verdict.effective_feerate)
+        fees["effective-includes"] = list(verdict.effective_includes)
+    return result | {"vsize": verdict.vsize, "fees": fees}
+
+
+def _test_result(verdict: TxVerdict, max_feerate: int) -> dict[str, Json]:
+    if not verdict.accepted:
+        if verdict.reason in _MISSING:
+            return {"allowed": False, "reject-reason": Reason.MISSING_INPUTS}
+        return {"allowed": False, "reject-reason": verdict.reason, "reject-details": _with_detail(verdict)}
+    if verdict.fee is None or verdict.vsize is None:
+        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
+    if max_feerate and verdict.fee > fee_for(verdict.vsize, max_feerate):
+        return {"allowed": False, "reject-reason": Reason.MAX_FEE_EXCEEDED}
+    fees = {
+        "base": btc(verdict.fee),
+        "effective-feerate": btc(verdict.fee * 1000 // verdict.vsize),
+        "effective-includes": [verdict.wtxid],
+    }
+    return {"allowed": True, "vsize": verdict.vsize, "fees": fees}
+
+
+def _verdicts(reply: Message, count: int) -> tuple[TxVerdict, ...]:
+    if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != count:
+        raise RequestFailed(f"unexpected reply to tx.submitted: {type(reply).__name__}")
+    return reply.verdicts
+
+
+def _with_detail(verdict: TxVerdict) -> str:
+    return f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason
+
+
+def _check_burn(tx: Transaction, limit: int) -> None:
+    if any(output.value > limit and _is_burned(output.script_pubkey) for output in tx.outputs):
+        message = "Unspendable output exceeds maximum configured by user (maxburnamount)"
+        raise RpcError(RpcCode.VERIFY_ERROR, message)
+
+
+def _is_burned(script: bytes) -> bool:
+    """Whether an output can never be spent: marked so, too long, or not a script at all (HasValidOps)."""
+    if is_unspendable(script):
+        return True
+    try:
+        return any(op.opcode > MAX_OPCODE or len(op.data or b"") > MAX_SCRIPT_ELEMENT_SIZE for op in iterate(script))
+    except DecodeError:
+        return True
+
+
+_RAW = Arg("hexstring", Kind.STRING, "The raw transaction in hex")
+_MAX_FEERATE = Arg("maxfeerate", Kind.AMOUNT, "Refuse a feerate above this, in BTC/kvB; 0 for any", "0.10")
+_MAX_BURN = Arg("maxburnamount", Kind.AMOUNT, "Refuse unspendable outputs of more than this, in BTC", "0.00")
+
+METHODS = (
+    Method(
+        "createrawtransaction",
+        _CATEGORY,
+        "Creates an unsigned transaction from inputs and outputs. Returns it in hex.",
+        BUILD_ARGS,
+        createrawtransaction,
+    ),
+    Method(
+        "decoderawtransaction",
+        _CATEGORY,
+        "Returns the fields of a raw transaction.",
+        (_RAW, Arg("iswitness", Kind.BOOL, "Whether it has a witness", "depends on heuristic tests")),
+        decoderawtransaction,
+    ),
+    Method(
+        "getrawtransaction",
+        _CATEGORY,
+        "Returns a transaction of the best chain, of the pool, or of the block given: hex (verbosity 0), its fields\n"
+        "(1), with fee and the outputs that it spends (2).",
+        (
+            Arg("txid", Kind.STRING, "The transaction id"),
+            Arg("verbosity|verbose", Kind.LEVEL, "0 to 2; true is 1 and false is 0", "0"),
+            Arg("blockhash", Kind.STRING, "The block in which to look for it", ""),
+        ),
+        getrawtransaction,
+    ),
+    Method(
+        "submitpackage",
+        _CATEGORY,
+        "Submits a child and its parents, which may pay for each other, and returns what became of each.",
+        (
+            Arg("package", Kind.ARRAY, "1 to 25 raw transactions in hex, parents before the child"),
+            _MAX_FEERATE,
+            _MAX_BURN,
+        ),
+        submitpackage,
+    ),
+    Method(
+        "sendrawtransaction",
+        _CATEGORY,
+        "Submits a raw transaction and returns its txid.",
+        (
+            _RAW,
+            _MAX_FEERATE,
+            _MAX_BURN,
+        ),
+        sendrawtransaction,
+        is_submission=True,
+    ),
+    Method(
+        "testmempoolaccept",
+        _CATEGORY,
+        "Returns what the pool would say to raw transactions, parents before children. Nothing enters it.",
+        (Arg("rawtxs", Kind.ARRAY, "1 to 25 raw transactions in hex"), _MAX_FEERATE),
+        testmempoolaccept,
+    ),
+)

@@ -1,0 +1,145 @@
+"""`/mine`: a page with a button for people, and for programs the call that the classroom project had.
+
+`POST /mine?blocks=N&address=A` mines and answers `{"message": "success", "blocks": [hash…]}`; without an address it
+mines to the wallet `creator`. It needs no password, as everyone on this machine may ask for blocks; a web page of
+another site may not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from services.mempool.rpc.methods.mining import mine
+from services.mempool.rpc.server.context import NodeContext
+from services.mempool.rpc.server.cross_site import is_cross_site
+from shared.bus.events import MineResult
+from shared.bus.wallets import CREATOR, ask_wallets, offered_wallets
+from shared.crypto.address import decode_address
+from shared.errors import BrokerError, DecodeError
+from shared.primitives.hex import display_hash
+from shared.web.app import problem, wants_html
+
+MAX_BLOCKS = 1000
+_MAX_FORM = 64 * 1024
+_NAMES_TIMEOUT = 5.0
+"""Seconds that the wallet service may take to say where `creator` is paid."""
+
+
+class _BadForm(Exception):
+    """What was asked for cannot be mined; the message is for the user, `field` the field that is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class _MineProblem:
+    """What the page says of a request that failed."""
+
+    text: str
+    field: str = ""
+    """The field that is wrong, empty if none is."""
+
+
+def create_blueprint(node: NodeContext) -> Blueprint:
+    """Return the routes of `/mine`."""
+    blueprint = Blueprint("mine", __name__)
+
+    @blueprint.before_request
+    def limit_body() -> None:
+        request.max_content_length = _MAX_FORM
+
+    @blueprint.get("/mine")
+    def show() -> Response:
+        return _page(node, HTTPStatus.OK)
+
+    @blueprint.post("/mine")
+    def mine_blocks() -> Response:
+        if is_cross_site(request):
+            return problem(403, "Cross-site request refused", "another web page may not ask for blocks")
+        try:
+            count, script = _count(), _script(node)
+        except _BadForm as error:
+            if wants_html():
+                return _page(node, HTTPStatus.BAD_REQUEST, problem=_MineProblem(str(error), error.field))
+            return problem(400, "Cannot mine that", str(error))
+        except BrokerError as error:
+            return _no_answer(node, error)
+        try:
+            result = mine(node, count, script)
+        except BrokerError as error:
+            return _no_answer(node, error)
+        return _answer(node, result)
+
+    return blueprint
+
+
+def _answer(node: NodeContext, result: MineResult) -> Response:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if result.error else HTTPStatus.OK
+    if wants_html():
+        return _page(node, status, result=result, problem=_MineProblem(result.error) if result.error else None)
+    response = jsonify({"message": result.error or "success", "blocks": list(result.hashes)})
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _no_answer(node: NodeContext, error: BrokerError) -> Response:
+    if not wants_html():
+        raise error
+    return _page(node, HTTPStatus.SERVICE_UNAVAILABLE, problem=_MineProblem(f"No answer: {error}"))
+
+
+def _page(
+    node: NodeContext, status: HTTPStatus, result: MineResult | None = None, problem: _MineProblem | None = None
+) -> Response:
+    tip = node.view.tip()
+    page = render_template(
+        "mine.html",
+        tip_height=tip.height,
+        tip_hash=display_hash(tip.hash),
+        blocks=list(result.hashes) if result else [],
+        problem=problem,
+        wallets=offered_wallets(node.broker),
+        address=_address(),
+        count=request.values.get("blocks", "1"),
+        max_blocks=MAX_BLOCKS,
+        maturity=node.params.coinbase_maturity,
+    )
+    response = make_response(page, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _count() -> int:
+    text = request.values.get("blocks", "1").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not 1 <= int(text) <= MAX_BLOCKS:
+        raise _BadForm("blocks", f"The number of blocks must be a whole number from 1 to {MAX_BLOCKS}.")
+    return int(text)
+
+
+def _script(node: NodeContext) -> bytes:
+    address = _address() or _creators_address(node)
+    try:
+        return decode_address(address, node.params.address)
+    except DecodeError as error:
+        # The text itself is not repeated: people paste private keys.
+        raise _BadForm("address", f"The address cannot be paid: {error}.") from None
+
+
+def _address() -> str:
+    """Return the address that is typed in, or else that of the wallet that is chosen; empty for neither."""
+    return request.values.get("address", "").strip() or request.values.get("wallet", "").strip()
+
+
+def _creators_address(node: NodeContext) -> str:
+    for wallet in ask_wallets(node.broker, _NAMES_TIMEOUT):
+        if wallet.id == CREATOR:
+            return wallet.address
+    raise _BadForm(
+        "address", f"The address is missing: this chain has no wallet {CREATOR} that the reward could go to."
+    )

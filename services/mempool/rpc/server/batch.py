@@ -1,0 +1,108 @@
+"""Runs calls in order. Neighbouring submissions of a batch are published together and still act one after another.
+
+`tx.submitted` claims stand in one queue, so a run of `sendrawtransaction` calls costs one round trip and each still
+sees the effect of those before it. Any other call waits until the run before it is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.mempool.rpc.server.context import REQUEST_TIMEOUT, Claim, NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.method import Method, bind
+from services.mempool.rpc.server.protocol import Outcome, Request
+from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, StoreUnavailable, Unroutable, WarrenError
+
+log = logging.getLogger(__name__)
+
+MAX_RUN = 1000
+"""Claims published together: the reply to each has `REQUEST_TIMEOUT` seconds."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Claims waiting to be published, with their places in the batch."""
+
+    places: list[int] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+
+def execute(node: NodeContext, requests: Sequence[Request]) -> list[Outcome]:
+    """Return the outcome of each request, as if each one had begun after the one before it ended."""
+    outcomes = [Outcome()] * len(requests)
+    run = _Run()
+    for place, request in enumerate(requests):
+        method = node.methods.get(request.method)
+        if run.claims and (method is None or not method.is_submission or len(run.claims) == MAX_RUN):
+            _settle(node, run, outcomes)
+            run = _Run()
+        answer = _guarded(request.method, _answer, node, request)
+        if isinstance(answer.result, Claim):
+            run.places.append(place)
+            run.claims.append(answer.result)
+        else:
+            outcomes[place] = answer
+    if run.claims:
+        _settle(node, run, outcomes)
+    return outcomes
+
+
+def _answer(node: NodeContext, request: Request) -> object:
+    if request.error is not None:
+        raise request.error
+    method: Method | None = node.methods.get(request.method)
+    if method is None:
+        raise RpcError(RpcCode.METHOD_NOT_FOUND, "Method not found")
+    return method.answer(node, *bind(method, request.params))
+
+
+def _settle(node: NodeContext, run: _Run, outcomes: list[Outcome]) -> None:
+    for place, outcome in zip(run.places, _conclude(node, run.claims), strict=True):
+        outcomes[place] = outcome
+
+
+def _conclude(node: NodeContext, claims: Sequence[Claim]) -> Iterator[Outcome]:
+    try:
+        replies = node.broker.request_many([claim.message for claim in claims], REQUEST_TIMEOUT)
+    except RequestFailed as error:
+        if len(claims) == 1:
+            yield Outcome(error=_translate(error))
+            return
+        # One of them could not be handled. To submit a transaction twice is harmless, so each one is asked by itself.
+        for claim in claims:
+            yield _guarded("submission", _ask, node, claim)
+        return
+    except WarrenError as error:
+        yield from [Outcome(error=_translate(error))] * len(claims)
+        return
+    for claim, reply in zip(claims, replies, strict=True):
+        yield _guarded("submission", claim.conclude, reply)
+
+
+def _ask(node: NodeContext, claim: Claim) -> object:
+    return claim.conclude(node.broker.request(claim.message, REQUEST_TIMEOUT))
+
+
+def _guarded(what: str, action: Callable[..., object], *args: object) -> Outcome:
+    """Return what `action` comes to; an unforeseen failure is logged and answered, and ends nothing else."""
+    try:
+        return Outcome(action(*args))
+    except RpcError as error:
+        return Outcome(error=error)
+    except WarrenError as error:
+        return Outcome(error=_translate(error))
+    except Exception:
+        log.exception("%s failed", what[:64])
+        return Outcome(error=RpcError(RpcCode.INTERNAL_ERROR, "internal error: the service's log has the details"))
+
+
+def _translate(error: WarrenError) -> RpcError:
+    match error:
+        case StoreUnavailable() | BrokerUnavailable() | Unroutable():  # bitcoin-cli -rpcwait tries this code again
+            return RpcError(RpcCode.IN_WARMUP, f"Temporarily unavailable: {error}")
+        case RequestTimeout():
+            return RpcError(RpcCode.MISC_ERROR, f"No answer in time, the request may still take effect: {error}")
+    return RpcError(RpcCode.INTERNAL_ERROR, str(error))

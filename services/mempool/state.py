@@ -1,0 +1,159 @@
+"""What the writer keeps in memory: block tree, pool, jobs. Always equal to what is committed, or loaded anew.
+
+Handlers compute a change, `commit` it, and only then apply it here. When a commit's outcome is unknown, `load` reads
+everything back from Redis: there is no other way to repair.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import redis
+
+from services.mempool import mining_job
+from services.mempool.block_tree import BlockTree, Branch
+from services.mempool.mining_job import MiningJob
+from services.mempool.pool.acceptance import AcceptContext, Acceptor
+from services.mempool.pool.orphanage import Orphanage
+from services.mempool.pool.pool import Pool
+from services.mempool.pool.script_cache import Verifier
+from shared.chain.codec import BlockEntry, BlockStatus, store_block
+from shared.chain.commit import Committer, Delta, PoolRecord
+from shared.chain.overlay import CoinSource, Overlay
+from shared.chain.redis_keys import Keys
+from shared.chain.store import store_errors
+from shared.chain.view import ChainView
+from shared.consensus.params import ChainParams
+from shared.consensus.pow import block_work
+from shared.crypto.hashes import sha256
+from shared.errors import UnsafeStore
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
+
+
+class NodeState:
+    """The validating node's state, for one epoch of writing."""
+
+    index: BlockTree
+    pool: Pool
+    jobs: dict[str, MiningJob]
+    prioritised: dict[bytes, int]
+    """Txid → satoshis that it counts as paying beyond its fee."""
+    next_sequence: int
+    """Order of entry that the next transaction of the pool gets."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, params: ChainParams) -> None:
+        self._redis = client
+        self._keys = keys
+        self.params = params
+        self.view = ChainView(client, keys)
+        self.verifier = Verifier()
+        self.orphans = Orphanage()
+        self._clock: int | None = None
+
+    def load(self, epoch: int) -> None:
+        """Read everything from Redis, to write with this epoch; a new chain gets its genesis block."""
+        if not self.view.has_chain():
+            self._committer = Committer(self._redis, self._keys, epoch, b"", 0)
+            self._commit_genesis()
+        tip = self.view.tip()
+        self._committer = Committer(self._redis, self._keys, epoch, tip.hash, tip.seq)
+        if self.view.block_hash(0) != self.params.genesis.hash:
+            raise UnsafeStore(f"this Redis holds another chain by the name of {self.params.name}")
+        self.index = BlockTree(self.view.all_block_entries(), tip.hash)
+        self.prioritised = self.view.prioritised()
+        self._clock = self.view.clock()
+        self._load_pool()
+        with store_errors():
+            stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
+        self.jobs = {
+            job.id: job for job in sorted(map(mining_job.decode, stored.values()), key=lambda job: job.created)
+        }
+        log.info("chain loaded", extra=with_fields(height=tip.height, pool=len(self.pool), epoch=epoch))
+
+    def commit(self, delta: Delta) -> None:
+        """Write one change. On any error `load` must be called before anything else."""
+        delta.time = self.now()
+        self._committer.commit(delta)
+
+    def acceptor(self, pool: Pool | None = None, coins: CoinSource | None = None) -> Acceptor:
+        """Return an acceptor for the next block after the tip; for another pool and coins in a reorganisation."""
+        context = self.context(self.index.tip, Overlay(self.view) if coins is None else coins)
+        return Acceptor(context, self.pool if pool is None else pool, self.verifier)
+
+    def context(self, tip: BlockEntry, coins: CoinSource) -> AcceptContext:
+        """Return what acceptance sees of the chain that ends with `tip`."""
+        return AcceptContext(
+            params=self.params,
+            coins=coins,
+            mtp_at=Branch(self.index, tip).median_time_at,
+            height=tip.height + 1,
+            median_time_past=self.index.median_time_past(tip),
+            now=self.now(),
+            prioritised=self.prioritised,
+        )
+
+    def take_sequence(self) -> int:
+        """Return the next order of entry."""
+        self.next_sequence += 1
+        return self.next_sequence - 1
+
+    def now(self) -> int:
+        """Return the time in seconds since 1970, by the node's clock: an operator may have made it stand."""
+        return int(time.time()) if self._clock is None else self._clock
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the clock stand at a time since 1970; 0 lets it run."""
+        self._clock = seconds or None
+
+    def prioritise(self, txid: bytes, delta: int) -> None:
+        """Let a transaction count as paying `delta` satoshis beyond its fee; 0 forgets it."""
+        if delta:
+            self.prioritised[txid] = delta
+        else:
+            self.prioritised.pop(txid, None)
+
+    def _load_pool(self) -> None:
+        records = self.view.pool_records()
+        prevouts = self.view.prevouts([record.tx for record in records])
+        pool = []
+        for record in records:
+            if record.pool is None:
+                continue
+            spent = [prevouts[txin.prevout] for txin in record.tx.inputs]
+            scripts = {output.script_pubkey: None for output in (*spent, *record.tx.outputs)}
+            pool.append(PoolRecord(record.tx, record.pool, tuple(sha256(script) for script in scripts)))
+        self.pool = Pool(pool)
+        self.next_sequence = 1 + max((item.entry.sequence for item in pool), default=0)
+
+    def _commit_genesis(self) -> None:
+        genesis = self.params.genesis
+        entry = BlockEntry(
+            header=genesis.header,
+            height=0,
+            chain_work=block_work(genesis.header.bits),
+            status=BlockStatus.HAVE_DATA | BlockStatus.CONNECTED,
+            tx_count=len(genesis.transactions),
+            size=genesis.size,
+            weight=genesis.weight,
+            chain_tx_count=len(genesis.transactions),
+            arrival=0,
+        )
+        overlay = Overlay(self.view)
+        if self.params.genesis_spendable:
+            for position, tx in enumerate(genesis.transactions):
+                overlay.apply(tx, 0, position)
+        stored = store_block(genesis, [()] * (len(genesis.transactions) - 1))
+        overlay.locate(genesis, stored.locations)
+        self._committer.commit(
+            Delta(
+                overlay=overlay,
+                new_tip=entry,
+                best_chain=[genesis.hash],
+                entries=[entry],
+                blocks={genesis.hash: genesis.serialize()},
+                layouts={genesis.hash: stored.layout},
+            )
+        )

@@ -1,0 +1,77 @@
+"""What one commit does to the pool: it is so in memory at once, and can be taken back until it is committed."""
+
+from __future__ import annotations
+
+from services.mempool.pool.changeset import Candidate
+from services.mempool.state import NodeState
+from shared.bus.events import Fact, Removal, TxAccepted, TxRemoved
+from shared.chain.commit import Delta, PoolRecord, Replacement
+
+
+class PoolChange:
+    """Takes candidates into the pool of `node`, each in the place of those that it conflicts with."""
+
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+        self._added: dict[bytes, PoolRecord] = {}
+        self._removed: dict[bytes, PoolRecord] = {}
+        """Those that the pool had before; what came and went within the commit is in neither."""
+        self._replacements: list[Replacement] = []
+        self._events: list[Fact] = []
+
+    def enter(self, candidate: Candidate) -> tuple[str, ...]:
+        """Take a candidate in; returns the txids, in display order, of those that left for it."""
+        pool, record = self._node.pool, candidate.record
+        replaced: tuple[str, ...] = ()
+        # In a package the parent may have taken the place of it before.
+        conflicts = [txid for txid in candidate.conflicts if txid in pool]
+        if conflicts:
+            evicted = pool.descendants(conflicts)
+            replacement = Replacement(
+                record.tx.txid,
+                self._node.now(),
+                tuple(item.record for txid, item in evicted.items() if txid in candidate.conflicts),
+                tuple(item.record for txid, item in evicted.items() if txid not in candidate.conflicts),
+            )
+            replaced = self._make_room(replacement)
+        self._node.take_sequence()
+        pool.add(record)
+        self._added[record.tx.txid] = record
+        self._events.append(accepted(record))
+        return replaced
+
+    def delta(self) -> Delta | None:
+        """Return what is to be committed; None if nothing happened."""
+        if not self._events:
+            return None
+        return Delta(
+            pool_added=list(self._added.values()),
+            pool_removed=list(self._removed.values()),
+            replacements=self._replacements,
+            events=self._events,
+        )
+
+    def take_back(self) -> None:
+        """Put the pool back as it was."""
+        for txid in reversed(self._added):
+            self._node.pool.remove(txid)
+        for record in sorted(self._removed.values(), key=lambda record: record.entry.sequence):
+            self._node.pool.add(record)
+
+    def _make_room(self, replacement: Replacement) -> tuple[str, ...]:
+        by = replacement.txid[::-1].hex()
+        self._replacements.append(replacement)
+        for record in replacement.removed:
+            txid = record.tx.txid
+            self._node.pool.remove(txid)
+            if self._added.pop(txid, None) is None:
+                self._removed[txid] = record
+            self._events.append(TxRemoved(txid=record.tx.txid_hex, why=Removal.REPLACED, replaced_by=by))
+        return tuple(record.tx.txid_hex for record in replacement.removed)
+
+
+def accepted(record: PoolRecord) -> TxAccepted:
+    """Return the event of a transaction that entered the pool."""
+    return TxAccepted(
+        txid=record.tx.txid_hex, wtxid=record.tx.wtxid_hex, fee=record.entry.fee, vsize=record.entry.vsize
+    )

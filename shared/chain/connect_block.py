@@ -1,0 +1,133 @@
+"""Connects a block to an overlay, with every rule that needs coins, and disconnects it again.
+
+The block has passed `check_block`, `check_header_context` and `check_block_context`. Source: Core's ConnectBlock and
+DisconnectBlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.chain.overlay import Overlay
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, is_money
+from shared.consensus.params import ChainParams
+from shared.consensus.script_flags import block_flags
+from shared.consensus.subsidy import block_subsidy
+from shared.consensus.tx_verify import check_tx_inputs, sequence_locks, sigop_cost
+from shared.errors import ValidationError
+from shared.primitives.block import Block
+from shared.primitives.coin import Coin
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+from shared.reasons import Reason
+from shared.script.flags import Flags
+from shared.script.standard import is_unspendable
+
+
+class ScriptVerifier(Protocol):
+    """Runs the scripts of all inputs of a transaction."""
+
+    def verify(self, tx: Transaction, spent: list[TxOut], flags: Flags, reason: Reason) -> None:
+        """Raise `ValidationError` with this reason if one of them fails."""
+
+
+@dataclass(slots=True)
+class Payments:
+    """What the transactions of a block spent and paid, all but the coinbase, in the block's order."""
+
+    spent: list[list[Coin]] = field(default_factory=list)
+    fees: list[int] = field(default_factory=list)
+    """Satoshis."""
+
+
+def connect_block(
+    overlay: Overlay,
+    block: Block,
+    height: int,
+    params: ChainParams,
+    *,
+    median_time_past: int,
+    mtp_at: Callable[[int], int],
+    verifier: ScriptVerifier,
+) -> Payments:
+    """Apply a block to the overlay and return what its payments spent and paid.
+
+    `median_time_past` is that of the parent, in seconds; `mtp_at` gives that of the block at a height of this branch.
+    Raises `ValidationError`; the overlay is then of no further use.
+    """
+    overlay.prefetch(touched_by_connect(block))
+    if block.hash not in params.bip30_exceptions:
+        _check_no_overwrite(overlay, block)
+    flags = block_flags(height, params, block.hash)
+    payments = Payments()
+    fees = sigops = 0
+    for position, tx in enumerate(block.transactions):
+        spent_outputs: list[TxOut] = []
+        if position:
+            coins = [overlay.coin(txin.prevout) for txin in tx.inputs]
+            fee = check_tx_inputs(tx, coins, height, params)
+            payments.fees.append(fee)
+            fees += fee
+            if not is_money(fees):
+                raise ValidationError(Reason.BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE)
+            spent_outputs = [coin.output for coin in coins if coin is not None]
+            if height >= params.csv_height:
+                heights = [coin.height for coin in coins if coin is not None]
+                if not sequence_locks(tx, heights, mtp_at).are_met(height, median_time_past):
+                    raise ValidationError(Reason.BAD_TXNS_NONFINAL, f"sequence locks of {tx.txid_hex} are not met")
+        sigops += sigop_cost(tx, spent_outputs, flags)
+        if sigops > MAX_BLOCK_SIGOPS_COST:
+            raise ValidationError(Reason.BAD_BLK_SIGOPS, "too many sigops")
+        if position:
+            verifier.verify(tx, spent_outputs, flags, Reason.BLOCK_SCRIPT_VERIFY_FLAG_FAILED)
+        spent = overlay.apply(tx, height, position)
+        if position:
+            payments.spent.append(spent)
+    reward = fees + block_subsidy(height, params)
+    claimed = sum(output.value for output in block.transactions[0].outputs)
+    if claimed > reward:
+        raise ValidationError(Reason.BAD_CB_AMOUNT, f"coinbase pays too much ({claimed} vs {reward} satoshis)")
+    return payments
+
+
+def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> None:
+    """Take a block off the overlay, last transaction first."""
+    if len(undo) != len(block.transactions) - 1:
+        raise ValueError(f"undo data of {len(undo)} transactions for a block of {len(block.transactions)}")
+    overlay.prefetch(touched_by_disconnect(block))
+    for tx, spent in zip(block.transactions[:0:-1], undo[::-1], strict=True):
+        overlay.revert(tx, spent)
+    overlay.revert(block.transactions[0], [])
+
+
+def touched_by_connect(block: Block) -> Iterator[OutPoint]:
+    """Yield the coins that `connect_block` looks up, to prefetch those of several blocks at once."""
+    own = {tx.txid for tx in block.transactions}
+    for tx in block.transactions:
+        txid = tx.txid
+        for vout in range(len(tx.outputs)):
+            yield OutPoint(txid, vout)
+    for tx in block.transactions[1:]:
+        for txin in tx.inputs:
+            if txin.prevout.txid not in own:
+                yield txin.prevout
+
+
+def touched_by_disconnect(block: Block) -> Iterator[OutPoint]:
+    """Yield the coins that `disconnect_block` looks up."""
+    for tx in block.transactions:
+        for vout, output in enumerate(tx.outputs):
+            if not is_unspendable(output.script_pubkey):
+                yield OutPoint(tx.txid, vout)
+    for tx in block.transactions[1:]:
+        for txin in tx.inputs:
+            yield txin.prevout
+
+
+def _check_no_overwrite(overlay: Overlay, block: Block) -> None:
+    """Refuse a transaction whose txid still has unspent outputs (BIP30)."""
+    outpoints = [OutPoint(tx.txid, vout) for tx in block.transactions for vout in range(len(tx.outputs))]
+    for outpoint, coin in zip(outpoints, overlay.coins(outpoints), strict=True):
+        if coin is not None:
+            raise ValidationError(Reason.BAD_TXNS_BIP30, f"tried to overwrite transaction {outpoint}")

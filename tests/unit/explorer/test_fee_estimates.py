@@ -1,0 +1,121 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.explorer.chain.fee_estimates import (
+    TARGETS,
+    FeeBand,
+    fee_bands,
+    fee_estimates,
+    fee_histogram,
+    precise_fees,
+    projected_blocks,
+    recommended_fees,
+)
+from shared.chain.codec import PoolEntry
+
+
+def entry(fee: int, vsize: int) -> PoolEntry:
+    return PoolEntry(wtxid=bytes(32), fee=fee, vsize=vsize, weight=4 * vsize, sigop_cost=0, time=0, sequence=0)
+
+
+entries = st.lists(st.builds(entry, st.integers(0, 10**9), st.integers(60, 100_000)), max_size=60)
+
+
+def test_an_empty_pool_asks_for_the_least_feerate_at_every_target():
+    estimates = fee_estimates([])
+    assert list(estimates) == [str(target) for target in (*range(1, 26), 144, 504, 1008)]
+    assert set(estimates.values()) == {1.0}
+
+
+def test_a_pool_of_less_than_a_block_asks_for_the_least_feerate():
+    assert fee_estimates([entry(900_000, 1_000)])["1"] == 1.0
+
+
+def test_a_fuller_pool_asks_for_what_gets_into_the_next_blocks():
+    pool = [entry(50 * 600_000, 600_000), entry(20 * 600_000, 600_000), entry(5 * 1_000_000, 1_000_000)]
+    estimates = fee_estimates(pool)
+    assert (estimates["1"], estimates["2"], estimates["3"]) == (20.0, 5.0, 1.0)
+
+
+@given(entries)
+def test_a_longer_wait_never_costs_more(pool):
+    estimates = fee_estimates(pool)
+    rates = [estimates[str(target)] for target in TARGETS]
+    assert rates == sorted(rates, reverse=True)
+    assert min(rates) >= 1.0
+
+
+def test_a_bin_closes_once_it_is_past_fifty_thousand_virtual_bytes():
+    pool = [entry(30 * 50_001, 50_001), entry(20 * 100, 100), entry(10 * 100, 100)]
+    assert fee_histogram(pool) == [(30.0, 50_001), (10.0, 200)]
+
+
+@given(entries)
+def test_the_histogram_counts_every_virtual_byte(pool):
+    histogram = fee_histogram(pool)
+    assert sum(size for _, size in histogram) == sum(item.vsize for item in pool)
+    rates = [rate for rate, _ in histogram]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_bands_go_from_the_best_payers_down_and_leave_out_empty_ends():
+    pool = [entry(100, 100), entry(199, 100), entry(1_000, 100)]
+    assert fee_bands(pool) == [
+        FeeBand(10, 20, 1, 100),
+        FeeBand(5, 10, 0, 0),
+        FeeBand(2, 5, 0, 0),
+        FeeBand(1, 2, 2, 200),
+    ]
+
+
+@given(entries)
+def test_bands_count_every_transaction(pool):
+    assert sum(band.count for band in fee_bands(pool)) == len(pool)
+
+
+def test_projected_blocks_are_filled_by_the_best_payers():
+    pool = [entry(rate * 400_000, 400_000) for rate in (1, 5, 2, 4, 3)]
+    blocks = projected_blocks(pool)
+    assert [(block.count, block.vsize, block.fees) for block in blocks] == [
+        (2, 800_000, 9 * 400_000),
+        (2, 800_000, 5 * 400_000),
+        (1, 400_000, 400_000),
+    ]
+    assert blocks[0].rates == (4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 5.0)
+
+
+def test_the_eighth_projected_block_has_all_the_rest():
+    blocks = projected_blocks([entry(900_000, 900_000)] * 10)
+    assert [block.count for block in blocks] == [1] * 7 + [3]
+    assert projected_blocks([]) == []
+
+
+@given(entries)
+def test_projected_blocks_have_every_transaction(pool):
+    blocks = projected_blocks(pool)
+    assert sum(block.count for block in blocks) == len(pool)
+    assert sum(block.fees for block in blocks) == sum(item.fee for item in pool)
+    assert all(block.rates == tuple(sorted(block.rates)) and len(block.rates) == 7 for block in blocks)
+
+
+def test_recommended_fees_of_an_empty_pool():
+    assert recommended_fees([]) == {
+        "fastestFee": 1,
+        "halfHourFee": 1,
+        "hourFee": 1,
+        "economyFee": 1,
+        "minimumFee": 1,
+    }
+
+
+def test_recommended_fees_are_rounded_up():
+    pool = [entry(int(rate * 600_000), 600_000) for rate in (50.5, 20, 15, 12, 9, 8.1, 7.5, 6, 5, 4.5, 4)]
+    assert list(recommended_fees(pool).values()) == [20, 9, 4, 2, 1]
+    assert list(precise_fees(pool).values())[:3] == [20.0, 8.1, 4.0]
+
+
+@given(entries)
+def test_no_recommended_fee_is_below_the_next(pool):
+    rates = list(recommended_fees(pool).values())
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] >= 1
