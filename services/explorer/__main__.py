@@ -1,4 +1,4 @@
-"""The explorer service: `python -m services.explorer` wires the real parts together and runs until told to stop."""
+"""The explorer service: `python -m services.explorer` connects to store and broker and serves until told to stop."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import logging
 import sys
 import threading
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from services.explorer.handlers import handlers, subscription
-from services.explorer.live.event_hub import EventHub
-from services.explorer.live.routes import create_endpoints
 from shared import config, logs, shutdown
 from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
@@ -39,13 +37,11 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
 
     broker = connect(settings)
     view = ChainView(client, Keys(chain.name))
-    hub = EventHub(view)
-    worker = Worker(broker, broker.consumer([subscription()]), handlers(hub), name="explorer", stop=flag)
     ready = {"redis": store_is_ready, "broker": broker.is_connected}
-    app = create_explorer_app(settings, chain, view, broker, ready)
-    server = HttpServer(
-        app, settings.host, settings.explorer_port, settings.http_threads, create_endpoints(settings, chain, view, hub)
-    )
+    explorer = create_explorer(settings, chain, view, broker, ready)
+    hub = explorer.hub
+    worker = Worker(broker, broker.consumer([subscription()]), handlers(hub), name="explorer", stop=flag)
+    server = HttpServer(explorer.app, settings.host, settings.explorer_port, settings.http_threads, explorer.endpoints)
     hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))
 

@@ -1,14 +1,19 @@
-"""The explorer's web application: pages for browsers, Esplora's API for programs, errors in the form each expects."""
+"""The explorer's composition root: every part of the service is built here, once, from real connections or a test's.
+
+Pages for browsers and Esplora's API for programs are one Flask application, which also gives errors the form that each
+expects; streams, waiting requests and websockets are served on the event loop.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from services.explorer import rate_limit
 from services.explorer.api.esplora import Esplora
 from services.explorer.api.esplora_bulk import Histories
 from services.explorer.api.esplora_packages import Packages
@@ -20,17 +25,21 @@ from services.explorer.api.responses import Route, blueprint, plain
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.rbf_trees import RbfTrees
 from services.explorer.errors import RequestError
+from services.explorer.live.event_hub import EventHub
+from services.explorer.live.routes import create_endpoints
 from services.explorer.openapi.routes import Description
 from services.explorer.pages.error_pages import explain
 from services.explorer.pages.faucet_page import FaucetPage
 from services.explorer.pages.overview import Overview
 from services.explorer.pages.routes import page_blueprint
+from services.explorer.rate_limit import Clients, install_rate_limit
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
+from shared.web.asgi import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +54,33 @@ _CORS = {
 }
 
 
-def create_explorer_app(
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """The built service; `hub` has to be started on the server's event loop, and woken by facts."""
+
+    app: Flask
+    endpoints: Mapping[str, Endpoint]
+    """By path: requests that are answered on the event loop, beside the application."""
+    hub: EventHub
+
+
+def create_explorer(
     settings: Settings, params: ChainParams, view: ChainView, broker: Broker, ready: ReadyChecks
-) -> Flask:
-    """Return the application."""
-    app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
-    rate_limit.install(app, settings)
-    app.url_map.merge_slashes = False  # of `//` electrs says that it does not exist; a redirect would lose the body
+) -> Explorer:
+    """Build the service; `ready` names what must answer before it is ready. `ConfigError` if a proxy is no address."""
+    clients = Clients(settings)
+    hub = EventHub(view)
     reads = ChainQueries(view)
+    replacements = RbfTrees(view)
     esplora = Esplora(reads, broker, params.address)
+    mempool_space = MempoolSpace(reads, replacements, params)
     has_faucet = params.is_test_chain and settings.faucet == "on"
-    app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     description = Description(params, settings.explorer_url, has_faucet=has_faucet)
+
+    app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
+    install_rate_limit(app, clients)
+    app.url_map.merge_slashes = False  # electrs has no path `//`, and a redirect would lose the request's body
+    app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     tables = [
         esplora.routes(),
         Histories(reads, params.address).routes(),
@@ -71,17 +95,18 @@ def create_explorer_app(
         regtest_server = RegtestServer(reads, broker, faucet, params.address)
         app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
-    app.register_blueprint(page_blueprint("pages", view, reads, esplora, params))
+    app.register_blueprint(page_blueprint("pages", view, reads, replacements, esplora, params))
     app.register_blueprint(Overview(view, reads, esplora, params).blueprint("overview"))
     app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
-    mempool_space = MempoolSpace(reads, RbfTrees(view), params)
     same_as_esplora = (Route("/block-height/<height>", esplora.block_at), Route("/tx/<txid>", esplora.tx))
     app.register_blueprint(blueprint("mempool_space", mempool_space.routes(), same_as_esplora), url_prefix="/api/v1")
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
-    return app
+
+    endpoints = create_endpoints(settings, clients, hub, reads, mempool_space, params.address)
+    return Explorer(app, endpoints, hub)
 
 
 def _is_for_program() -> bool:

@@ -89,13 +89,18 @@ class Clients:
         self._limiter = Limiter(rate) if rate else None
         self._proxies = read_networks(settings.trusted_proxies)
 
+    @property
+    def are_limited(self) -> bool:
+        """Whether requests are counted at all."""
+        return self._limiter is not None
+
     def of_scope(self, scope: Scope) -> str:
-        """Return the address of who asks for an endpoint."""
+        """Return the address of the client that asks for an endpoint."""
         peer = scope["client"][0] if scope["client"] else ""
         return client_address(peer, header(scope, b"x-forwarded-for") or None, self._proxies)
 
     def of_request(self) -> str:
-        """Return the address of who asks for the view that is being answered."""
+        """Return the address of the client whose request the application answers now."""
         return client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For"), self._proxies)
 
     def count(self, client: str) -> None:
@@ -105,15 +110,12 @@ class Clients:
             raise RequestError(429, "too many requests", math.ceil(wait))
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Let an application answer 429 to clients that ask for too much. `ConfigError` if a proxy is no address."""
-    clients = Clients(settings)
-    if not rate_limit(settings):
-        return
+def install_rate_limit(app: Flask, clients: Clients) -> None:
+    """Let an application answer 429 to clients that ask for too much."""
 
     @app.before_request
     def check_rate() -> None:
-        if not request.path.startswith(_FREE):
+        if clients.are_limited and not request.path.startswith(_FREE):
             clients.count(clients.of_request())
 
 

@@ -51,6 +51,9 @@ STOREYS = {
 }
 DOORS = ("services/mempool/rpc", "services/explorer/live/websocket", "services/explorer/openapi")
 
+SHARED_PARTS = ("ChainQueries", "PoolFeeCache", "RbfTrees", "Clients", "EventHub", "StreamSlots", "MempoolSpace")
+"""Classes of the explorer that hold a cache, a count or a lock: two of one kind would each know half of it."""
+
 
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -155,3 +158,14 @@ def test_a_door_is_imported_by_its_composition_root_alone() -> None:
             if path.is_relative_to(ROOT / door) or path.stem in roots:
                 continue
             assert not any(found.startswith(f"{name}.") for found in imports(path)), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("part", SHARED_PARTS)
+def test_a_part_with_a_memory_is_built_in_one_place(part: str) -> None:
+    calls = [
+        f"{path}:{node.lineno}"
+        for path in modules("services", "explorer")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == part
+    ]
+    assert len(calls) == 1, calls

@@ -12,6 +12,7 @@ from flask import Blueprint
 
 from services.explorer.api.esplora import Esplora
 from services.explorer.chain.queries import ChainQueries
+from services.explorer.chain.rbf_trees import RbfTrees
 from services.explorer.pages.address_page import ScriptPage
 from services.explorer.pages.block_page import BlockPage
 from services.explorer.pages.links import output_path
@@ -25,9 +26,11 @@ from shared.primitives.hex import display_hash
 from shared.script.script import to_rust_asm
 
 
-def page_blueprint(name: str, view: ChainView, reads: ChainQueries, api: Esplora, params: ChainParams) -> Blueprint:
+def page_blueprint(
+    name: str, view: ChainView, reads: ChainQueries, replacements: RbfTrees, api: Esplora, params: ChainParams
+) -> Blueprint:
     """Return all these pages under their paths."""
-    block, tx = BlockPage(view, reads, params), TxPage(view, reads, params.address)
+    block, tx = BlockPage(view, reads, params), TxPage(view, reads, replacements, params.address)
     script, search = ScriptPage(view, reads, params.address), SearchPage(view, reads, params.address)
     blueprint = Blueprint(name, __name__)
     blueprint.record(_add_to_templates)

@@ -63,10 +63,10 @@ class Family:
 class TxPage:
     """Shows transactions."""
 
-    def __init__(self, view: ChainView, reads: ChainQueries, prefix: AddressPrefix) -> None:
+    def __init__(self, view: ChainView, reads: ChainQueries, replacements: RbfTrees, prefix: AddressPrefix) -> None:
         self._view = view
         self._reads = reads
-        self._replacements = RbfTrees(view)
+        self._replacements = replacements
         self._prefix = prefix
 
     def show(self, txid: str) -> str:

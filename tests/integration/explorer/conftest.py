@@ -9,7 +9,7 @@ import pytest
 import redis as redis_py
 from flask.testing import FlaskClient
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
@@ -73,7 +73,7 @@ def broker() -> FakeBroker:
 
 
 def client_for(view: ChainView, broker: FakeBroker) -> FlaskClient:
-    return create_explorer_app(Settings(), REGTEST, view, broker, {}).test_client()
+    return create_explorer(Settings(), REGTEST, view, broker, {}).app.test_client()
 
 
 @pytest.fixture(scope="module")

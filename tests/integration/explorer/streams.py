@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from services.explorer.live.event_hub import EventHub
-from services.explorer.live.routes import create_endpoints
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
@@ -32,14 +31,13 @@ class Instance:
 @contextmanager
 def running(view: ChainView, settings: Settings | None = None, broker: FakeBroker | None = None) -> Iterator[Instance]:
     settings = settings or Settings()
-    hub = EventHub(view)
-    app = create_explorer_app(settings, REGTEST, view, broker or FakeBroker(), {})
-    server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(settings, REGTEST, view, hub))
-    hub.start(server.call_soon)
+    explorer = create_explorer(settings, REGTEST, view, broker or FakeBroker(), {})
+    server = HttpServer(explorer.app, "127.0.0.1", 0, 4, explorer.endpoints)
+    explorer.hub.start(server.call_soon)
     try:
-        yield Instance(hub, server)
+        yield Instance(explorer.hub, server)
     finally:
-        hub.close()
+        explorer.hub.close()
         server.close()
 
 

@@ -9,17 +9,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from services.explorer.app import create_explorer_app
-from services.explorer.live.event_hub import EventHub
-from services.explorer.live.routes import create_endpoints
-from shared.config import Settings
-from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash
-from shared.web.server import HttpServer
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import COIN, address_of
+from tests.integration.explorer.streams import running
 
 ALICE, BOB = key("alice"), key("bob")
 
@@ -34,12 +29,8 @@ def chain(redis):
 
 @pytest.fixture
 def base(chain, broker) -> Iterator[str]:
-    app, hub = create_explorer_app(Settings(), REGTEST, chain.view, broker, {}), EventHub(chain.view)
-    server = HttpServer(app, "127.0.0.1", 0, 4, create_endpoints(Settings(), REGTEST, chain.view, hub))
-    hub.start(server.call_soon)
-    yield f"http://127.0.0.1:{server.port}"
-    hub.close()
-    server.close()
+    with running(chain.view, broker=broker) as instance:
+        yield f"http://127.0.0.1:{instance.port}"
 
 
 @pytest.fixture

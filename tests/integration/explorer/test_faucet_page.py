@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from shared.bus.events import (
     AddressRequested,
     AddressResult,
@@ -172,7 +172,7 @@ def test_an_address_that_was_never_used_leads_to_the_faucet_with_it(client):
     ("settings", "params"), [(Settings(faucet="off"), REGTEST), (Settings(), replace(SIGNET, name="regtest"))]
 )
 def test_where_no_test_coins_can_be_had_no_page_leads_to_them(story, broker, settings, params):
-    client = create_explorer_app(settings, params, story.chain.view, broker, {}).test_client()
+    client = create_explorer(settings, params, story.chain.view, broker, {}).app.test_client()
     nobody = "/address/" + (address_of("nobody") if params is REGTEST else "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx")
     for path in ("/blocks", nobody):
         page = client.get(path, headers=BROWSER)

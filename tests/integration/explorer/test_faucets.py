@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from shared.bus.events import (
     AddressRequested,
     AddressResult,
@@ -242,7 +242,7 @@ def test_blocks_by_hash_and_the_best_one(client, story):
     ],
 )
 def test_other_chains_have_no_faucet(story, broker, settings, params):
-    client = create_explorer_app(settings, params, story.chain.view, broker, {}).test_client()
+    client = create_explorer(settings, params, story.chain.view, broker, {}).app.test_client()
     paths = ("/faucet", "/api/faucet", f"/1/r/faucet?address={BOB}&value=1", "/1/r/generate")
     assert {client.post(path, json={"address": BOB}).status_code for path in paths} == {404}
     assert {client.get(path).status_code for path in ("/getnewaddress", "/1/b/best/height")} == {404}

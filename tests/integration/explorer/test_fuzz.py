@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from services.explorer.openapi.document import OPERATIONS
 from shared.bus.events import TemplateRequested
 from shared.config import Settings
@@ -152,7 +152,7 @@ def test_no_list_ever_breaks_the_service(client, broker, body, path):
 
 
 def test_every_route_of_the_api_is_mounted_twice(story, broker):
-    app = create_explorer_app(Settings(), REGTEST, story.chain.view, broker, {})
+    app = create_explorer(Settings(), REGTEST, story.chain.view, broker, {}).app
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("api.")}
     roots = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("root.")}
     assert rules == {f"/api{rule}" for rule in roots}

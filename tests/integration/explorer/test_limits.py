@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.explorer.app import create_explorer_app
+from services.explorer.app import create_explorer
 from services.explorer.rate_limit import BURST_SECONDS
 from shared.config import Settings
 from shared.consensus.params import REGTEST
@@ -15,7 +15,7 @@ from tests.integration.explorer.test_events import get as ask
 @pytest.fixture
 def limited(story, broker):
     settings = Settings(rate_limit=1, trusted_proxies="127.0.0.1")
-    return create_explorer_app(settings, REGTEST, story.chain.view, broker, {}).test_client()
+    return create_explorer(settings, REGTEST, story.chain.view, broker, {}).app.test_client()
 
 
 def use_up(client, **options):
@@ -77,3 +77,11 @@ def test_waiting_requests_count_too(story):
         answers = [ask(instance.port, "/wait?height=0") for _ in range(2 * BURST_SECONDS)]
     assert answers[0][0] == 200
     assert answers[-1][:2] == (429, "too many requests")
+
+
+def test_a_client_has_one_limit_for_pages_api_and_waiting_requests_together(story):
+    with running(story.chain.view, Settings(rate_limit=1)) as instance:
+        paths = ["/blocks/tip/height", "/wait?height=0"] * BURST_SECONDS
+        answers = [ask(instance.port, path)[0] for path in paths]
+    assert answers[:BURST_SECONDS] == [200] * BURST_SECONDS
+    assert answers[-2:] == [429, 429]

@@ -9,9 +9,7 @@ import pytest
 import schemathesis
 from flask.testing import FlaskClient
 
-from services.explorer.app import create_explorer_app
-from services.explorer.live.event_hub import EventHub
-from services.explorer.live.routes import create_endpoints
+from services.explorer.app import create_explorer
 from services.explorer.openapi.document import OPERATIONS, document, errors_of, operations
 from services.explorer.openapi.schemas import SCHEMAS, example_of
 from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
@@ -26,8 +24,13 @@ ANY_OF = re.compile(r"<any\((?P<kinds>[^)]*)\):kind>(?P<rest>/<name>)?")
 
 
 @pytest.fixture
-def app(story, broker):
-    return create_explorer_app(Settings(), REGTEST, story.chain.view, broker, {})
+def explorer(story, broker):
+    return create_explorer(Settings(), REGTEST, story.chain.view, broker, {})
+
+
+@pytest.fixture
+def app(explorer):
+    return explorer.app
 
 
 def described_paths(rule: str) -> set[str]:
@@ -45,16 +48,15 @@ def _braces(path: str) -> str:
     return re.sub(r"<(\w+)>", r"{\1}", path)
 
 
-def test_every_mounted_route_is_described_and_nothing_else(app, story):
+def test_every_mounted_route_is_described_and_nothing_else(explorer):
     mounted = {
         (method, path)
-        for rule in app.url_map.iter_rules()
+        for rule in explorer.app.url_map.iter_rules()
         if rule.rule.startswith("/api/")
         for method in rule.methods - {"HEAD", "OPTIONS"}
         for path in described_paths(rule.rule)
     }
-    view = story.chain.view
-    streams = {path.removeprefix("/api") for path in create_endpoints(Settings(), REGTEST, view, EventHub(view))}
+    streams = {path.removeprefix("/api") for path in explorer.endpoints}
     mounted |= {("GET", path) for path in streams - {"/v1/ws"}}  # a websocket is beyond what OpenAPI can say
     described = operations(has_faucet=True)
     assert mounted == {(operation.method, operation.path) for operation in described}
@@ -62,7 +64,7 @@ def test_every_mounted_route_is_described_and_nothing_else(app, story):
 
 
 def test_a_chain_without_a_faucet_does_not_speak_of_one(story, broker):
-    app = create_explorer_app(Settings(faucet="off"), REGTEST, story.chain.view, broker, {})
+    app = create_explorer(Settings(faucet="off"), REGTEST, story.chain.view, broker, {}).app
     paths = app.test_client().get("/openapi.json").json["paths"]
     assert paths.keys() == {operation.path for operation in OPERATIONS}
 
