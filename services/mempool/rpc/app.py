@@ -22,7 +22,7 @@ from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.cross_site import is_cross_site
 from services.mempool.rpc.server.errors import RpcCode, RpcError
-from services.mempool.rpc.server.protocol import Outcome, Request
+from services.mempool.rpc.server.protocol import Outcome, RpcRequest
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -90,7 +90,7 @@ def _respond(node: NodeContext, body: bytes) -> Response:
         if not isinstance(value, dict):
             raise RpcError(RpcCode.PARSE_ERROR, "Top-level object parse error")
     except RpcError as error:
-        return _reply(Request(), Outcome(error=error))
+        return _reply(RpcRequest(), Outcome(error=error))
     call = protocol.parse_request(value)
     (outcome,) = execute(node, [call])
     if call.is_notification and call.error is None:
@@ -112,6 +112,6 @@ def _respond_batch(node: NodeContext, values: list[object]) -> Response:
     return Response(protocol.encode(replies), content_type="application/json")
 
 
-def _reply(call: Request, outcome: Outcome) -> Response:
+def _reply(call: RpcRequest, outcome: Outcome) -> Response:
     body = protocol.encode(protocol.reply(call, outcome))
     return Response(body, protocol.http_status(call, outcome), content_type="application/json")

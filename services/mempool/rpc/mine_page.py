@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-from services.mempool.rpc.methods.mining import mine
+from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.cross_site import is_cross_site
 from shared.bus.events import MineResult

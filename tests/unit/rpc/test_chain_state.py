@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.mempool.rpc.methods.waiting import wait_for
+from services.mempool.rpc.methods.blockchain import wait_for
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.consensus.params import REGTEST
 from shared.errors import BrokerUnavailable

@@ -10,8 +10,8 @@ import pytest
 
 from services.mempool.rpc.descriptors import parse
 from services.mempool.rpc.descriptors.infer import checksum
-from services.mempool.rpc.methods import fees
 from services.mempool.rpc.methods.txoutset import serialize_coin
+from services.mempool.rpc.methods.util import feerate_for
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.chain.codec import decode_coin, decode_outpoint
 from shared.consensus.params import REGTEST
@@ -145,8 +145,8 @@ def test_bitcoin_cores_own_signed_message(rpc: Rpc) -> None:
 def test_a_fee_is_what_the_pool_makes_necessary(rpc: Rpc) -> None:
     assert rpc.call("estimatesmartfee", 6) == {"feerate": Decimal("0.00000100"), "blocks": 6}
     crowded = [(rate * 1_000, 1_000) for rate in range(1, 2_001)]  # two blocks' worth
-    assert fees.feerate_for(crowded, 1) == 1_000_001
-    assert fees.feerate_for(crowded, 2) == 100
+    assert feerate_for(crowded, 1) == 1_000_001
+    assert feerate_for(crowded, 2) == 100
 
 
 def test_the_clock_is_an_order(rpc: Rpc, broker: FakeBroker) -> None:

@@ -10,15 +10,14 @@ import msgspec
 from services.mempool.mining import gbt
 from services.mempool.mining.template import Candidate, choose
 from services.mempool.rpc.json.pool_graph import PoolGraph
-from services.mempool.rpc.methods.waiting import LONGEST, wait_for
-from services.mempool.rpc.server.context import REQUEST_TIMEOUT, NodeContext
+from services.mempool.rpc.methods.blockchain import LONGEST_WAIT, wait_for
+from services.mempool.rpc.server.claims import submit_block
+from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED, Json, block
-from shared.bus.events import BlockMined, BlockVerdict
+from services.mempool.rpc.server.values import Json, block
 from shared.chain.codec import BlockEntry, BlockStatus
 from shared.chain.view import Tip
-from shared.errors import RequestFailed
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash
 from shared.reasons import Reason
@@ -71,7 +70,7 @@ def _wait(node: NodeContext, known: str) -> None:
         is_old = time.monotonic() - begun > _REFRESH_SECONDS
         return not known.startswith(display_hash(tip.hash)) or (is_old and known != gbt.long_poll_id(tip.hash, tip.seq))
 
-    wait_for(node, is_news, LONGEST)
+    wait_for(node, is_news, LONGEST_WAIT)
 
 
 def candidates(node: NodeContext, tip: Tip) -> list[Candidate]:
@@ -125,18 +124,8 @@ def _propose(node: NodeContext, data: object) -> str | None:
         return str(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
     if proposed.header.prev_hash != node.view.tip().hash:
         return str(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
-    verdict = check_proposal(node, data)
+    verdict = submit_block(node, data, test_only=True)
     return None if verdict.accepted else verdict.reason or str(Reason.REJECTED)
-
-
-def check_proposal(node: NodeContext, raw_hex: str) -> BlockVerdict:
-    """Ask the writer what it would say to a block on the tip, its proof of work apart (TestBlockValidity)."""
-    reply = node.broker.request(BlockMined(block=raw_hex, test_only=True), REQUEST_TIMEOUT)
-    if not isinstance(reply, BlockVerdict):
-        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
-    if reply.reason == BLOCK_DECODE_FAILED:
-        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
-    return reply
 
 
 METHODS = (

@@ -1,20 +1,35 @@
-"""RPC methods about the best chain, its blocks and its coins (rpc/blockchain.cpp)."""
+"""RPC methods about the best chain, its blocks and its coins (rpc/blockchain.cpp, rpc/txoutproof.cpp).
+
+A method that waits for the tip to move holds a thread of the HTTP server, so only as many as `NodeContext.mining_slots`
+lets in wait at once, none longer than `LONGEST_WAIT` seconds.
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 from services.mempool.rpc.json.block_json import block_json, header_json, stored_block, target_hex
 from services.mempool.rpc.json.tx_json import script_json
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, integer, real, verbosity
+from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, hex_bytes, integer, real, verbosity
 from shared.chain.view import Tip
 from shared.consensus.pow import difficulty
+from shared.errors import BrokerUnavailable, DecodeError
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
+from shared.primitives.merkle import merkle_tree
+from shared.primitives.partial_merkle import decode_proof, encode_proof
 from shared.primitives.transaction import OutPoint
 
 _CATEGORY = "Blockchain"
+
+LONGEST_WAIT = 600.0
+"""Seconds after which a wait without a time limit is answered with the tip as it is."""
+_POLL = 0.01
+"""Seconds between two looks at the tip."""
 
 
 def getblockcount(node: NodeContext) -> int:
@@ -116,7 +131,100 @@ def _coin(node: NodeContext, outpoint: OutPoint, with_pool: bool, tip: Tip) -> J
     }
 
 
+def wait_for(node: NodeContext, is_reached: Callable[[Tip], bool], seconds: float) -> Tip:
+    """Return the tip once `is_reached` says so, or as it is after these seconds."""
+    tip = node.view.tip()
+    if is_reached(tip):
+        return tip
+    if not node.mining_slots.acquire(blocking=False):
+        raise BrokerUnavailable("too many calls are waiting, try again when one of them is done")
+    deadline = time.monotonic() + seconds
+    try:
+        while not is_reached(tip) and (left := deadline - time.monotonic()) > 0:
+            if node.stop.wait(min(left, _POLL)):
+                break
+            tip = node.view.tip()
+    finally:
+        node.mining_slots.release()
+    return tip
+
+
+def waitfornewblock(node: NodeContext, timeout: object, current_tip_hex: str | None) -> Json:
+    """Wait until the tip is another one than now, or than the one given."""
+    seconds = _wait_seconds(timeout)
+    known = node.view.tip().hash
+    if current_tip_hex is not None:
+        known = block_or_tx_hash(current_tip_hex, "current_tip")
+    return _tip_json(wait_for(node, lambda tip: tip.hash != known, seconds))
+
+
+def waitforblock(node: NodeContext, block_hash_hex: str, timeout: object) -> Json:
+    """Wait until a block is the tip."""
+    wanted = block_or_tx_hash(block_hash_hex, "blockhash")
+    return _tip_json(wait_for(node, lambda tip: tip.hash == wanted, _wait_seconds(timeout)))
+
+
+def waitforblockheight(node: NodeContext, height: object, timeout: object) -> Json:
+    """Wait until the tip has at least a height."""
+    wanted = integer(height)
+    return _tip_json(wait_for(node, lambda tip: tip.height >= wanted, _wait_seconds(timeout)))
+
+
+def _wait_seconds(timeout: object) -> float:
+    milliseconds = 0 if timeout is None else integer(timeout)
+    if milliseconds < 0:
+        raise RpcError(RpcCode.MISC_ERROR, "Negative timeout")
+    return min(milliseconds / 1000, LONGEST_WAIT) if milliseconds else LONGEST_WAIT
+
+
+def _tip_json(tip: Tip) -> Json:
+    return {"hash": display_hash(tip.hash), "height": tip.height}
+
+
 _BLOCK_HASH = Arg("blockhash", Kind.STRING, "The block hash")
+_TIMEOUT = Arg("timeout", Kind.NUMBER, f"Milliseconds to wait at most; 0 for {LONGEST_WAIT:.0f} s", "0")
+
+
+def gettxoutproof(node: NodeContext, txid_hexes: list[object], block_hash_hex: str | None) -> str:
+    """Return a proof, in hex, that transactions are in a block."""
+    if not txid_hexes:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Parameter 'txids' cannot be empty")
+    txids: set[bytes] = set()
+    for txid_hex in txid_hexes:
+        expect(txid_hex, str)
+        txid = block_or_tx_hash(str(txid_hex), "txid")
+        if txid in txids:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Invalid parameter, duplicated txid: {txid_hex}")
+        txids.add(txid)
+    if block_hash_hex is not None:
+        block_hash = node.block_entry(block_or_tx_hash(block_hash_hex, "blockhash")).hash
+    else:
+        location = next(filter(None, node.view.tx_locations(sorted(txids))), None)
+        if location is None:
+            raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not yet in block")
+        block_hash = location.block_hash
+    block = stored_block(node, block_hash)
+    leaves = [tx.txid for tx in block.transactions]
+    if not txids.issubset(leaves):
+        message = "Not all transactions found in specified or retrieved block"
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
+    return encode_proof(block.header, merkle_tree(leaves), txids).hex()
+
+
+def verifytxoutproof(node: NodeContext, proof_hex: str) -> Json:
+    """Return the txids that a proof shows to be in a block of the best chain; none if it does not hold."""
+    try:
+        header, count, proven = decode_proof(hex_bytes(proof_hex, "proof"))
+    except DecodeError as error:
+        raise RpcError(RpcCode.MISC_ERROR, str(error)) from None
+    if not proven:
+        return []
+    entry = node.view.block_entry(header.hash)
+    if entry is None or not node.view.is_in_best_chain(entry):
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found in chain")
+    # A proof for an inner node of the tree would have another number of transactions (CVE-2017-12842).
+    return list(map(display_hash, proven)) if count == entry.tx_count else []
+
 
 METHODS = (
     Method("getbestblockhash", _CATEGORY, "Returns the hash of the tip of the most-work chain.", (), getbestblockhash),
@@ -155,5 +263,43 @@ METHODS = (
             Arg("include_mempool", Kind.BOOL, "Whether unconfirmed transactions count", "true"),
         ),
         gettxout,
+    ),
+    Method(
+        "waitforblock",
+        _CATEGORY,
+        "Waits until a block is the tip, and returns the tip.",
+        (Arg("blockhash", Kind.STRING, "The block hash to wait for"), _TIMEOUT),
+        waitforblock,
+    ),
+    Method(
+        "waitforblockheight",
+        _CATEGORY,
+        "Waits until the tip has at least a height, and returns the tip.",
+        (Arg("height", Kind.NUMBER, "The height to wait for"), _TIMEOUT),
+        waitforblockheight,
+    ),
+    Method(
+        "waitfornewblock",
+        _CATEGORY,
+        "Waits until there is a new tip, and returns it.",
+        (_TIMEOUT, Arg("current_tip", Kind.STRING, "The tip that the caller knows", "the tip now")),
+        waitfornewblock,
+    ),
+    Method(
+        "gettxoutproof",
+        _CATEGORY,
+        "Returns a proof, in hex, that transactions are in a block.",
+        (
+            Arg("txids", Kind.ARRAY, "The transaction ids"),
+            Arg("blockhash", Kind.STRING, "The block in which to look", ""),
+        ),
+        gettxoutproof,
+    ),
+    Method(
+        "verifytxoutproof",
+        _CATEGORY,
+        "Returns the txids that a proof shows to be in a block of the best chain, none if the proof does not hold.",
+        (Arg("proof", Kind.STRING, "The proof in hex"),),
+        verifytxoutproof,
     ),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from services.mempool.pool.script_cache import Verifier
 from services.mempool.rpc.json.block_json import stored_block
+from services.mempool.rpc.server.claims import order
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.orders import order
 from services.mempool.rpc.server.values import Json, block_or_tx_hash, integer, real
 from shared.bus.events import ControlAction
 from shared.chain.codec import BlockEntry, BlockStatus

@@ -8,13 +8,12 @@ from services.mempool.mining import template
 from services.mempool.mining.select_txs import CHOICE_REFUSED
 from services.mempool.rpc.descriptors.parse import single_script
 from services.mempool.rpc.json.block_json import target_hex
-from services.mempool.rpc.methods.block_template import HeadersBelow, check_proposal, next_time
-from services.mempool.rpc.server.context import MINE_MARGIN, REQUEST_TIMEOUT, NodeContext
+from services.mempool.rpc.methods.block_template import HeadersBelow, next_time
+from services.mempool.rpc.server.claims import mine, order, submit_block
+from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.orders import order
 from services.mempool.rpc.server.values import (
-    BLOCK_DECODE_FAILED,
     Json,
     block,
     block_or_tx_hash,
@@ -24,7 +23,7 @@ from services.mempool.rpc.server.values import (
     real,
     transaction,
 )
-from shared.bus.events import BlockMined, BlockVerdict, ControlAction, MineRequested, MineResult
+from shared.bus.events import ControlAction
 from shared.chain.view import Tip
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.consensus.limits import MAX_MONEY
@@ -32,7 +31,7 @@ from shared.consensus.pow import bits_to_target, difficulty, next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256d
-from shared.errors import BrokerUnavailable, DecodeError, RequestFailed
+from shared.errors import DecodeError
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hex import display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
@@ -43,26 +42,6 @@ _CATEGORY = "Mining"
 _RATE_WINDOW = 120
 _OWN_TRIES = 1_000_000
 """Nonces that `generateblock` tries by itself for a block that is not submitted."""
-
-
-def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
-    """Ask for `count` blocks that pay `script_pubkey`, or one with just these `txs`, and wait until they are there.
-
-    The result says in `error` why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
-    requests are under way that one more could leave no thread for other calls.
-    """
-    message = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
-    if not node.mining_slots.acquire(blocking=False):
-        raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
-    try:
-        reply = node.broker.request(message, node.settings.mine_timeout + MINE_MARGIN)
-    finally:
-        node.mining_slots.release()
-    if not isinstance(reply, MineResult):
-        raise RequestFailed(f"unexpected reply to mine.requested: {type(reply).__name__}")
-    if len(reply.hashes) < count and not reply.error:
-        return MineResult(hashes=reply.hashes, error=f"only {len(reply.hashes)} of {count} blocks were mined")
-    return reply
 
 
 def generatetoaddress(node: NodeContext, count: object, address: str, max_tries: object) -> list[str]:
@@ -106,7 +85,7 @@ def generateblock(node: NodeContext, output: str, transactions: list[object], su
             raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
         return {"hash": result.hashes[0]}
     found = node.at_tip(lambda tip: _solved(node, tip, script, raws))
-    verdict = check_proposal(node, found.serialize().hex())
+    verdict = submit_block(node, found.serialize().hex(), test_only=True)
     if not verdict.accepted:
         raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
     return {"hash": found.hash_hex, "hex": found.serialize().hex()}
@@ -242,14 +221,9 @@ def hash_rate(node: NodeContext, height: int, blocks: int) -> float:
 
 
 def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:
-    """Submit a block: None if it is valid and the new tip, else the word of BIP22 for what is wrong."""
+    """Submit a block: None if it is valid and the new tip, else BIP22's word for its fault."""
     submitted = _with_reserved_value(node, block(raw_hex))
-    message = BlockMined(block=submitted.serialize().hex())
-    reply = node.broker.request(message, REQUEST_TIMEOUT)
-    if not isinstance(reply, BlockVerdict):
-        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
-    if reply.reason == BLOCK_DECODE_FAILED:  # too large to be a block, which only the writer looks at
-        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
+    reply = submit_block(node, submitted.serialize().hex())
     if reply.reason:
         return reply.reason
     return None if reply.accepted else Reason.REJECTED

@@ -1,4 +1,4 @@
-"""RPC methods about single transactions (rpc/rawtransaction.cpp, and those of rpc/mempool.cpp that submit)."""
+"""RPC methods about single transactions and scripts (rpc/rawtransaction.cpp; submission: rpc/mempool.cpp)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from services.mempool.rpc.json.block_json import stored_block
 from services.mempool.rpc.json.tx_build import BUILD_ARGS, unsigned_transaction
-from services.mempool.rpc.json.tx_json import tx_json
-from services.mempool.rpc.server.context import REQUEST_TIMEOUT, Claim, NodeContext
+from services.mempool.rpc.json.tx_json import script_json, tx_json
+from services.mempool.rpc.server.claims import REQUEST_TIMEOUT, Claim
+from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import (
@@ -18,20 +19,30 @@ from services.mempool.rpc.server.values import (
     btc,
     expect,
     feerate,
+    hex_bytes,
     transaction,
     verbosity,
 )
 from shared.bus.events import Message, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.codec import BlockEntry
+from shared.crypto.address import AddressPrefix, encode_address
+from shared.crypto.hashes import hash160, sha256
 from shared.errors import DecodeError, RequestFailed
 from shared.policy import fee_for
 from shared.primitives.coin import Coin
 from shared.primitives.hex import parse_display_hash
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
-from shared.script.opcodes import MAX_OPCODE
+from shared.script.opcodes import MAX_OPCODE, OP_CHECKSIGADD
 from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, iterate
-from shared.script.standard import is_unspendable
+from shared.script.standard import (
+    ScriptType,
+    classify,
+    is_unspendable,
+    p2sh_script,
+    p2wpkh_script,
+    p2wsh_script,
+)
 
 _CATEGORY = "Rawtransactions"
 _DEFAULT_MAX_FEERATE = 10_000_000
@@ -41,6 +52,15 @@ _DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 _IN_POOL = (Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
 _TOO_EXPENSIVE = (Reason.MAX_FEERATE_EXCEEDED, Reason.MAX_FEE_EXCEEDED)
 _MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
+
+_NEVER_WRAPPED = (
+    ScriptType.NULL_DATA,
+    ScriptType.SCRIPTHASH,
+    ScriptType.WITNESS_UNKNOWN,
+    ScriptType.WITNESS_V1_TAPROOT,
+    ScriptType.ANCHOR,
+)
+_COMPRESSED_SIZE = 33
 
 
 def getrawtransaction(node: NodeContext, txid_hex: str, level_or_flag: object, block_hash_hex: str | None) -> Json:
@@ -248,13 +268,56 @@ def _check_burn(tx: Transaction, limit: int) -> None:
 
 
 def _is_burned(script: bytes) -> bool:
-    """Whether an output can never be spent: marked so, too long, or not a script at all (HasValidOps)."""
-    if is_unspendable(script):
-        return True
+    """Tell whether an output can never be spent: marked so, too long, or with operations that no script may have."""
+    return is_unspendable(script) or not _has_valid_ops(script)
+
+
+def _has_valid_ops(script: bytes) -> bool:
+    """Tell whether a script parses, with known operations and pushes of legal size only (CScript::HasValidOps)."""
     try:
-        return any(op.opcode > MAX_OPCODE or len(op.data or b"") > MAX_SCRIPT_ELEMENT_SIZE for op in iterate(script))
+        return all(op.opcode <= MAX_OPCODE and len(op.data or b"") <= MAX_SCRIPT_ELEMENT_SIZE for op in iterate(script))
     except DecodeError:
-        return True
+        return False
+
+
+def decodescript(node: NodeContext, script_hex: str) -> Json:
+    """Return a script's parts, type and address, and the addresses of P2SH and segwit outputs that wrap it."""
+    script = hex_bytes(script_hex, "argument") if script_hex else b""
+    prefix = node.params.address
+    shown = {name: value for name, value in script_json(script, prefix).items() if name != "hex"}
+    if not _can_wrap(script):
+        return shown
+    shown["p2sh"] = _p2sh_address(script, prefix)
+    segwit = _segwit_form(script)
+    if segwit is not None:
+        shown["segwit"] = {**script_json(segwit, prefix), "p2sh-segwit": _p2sh_address(segwit, prefix)}
+    return shown
+
+
+def _p2sh_address(script: bytes, prefix: AddressPrefix) -> str | None:
+    return encode_address(p2sh_script(hash160(script)), prefix)
+
+
+def _can_wrap(script: bytes) -> bool:
+    """Tell whether a script may stand inside P2SH: it is no wrapper itself, can be spent, and is not tapscript."""
+    if classify(script)[0] in _NEVER_WRAPPED or _is_burned(script):
+        return False
+    return all(op.opcode != OP_CHECKSIGADD for op in iterate(script))
+
+
+def _segwit_form(script: bytes) -> bytes | None:
+    """Return the segwit output that commits to the same condition, None where there is none."""
+    kind, parts = classify(script)
+    match kind:
+        case ScriptType.PUBKEY if len(parts[0]) == _COMPRESSED_SIZE:
+            return p2wpkh_script(hash160(parts[0]))
+        case ScriptType.PUBKEYHASH:
+            return p2wpkh_script(parts[0])
+        case ScriptType.MULTISIG if all(len(key) == _COMPRESSED_SIZE for key in parts[1:-1]):
+            return p2wsh_script(sha256(script))
+        case ScriptType.NONSTANDARD:
+            return p2wsh_script(sha256(script))
+    return None
 
 
 _RAW = Arg("hexstring", Kind.STRING, "The raw transaction in hex")
@@ -317,5 +380,12 @@ METHODS = (
         "Returns what the pool would say to raw transactions, parents before children. Nothing enters it.",
         (Arg("rawtxs", Kind.ARRAY, "1 to 25 raw transactions in hex"), _MAX_FEERATE),
         testmempoolaccept,
+    ),
+    Method(
+        "decodescript",
+        _CATEGORY,
+        "Returns the parts, the type and the address of a script, and the outputs that it can be wrapped in.",
+        (Arg("hexstring", Kind.STRING, "The script in hex"),),
+        decodescript,
     ),
 )

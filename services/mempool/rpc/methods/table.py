@@ -8,20 +8,14 @@ from services.mempool.rpc.methods import (
     blockchain,
     chain_state,
     control,
-    debugging,
-    decode_script,
-    fees,
     mempool,
-    messages,
     mining,
     network,
     psbt,
     rawtransactions,
     signing,
-    txoutproof,
     txoutset,
     util,
-    waiting,
 )
 
 _CATEGORIES = (
@@ -30,20 +24,14 @@ _CATEGORIES = (
     blockchain,
     chain_state,
     control,
-    debugging,
-    fees,
-    messages,
     mempool,
     mining,
     network,
     psbt,
     rawtransactions,
-    decode_script,
     signing,
-    txoutproof,
     txoutset,
     util,
-    waiting,
 )
 
 METHODS = {method.name: method for category in _CATEGORIES for method in category.METHODS}

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 from shared.crypto.hashes import hash160, sha256
 from shared.crypto.keys import PrivateKey
 from shared.crypto.signatures import verify_ecdsa, verify_schnorr
 from shared.errors import DecodeError
+from shared.script.machine import SigVersion
 from shared.script.script import iterate, push_data
 from shared.script.sighash import SIGHASH_ALL, SIGHASH_DEFAULT, SighashCache
 from shared.script.standard import ScriptType, classify, p2pkh_script
 
 _KEY_SIZES = (33, 65)
-
-
-class SigVersion(Enum):
-    """Which digest a signature is of."""
-
-    BASE = 0
-    WITNESS_V0 = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.mempool.rpc.server.context import REQUEST_TIMEOUT, Claim, NodeContext
+from services.mempool.rpc.server.claims import REQUEST_TIMEOUT, Claim
+from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Method, bind
-from services.mempool.rpc.server.protocol import Outcome, Request
+from services.mempool.rpc.server.protocol import Outcome, RpcRequest
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, StoreUnavailable, Unroutable, WarrenError
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class _Run:
     claims: list[Claim] = field(default_factory=list)
 
 
-def execute(node: NodeContext, requests: Sequence[Request]) -> list[Outcome]:
+def execute(node: NodeContext, requests: Sequence[RpcRequest]) -> list[Outcome]:
     """Return the outcome of each request, as if each one had begun after the one before it ended."""
     outcomes = [Outcome()] * len(requests)
     run = _Run()
@@ -50,7 +51,7 @@ def execute(node: NodeContext, requests: Sequence[Request]) -> list[Outcome]:
     return outcomes
 
 
-def _answer(node: NodeContext, request: Request) -> object:
+def _answer(node: NodeContext, request: RpcRequest) -> object:
     if request.error is not None:
         raise request.error
     method: Method | None = node.methods.get(request.method)

@@ -1,4 +1,4 @@
-"""What the methods of the RPC interface work with: the chain to read, the broker to ask, and how to stop."""
+"""The node as RPC methods see it: the chain to read, the broker to send requests through, the flag that stops it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Method
 from shared.bus.broker import Broker
-from shared.bus.events import Message
 from shared.chain.codec import BlockEntry
 from shared.chain.view import ChainView, Tip
 from shared.config import Settings
@@ -24,23 +23,7 @@ from shared.shutdown import ExitFlag
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT = 30.0
-"""Seconds that a verdict on transactions or a block may take."""
-MINE_MARGIN = 5.0
-"""Seconds beyond `mine_timeout`, by which the writer answers with what was found."""
-
 _STEADY_TRIES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A change asked for on the bus, and what its reply means for the caller.
-
-    `conclude` returns the result of the call or raises its `RpcError`.
-    """
-
-    message: Message
-    conclude: Callable[[Message], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +37,9 @@ class NodeContext:
     methods: Mapping[str, Method]
     chain_size: ChainSize
     mining_slots: threading.Semaphore
-    """How many calls may wait at once for the miners or for the tip, each on a thread of the HTTP server."""
+    """Bounds the calls that wait for the miners or for the tip, each of which holds a thread of the HTTP server."""
     stop: ExitFlag
-    """Set it to end the process in order; who waits for something gives up when it is set."""
+    """Set it to end the process in order; calls that wait give up when it is set."""
     started: float = field(default_factory=time.monotonic)
 
     def at_tip(self, read: Callable[[Tip], T]) -> T:

@@ -32,7 +32,7 @@ _HTTP_STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RpcRequest:
     """One call, or what is left of one that is malformed: then `error` says how."""
 
     method: str = ""
@@ -67,17 +67,17 @@ def decode_body(body: bytes) -> Any:
     return value
 
 
-def parse_request(value: Any) -> Request:
+def parse_request(value: Any) -> RpcRequest:
     """Return the request that a JSON value is; never raises."""
     if not isinstance(value, dict):
-        return Request(error=RpcError(RpcCode.INVALID_REQUEST, "Invalid Request object"))
+        return RpcRequest(error=RpcError(RpcCode.INVALID_REQUEST, "Invalid Request object"))
     call_id, has_id = value.get("id"), "id" in value
     version = value.get("jsonrpc")
     is_v2 = version == "2.0"
 
-    def invalid(message: str) -> Request:
+    def invalid(message: str) -> RpcRequest:
         error = RpcError(RpcCode.INVALID_REQUEST, message)
-        return Request(id=call_id, has_id=has_id, is_v2=is_v2, error=error)
+        return RpcRequest(id=call_id, has_id=has_id, is_v2=is_v2, error=error)
 
     if version is not None and not isinstance(version, str):
         return invalid("jsonrpc field must be a string")
@@ -92,10 +92,10 @@ def parse_request(value: Any) -> Request:
         params = []
     if not isinstance(params, (list, dict)):
         return invalid("Params must be an array or object")
-    return Request(method, params, call_id, has_id, is_v2)
+    return RpcRequest(method, params, call_id, has_id, is_v2)
 
 
-def reply(request: Request, outcome: Outcome) -> dict[str, Any]:
+def reply(request: RpcRequest, outcome: Outcome) -> dict[str, Any]:
     """Return the reply object: 2.0 has a result or an error, legacy has both and one of them is null."""
     answer: dict[str, Any] = {"jsonrpc": "2.0"} if request.is_v2 else {}
     if outcome.error is None:
@@ -111,7 +111,7 @@ def reply(request: Request, outcome: Outcome) -> dict[str, Any]:
     return answer
 
 
-def http_status(request: Request, outcome: Outcome) -> int:
+def http_status(request: RpcRequest, outcome: Outcome) -> int:
     """Return the HTTP status of a single call: legacy errors have one, 2.0 errors only if malformed."""
     if outcome.error is None or (request.is_v2 and request.error is None):
         return HTTPStatus.OK

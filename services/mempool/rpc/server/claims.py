@@ -1,0 +1,75 @@
+"""Asks the writer for changes over the bus: blocks to mine or to check, and the operator's orders.
+
+Whatever changes the chain or the pool through RPC is sent from here, so each kind of request has one time limit and one
+reading of its reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from services.mempool.rpc.server.context import NodeContext
+from services.mempool.rpc.server.errors import RpcCode, RpcError
+from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED
+from shared.bus.events import BlockMined, BlockVerdict, ChainControl, ControlResult, Message, MineRequested, MineResult
+from shared.errors import BrokerUnavailable, RequestFailed
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds that a verdict on transactions or a block may take."""
+_MINE_MARGIN = 5.0
+"""Seconds beyond `mine_timeout`, by which the writer answers with the blocks that were found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request that neighbours in a batch are published together with, and the reading of its reply.
+
+    `conclude` returns the result of the call or raises its `RpcError`.
+    """
+
+    message: Message
+    conclude: Callable[[Message], object]
+
+
+def order(node: NodeContext, refusal: RpcCode, **fields: Any) -> None:
+    """Send the writer a `ChainControl` of these fields and wait for its commit; `RpcError` `refusal` if it refuses."""
+    reply = node.broker.request(ChainControl(**fields), REQUEST_TIMEOUT)
+    if not isinstance(reply, ControlResult):
+        raise RequestFailed(f"unexpected reply to chain.control: {type(reply).__name__}")
+    if not reply.done:
+        raise RpcError(refusal, f"{reply.reason}, {reply.detail}" if reply.detail else reply.reason)
+
+
+def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
+    """Have `count` blocks mined that pay `script_pubkey`, or one with just these `txs`, and wait for them.
+
+    `error` of the result says why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
+    requests are under way that one more could leave no thread for other calls.
+    """
+    message = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
+    if not node.mining_slots.acquire(blocking=False):
+        raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
+    try:
+        reply = node.broker.request(message, node.settings.mine_timeout + _MINE_MARGIN)
+    finally:
+        node.mining_slots.release()
+    if not isinstance(reply, MineResult):
+        raise RequestFailed(f"unexpected reply to mine.requested: {type(reply).__name__}")
+    if len(reply.hashes) < count and not reply.error:
+        return MineResult(hashes=reply.hashes, error=f"only {len(reply.hashes)} of {count} blocks were mined")
+    return reply
+
+
+def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) -> BlockVerdict:
+    """Return the writer's verdict on a raw block; `test_only` checks it on the tip, its proof of work apart.
+
+    Raises `RpcError` DESERIALIZATION_ERROR for a block too large to be decoded, which the writer alone finds.
+    """
+    reply = node.broker.request(BlockMined(block=raw_hex, test_only=test_only), REQUEST_TIMEOUT)
+    if not isinstance(reply, BlockVerdict):
+        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
+    if reply.reason == BLOCK_DECODE_FAILED:
+        raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
+    return reply
