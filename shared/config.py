@@ -1,7 +1,7 @@
 """Settings, from `WARREN_*` environment variables, parsed once at start.
 
-Every service reads the same names; an unknown or malformed one stops the service with a message that names it. A
-secret may come from a file instead (`WARREN_REDIS_URL_FILE=/run/secrets/redis_url`), and none is ever shown by `repr`.
+All services read the same variables; an unknown or malformed one stops the service with a message that names it. A
+secret may come from a file instead (`WARREN_REDIS_URL_FILE=/run/secrets/redis_url`); `repr` never shows it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of all services; each service uses what it needs."""
+    """All settings of all services; each service uses some of them."""
 
     chain: str = "regtest"
     """A built-in network's name, or the path of a chain file (TOML)."""
@@ -32,34 +32,35 @@ class Settings:
     explorer_port: int = 3000
     rpc_port: int = 18443
     wallet_url: str = "http://127.0.0.1:8080"
-    """Where a browser finds the wallet (for links between pages); likewise the next two."""
+    """The wallet's address for browsers, for links between pages; the next two are the explorer's and the node's."""
     explorer_url: str = "http://127.0.0.1:3000"
     rpc_url: str = "http://127.0.0.1:18443"
     data_dir: Path = Path("data")
-    """Files of a service's own: the RPC cookie, the creator's password."""
+    """Directory for files that the services write: the RPC cookie, the creator's password."""
     rpc_user: str = ""
     """With `rpc_password`: HTTP basic auth for JSON-RPC. Without: a random cookie in `data_dir`/<chain>/.cookie."""
     rpc_password: str = field(default="", repr=False)
     miner_name: str = field(default_factory=lambda: socket.gethostname()[:12])
-    """At most 12 letters, digits, `.`, `_`, `-`: shown in the coinbase of the blocks that it finds."""
+    """At most 12 letters, digits, `.`, `_`, `-`: written into the coinbase of the blocks that this miner finds."""
     mine_timeout: float = 60.0
-    """Seconds that a mining request may take before it is answered with what was found."""
+    """Seconds after which a mining request is answered with the blocks found so far."""
     creator_blocks: int = 110
-    """Blocks that the wallet `creator` asks for at the first start; 0 for none and no such wallet."""
+    """Blocks that the wallet `creator` mines at the first start; with 0 there is no such wallet."""
     creator_password_command: str = ""
-    """What a person runs to see the password of `creator`, for its page to show; empty: the page names the file."""
+    """Command that prints the password of `creator`; its page shows the command, or if empty the name of the file."""
     faucet: str = "on"
-    """`off` for a test chain whose coins nobody shall get for the asking; other chains have no faucet anyway."""
+    """`off` switches the faucet of a test chain off; other chains have no faucet."""
     http_threads: int = 8
     max_streams: int = 500
-    """Event streams and websockets that one explorer keeps open at a time."""
+    """The most event streams and websockets that one explorer keeps open."""
     trusted_hosts: str = ""
-    """Comma-separated host names, beside loopback ones, that pages answer to (stops DNS rebinding); `*` for any."""
+    """Comma-separated host names, beside loopback names, under which pages may be requested; `*` for any. Stops DNS
+    rebinding."""
     rate_limit: int = -1
-    """Requests per second that the explorer takes from one client; 0 for any, -1 for any on a loopback `host` and 50
+    """Requests per second that the explorer accepts from one client; 0: no limit; -1: no limit on a loopback `host`, 50
     elsewhere."""
     trusted_proxies: str = ""
-    """Comma-separated addresses and networks of proxies, whose `X-Forwarded-For` says who the client is."""
+    """Comma-separated addresses and networks of proxies whose `X-Forwarded-For` header gives the client's address."""
     log_level: str = "INFO"
     log_format: str = "text"
     """`text` or `json`."""
@@ -89,7 +90,7 @@ _PREFIX = "WARREN_"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings that the environment gives; `ConfigError` names the variable that is wrong."""
+    """Return the settings from the environment; ConfigError names the variable that is wrong."""
     environ = os.environ if environ is None else environ
     parsers: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "Path": Path, "str": str}
     known = {f.name: parsers[str(f.type)] for f in fields(Settings)}

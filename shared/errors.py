@@ -2,25 +2,25 @@
 
     WarrenError
     ├── ConfigError            a setting is missing, unknown or out of range
-    ├── DecodeError            bytes or text that are not what they should be
-    ├── ValidationError        a transaction or block that breaks a rule (reason + detail)
-    │   ├── BadVersionError    … a block of a version that is not allowed any more
-    │   ├── ScriptError        … a script that does not succeed
-    │   └── ScriptCheckError   … a transaction or block with such a script
+    ├── DecodeError            bytes or text are malformed
+    ├── ValidationError        a transaction or block breaks a rule (reason + detail)
+    │   ├── BadVersionError    a block has a version that is no longer allowed
+    │   ├── ScriptError        a script fails
+    │   └── ScriptCheckError   a transaction or block has an input whose script fails
     ├── BrokerError
     │   ├── BrokerUnavailable  the broker cannot be reached; try again later
-    │   ├── Unroutable         no queue takes messages of that topic
-    │   ├── RequestTimeout     nobody answered in time; the request may still take effect
-    │   └── RequestFailed      the answer says that the request could not be handled
+    │   ├── Unroutable         no queue takes messages of this topic
+    │   ├── RequestTimeout     no reply came in time; the request may still take effect
+    │   └── RequestFailed      the reply says that the request could not be handled
     └── StoreError
         ├── StoreUnavailable   Redis cannot be reached; the outcome of a write is unknown
-        │   └── NoChain        … it can, but the writer has not written the first block yet
+        │   └── NoChain        Redis has no chain: the writer has not written the first block yet
         ├── StaleWriter        another writer has taken over (fencing)
-        ├── CommitConflict     the chain state is not the one that the commit was computed on
-        └── UnsafeStore        this Redis is too old, may evict keys or is not the expected chain's
+        ├── CommitConflict     the chain state has changed since the commit was computed
+        └── UnsafeStore        Redis is too old, may evict keys or holds another chain
 
-A broken rule (`ValidationError`) and a broken machine (everything else) never mix: the first is a verdict to
-publish, the second a reason to stop and retry.
+An invalid transaction or block (`ValidationError`) and a technical fault (any other error) never mix: the first is a
+verdict to publish, the second a reason to stop and retry.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class ConfigError(WarrenError):
 
 
 class DecodeError(WarrenError):
-    """Bytes or text that cannot be decoded; the message says what was being read."""
+    """Bytes or text cannot be decoded; the message names the field."""
 
 
 class ValidationError(WarrenError):
     """A transaction or block breaks a rule.
 
-    `reason` is Bitcoin Core's exact string, stable enough to test against; `detail` is for people.
+    `reason` is Bitcoin Core's exact string, for programs to compare; `detail` is for people.
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
@@ -61,7 +61,7 @@ class ValidationError(WarrenError):
 
 
 class BadVersionError(ValidationError):
-    """A block has a version that is not allowed any more; the reason says which, as in Core."""
+    """A block has a version that is no longer allowed; the reject reason contains the version, as in Core."""
 
     def __init__(self, version: int) -> None:
         self.version = f"0x{version & 0xFFFFFFFF:08x}"
@@ -74,7 +74,7 @@ class BadVersionError(ValidationError):
 
 
 class ScriptCheckError(ValidationError):
-    """A transaction's input fails its script; `reason` says where it was checked, as in Core's reject strings."""
+    """The script of an input fails; `reason` says whether pool or block checked it, as in Core's reject strings."""
 
     def __init__(self, reason: Reason, vin: int, error: ScriptError) -> None:
         super().__init__(reason, f"input {vin}: {error.detail}" if error.detail else f"input {vin}")
@@ -82,20 +82,20 @@ class ScriptCheckError(ValidationError):
 
     @property
     def reject_reason(self) -> str:
-        """The place and the script error: `mempool-script-verify-flag-failed (…)`."""
+        """The reason and the script error: `mempool-script-verify-flag-failed (…)`."""
         return script_verdict(self.reason, self.script_reason)
 
 
 class ScriptError(ValidationError):
-    """A script does not succeed, or is of a kind that is refused."""
+    """A script fails or is of a forbidden form."""
 
 
 class BrokerError(WarrenError):
-    """Something went wrong between a service and the broker."""
+    """Base of the faults between a service and the broker."""
 
 
 class BrokerUnavailable(BrokerError):
-    """The broker cannot be reached, or went away before it confirmed."""
+    """The broker cannot be reached, or the connection was lost before it confirmed."""
 
 
 class Unroutable(BrokerError):
@@ -103,19 +103,19 @@ class Unroutable(BrokerError):
 
 
 class RequestTimeout(BrokerError):
-    """Nobody answered in time. The request may still take effect."""
+    """No reply came in time. The request may still take effect."""
 
 
 class RequestFailed(BrokerError):
-    """The request reached its service, which could not decode it or failed while handling it."""
+    """The service that received the request could not decode it or failed while handling it."""
 
 
 class StoreError(WarrenError):
-    """Something went wrong between a service and Redis."""
+    """Base of the faults between a service and Redis."""
 
 
 class StoreUnavailable(StoreError):
-    """Redis cannot be reached. The outcome of a write under way is unknown."""
+    """Redis cannot be reached. The outcome of a write in progress is unknown."""
 
 
 class NoChain(StoreUnavailable):
@@ -123,12 +123,12 @@ class NoChain(StoreUnavailable):
 
 
 class StaleWriter(StoreError):
-    """Another writer has taken the lease: this one must not write any more."""
+    """Another writer has taken the lease: this process must not write any more."""
 
 
 class CommitConflict(StoreError):
-    """The chain state is not the one that the commit was computed on."""
+    """The chain state has changed since the commit was computed."""
 
 
 class UnsafeStore(StoreError):
-    """This Redis must not hold a chain: it may evict keys, or holds another chain, or one in another format."""
+    """This Redis must not hold the chain: it is too old, may evict keys, or holds another chain or another format."""

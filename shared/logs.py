@@ -1,7 +1,7 @@
-"""Log lines of every service, on stderr: text for people or one JSON object per line for collectors.
+"""Writes the log lines of every service to stderr: text for people, or one JSON object per line for collectors.
 
-Code logs with `log.info("block accepted", extra=with_fields(height=5))`: the fields become key=value pairs or members.
-Passwords in URLs never get through.
+Log with `log.info("block accepted", extra=with_fields(height=5))`: text has the fields as key=value, JSON as members.
+Passwords in URLs are replaced.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from shared.config import Settings
 
 _URL_PASSWORD = re.compile(r"""(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\s"']+@""")
 _LEVELS_OF_LIBRARIES = {
-    "pika": logging.CRITICAL,  # the bus reports what went wrong, in one line
+    "pika": logging.CRITICAL,  # the bus logs each fault in one line
     "urllib3": logging.WARNING,
-    "uvicorn.error": logging.ERROR,  # what clients do wrong is no news
+    "uvicorn.error": logging.ERROR,  # below it are the mistakes of clients
 }
 
 
 def redact(text: str) -> str:
-    """Return the text with the password of every URL in it replaced by `***`."""
+    """Replace the password of every URL in the text by `***`."""
     return _URL_PASSWORD.sub(r"\g<head>:***@", text)
 
 
@@ -74,7 +74,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def setup(settings: Settings, service: str) -> None:
-    """Send all log lines of this process to stderr, in the format and from the level that the settings ask for."""
+    """Send all log lines of this process to stderr, in the format and from the level of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service) if settings.log_format == "json" else TextFormatter(service))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""All Prometheus metrics of a process in one registry, and the ones that every service has.
+"""The registry of all Prometheus metrics of a process, and the metrics of the bus, which every service has.
 
 A service with an HTTP port answers `GET /metrics` with `render()`. Names start with `warren_`, times are in seconds.
 """

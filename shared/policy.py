@@ -1,4 +1,4 @@
-"""Relay policy: what the pool demands beyond consensus. Core's defaults, by Core's names (policy/policy.h)."""
+"""Relay policy: the pool's rules beyond consensus, with Core's defaults and names (policy/policy.h)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.script.standard import ScriptType, classify, dust_threshold
 MIN_RELAY_FEERATE = 100
 """Satoshis per 1,000 vbytes (Core's -minrelaytxfee since 30.0)."""
 INCREMENTAL_RELAY_FEERATE = 100
-"""Satoshis per 1,000 vbytes that a replacement pays beyond what it replaces (Core's -incrementalrelayfee)."""
+"""Satoshis per 1,000 vbytes that a replacement pays on top of the replaced fees (Core's -incrementalrelayfee)."""
 MAX_STANDARD_VERSION = 3
 MAX_STANDARD_TX_WEIGHT = 400_000
 MIN_STANDARD_TX_NONWITNESS_SIZE = 65
@@ -34,17 +34,17 @@ def fee_for(vsize: int, feerate: int) -> int:
 
 
 def adjusted_weight(weight: int, sigop_cost: int) -> int:
-    """Return weight units, no less than what signature operations cost (GetSigOpsAdjustedWeight)."""
+    """Return the weight, or the weight units charged for the signature operations if more (GetSigOpsAdjustedWeight)."""
     return max(weight, sigop_cost * BYTES_PER_SIGOP)
 
 
 def policy_vsize(weight: int, sigop_cost: int) -> int:
-    """Return the virtual size, no less than what its signature operations cost (GetVirtualTransactionSize)."""
+    """Return the virtual bytes of the adjusted weight, rounded up (GetVirtualTransactionSize)."""
     return -(-adjusted_weight(weight, sigop_cost) // WEIGHT_PER_VBYTE)
 
 
 def check_standard(tx: Transaction) -> None:
-    """Refuse a transaction of a form that is not relayed (IsStandardTx); raises `ValidationError`."""
+    """Raise ValidationError if a transaction has a form that is not relayed (IsStandardTx)."""
     if not 1 <= tx.version <= MAX_STANDARD_VERSION:
         raise ValidationError(Reason.VERSION, f"version {tx.version}, relayed are 1 to {MAX_STANDARD_VERSION}")
     if tx.weight > MAX_STANDARD_TX_WEIGHT:
@@ -86,9 +86,9 @@ def feerate(fee: int, vsize: int) -> int:
 
 
 def check_minimum_fee(fee: int, vsize: int) -> None:
-    """Refuse a fee in satoshis below the relay minimum; raises `ValidationError`.
+    """Raise ValidationError for a fee in satoshis below the relay minimum.
 
-    The fee is that which counts: with what the operator added, or that of a whole package.
+    `fee` is the modified fee, with the operator's delta, of a transaction or a whole package.
     """
     minimum = fee_for(vsize, MIN_RELAY_FEERATE)
     if fee < minimum:
@@ -96,6 +96,6 @@ def check_minimum_fee(fee: int, vsize: int) -> None:
 
 
 def check_maximum_fee(fee: int, vsize: int, max_feerate: int | None) -> None:
-    """Refuse a fee above what the sender allows, in satoshis per 1,000 vbytes; raises `ValidationError`."""
+    """Raise ValidationError for a fee above the sender's limit, in satoshis per 1,000 vbytes (None for no limit)."""
     if max_feerate is not None and fee > fee_for(vsize, max_feerate):
         raise ValidationError(Reason.MAX_FEE_EXCEEDED, f"{fee} > {fee_for(vsize, max_feerate)}")

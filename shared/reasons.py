@@ -1,8 +1,8 @@
-"""Why something was refused, in Bitcoin Core's own words.
+"""Reject reasons, in Bitcoin Core's own words.
 
-The strings are an interface: RPC clients, tests and the explorer compare them. They are those of Bitcoin Core's
-current release (`validation.cpp`, `consensus/`, `policy/`, `script/script_error.cpp`, BIP22), so whatever works
-with a bitcoind's verdicts works with Warren's. Each travels in a `ValidationError` with a detail for people.
+The strings are an interface: RPC clients, tests and the explorer compare them. They are the strings of Bitcoin Core's
+current release (`validation.cpp`, `consensus/`, `policy/`, `script/script_error.cpp`, BIP22), so a client that
+understands bitcoind's verdicts understands Warren's. A `ValidationError` carries one with a detail for people.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Reason(StrEnum):
     BAD_CB_LENGTH = "bad-cb-length"
     BAD_TXNS_PREVOUT_NULL = "bad-txns-prevout-null"
 
-    # Transactions against the coins that they spend (CheckTxInputs, sequence locks).
+    # Transactions with the coins that they spend (CheckTxInputs, sequence locks).
     BAD_TXNS_INPUTS_MISSINGORSPENT = "bad-txns-inputs-missingorspent"
     BAD_TXNS_PREMATURE_SPEND_OF_COINBASE = "bad-txns-premature-spend-of-coinbase"
     BAD_TXNS_INPUTVALUES_OUTOFRANGE = "bad-txns-inputvalues-outofrange"
@@ -125,7 +125,7 @@ class Reason(StrEnum):
     MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED = "mempool-script-verify-flag-failed"
     BLOCK_SCRIPT_VERIFY_FLAG_FAILED = "block-script-verify-flag-failed"
 
-    # Scripts (ScriptErrorString); the names are those of Core's test vectors.
+    # Scripts (ScriptErrorString), by the names in Core's test vectors.
     EVAL_FALSE = "Script evaluated without error but finished with a false/empty top stack element"
     VERIFY = "Script failed an OP_VERIFY operation"
     EQUALVERIFY = "Script failed an OP_EQUALVERIFY operation"
@@ -181,10 +181,10 @@ class Reason(StrEnum):
     SCRIPTNUM = "Script number overflowed or is non-minimally encoded"
 
 
-def script_verdict(where: Reason, script_reason: Reason) -> str:
-    """Return the reject string of a failed script, as bitcoind reports it.
+def script_verdict(reason: Reason, script_reason: Reason) -> str:
+    """Return bitcoind's reject string for a failed script: `mempool-script-verify-flag-failed (Invalid Schnorr …)`.
 
-    `where` is MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED or BLOCK_SCRIPT_VERIFY_FLAG_FAILED (CheckInputScripts), and
-    `script_reason` that of the `ScriptError`: `mempool-script-verify-flag-failed (Invalid Schnorr signature)`.
+    `reason` is MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED or BLOCK_SCRIPT_VERIFY_FLAG_FAILED (CheckInputScripts),
+    `script_reason` the reason of the ScriptError.
     """
-    return f"{where} ({script_reason})"
+    return f"{reason} ({script_reason})"

@@ -1,4 +1,4 @@
-"""Stopping in order: the first signal asks every loop to drain, the second ends the process at once."""
+"""Orderly shutdown: the first signal asks every loop to drain, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from types import FrameType
 
 _LONGEST_WAIT = 1.0
-"""Seconds. Handlers of signals run on the main thread, which is not woken if the system gave the signal to another."""
+"""Seconds. Signal handlers run on the main thread, which stays asleep if the system delivers to another thread."""
 
 
 class ExitFlag:
-    """Set once, when the process should stop; every long loop polls it or waits on it."""
+    """A flag that is set when the process should stop; every long loop polls it or waits on it."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -30,7 +30,7 @@ class ExitFlag:
         return self._event.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Sleep up to `seconds` (for ever if None), less if the flag is set meanwhile; return whether it is set."""
+        """Sleep up to `seconds` (for ever if None) or until the flag is set; return whether it is set."""
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         while not self._event.wait(min(_LONGEST_WAIT, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
@@ -41,9 +41,9 @@ class ExitFlag:
 def on_request(stop: Callable[[int], None]) -> None:
     """Call `stop` with each signal that asks the process to end. Main thread only.
 
-    What the parent left does not matter: a shell starts the background jobs of a script with SIGINT ignored, some
-    programs start theirs with signals blocked. Only a SIGHUP that is ignored stays so, because that is what `nohup`
-    does. A terminal that closes may send several: a SIGHUP never asks for more haste.
+    Overrides the signal state inherited from the parent: a shell starts the background jobs of a script with SIGINT
+    ignored, and some programs start theirs with signals blocked. Only an ignored SIGHUP stays ignored, for `nohup`. A
+    closing terminal may send SIGHUP several times: a later SIGHUP does not hurry the shutdown.
     """
     is_asked = False
 
@@ -63,7 +63,7 @@ def on_request(stop: Callable[[int], None]) -> None:
 
 
 def install(flag: ExitFlag) -> None:
-    """Let a signal set `flag`, and end the process at once the second time. Main thread only."""
+    """Let the first signal set `flag` and the second end the process at once. Main thread only."""
     is_asked = False
 
     def stop(number: int) -> None:
@@ -71,8 +71,8 @@ def install(flag: ExitFlag) -> None:
         if is_asked or flag.is_set():
             os._exit(128 + number)
         is_asked = True
-        # Not on this thread: it may have been interrupted while it holds the flag's lock, and would wait for itself.
-        # Nor by `threading`, which has locks of its own.
+        # Set on another thread: this one may have been interrupted while it holds the flag's lock, and would wait for
+        # itself. `threading.Thread` takes locks too, so this uses `_thread`.
         _thread.start_new_thread(flag.set, ())
 
     on_request(stop)

@@ -1,7 +1,8 @@
-"""Rules for a block: those of the block alone, those of its header, and those that need the headers before it.
+"""Rules for a block and its header: the context-free rules, and the rules that need the headers below.
 
-What needs coins (fees, scripts, BIP30, the coinbase's amount) is checked where the coins are, with `tx_verify`,
-`subsidy` and the script interpreter. Source: CheckBlock and its contextual kin in Core's validation.cpp.
+The rules that need coins (fees, scripts, BIP30, the coinbase's amount) are checked where a block is connected, with
+`tx_verify`, `subsidy` and the script interpreter. Source: CheckBlock, ContextualCheckBlock and
+ContextualCheckBlockHeader in Core's validation.cpp.
 """
 
 from __future__ import annotations
@@ -55,30 +56,30 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What the branch below a block says about it."""
+    """The facts about the branch that a block extends."""
 
     height: int
     prev_hash: bytes
     prev_time: int
     """Time of the parent's header (seconds)."""
     median_time_past: int
-    """Of the parent and the ten blocks before it (seconds)."""
+    """Median of the times of the parent and the ten blocks before it (seconds)."""
     expected_bits: int
-    """From `pow.next_bits`, for the time that the block's header says."""
+    """From `pow.next_bits`, for the time in the block's header."""
 
 
 def median_time_past(times: Sequence[int]) -> int:
-    """Return the median of the last eleven of `times` (or of fewer, near the genesis), oldest first (BIP113)."""
+    """Return the median of the last eleven `times`, oldest first; near the genesis there are fewer (BIP113)."""
     last = sorted(times[-MEDIAN_TIME_SPAN:])
     return last[len(last) // 2]
 
 
 def check_block(block: Block, params: ChainParams, *, check_pow: bool = True) -> None:
-    """Raise ValidationError with the first rule that the block breaks by itself (Core's CheckBlock).
+    """Raise ValidationError with the first context-free rule that the block breaks (Core's CheckBlock).
 
-    Includes proof of work, signet's solution and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` may mean
-    that the transactions are not those of the header, so the header must not be marked invalid for them. A proposal
-    (BIP23) is checked without `check_pow`: it has neither work nor solution yet.
+    Includes proof of work, signet's solution and the merkle root. `bad-txnmrklroot` and `bad-txns-duplicate` do not
+    prove the header invalid: another list of transactions may belong to it. Pass `check_pow=False` for a proposal
+    (BIP23), which has neither proof of work nor solution yet.
     """
     if check_pow:
         check_proof_of_work(block.header, params)
@@ -111,12 +112,12 @@ def _check_merkle_root(block: Block) -> None:
 
 
 def check_header_context(header: BlockHeader, context: BlockContext, params: ChainParams, now: int) -> None:
-    """Raise ValidationError if the header does not fit on its branch, or lies in the future of `now` (seconds).
+    """Raise ValidationError if the header breaks a rule of its branch or is over two hours ahead of `now` (seconds).
 
-    Source: Core's ContextualCheckBlockHeader. `time-too-new` may be true now and false later.
+    A header refused as `time-too-new` may be valid later. Source: Core's ContextualCheckBlockHeader.
     """
     if header.prev_hash != context.prev_hash:
-        raise ValueError("the context is that of another branch")
+        raise ValueError("the context belongs to another branch")
     if header.bits != context.expected_bits:
         raise ValidationError(Reason.BAD_DIFFBITS, f"bits {header.bits:08x} instead of {context.expected_bits:08x}")
     if header.time <= context.median_time_past:
@@ -136,10 +137,10 @@ def check_header_context(header: BlockHeader, context: BlockContext, params: Cha
 
 
 def check_block_context(block: Block, context: BlockContext, params: ChainParams) -> None:
-    """Raise ValidationError if the block's transactions do not fit on its branch (Core's ContextualCheckBlock).
+    """Raise ValidationError if the block's transactions break a rule of its branch (Core's ContextualCheckBlock).
 
-    Finality, the height in the coinbase (BIP34), the witness commitment (BIP141) and the weight. The block has
-    passed `check_block`.
+    Checks finality, the height in the coinbase (BIP34), the witness commitment (BIP141) and the weight of a block that
+    has passed `check_block`.
     """
     has_median_time = context.height >= params.csv_height  # BIP113
     cutoff = context.median_time_past if has_median_time else block.header.time
@@ -156,7 +157,7 @@ def check_block_context(block: Block, context: BlockContext, params: ChainParams
 
 
 def _check_witnesses(block: Block, *, expects_commitment: bool) -> None:
-    """Source: Core's CheckWitnessMalleation."""
+    """Check the witness commitment (Core's CheckWitnessMalleation)."""
     commitment = witness_commitment(block) if expects_commitment else None
     if commitment is None:
         for tx in block.transactions:
@@ -171,8 +172,8 @@ def _check_witnesses(block: Block, *, expects_commitment: bool) -> None:
 
 
 def bip34_height_push(height: int) -> bytes:
-    """Return how the coinbase's scriptSig begins at `height` (BIP34).
+    """Return the push of `height` with which the coinbase's scriptSig must begin (BIP34).
 
-    Up to height 16 it is one byte, so the scriptSig needs at least one more (bad-cb-length).
+    Up to height 16 the push is one byte, so the scriptSig needs at least one byte more (bad-cb-length).
     """
     return push_number(height)

@@ -1,4 +1,4 @@
-"""Chain files: a chain of one's own, described in TOML by how it differs from one of Bitcoin's networks.
+"""Chain files: describe a new chain in TOML by its differences from one of Bitcoin's networks.
 
 docs/consensus.md lists the settings.
 """
@@ -20,15 +20,14 @@ from shared.primitives.block import Block
 from shared.primitives.target import bits_to_target, target_to_bits
 
 _GENESIS_TRIES = 1 << 20
-"""Nonces that are tried to give the genesis block its proof of work, before the file must bring a nonce along."""
-_MAX_GENESIS_MESSAGE = 80
-"""Bytes."""
+"""Nonces to try if the file sets none for its genesis block; if none meets the target, the file must set one."""
+_MAX_GENESIS_MESSAGE = 80  # bytes
 
 
 def load(name_or_path: str) -> ChainParams:
-    """Return a built-in chain by name, or the one that a TOML chain file describes.
+    """Return a built-in chain by name, or the chain of a TOML chain file.
 
-    ConfigError names the file and the setting that is wrong, missing or unknown.
+    Raises ConfigError that names the file and the setting that is wrong, missing or unknown.
     """
     if name_or_path in BUILT_IN:
         return BUILT_IN[name_or_path]
@@ -43,9 +42,9 @@ def load(name_or_path: str) -> ChainParams:
 
 
 def parse(text: str, *, genesis_tries: int = _GENESIS_TRIES) -> ChainParams:
-    """Return the chain that the text of a chain file describes; ConfigError names what is wrong.
+    """Return the chain that the text of a chain file describes; ConfigError names the setting that is wrong.
 
-    A genesis block that brings no nonce along gets one, if `genesis_tries` suffice.
+    If the file has no nonce for the genesis block, up to `genesis_tries` nonces are tried.
     """
     try:
         return _from_toml(tomllib.loads(text), genesis_tries)
@@ -54,7 +53,7 @@ def parse(text: str, *, genesis_tries: int = _GENESIS_TRIES) -> ChainParams:
 
 
 class _Table:
-    """One table of a chain file: hands out its settings, and complains about those that nobody asked for."""
+    """One table of a chain file: returns its settings and refuses unknown ones."""
 
     def __init__(self, where: str, content: object) -> None:
         if not isinstance(content, dict):
@@ -92,12 +91,12 @@ class _Table:
         return key in self._left
 
     def finish(self) -> None:
-        """Raise ConfigError if a setting is left that nobody asked for."""
+        """Raise ConfigError if the table has a setting that was not read: it is unknown."""
         if self._left:
             raise ConfigError(f"unknown setting {self._where}{min(self._left)}")
 
     def error(self, key: str, problem: str) -> ConfigError:
-        """Return the error that `key` has this problem."""
+        """Return the ConfigError for `key` with this problem."""
         return ConfigError(f"{self._where}{key} {problem}")
 
 
@@ -123,7 +122,7 @@ def _from_toml(content: dict[str, Any], genesis_tries: int) -> ChainParams:
     params = _with_genesis(params, top.table("genesis"), genesis_tries)
     magic = top.text("magic", sha256d(params.genesis.hash)[:4].hex(), r"[0-9a-fA-F]{8}")
     top.finish()
-    # A chain of one's own has no signet challenge: its blocks need proof of work alone.
+    # A chain from a file has no signet challenge: its blocks need proof of work alone.
     return replace(params, magic=bytes.fromhex(magic), signet_challenge=b"")
 
 
@@ -192,7 +191,7 @@ def _with_activation(base: ChainParams, table: _Table) -> ChainParams:
 
 
 def _with_genesis(base: ChainParams, table: _Table, tries: int) -> ChainParams:
-    """Make the genesis block: the name of the chain is in it, so that every chain has its own."""
+    """Make the genesis block; its default message contains the chain's name, so that no two chains share a block."""
     header = base.genesis.header
     message = table.text("message", f"Warren chain {base.name}", r"[\s\S]+").encode()
     if len(message) > _MAX_GENESIS_MESSAGE:

@@ -1,4 +1,4 @@
-"""The coinbase's output that commits a block to its witnesses, where signet's solution lies too (BIP141, BIP325)."""
+"""The coinbase output that commits a block to its witnesses and holds signet's solution (BIP141, BIP325)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from shared.primitives.block import Block
 
 COMMITMENT_HEADER: Final = bytes.fromhex("6a24aa21a9ed")
-"""How the script of an output with a witness commitment begins; the 32 bytes of the commitment follow."""
+"""The first bytes of the script with a witness commitment; the 32 bytes of the commitment follow."""
 
 WITNESS_RESERVED_VALUE: Final = bytes(32)
-"""The one witness item of a coinbase that Warren makes; any 32 bytes would do (BIP141)."""
+"""The one witness item of the coinbases that Warren makes; BIP141 allows any 32 bytes."""
 
 _COMMITMENT_SIZE = len(COMMITMENT_HEADER) + 32
 
 
 def commitment_index(block: Block) -> int | None:
-    """Return which output of the coinbase has the commitment: the last one that may (GetWitnessCommitmentIndex)."""
+    """Return the index of the coinbase's last output with a commitment, None without (GetWitnessCommitmentIndex)."""
     outputs = block.transactions[0].outputs if block.transactions else ()
     for index in reversed(range(len(outputs))):
         script = outputs[index].script_pubkey
@@ -29,7 +29,7 @@ def commitment_index(block: Block) -> int | None:
 
 
 def witness_commitment(block: Block) -> bytes | None:
-    """Return the 32-byte commitment in the coinbase, None if it has none."""
+    """Return the 32-byte commitment in the coinbase, None without one."""
     index = commitment_index(block)
     if index is None:
         return None
@@ -39,6 +39,6 @@ def witness_commitment(block: Block) -> bytes | None:
 def commitment_script(witness_root: bytes, reserved_value: bytes = WITNESS_RESERVED_VALUE) -> bytes:
     """Return the script of the output that commits a block to its witnesses (BIP141).
 
-    `witness_root` is that of `witness_merkle_root`; the coinbase's witness must be `reserved_value` alone.
+    `witness_root` comes from `witness_merkle_root`; the coinbase's witness must be `reserved_value` alone.
     """
     return COMMITMENT_HEADER + sha256d(witness_root + reserved_value)

@@ -1,4 +1,4 @@
-"""The numbers of consensus that are the same on every chain (Core's consensus/consensus.h, amount.h)."""
+"""Consensus limits of every chain (Core's consensus/consensus.h, amount.h)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ COIN: Final = 100_000_000
 """Satoshis in one bitcoin."""
 
 MAX_MONEY: Final = 21_000_000 * COIN
-"""No amount, and no sum of amounts, is larger (satoshis)."""
+"""The largest amount and the largest sum of amounts (satoshis)."""
 
 WITNESS_SCALE_FACTOR: Final = 4
 MAX_BLOCK_WEIGHT: Final = 4_000_000
@@ -17,20 +17,20 @@ MIN_COINBASE_SCRIPT: Final = 2
 MAX_COINBASE_SCRIPT: Final = 100
 
 LOCKTIME_THRESHOLD: Final = 500_000_000
-"""A lock time below this is a height, from here on a time in seconds."""
+"""A lock time below this number is a height; from this number on it is a time in seconds."""
 
 SEQUENCE_LOCKTIME_DISABLE_FLAG: Final = 1 << 31
 SEQUENCE_LOCKTIME_TYPE_FLAG: Final = 1 << 22
 SEQUENCE_LOCKTIME_MASK: Final = 0xFFFF
 SEQUENCE_LOCKTIME_GRANULARITY: Final = 9
-"""Relative lock times in time count units of 2^9 = 512 seconds (BIP68)."""
+"""The unit of a relative lock time by time is 2^9 = 512 seconds (BIP68)."""
 
 MEDIAN_TIME_SPAN: Final = 11
 MAX_FUTURE_BLOCK_TIME: Final = 2 * 60 * 60
 MAX_TIMEWARP: Final = 600
-"""How many seconds the first block of a period may lie before its parent (BIP94)."""
+"""Seconds by which the time of a period's first block may precede its parent's (BIP94)."""
 
 
 def is_money(amount: int) -> bool:
-    """Tell whether an amount in satoshis is from nothing to all there can be (Core's MoneyRange)."""
+    """Tell whether an amount in satoshis is from 0 to MAX_MONEY (Core's MoneyRange)."""
     return 0 <= amount <= MAX_MONEY

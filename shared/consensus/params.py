@@ -1,7 +1,7 @@
-"""The rules and constants of a chain, and those of Bitcoin's networks.
+"""`ChainParams`: the rules and constants of a chain, with instances for Bitcoin's networks.
 
-Validation takes a `ChainParams` as an argument; nothing reads a global one. The built-in networks are exactly
-Bitcoin Core's (kernel/chainparams.cpp), with the same genesis blocks. `chain_file` reads those of any other chain.
+Validation takes a `ChainParams` as an argument; no code reads a global one. The built-in networks are exactly
+Bitcoin Core's (kernel/chainparams.cpp), genesis blocks included. `chain_file` reads the parameters of any other chain.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from shared.script.script import encode_number, push_data
 
 _TWO_WEEKS = 14 * 24 * 60 * 60
 _CHEAP_TARGET = 1 << 240
-"""A block takes 65,536 hashes."""
+"""At this target a block takes 65,536 hashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainParams:
-    """What makes one chain differ from another. Times are in seconds, amounts in satoshis, heights as named."""
+    """The parameters in which chains differ. Times are in seconds, amounts in satoshis."""
 
     name: str
     genesis: Block
@@ -51,23 +51,23 @@ class ChainParams:
     genesis_spendable: bool = False
     signet_challenge: bytes = b""
     script_flag_exceptions: tuple[tuple[bytes, Flags], ...] = ()
-    """Hashes of blocks that break a script rule which holds from the start, and what holds for them instead."""
+    """Pairs of a block's hash and the script rules for it, where the rules that hold from the start would fail it."""
     bip30_exceptions: frozenset[bytes] = frozenset()
-    """Hashes of blocks whose coinbase has the txid of an older one and overwrites it."""
+    """Hashes of blocks whose coinbase has the txid of an older coinbase and overwrites its outputs."""
 
     @property
     def is_test_chain(self) -> bool:
-        """Whether its coins are play money: its addresses are those of one of Bitcoin's test networks."""
+        """Whether its coins are play money: it has the address prefix of a Bitcoin test network."""
         return self.address.hrp in (TESTNET_PREFIX.hrp, REGTEST_PREFIX.hrp)
 
     @property
     def has_cheap_blocks(self) -> bool:
-        """Whether a miner finds a block at once, so that blocks can be made for the asking."""
+        """Whether a miner finds a block at once, so that users can ask for blocks."""
         return bits_to_target(self.genesis.header.bits) >= _CHEAP_TARGET
 
     @property
     def retarget_interval(self) -> int:
-        """Blocks from one difficulty adjustment to the next."""
+        """Number of blocks from one difficulty adjustment to the next."""
         return self.pow_timespan // self.pow_spacing
 
 
@@ -81,7 +81,7 @@ def genesis_block(
     reward: int = 50 * COIN,
     version: int = 1,
 ) -> Block:
-    """Return the block at height 0, whose coinbase says `message` and pays `reward` satoshis (CreateGenesisBlock)."""
+    """Return the block at height 0; its coinbase has `message` and pays `reward` satoshis (CreateGenesisBlock)."""
     script_sig = push_data(encode_number(0x1D00FFFF)) + push_data(encode_number(4)) + push_data(message)
     coinbase = Transaction(1, (TxIn(NULL_OUTPOINT, script_sig),), (TxOut(reward, script_pubkey),))
     header = BlockHeader(version, bytes(32), coinbase.txid, time, bits, nonce)
@@ -113,9 +113,9 @@ MAINNET = ChainParams(
     csv_height=419_328,
     segwit_height=481_824,
     script_flag_exceptions=(
-        # An output of the form of P2SH was spent before BIP16 was enforced.
+        # Spends an output with the pattern of P2SH, without its redeem script: BIP16 was not enforced yet.
         (parse_display_hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22"), Flags.NONE),
-        # A witness program of version 1 was spent as anyone could, before taproot.
+        # Spends a witness program of version 1 without a signature, as anyone could before taproot.
         (
             parse_display_hash("0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad"),
             Flags.P2SH | Flags.WITNESS,

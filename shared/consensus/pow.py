@@ -1,4 +1,4 @@
-"""Proof of work: targets, work, and how difficult the next block must be (Core's pow.cpp, chain.cpp)."""
+"""Proof of work: targets, work, and the difficulty of the next block (Core's pow.cpp, chain.cpp)."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = [
 
 _DIFFICULTY_ONE_EXPONENT = 29
 _DIFFICULTY_ONE_MANTISSA = 0xFFFF
-"""Difficulty 1 is the target of `bits` 0x1d00ffff, the limit of Bitcoin's main network."""
+"""Difficulty 1 is the target of `bits` 0x1d00ffff, the easiest target of Bitcoin's main network."""
 
 
 class HeaderSource(Protocol):
-    """The branch that a block extends, as far as difficulty looks back."""
+    """The headers of the branch that a block extends, as far as the difficulty rules look back."""
 
     def header_at(self, height: int) -> BlockHeader:
-        """Return the header at a height of that branch, which must be there."""
+        """Return the branch's header at `height`, which must exist."""
         ...
 
 
 def block_work(bits: int) -> int:
-    """Return the hashes that a block of these `bits` takes on average (Core's GetBlockProof); 0 for no target."""
+    """Return the number of hashes that a block with these `bits` takes on average; 0 for no target (GetBlockProof)."""
     target = bits_to_target(bits)
     return (1 << 256) // (target + 1) if target else 0
 
 
 def difficulty(bits: int) -> float:
-    """Return how many times harder a compact target is than difficulty 1 (Core's GetDifficulty)."""
+    """Return the difficulty of a compact target, in multiples of difficulty 1 (Core's GetDifficulty)."""
     mantissa = bits & 0x00FFFFFF
     if not mantissa:
         return 0.0
@@ -50,7 +50,7 @@ def difficulty(bits: int) -> float:
 
 
 def check_proof_of_work(header: BlockHeader, params: ChainParams) -> None:
-    """Raise high-hash unless the header's hash meets its target, and that the chain's limit (CheckProofOfWork)."""
+    """Raise high-hash unless the hash meets the header's target and the target the chain's limit (CheckProofOfWork)."""
     target = bits_to_target(header.bits)
     if not 0 < target <= params.pow_limit:
         raise ValidationError(Reason.HIGH_HASH, f"bits {header.bits:08x} are no target of this chain")
@@ -59,7 +59,7 @@ def check_proof_of_work(header: BlockHeader, params: ChainParams) -> None:
 
 
 def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams) -> int:
-    """Return the `bits` that the block at `height` (1 or more) must have if its header says `time` seconds.
+    """Return the `bits` required of the block at `height` (1 or more) with the header time `time` (seconds).
 
     The time matters on chains that allow minimum difficulty after a pause. Source: Core's GetNextWorkRequired.
     """
@@ -71,7 +71,7 @@ def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams)
     limit = target_to_bits(params.pow_limit)
     if time > last.time + 2 * params.pow_spacing:
         return limit
-    # The last block that was not allowed the minimum only because of a pause.
+    # Skip the blocks that have minimum difficulty because of a pause.
     at = height - 1
     while at % params.retarget_interval and last.bits == limit:
         at -= 1
@@ -86,6 +86,6 @@ def _retarget(source: HeaderSource, height: int, last: BlockHeader, params: Chai
     first = source.header_at(height - params.retarget_interval)
     timespan = last.time - first.time
     timespan = min(max(timespan, params.pow_timespan // 4), params.pow_timespan * 4)
-    # BIP94: the period's last block may have had minimum difficulty, the first one never has.
+    # BIP94: a pause may have given the period's last block minimum difficulty, but never its first.
     target = bits_to_target(first.bits if params.enforce_bip94 else last.bits)
     return target_to_bits(min(target * timespan // params.pow_timespan, params.pow_limit))

@@ -1,8 +1,8 @@
-"""The solution of a signet block: beside proof of work, a signature over the block that meets the chain's challenge.
+"""The solution of a signet block: a signature over the block that satisfies the chain's challenge, beside its work.
 
-`block_check.check_block` asks here on chains that have a `signet_challenge`. The challenge is a script, and the
-solution what spends it in a transaction that is never in any block; it lies in the output with the witness commitment,
-after four bytes of its own. Source: BIP325 and Core's signet.cpp.
+`block_check.check_block` calls this on chains with a `signet_challenge`. The challenge is a script; the solution is the
+scriptSig and witness that spend it in a virtual transaction, which no block contains. The solution lies in the output
+with the witness commitment, after a four-byte header. Source: BIP325 and Core's signet.cpp.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.primitives.block import Block
 
 SIGNET_HEADER: Final = bytes.fromhex("ecc7daa2")
-"""How the push with the solution begins."""
+"""The first bytes of the push with the solution."""
 
 _FLAGS = Flags.P2SH | Flags.WITNESS | Flags.DERSIG | Flags.NULLDUMMY
 
@@ -33,7 +33,7 @@ _FLAGS = Flags.P2SH | Flags.WITNESS | Flags.DERSIG | Flags.NULLDUMMY
 def check_signet_solution(block: Block, challenge: bytes) -> None:
     """Raise bad-signet-blksig unless the block has a solution for the script `challenge` (CheckSignetBlockSolution).
 
-    A block without any solution is checked with an empty one, which is enough for a challenge such as OP_TRUE.
+    A block without a solution counts as having an empty one, which is enough for a challenge such as OP_TRUE.
     """
     try:
         to_spend, to_sign = signet_transactions(block, challenge)
@@ -44,10 +44,10 @@ def check_signet_solution(block: Block, challenge: bytes) -> None:
 
 
 def signet_transactions(block: Block, challenge: bytes) -> tuple[Transaction, Transaction]:
-    """Return the transaction whose output is the challenge, and the one that spends it with the block's solution.
+    """Return the transaction whose output is the challenge, and the transaction that spends it with the solution.
 
-    What the second one signs is the block without its solution. DecodeError if there is no place for a solution, or
-    what is there is none. Source: Core's SignetTxs::Create.
+    The signature covers the block without its solution. Raises DecodeError if the block has no witness commitment or
+    its solution is malformed. Source: Core's SignetTxs::Create.
     """
     script_sig, witness, unsolved = _take_solution(block)
     header = block.header
@@ -60,7 +60,7 @@ def signet_transactions(block: Block, challenge: bytes) -> tuple[Transaction, Tr
 
 
 def _take_solution(block: Block) -> tuple[bytes, tuple[bytes, ...], Transaction]:
-    """Return scriptSig and witness of the solution, and the coinbase as it was before it got them."""
+    """Return scriptSig and witness of the solution, and the coinbase without the solution."""
     index = commitment_index(block)
     if index is None:
         raise DecodeError("no witness commitment to hold a solution")
@@ -79,14 +79,14 @@ def _take_solution(block: Block) -> tuple[bytes, tuple[bytes, ...], Transaction]
 
 
 def _split(script: bytes) -> tuple[bytes, bytes | None]:
-    """Return the script without its solution, and the solution (None for none): FetchAndClearCommitmentSection."""
+    """Return the script without its solution, and the solution or None (FetchAndClearCommitmentSection)."""
     solution = None
     kept = b""
     position = 0
     while position < len(script):
         try:
             opcode, data, position = read_op(script, position)
-        except DecodeError:  # as in Core, a solution before a broken push counts, and the rest is not signed
+        except DecodeError:  # as in Core: a solution before a broken push counts, and the rest is not signed
             break
         if data and solution is None and data.startswith(SIGNET_HEADER) and len(data) > len(SIGNET_HEADER):
             solution = data[len(SIGNET_HEADER) :]

@@ -1,4 +1,4 @@
-"""How many new coins a block may make."""
+"""The block subsidy: the new coins of a block."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
 
 def block_subsidy(height: int, params: ChainParams) -> int:
-    """Return the satoshis that the coinbase at `height` may make beside the fees (Core's GetBlockSubsidy).
+    """Return the new satoshis that the coinbase at `height` may claim beside the fees (Core's GetBlockSubsidy).
 
-    Halves every `halving_interval` blocks, to zero after the 64th time.
+    The subsidy halves every `halving_interval` blocks and is zero from the 64th halving on.
     """
     halvings = height // params.halving_interval
     return params.subsidy >> halvings if halvings < 64 else 0
 
 
 def issued(height: int, params: ChainParams) -> int:
-    """Return the satoshis that all blocks up to `height` may have made; the genesis block's count if they can be spent.
+    """Return the sum in satoshis of the subsidies up to `height`; the genesis block counts if it can be spent.
 
-    What a miner did not claim, or someone burnt, is not taken off.
+    Unclaimed and burnt satoshis are not subtracted.
     """
     total = 0 if params.genesis_spendable else -params.subsidy
     for halvings in range(64):

@@ -1,4 +1,4 @@
-"""Rules for a transaction that need nothing but the transaction (Core's consensus/tx_check.cpp)."""
+"""Context-free rules for a transaction (Core's consensus/tx_check.cpp)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_transaction(tx: Transaction) -> None:
-    """Raise ValidationError with the first rule that `tx` breaks (Core's CheckTransaction, same order)."""
+    """Raise ValidationError with the first rule that `tx` breaks, in the order of Core's CheckTransaction."""
     if not tx.inputs:
         raise ValidationError(Reason.BAD_TXNS_VIN_EMPTY)
     if not tx.outputs:

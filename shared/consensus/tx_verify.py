@@ -1,6 +1,6 @@
-"""Rules for a transaction that need its coins, or the height and time at which it is to be mined.
+"""Rules for a transaction that need its coins, or the height and time of its block.
 
-Scripts are not run here: that is `shared.script.interpreter`. Source: Core's consensus/tx_verify.cpp.
+`shared.script.interpreter` runs the scripts. Source: Core's consensus/tx_verify.cpp.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _has_sigop_byte = re.compile(b"[\xac-\xaf]").search
 def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, params: ChainParams) -> int:
     """Return the fee in satoshis of a transaction mined at `height` that spends `coins`, one per input in order.
 
-    None stands for a coin that is not there. Raises bad-txns-inputs-missingorspent, premature spends, value ranges and
-    bad-txns-in-belowout. `tx` has passed `check_transaction`. Source: Core's Consensus::CheckTxInputs.
+    A missing coin is None. Raises ValidationError for missing coins, immature coinbases, amounts out of range and
+    outputs above inputs (bad-txns-in-belowout). `tx` has passed `check_transaction`. Source: Core's
+    Consensus::CheckTxInputs.
     """
     if len(coins) != len(tx.inputs):
         raise ValueError(f"{len(coins)} coins for {len(tx.inputs)} inputs")
@@ -68,9 +69,9 @@ def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, 
 
 
 def is_final_tx(tx: Transaction, height: int, time: int) -> bool:
-    """Tell whether the lock time lets `tx` into a block at `height` (Core's IsFinalTx).
+    """Tell whether the lock time allows `tx` in a block at `height` (Core's IsFinalTx).
 
-    `time` in seconds is the median time past of the block's parent where BIP113 holds, else the block's own.
+    `time`, in seconds, is the median time past of the block's parent where BIP113 holds, else the block's own time.
     """
     if tx.lock_time == 0:
         return True
@@ -80,22 +81,22 @@ def is_final_tx(tx: Transaction, height: int, time: int) -> bool:
 
 
 class SequenceLocks(NamedTuple):
-    """The last height and the last median time past (seconds) at which a transaction is not yet valid; -1 for none."""
+    """The last height and last median time past (seconds) at which a transaction is still invalid; -1 if unlocked."""
 
     height: int
     time: int
 
     def are_met(self, height: int, median_time_past: int) -> bool:
-        """Tell whether a block at `height` whose parent has that median time past may have the transaction."""
+        """Tell whether a block at `height` may contain the transaction; `median_time_past` is its parent's."""
         return self.height < height and self.time < median_time_past
 
 
 def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callable[[int], int]) -> SequenceLocks:
-    """Return the relative locks (BIP68) of a transaction whose inputs' coins were mined at `coin_heights`.
+    """Return the relative locks (BIP68) of a transaction that spends coins mined at `coin_heights`.
 
-    A coin that is still in the pool has the height of the next block. `mtp_at` gives the median time past, in seconds,
-    of the block at a height; it is asked only where an input is locked by time. The caller asks where BIP68 holds,
-    that is from `csv_height` on. Source: Core's CalculateSequenceLocks.
+    A coin still in the pool has the height of the next block. `mtp_at` returns the median time past, in seconds, of the
+    block at a height; it is called only for inputs locked by time. BIP68 holds from `csv_height` on, which the caller
+    checks. Source: Core's CalculateSequenceLocks.
     """
     if len(coin_heights) != len(tx.inputs):
         raise ValueError(f"{len(coin_heights)} coin heights for {len(tx.inputs)} inputs")
@@ -115,7 +116,7 @@ def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callabl
 
 
 def legacy_sigops(tx: Transaction) -> int:
-    """Return the signature checks in scriptSigs and outputs, not scaled (Core's GetLegacySigOpCount)."""
+    """Return the number of signature operations in scriptSigs and outputs, not scaled (Core's GetLegacySigOpCount)."""
     scripts = [tx_in.script_sig for tx_in in tx.inputs] + [tx_out.script_pubkey for tx_out in tx.outputs]
     return sum([_sigops(script) for script in scripts if _has_sigop_byte(script)])
 
@@ -125,9 +126,9 @@ def _sigops(script: bytes) -> int:
 
 
 def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) -> int:
-    """Return the signature operation cost, in which legacy ones count four times (GetTransactionSigOpCost).
+    """Return the signature operation cost; legacy and P2SH operations count four times (GetTransactionSigOpCost).
 
-    `spent_outputs` are those of the inputs, in order; a coinbase needs none.
+    `spent_outputs` are the outputs that the inputs spend, in order; a coinbase needs none.
     """
     cost = legacy_sigops(tx) * WITNESS_SCALE_FACTOR
     if tx.is_coinbase:
@@ -145,14 +146,14 @@ def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) ->
 
 
 def _redeem_script(script_sig: bytes) -> bytes | None:
-    """Return the last thing that a push-only scriptSig pushes (empty if a number or nothing), None if it is not one."""
+    """Return the last data that a push-only scriptSig pushes (empty for a number or nothing), else None."""
     data: bytes | None = b""
     try:
         for opcode, pushed, _ in iterate(script_sig):
             if opcode > OP_16:
                 return None
             data = pushed
-    except DecodeError:  # no redeem script can be told: Core counts nothing for it
+    except DecodeError:  # the redeem script is unknown, and Core counts nothing for it
         return None
     return data or b""
 

@@ -1,8 +1,8 @@
-"""Hashes, keys, signatures, and the texts that stand for them: addresses, WIF, BIP32, PEM. The lowest layer; pure.
+"""Hashes, keys, signatures and their text forms: addresses, WIF, BIP32, PEM. The lowest layer; pure.
 
-Arithmetic on the curve is that of libsecp256k1, Bitcoin Core's own library, through btclib-secp256k1. `keys` uses its
-functions on bytes. `signatures` calls the C functions themselves, through the `lib` and `ffi` that the package exports
-for this: Bitcoin's ECDSA takes signatures in encodings and with an S that those functions refuse, and the script
-interpreter, which checks a signature for every input, would pay for arguments checked and copied twice. No other module
-knows the library. Its context, `context.ctx`, is randomised at import and serves all threads.
+libsecp256k1, Bitcoin Core's own library, does the curve arithmetic, through btclib-secp256k1. `keys` uses the package's
+functions on bytes. `signatures` calls the C functions directly, through the `lib` and `ffi` that the package exports:
+Bitcoin's ECDSA accepts encodings and high S values that the package's functions refuse, and the script interpreter,
+which checks a signature for every input, would pay for checking and copying each argument twice. No other module
+imports the library. Its context, `context.ctx`, is randomised at import and serves all threads.
 """

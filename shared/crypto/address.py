@@ -1,7 +1,7 @@
-"""Addresses: the text that stands for a scriptPubKey, and back.
+"""Addresses: encodes a scriptPubKey as an address and decodes it again.
 
-An address is made for and accepted by one network's prefixes only, so that nobody pays a mainnet address on a
-private chain by mistake. Sources: Core's key_io.cpp, BIP13 (P2SH), BIP173 and BIP350 (segwit).
+Encoding and decoding know one network's prefixes only, so nobody pays a mainnet address on a private chain by mistake.
+Sources: Core's key_io.cpp, BIP13 (P2SH), BIP173 and BIP350 (segwit).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _KNOWN = {
 
 
 class AddressNetworkError(DecodeError):
-    """The address is well-formed, but of another network."""
+    """The address is well-formed but belongs to another network."""
 
 
 def encode_address(script_pubkey: bytes, prefix: AddressPrefix) -> str | None:
-    """Return the address that pays to `script_pubkey`, or None where there is no address for it.
+    """Return the address that pays to `script_pubkey`, None if the script has no address.
 
-    P2PKH, P2SH and witness programs of any version have one (Core's ExtractDestination and EncodeDestination);
+    P2PKH, P2SH and witness programs of any version have an address (Core's ExtractDestination and EncodeDestination);
     a bare public key or multisig has none.
     """
     if _pays_pubkey_hash(script_pubkey):
@@ -56,7 +56,7 @@ def encode_address(script_pubkey: bytes, prefix: AddressPrefix) -> str | None:
 
 
 def has_address(script_pubkey: bytes) -> bool:
-    """Tell whether `encode_address` gives this script an address: all networks do, or none does."""
+    """Tell whether `encode_address` returns an address for this script; the answer does not depend on the network."""
     return _pays_witness_program(script_pubkey) or _pays_pubkey_hash(script_pubkey) or _pays_script_hash(script_pubkey)
 
 
@@ -76,9 +76,9 @@ def _pays_witness_program(script: bytes) -> bool:
 
 
 def decode_address(text: str, prefix: AddressPrefix) -> bytes:
-    """Return the scriptPubKey that an address stands for.
+    """Return the scriptPubKey of an address.
 
-    DecodeError says what is wrong with it; AddressNetworkError says that it is of another network.
+    Raises DecodeError if the text is no address, AddressNetworkError if it belongs to another network.
     """
     if not text:
         raise DecodeError("the address is empty")

@@ -1,7 +1,7 @@
-"""Finds scripts by how their address begins: the scriptPubKeys of such addresses are a few ranges of bytes. Pure.
+"""Translates the beginning of an address into a few byte ranges of scriptPubKeys. Pure.
 
-The ranges are meant for a set of scripts that all have an address (`has_address`): of those, and no others, what lies
-within a range has an address of this network that begins as asked for. Encodings: see `address`.
+Search the ranges in a set of scripts that all have an address (`has_address`): in such a set, a script lies within a
+range if and only if its address on this network begins with the given text. Encodings: see `address`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _OP_1, _OP_16 = 0x51, 0x60
 
 
 def script_ranges(start: str, prefix: AddressPrefix) -> list[ScriptRange]:
-    """Return the ranges of scripts whose address begins with `start`; an address in Bech32 also in capitals.
+    """Return the ranges of scripts whose address begins with `start`; for Bech32, `start` may be in capitals.
 
-    DecodeError if no address of any kind can begin so.
+    Raises DecodeError if `start` is longer than any address or not all letters and digits.
     """
     if len(start) > MAX_ADDRESS:
         raise DecodeError(f"an address has at most {MAX_ADDRESS} characters")
@@ -71,15 +71,15 @@ def _witness_ranges(start: str, prefix: AddressPrefix) -> Iterator[ScriptRange]:
         if program is None:
             continue
         low, high = (head + bound for bound in program)
-        # Past the program comes the checksum, of the one program that is left.
+        # `start` may reach into the checksum: then only one program is left, and its address decides.
         if len(groups) <= _groups(size) or (encode_address(low, prefix) or "").startswith(start):
             yield low, high
 
 
 def _program_range(groups: list[int], size: int) -> ScriptRange | None:
-    """Return the first and last program of `size` bytes that begins with these five-bit groups."""
+    """Return the first and last program of `size` bytes that begins with these five-bit groups, None if none does."""
     count = _groups(size)
-    spare = 5 * count - 8 * size  # bits of the last group beyond the program: they are zero
+    spare = 5 * count - 8 * size  # bits of the last group past the end of the program; they are zero
     taken = groups[:count]
     number = 0
     for group in taken:
@@ -100,14 +100,14 @@ def _groups(size: int) -> int:
 
 
 def _hash_ranges(start: str, version: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the first and last hash, of each range whose address begins with `start`."""
+    """Yield the first and last hash of each range of 20-byte hashes whose address begins with `start`."""
     first, last = version << _CONTENT_BITS, ((version + 1) << _CONTENT_BITS) - 1
     for least, most in _number_ranges(start):
         low, high = max(least, first), min(most, last)
         if low > high:
             continue
         low_hash, high_hash = (number >> _CHECKSUM_BITS & ((1 << _HASH_BITS) - 1) for number in (low, high))
-        # The ends may lie beside the range by their checksums alone.
+        # The first and last hash may fall outside the range because of their checksums.
         if not _begins(start, version, low_hash):
             low_hash += 1
         if low_hash <= high_hash and not _begins(start, version, high_hash):
@@ -121,19 +121,19 @@ def _begins(start: str, version: int, content: int) -> bool:
 
 
 def _number_ranges(start: str) -> Iterator[tuple[int, int]]:
-    """Yield the least and greatest 25-byte number, of each range whose Base58 text begins with `start`."""
+    """Yield the least and greatest number of each range of 25-byte numbers whose Base58 text begins with `start`."""
     digits = start.lstrip("1")
     zeros = len(start) - len(digits)
     if zeros > _PAYLOAD_BYTES:
         return
-    if not digits:  # as many zero bytes or more
+    if not digits:  # `zeros` leading zero bytes or more
         yield 0, 256 ** (_PAYLOAD_BYTES - zeros) - 1
         return
     try:
         number = base58.number_of(digits)
     except DecodeError:
         return
-    # Just as many zero bytes, and then a number that may have any count of digits.
+    # Exactly `zeros` leading zero bytes, then a number with any count of digits.
     least = 256 ** (_PAYLOAD_BYTES - zeros - 1) if zeros < _PAYLOAD_BYTES else 1
     most = 256 ** (_PAYLOAD_BYTES - zeros) - 1
     for more in range(_PAYLOAD_DIGITS - len(digits) + 1):

@@ -1,4 +1,4 @@
-"""Base58 and Base58Check: the text form of old addresses, WIF keys and BIP32 keys (source: Core's base58.cpp)."""
+"""Base58 and Base58Check: the text form of legacy addresses, WIF keys and BIP32 keys (source: Core's base58.cpp)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Return the bytes of a Base58 text; DecodeError for a character that is not of the alphabet."""
+    """Return the bytes of a Base58 text; DecodeError for a character outside the alphabet."""
     if len(text) > _MAX_TEXT:
         raise DecodeError(f"Base58 text of {len(text)} characters is too long")
     number = number_of(text)
@@ -33,7 +33,7 @@ def decode(text: str) -> bytes:
 
 
 def number_of(text: str) -> int:
-    """Return the number that these digits stand for; DecodeError for a character that is not of the alphabet."""
+    """Return the number with these Base58 digits; DecodeError for a character outside the alphabet."""
     number = 0
     for character in text:
         digit = _DIGITS.get(character)
@@ -44,7 +44,7 @@ def number_of(text: str) -> int:
 
 
 def encode_check(payload: bytes) -> str:
-    """Return Base58Check: `payload` and the first four bytes of its double SHA-256."""
+    """Return the Base58Check text of `payload`: Base58 of it and the first four bytes of its double SHA-256."""
     return encode(payload + sha256d(payload)[:_CHECKSUM])
 
 

@@ -16,13 +16,13 @@ _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES = {character: value for value, character in enumerate(_CHARSET)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _STEPS = [reduce(xor, (g for bit, g in enumerate(_GENERATOR) if top >> bit & 1), 0) for top in range(32)]
-"""What the five bits that leave the checksum at the top come back as."""
+"""For each value of the five top bits that shift out of the checksum: the number to XOR into it."""
 _CHECKSUM = 6
 _MAX_TEXT = 90
 
 
 class Encoding(IntEnum):
-    """Which checksum a text has; the value is the checksum's constant."""
+    """The kind of checksum; the value is the constant of BIP173 or BIP350."""
 
     BECH32 = 1
     BECH32M = 0x2BC830A3
@@ -36,7 +36,7 @@ def _polymod(values: Iterable[int], checksum: int = 1) -> int:
 
 @lru_cache(maxsize=16)
 def _begin(hrp: str) -> int:
-    """Return the checksum's state after the human-readable part, with which all addresses of a chain begin."""
+    """Return the checksum's state after the human-readable part; cached, as all addresses of a chain share it."""
     return _polymod([ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp])
 
 
@@ -50,7 +50,7 @@ def encode(encoding: Encoding, hrp: str, values: Sequence[int]) -> str:
 def decode(text: str) -> tuple[Encoding, str, list[int]]:
     """Return encoding, human-readable part (lower case) and 5-bit values, without the checksum.
 
-    DecodeError for mixed case, foreign characters, a wrong length or a checksum of neither kind.
+    Raises DecodeError for mixed case, characters outside the alphabet, a wrong length or a checksum of neither kind.
     """
     if any(not 33 <= ord(c) <= 126 for c in text):
         raise DecodeError("Bech32 text has a character that is not printable ASCII")
@@ -73,7 +73,7 @@ def decode(text: str) -> tuple[Encoding, str, list[int]]:
 
 
 def values_of(text: str) -> list[int]:
-    """Return the 5-bit value of each character; DecodeError for one that is not of the (lower case) alphabet."""
+    """Return the 5-bit value of each character; DecodeError for one outside the (lower case) alphabet."""
     values = []
     for character in text:
         value = _VALUES.get(character)
@@ -92,7 +92,7 @@ def encode_segwit(hrp: str, version: int, program: bytes) -> str:
 
 
 def decode_segwit(text: str) -> tuple[str, int, bytes]:
-    """Return human-readable part, witness version and program of a segwit address; DecodeError if it is none."""
+    """Return human-readable part, witness version and program of a segwit address; DecodeError for other text."""
     encoding, hrp, values = decode(text)
     if not values:
         raise DecodeError("Bech32 address is empty")

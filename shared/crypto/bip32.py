@@ -1,4 +1,4 @@
-"""BIP32: a tree of keys from one seed, as the wallet derives its addresses (BIP84: m/84h/1h/0h/0/0 …)."""
+"""BIP32: derives a tree of keys from one seed; the wallet's addresses come from it (BIP84: m/84h/1h/0h/0/0 …)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INDEX = Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class ExtendedKey:
-    """A key with its chain code and place in the tree; `private_key` is None in a public one."""
+    """A key with its chain code and position in the tree; `private_key` is None in an extended public key."""
 
     private_key: PrivateKey | None
     public_key: PublicKey
@@ -47,9 +47,9 @@ class ExtendedKey:
         return self.public_key.hash160[:4]
 
     def child(self, index: int) -> ExtendedKey:
-        """Return child number `index`; HARDENED and above are hardened, which need the private key.
+        """Return child number `index`; children from HARDENED on are hardened and need the private key.
 
-        DecodeError where there is no such child: a hardened one of a public key, or deeper than 255 levels.
+        Raises DecodeError if there is no such child: a hardened child of a public key, or one below level 255.
         """
         if not 0 <= index <= 0xFFFFFFFF:
             raise DecodeError(f"child number {index} is not from 0 to 2^32 - 1")
@@ -77,13 +77,13 @@ class ExtendedKey:
         return key
 
     def neuter(self) -> ExtendedKey:
-        """Return the public key of this place in the tree, without the private one."""
+        """Return the extended public key of this position: this key without its private key."""
         return ExtendedKey(
             None, self.public_key, self.chain_code, self.depth, self.parent_fingerprint, self.child_number
         )
 
     def serialize(self, prefix: AddressPrefix) -> str:
-        """Return the `xprv…`, `tprv…`, `xpub…` or `tpub…` text. A private one shows the secret."""
+        """Return the `xprv…`, `tprv…`, `xpub…` or `tpub…` text; `xprv` and `tprv` contain the secret."""
         if self.private_key is not None:
             version, key = prefix.bip32_private, b"\x00" + self.private_key.secret
         else:
@@ -94,7 +94,7 @@ class ExtendedKey:
 
     @classmethod
     def parse(cls, text: str, prefix: AddressPrefix) -> Self:
-        """Return the key of an extended key text; DecodeError if it is none or of another network."""
+        """Return the key of an extended key's text; DecodeError if the text is malformed or of another network."""
         data = base58.decode_check(text)
         if len(data) != _SERIALIZED.size:
             raise DecodeError(f"an extended key has {_SERIALIZED.size} bytes, not {len(data)}")

@@ -1,7 +1,7 @@
-"""The hash functions of Bitcoin: the ground that every other module stands on.
+"""Bitcoin's hash functions, used by every other module.
 
-All take and return `bytes` in the order in which they are hashed and sent ("wire order"). The reversed hex of
-users and RPC is made at the edges only, by `shared.primitives.hex`.
+All take and return `bytes` in the order in which they are hashed and sent ("wire order"). Users and RPC see reversed
+hex, which `shared.primitives.hex` makes at the edges only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Private and public keys on secp256k1: what wallets sign with and addresses are made of.
+"""Private and public keys on secp256k1, for signing and for making addresses.
 
-A thin layer over libsecp256k1: signatures are those that Bitcoin Core would make for the same key and digest. A
-private key never shows itself in `repr`, logs or comparisons.
+A thin layer over libsecp256k1: for one key and digest it makes the signature that Bitcoin Core makes. `repr`, logs and
+comparisons never reveal a private key.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
 class PublicKey:
-    """A point of secp256k1, as compressed bytes, x-only bytes or hashes of them."""
+    """A point of secp256k1, in its compressed, uncompressed, x-only and hashed forms."""
 
     __slots__ = ("compressed", "uncompressed")
 
     def __init__(self, uncompressed: bytes) -> None:
-        """Take the 65 bytes of a point that is known to be one; `parse` is for bytes that came from outside."""
-        # Kept because libsecp256k1 reads this form for nothing; for Y of the compressed one it takes a square root.
+        """Take the 65 bytes of a point known to be valid; bytes from outside go through `parse`."""
+        # Kept because libsecp256k1 reads this form at no cost; to find Y of the compressed form it takes a square root.
         self.uncompressed = uncompressed
         self.compressed = bytes((2 + (uncompressed[64] & 1),)) + uncompressed[1:33]
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Return the key of 33 (compressed) or 65 (uncompressed) bytes; DecodeError if they are none."""
+        """Return the key of 33 (compressed) or 65 (uncompressed) bytes; DecodeError if they are no key."""
         if len(data) not in (33, 65):
             raise DecodeError(f"a public key has 33 or 65 bytes, not {len(data)}")
         if data[0] not in (2, 3, 4):
@@ -47,7 +47,7 @@ class PublicKey:
 
     @classmethod
     def recover(cls, signature: bytes, digest: bytes) -> Self:
-        """Return the key that made a signature of `PrivateKey.sign_recoverable`; DecodeError if there is none."""
+        """Return the public key of a signature made by `PrivateKey.sign_recoverable`; DecodeError if no key fits."""
         if len(signature) != 65 or signature[64] > 3:
             raise DecodeError("a recoverable signature has 64 bytes and a number from 0 to 3")
         try:
@@ -62,7 +62,7 @@ class PublicKey:
 
     @property
     def hash160(self) -> bytes:
-        """The 20-byte hash of the compressed form, as in P2PKH and P2WPKH."""
+        """The 20-byte hash of the compressed form, used by P2PKH and P2WPKH."""
         return hash160(self.compressed)
 
     def tweak_add(self, scalar: bytes) -> PublicKey:
@@ -70,7 +70,7 @@ class PublicKey:
         return PublicKey(keys.pubkey_tweak_add(self.uncompressed, scalar, compressed=False))
 
     def taproot_output_key(self, merkle_root: bytes = b"") -> bytes:
-        """Return the 32-byte output key of P2TR (BIP341), by default without scripts as in BIP86."""
+        """Return the 32-byte P2TR output key (BIP341); the default has no scripts (BIP86)."""
         tweak = tagged_hash("TapTweak", self.x_only + merkle_root)
         output_key, _ = xonly.tweak_add(self.uncompressed, tweak)
         return output_key
@@ -86,22 +86,22 @@ class PublicKey:
 
 
 class PrivateKey:
-    """A secret number that signs; `secret` is 32 bytes, big-endian.
+    """A private key; `secret` is 32 bytes, big-endian.
 
-    `is_compressed` only says which form of the public key its owner uses, as recorded in WIF.
+    `is_compressed` only records, for WIF, which form of the public key its owner uses.
     """
 
     __slots__ = ("is_compressed", "public_key", "secret")
 
     def __init__(self, secret: bytes, *, is_compressed: bool = True) -> None:
-        """Take a secret that is known to be valid (else ValueError); `from_bytes` is for one that came from outside."""
+        """Take a secret known to be valid (else ValueError); a secret from outside goes through `from_bytes`."""
         self.secret = secret
         self.public_key = PublicKey(keys.pubkey_from_prvkey(secret, compressed=False))
         self.is_compressed = is_compressed
 
     @classmethod
     def from_bytes(cls, secret: bytes, *, is_compressed: bool = True) -> Self:
-        """Return the key of 32 bytes; DecodeError if they are not a number from 1 to the curve's order less 1."""
+        """Return the key of 32 bytes; DecodeError unless they are a number from 1 to the curve's order less 1."""
         if len(secret) != 32:
             raise DecodeError(f"a private key has 32 bytes, not {len(secret)}")
         if not keys.prvkey_verify(secret):
@@ -117,7 +117,7 @@ class PrivateKey:
 
     @classmethod
     def from_wif(cls, text: str, prefix: AddressPrefix) -> Self:
-        """Return the key of a wallet import format text; DecodeError if it is none or of another network."""
+        """Return the key of a text in wallet import format; DecodeError if it is malformed or of another network."""
         payload = base58.decode_check(text)
         is_compressed = len(payload) == 34 and payload[33] == 1
         if len(payload) != 33 and not is_compressed:
@@ -136,15 +136,15 @@ class PrivateKey:
     def sign_ecdsa(self, digest: bytes) -> bytes:
         """Return the DER signature of a 32-byte digest, without hash type byte.
 
-        Nonces are RFC6979's; S is low (BIP146), and R is low too, so that it has at most 70 bytes
-        (Core's CKey::Sign, which tries again with a counter).
+        The nonce is RFC6979's. S is low (BIP146) and R is low too, so the signature has at most 70 bytes
+        (Core's CKey::Sign, which tries nonces until R is low).
         """
         return dsa.sign(digest, self.secret, grind=True, verify=False)
 
     def sign_recoverable(self, digest: bytes) -> bytes:
-        """Return the 64-byte signature of a 32-byte digest and the number, 0 to 3, by which its key is recovered.
+        """Return 65 bytes: the signature of a 32-byte digest, then the number, 0 to 3, that recovers its public key.
 
-        Its R may be high (Core's CKey::SignCompact).
+        R may be high (Core's CKey::SignCompact).
         """
         signature, number = recovery.sign(digest, self.secret, verify=False)
         return signature + bytes([number])
@@ -154,14 +154,14 @@ class PrivateKey:
         return ssa.sign(digest, self.secret, aux, verify=False)
 
     def tweak_add(self, scalar: bytes) -> PrivateKey:
-        """Return this key plus `scalar` (32 bytes, big-endian) modulo the order; ValueError if there is none."""
+        """Return this key plus `scalar` (32 bytes, big-endian) modulo the order; ValueError if that is no key."""
         secret = (int.from_bytes(self.secret, "big") + int.from_bytes(scalar, "big")) % ORDER
         if int.from_bytes(scalar, "big") >= ORDER or secret == 0:
             raise ValueError("the tweak gives no valid key")
         return PrivateKey(secret.to_bytes(32, "big"))
 
     def tweaked(self, merkle_root: bytes = b"") -> PrivateKey:
-        """Return the key that signs for this key's P2TR output (BIP341), by default without scripts as in BIP86."""
+        """Return the key that signs for this key's P2TR output (BIP341); the default has no scripts (BIP86)."""
         tweak = tagged_hash("TapTweak", self.public_key.x_only + merkle_root)
         return PrivateKey(xonly.prvkey_tweak_add(self.secret, tweak))
 

@@ -1,6 +1,7 @@
-"""MuHash3072: a hash of a set, whatever its order (Core's crypto/muhash.cpp, `gettxoutsetinfo` with muhash). Pure.
+"""MuHash3072: the hash of a set, in any order (Core's crypto/muhash.cpp, for `gettxoutsetinfo` with muhash). Pure.
 
-Each element becomes a number of 3,072 bits by SHA-256 and ChaCha20; the set's is their product modulo 2^3072 - 1103717.
+SHA-256 and ChaCha20 turn each element into a number of 3,072 bits; the set's number is their product modulo
+2^3072 - 1103717.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ _SIZE = 384
 
 
 def element(data: bytes) -> int:
-    """Return the number that stands for one element of the set."""
+    """Return the number of one element of the set."""
     stream = Cipher(ChaCha20(sha256(data), bytes(16)), mode=None).encryptor()
     return int.from_bytes(stream.update(bytes(_SIZE)), "little")
 
 
 def product(elements: Iterable[bytes], start: int = 1) -> int:
-    """Return `start` times the numbers of all elements, modulo the prime."""
+    """Return the product of `start` and the numbers of all elements, modulo the prime."""
     for data in elements:
         start *= element(data)
         while (high := start >> _BITS) > 0:  # 2^3072 is _EXCESS modulo the prime: quicker than a division
@@ -35,5 +36,5 @@ def product(elements: Iterable[bytes], start: int = 1) -> int:
 
 
 def finalize(number: int) -> bytes:
-    """Return the 32-byte hash of a set by its product, wire order."""
+    """Return the 32-byte hash, wire order, of the set with this product."""
     return sha256(number.to_bytes(_SIZE, "little"))

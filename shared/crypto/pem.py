@@ -1,6 +1,6 @@
-"""Keys as PEM text: encrypted PKCS#8 for private keys, SubjectPublicKeyInfo for public ones.
+"""Keys as PEM text: encrypted PKCS#8 for private keys, SubjectPublicKeyInfo for public keys.
 
-The wallet exports a key this way, and takes a public key in PEM or hex as a payee.
+The wallet exports its keys in PEM, and accepts a public key in PEM or hex as a payee.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def public_key_to_pem(key: PublicKey) -> str:
 
 
 def public_key_from_pem(text: str) -> PublicKey:
-    """Return the key of a PEM; DecodeError says if it is an RSA key, of another curve, or no PEM at all."""
+    """Return the key of a PEM; DecodeError if it is a private or RSA key, on another curve, or no PEM at all."""
     if len(text) > _MAX_TEXT:
         raise DecodeError("the PEM is too long for a public key")
     if "PRIVATE KEY" in text:
@@ -68,7 +68,7 @@ def public_key_from_pem(text: str) -> PublicKey:
 
 
 def parse_public_key(text: str) -> PublicKey:
-    """Return the key of a text in hex (compressed or not) or PEM; DecodeError says what is wrong with it."""
+    """Return the public key of a text in hex (compressed or not) or PEM; DecodeError for other text."""
     text = text.strip()
     if text.startswith("-----BEGIN"):
         return public_key_from_pem(text)

@@ -1,7 +1,7 @@
 """RIPEMD-160 in plain Python, for machines whose OpenSSL has it disabled.
 
-OpenSSL 3 moves RIPEMD-160 to its legacy provider, and FIPS builds leave it out, but addresses need it.
-`shared.crypto.hashes` uses this only there: it is about a hundred times slower than OpenSSL's.
+OpenSSL 3 moved RIPEMD-160 to its legacy provider, and FIPS builds leave it out, but addresses need it.
+`shared.crypto.hashes` falls back to this function, which is about a hundred times slower than OpenSSL's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _STATE = Struct("<5I")
 _MASK = 0xFFFFFFFF
 
 _START = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0)
-# Per round of 16 steps: the message words, the rotations and the constants of the left and of the right line.
+# For each round of 16 steps: the message words, rotations and constants of the left and right lines.
 _LEFT_WORDS = (
     (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
     (7, 4, 13, 1, 10, 6, 15, 3, 12, 0, 9, 5, 2, 14, 11, 8),
@@ -46,8 +46,8 @@ _LEFT_CONSTANTS = (0x00000000, 0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xA953FD4E)
 _RIGHT_CONSTANTS = (0x50A28BE6, 0x5C4DD124, 0x6D703EF3, 0x7A6D76E9, 0x00000000)
 
 
-def _mix(which: int, x: int, y: int, z: int) -> int:
-    match which:
+def _mix(function: int, x: int, y: int, z: int) -> int:
+    match function:
         case 0:
             return x ^ y ^ z
         case 1:
@@ -71,9 +71,9 @@ def _line(
     schedule: tuple[tuple[tuple[int, ...], tuple[int, ...], int, int], ...],
 ) -> tuple[int, ...]:
     a, b, c, d, e = state
-    for order, shifts, constant, which in schedule:
+    for order, shifts, constant, function in schedule:
         for index, shift in zip(order, shifts, strict=True):
-            a = _rotate(a + _mix(which, b, c, d) + words[index] + constant, shift) + e
+            a = _rotate(a + _mix(function, b, c, d) + words[index] + constant, shift) + e
             a, b, c, d, e = e, a & _MASK, b, _rotate(c, 10), d
     return a, b, c, d, e
 

@@ -1,7 +1,7 @@
-"""Checking signatures: ECDSA as Bitcoin does it, with its lax and strict encodings, and BIP340 Schnorr.
+"""Checks signatures: Bitcoin's ECDSA with its lax and strict encodings, and BIP340 Schnorr.
 
-The script interpreter calls these for every input, so they go to libsecp256k1 without the objects in between (see
-`shared.crypto`). None of them raises for bad data: a signature or key that makes no sense is simply not valid.
+The script interpreter calls these functions for every input, so they call libsecp256k1 directly (see `shared.crypto`).
+None of them raises for bad data: a malformed signature or key is simply not valid.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _KEY_LENGTHS = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}
 def verify_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     """Tell whether `signature` (DER, without hash type byte) signs the 32-byte `digest`.
 
-    As lax as Core's CPubKey::Verify: any S, any encoding that OpenSSL once took. Which encodings are allowed is
-    for `is_strict_der` and `is_low_s`, under the script flags. `public_key` has 33 or 65 bytes.
+    As lax as Core's CPubKey::Verify: accepts any S and any encoding that OpenSSL once accepted. `is_strict_der` and
+    `is_low_s` decide, under the script flags, which encodings are allowed. `public_key` has 33 or 65 bytes.
     """
     if not public_key or _KEY_LENGTHS.get(public_key[0]) != len(public_key):
         return False
@@ -47,7 +47,7 @@ def verify_schnorr(x_only_key: bytes, signature: bytes, digest: bytes) -> bool:
 
 
 def check_taproot_tweak(output_key: bytes, internal_key: bytes, tweak: bytes, parity: int) -> bool:
-    """Tell whether a 32-byte output key is the internal key tweaked by `tweak`, with that parity of Y (BIP341)."""
+    """Tell whether the 32-byte output key is the internal key plus `tweak`, with this parity of Y (BIP341)."""
     internal = ffi.new(_X_ONLY_KEY)
     if not lib.secp256k1_xonly_pubkey_parse(ctx, internal, internal_key):
         return False
@@ -69,7 +69,7 @@ def is_strict_der(signature: bytes) -> bool:
 
 
 def _is_strict_integer(signature: bytes, at: int, size: int) -> bool:
-    """Tell whether the DER integer at `at` is positive and not padded; its size is known to fit."""
+    """Tell whether the DER integer at `at` is positive and not padded; the caller has checked that it fits."""
     if signature[at] != 0x02 or size == 0:
         return False
     first = signature[at + 2]
@@ -88,10 +88,10 @@ def is_low_s(signature: bytes) -> bool:
 
 
 def _parse_der_lax(signature: bytes) -> bytes | None:
-    """Return R and S, 32 bytes each, of loosely DER-encoded `signature` (Core's ecdsa_signature_parse_der_lax).
+    """Return R and S, 32 bytes each, of a loosely DER-encoded signature (Core's ecdsa_signature_parse_der_lax).
 
-    Takes what OpenSSL once took: negative or padded integers, long lengths, garbage at the end. A number that does
-    not fit becomes zero, which never verifies.
+    Accepts all that OpenSSL once accepted: negative or padded integers, long lengths, garbage at the end. If R or S
+    has more than 32 bytes, both become zero, which never verifies. None if the encoding cannot be read.
     """
     if len(signature) < 2 or signature[0] != 0x30:
         return None
@@ -109,7 +109,7 @@ def _parse_der_lax(signature: bytes) -> bytes | None:
 
 
 def _lax_integer(signature: bytes, at: int) -> tuple[bytes, int] | None:
-    """Return the digits of the integer at `at`, without leading zeros, and where it ends."""
+    """Return the bytes of the integer at `at`, without leading zeros, and its end; None if no integer is there."""
     end = len(signature)
     if at + 2 > end or signature[at] != 0x02:
         return None

@@ -1,4 +1,4 @@
-"""Blocks and their 80-byte headers, as miners find and the chain stores them."""
+"""Blocks and their 80-byte headers, in the format that miners submit and the chain stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST_TRANSACTION = 10
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """What is hashed for proof of work; `version` is signed, `time` in seconds, `bits` the compact target."""
+    """A block header, hashed for proof of work; `version` is signed, `time` in seconds, `bits` the compact target."""
 
     version: int
     prev_hash: bytes
@@ -69,7 +69,7 @@ class Block:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Return the block of exactly these bytes; DecodeError says what does not fit."""
+        """Return the block of exactly these bytes; DecodeError names the field that is malformed."""
         reader = Reader(data)
         block = cls.read(reader)
         reader.finish("block")
@@ -83,7 +83,7 @@ class Block:
         return cls(header, tuple([Transaction.read(reader) for _ in range(count)]))
 
     def serialize(self, include_witness: bool = True) -> bytes:
-        """Return the bytes, as stored and sent."""
+        """Return the bytes in the format of storage and network."""
         return b"".join(
             (
                 self.header.serialize(),
@@ -114,7 +114,7 @@ class Block:
 
     @property
     def weight(self) -> int:
-        """Weight units: three times the base size, and the size (BIP141)."""
+        """Weight units: three times the base size plus the size (BIP141)."""
         return 3 * self.base_size + self.size
 
     @property

@@ -1,4 +1,4 @@
-"""A coin: an unspent output, with what its spending depends on."""
+"""A coin: an unspent output with the facts that its spending depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Coin:
-    """An output with the height of its block, and whether a coinbase made it (then it must mature)."""
+    """An output, the height of its block, and whether it is a coinbase's output, which must mature."""
 
     output: TxOut
     height: int

@@ -1,4 +1,4 @@
-"""Hashes as users see them: reversed hex, made and read at the edges only."""
+"""Converts hashes from and to the reversed hex that users see, at the edges only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.errors import DecodeError
 
 
 def display_hash(hash_bytes: bytes) -> str:
-    """Return the reversed hex by which RPC, explorers and logs name a txid or block hash."""
+    """Return the reversed hex of a txid or block hash, as RPC, explorers and logs show it."""
     return hash_bytes[::-1].hex()
 
 
@@ -17,12 +17,12 @@ def parse_display_hash(text: str) -> bytes:
     return parse_hex(text, "hash")[::-1]
 
 
-def parse_hex(text: str, what: str) -> bytes:
-    """Return the bytes of plain hex without spaces; DecodeError names `what` it should have been."""
+def parse_hex(text: str, name: str) -> bytes:
+    """Return the bytes of plain hex without spaces; DecodeError begins with `name`, the name of the value."""
     try:
         data = bytes.fromhex(text)
     except ValueError:
-        raise DecodeError(f"{what} is not hex") from None
+        raise DecodeError(f"{name} is not hex") from None
     if len(data) * 2 != len(text):  # fromhex skips spaces
-        raise DecodeError(f"{what} is not hex")
+        raise DecodeError(f"{name} is not hex")
     return data

@@ -1,7 +1,7 @@
 """Merkle trees over transaction ids: the roots in headers and witness commitments, and branches for miners.
 
-A level with an odd number of nodes repeats its last one, so that some different lists have the same root
-(CVE-2012-2459). `merkle_root` says when a list has such a repetition. Source: Core's consensus/merkle.cpp.
+A level with an odd number of nodes repeats its last node, so different lists can have one root (CVE-2012-2459).
+`merkle_root` reports a list with such a repetition. Source: Core's consensus/merkle.cpp.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ZERO = bytes(32)
 
 
 def merkle_root(leaves: Sequence[bytes]) -> tuple[bytes, bool]:
-    """Return the root of 32-byte leaves (zeros for none) and whether two equal nodes stand side by side."""
+    """Return the root of 32-byte leaves (zeros if there are none) and whether two sibling nodes are equal."""
     if not leaves:
         return _ZERO, False
     level = list(leaves)
@@ -37,7 +37,7 @@ def _next_level(level: list[bytes]) -> list[bytes]:
 
 
 def merkle_tree(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """Return every level of the tree, from the leaves to the root, each without the repetition of its last node."""
+    """Return every level of the tree, from the leaves to the root, without the repeated last nodes."""
     levels = [list(leaves)]
     while len(levels[-1]) > 1:
         levels.append(_next_level(list(levels[-1])))
@@ -45,7 +45,7 @@ def merkle_tree(leaves: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def branch_of(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
-    """Return the siblings on the way from leaf `index` of a tree to its root, lowest first."""
+    """Return the siblings on the path from leaf `index` of a tree to its root, lowest first."""
     if not 0 <= index < len(tree[0]):
         raise IndexError(f"no leaf {index} among {len(tree[0])}")
     branch = []
@@ -57,7 +57,7 @@ def branch_of(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
 
 
 def merkle_branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the siblings on the way from leaf `index` to the root, lowest first."""
+    """Return the siblings on the path from leaf `index` to the root, lowest first."""
     return branch_of(merkle_tree(leaves), index)
 
 
@@ -71,10 +71,10 @@ def root_from_branch(leaf: bytes, branch: Sequence[bytes], index: int) -> bytes:
 
 
 def block_merkle_root(block: Block) -> tuple[bytes, bool]:
-    """Return the merkle root of a block's txids and whether they are a mutation (Core's BlockMerkleRoot)."""
+    """Return the merkle root of a block's txids and whether the list is mutated (Core's BlockMerkleRoot)."""
     return merkle_root([tx.txid for tx in block.transactions])
 
 
 def witness_merkle_root(block: Block) -> bytes:
-    """Return the merkle root of a block's wtxids, zeros standing for the coinbase's (BIP141)."""
+    """Return the merkle root of a block's wtxids, with zeros for the coinbase's (BIP141)."""
     return merkle_root([_ZERO, *(tx.wtxid for tx in block.transactions[1:])])[0]

@@ -10,19 +10,19 @@ from shared.primitives.block import BlockHeader
 from shared.primitives.serialize import Reader, pack_compact_size, pack_u32, pack_var_bytes
 
 _MOST_TXS = 4_000_000 // (4 * 60)
-"""A block's most weight over the least that a transaction weighs (Core's check in ExtractMatches)."""
+"""The maximum weight of a block over the minimum weight of a transaction (Core's check in ExtractMatches)."""
 
 
 def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: Collection[bytes]) -> bytes:
-    """Return a merkle block: the header, and of the tree of txids (`merkle_tree`) what proves those in `matches`."""
+    """Return a merkle block: the header, and the part of the txid tree (`merkle_tree`) that proves the `matches`."""
     bits: list[bool] = []
     hashes: list[bytes] = []
-    places = [{position for position, txid in enumerate(tree[0]) if txid in matches}]
+    matched = [{position for position, txid in enumerate(tree[0]) if txid in matches}]
     for _ in tree[1:]:
-        places.append({position // 2 for position in places[-1]})
+        matched.append({position // 2 for position in matched[-1]})
 
     def visit(height: int, position: int) -> None:
-        is_parent_of_match = position in places[height]
+        is_parent_of_match = position in matched[height]
         bits.append(is_parent_of_match)
         if height == 0 or not is_parent_of_match:
             hashes.append(tree[height][position])
@@ -33,8 +33,8 @@ def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: 
 
     visit(len(tree) - 1, 0)
     packed = bytearray((len(bits) + 7) // 8)
-    for place, bit in enumerate(bits):
-        packed[place // 8] |= bit << place % 8
+    for index, bit in enumerate(bits):
+        packed[index // 8] |= bit << index % 8
     return b"".join(
         (
             header.serialize(),
@@ -47,9 +47,9 @@ def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: 
 
 
 def decode_proof(data: bytes) -> tuple[BlockHeader, int, list[bytes]]:
-    """Return header, number of transactions in the block, and the txids proven; none if the proof does not hold.
+    """Return the header, the number of transactions in the block and the proven txids (empty if the proof is wrong).
 
-    Raises `DecodeError` if the bytes are no merkle block.
+    Raises DecodeError if the bytes are no merkle block.
     """
     reader = Reader(data)
     header = BlockHeader.read(reader)
@@ -57,7 +57,7 @@ def decode_proof(data: bytes) -> tuple[BlockHeader, int, list[bytes]]:
     hashes = [reader.take(32, "hash") for _ in range(reader.count("hashes", 32))]
     packed = reader.var_bytes("flags")
     reader.finish("merkle block")
-    bits = [bool(packed[place // 8] >> place % 8 & 1) for place in range(8 * len(packed))]
+    bits = [bool(packed[index // 8] >> index % 8 & 1) for index in range(8 * len(packed))]
     proven = _Extraction(count, hashes, bits).run(header.merkle_root)
     return header, count, proven or []
 
@@ -74,7 +74,7 @@ class _Extraction:
         self._matches: list[bytes] = []
 
     def run(self, merkle_root: bytes) -> list[bytes] | None:
-        """Return the matches, None if the tree is malformed or has another root."""
+        """Return the matching txids, None if the tree is malformed or its root is not `merkle_root`."""
         if not 0 < self._count <= _MOST_TXS:
             return None
         if len(self._hashes) > self._count or len(self._bits) < len(self._hashes):

@@ -1,7 +1,7 @@
-"""Reading and writing Bitcoin's binary format: little-endian integers, compact sizes, byte strings.
+"""Reads and writes Bitcoin's binary format: little-endian integers, compact sizes, byte strings.
 
-`Reader` checks every length before it reads and says what was being read, so a truncated or hostile message ends
-in a `DecodeError`, never in an IndexError or a huge allocation. Each `read` has a `pack_` that mirrors it.
+`Reader` checks every length before it reads, so a truncated or hostile message ends in a DecodeError that names the
+field, never in an IndexError or a huge allocation. A `pack_` function mirrors each method of `Reader`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from struct import Struct
 
 from shared.errors import DecodeError
 
-# Core's MAX_SIZE: no compact size of a message or a script is larger.
+# Core's MAX_SIZE: the largest compact size in a message or script.
 MAX_SIZE = 0x02000000
 
 _U16 = Struct("<H")
@@ -40,12 +40,12 @@ def pack_compact_size(size: int) -> bytes:
 
 
 def pack_var_bytes(data: bytes) -> bytes:
-    """Return `data` with its compact size before it."""
+    """Return the compact size of `data`, then `data`."""
     return pack_compact_size(len(data)) + data
 
 
 def compact_size_length(size: int) -> int:
-    """Return how many bytes the compact size of `size` takes."""
+    """Return the length in bytes of the compact size of `size`."""
     if size < 253:
         return 1
     if size <= 0xFFFF:
@@ -54,7 +54,7 @@ def compact_size_length(size: int) -> int:
 
 
 class Reader:
-    """Reads forward through bytes; every method takes `what` is being read, for the error message."""
+    """Reads forward through bytes; every method takes the `name` of the field, for its DecodeError."""
 
     __slots__ = ("_end", "data", "position")
 
@@ -65,99 +65,99 @@ class Reader:
 
     @property
     def remaining(self) -> int:
-        """How many bytes are left."""
+        """The number of bytes left."""
         return self._end - self.position
 
-    def take(self, count: int, what: str) -> bytes:
+    def take(self, count: int, name: str) -> bytes:
         """Return the next `count` bytes."""
         start = self.position
         end = start + count
         if end > self._end:
-            raise self._truncated(count, what)
+            raise self._truncated(count, name)
         self.position = end
         return self.data[start:end]
 
-    def _advance(self, count: int, what: str) -> int:
+    def _advance(self, count: int, name: str) -> int:
         start = self.position
         end = start + count
         if end > self._end:
-            raise self._truncated(count, what)
+            raise self._truncated(count, name)
         self.position = end
         return start
 
-    def u8(self, what: str) -> int:
+    def u8(self, name: str) -> int:
         """Return an unsigned byte."""
-        return self.data[self._advance(1, what)]
+        return self.data[self._advance(1, name)]
 
-    def u16(self, what: str) -> int:
+    def u16(self, name: str) -> int:
         """Return an unsigned 16-bit integer, little-endian."""
-        value: int = _U16.unpack_from(self.data, self._advance(2, what))[0]
+        value: int = _U16.unpack_from(self.data, self._advance(2, name))[0]
         return value
 
-    def u32(self, what: str) -> int:
+    def u32(self, name: str) -> int:
         """Return an unsigned 32-bit integer, little-endian."""
-        value: int = _U32.unpack_from(self.data, self._advance(4, what))[0]
+        value: int = _U32.unpack_from(self.data, self._advance(4, name))[0]
         return value
 
-    def u64(self, what: str) -> int:
+    def u64(self, name: str) -> int:
         """Return an unsigned 64-bit integer, little-endian."""
-        value: int = _U64.unpack_from(self.data, self._advance(8, what))[0]
+        value: int = _U64.unpack_from(self.data, self._advance(8, name))[0]
         return value
 
-    def i32(self, what: str) -> int:
+    def i32(self, name: str) -> int:
         """Return a signed 32-bit integer, little-endian."""
-        value: int = _I32.unpack_from(self.data, self._advance(4, what))[0]
+        value: int = _I32.unpack_from(self.data, self._advance(4, name))[0]
         return value
 
-    def i64(self, what: str) -> int:
+    def i64(self, name: str) -> int:
         """Return a signed 64-bit integer, little-endian."""
-        value: int = _I64.unpack_from(self.data, self._advance(8, what))[0]
+        value: int = _I64.unpack_from(self.data, self._advance(8, name))[0]
         return value
 
-    def compact_size(self, what: str, limit: int = MAX_SIZE) -> int:
-        """Return a compact size (Core's ReadCompactSize); it must be the shortest form and at most `limit`."""
-        size = self.data[self._advance(1, what)]
+    def compact_size(self, name: str, limit: int = MAX_SIZE) -> int:
+        """Return a compact size in its shortest form, at most `limit` (Core's ReadCompactSize)."""
+        size = self.data[self._advance(1, name)]
         if size >= 253:
             if size == 253:
-                size, least = self.u16(what), 253
+                size, least = self.u16(name), 253
             elif size == 254:
-                size, least = self.u32(what), 0x10000
+                size, least = self.u32(name), 0x10000
             else:
-                size, least = self.u64(what), 0x100000000
+                size, least = self.u64(name), 0x100000000
             if size < least:
-                raise DecodeError(f"{what}: non-canonical compact size")
+                raise DecodeError(f"{name}: non-canonical compact size")
         if size > limit:
-            raise DecodeError(f"{what}: size {size} is larger than {limit}")
+            raise DecodeError(f"{name}: size {size} is larger than {limit}")
         return size
 
-    def count(self, what: str, least_size: int) -> int:
-        """Return a compact size that counts items of at least `least_size` bytes, as many as can still follow."""
-        count = self.compact_size(what)
+    def count(self, name: str, least_size: int) -> int:
+        """Return a compact size that counts items; DecodeError if so many of `least_size` bytes cannot follow."""
+        count = self.compact_size(name)
         if count * least_size > self._end - self.position:
-            raise DecodeError(f"{what}: {count} of them do not fit into the {self.remaining} bytes left")
+            raise DecodeError(f"{name}: {count} of them do not fit into the {self.remaining} bytes left")
         return count
 
-    def var_bytes(self, what: str, limit: int = MAX_SIZE) -> bytes:
-        """Return a byte string with its compact size before it."""
+    def var_bytes(self, name: str, limit: int = MAX_SIZE) -> bytes:
+        """Return a byte string that follows its compact size."""
         start = self.position
         if start < self._end and (size := self.data[start]) < 253:  # nearly all are short
             start += 1
             if size > limit:
-                raise DecodeError(f"{what}: size {size} is larger than {limit}")
+                raise DecodeError(f"{name}: size {size} is larger than {limit}")
         else:
-            size = self.compact_size(what, limit)
+            size = self.compact_size(name, limit)
             start = self.position
         end = start + size
         if end > self._end:
             self.position = start
-            raise self._truncated(size, what)
+            raise self._truncated(size, name)
         self.position = end
         return self.data[start:end]
 
-    def finish(self, what: str) -> None:
-        """Raise DecodeError if anything is left after `what`."""
+    def finish(self, name: str) -> None:
+        """Raise DecodeError if bytes are left after the structure called `name`."""
         if self.position != self._end:
-            raise DecodeError(f"{what}: {self.remaining} bytes too many at the end")
+            raise DecodeError(f"{name}: {self.remaining} bytes too many at the end")
 
-    def _truncated(self, count: int, what: str) -> DecodeError:
-        return DecodeError(f"{what}: {count} bytes needed, {self.remaining} left")
+    def _truncated(self, count: int, name: str) -> DecodeError:
+        return DecodeError(f"{name}: {count} bytes needed, {self.remaining} left")

@@ -1,7 +1,7 @@
-"""Transactions: what the wallet builds, the mempool checks and blocks carry (BIP144 serialization).
+"""Transactions with their inputs, outputs and outpoints (BIP144 serialization). All are immutable.
 
-All are immutable. A transaction keeps the bytes it was parsed from, so that its ids and sizes cost a hash and
-a subtraction; those of a built one are made when first asked for.
+A parsed transaction keeps its bytes, so its ids and sizes cost little. A built transaction is serialized when its ids
+or sizes are first needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SEQUENCE_FINAL = 0xFFFFFFFF
 
 
 class OutPoint(NamedTuple):
-    """Which output of which transaction: the name of a coin."""
+    """The name of a coin: a transaction's id and the index of its output."""
 
     txid: bytes
     vout: int
@@ -59,7 +59,7 @@ NULL_OUTPOINT = OutPoint(_NULL_TXID, _NULL_VOUT)
 
 @dataclass(frozen=True, slots=True)
 class TxIn:
-    """An input: the coin that it spends, and what unlocks it."""
+    """An input: the coin that it spends, and the scriptSig and witness that unlock it."""
 
     prevout: OutPoint
     script_sig: bytes
@@ -91,7 +91,7 @@ class TxOut:
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """Read an output; the value is signed, and its range is for CheckTransaction."""
+        """Read an output; the value is signed, and `check_transaction` checks its range."""
         return cls(reader.i64("output value"), reader.var_bytes("scriptPubKey"))
 
     def serialize(self) -> bytes:
@@ -101,7 +101,7 @@ class TxOut:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
-    """A transaction; `version` and `lock_time` are unsigned 32-bit integers. Equal if every byte is."""
+    """A transaction; `version` and `lock_time` are unsigned 32-bit integers. Equal if all bytes are equal."""
 
     version: int
     inputs: tuple[TxIn, ...]
@@ -114,7 +114,7 @@ class Transaction:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Return the transaction of exactly these bytes; DecodeError says what does not fit."""
+        """Return the transaction of exactly these bytes; DecodeError names the field that is malformed."""
         reader = Reader(data)
         transaction = cls.read(reader)
         reader.finish("transaction")
@@ -124,7 +124,7 @@ class Transaction:
     def read(cls, reader: Reader) -> Self:
         """Read one transaction, with or without witness (Core's UnserializeTransaction).
 
-        DecodeError for truncation, a witness that is empty throughout, or unknown optional data.
+        Raises DecodeError for truncation, for a witness without any item and for unknown optional data.
         """
         data = reader.data
         start = reader.position
@@ -133,7 +133,7 @@ class Transaction:
         flags = 0
         outputs_follow = True
         if count == 0:
-            # Either the marker of a witness transaction, or one without inputs and (only then) without outputs.
+            # Either the marker of a witness transaction, or a transaction without inputs and outputs.
             flags = reader.u8("transaction flags")
             outputs_follow = flags != 0
             if outputs_follow:
@@ -161,7 +161,7 @@ class Transaction:
         return transaction
 
     def serialize(self, include_witness: bool = True) -> bytes:
-        """Return the bytes; without witness they are what the txid is of."""
+        """Return the bytes; the txid is the hash of the bytes without witness."""
         if not include_witness:
             return self._base_bytes()
         raw = self._raw
@@ -224,7 +224,7 @@ class Transaction:
 
     @property
     def is_coinbase(self) -> bool:
-        """Whether this is the transaction that makes new coins."""
+        """Whether this is a coinbase: its one input has the null outpoint."""
         return len(self.inputs) == 1 and self.inputs[0].prevout.is_null
 
     @property
@@ -239,7 +239,7 @@ class Transaction:
 
     @property
     def weight(self) -> int:
-        """Weight units: three times the base size, and the size (BIP141)."""
+        """Weight units: three times the base size plus the size (BIP141)."""
         return 3 * len(self._base_bytes()) + len(self.serialize())
 
     @property

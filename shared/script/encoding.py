@@ -1,4 +1,4 @@
-"""Which encodings of signatures and public keys the flags allow, before any curve arithmetic.
+"""Checks that signatures and public keys are encoded as the flags demand, before any curve arithmetic.
 
 Source: CheckSignatureEncoding and CheckPubKeyEncoding in Core's script/interpreter.cpp.
 """
@@ -19,7 +19,7 @@ _WITNESS_PUBKEYTYPE = int(Flags.WITNESS_PUBKEYTYPE)
 
 
 def check_signature_encoding(signature: bytes, flags: int) -> None:
-    """Raise ScriptError unless the signature (with hash type byte) is encoded as the flags ask; empty is allowed."""
+    """Raise ScriptError unless the signature, with its hash type byte, is encoded as `flags` demand, or empty."""
     if not signature:
         return
     if flags & _NEEDS_DER and not is_strict_der(signature):
@@ -33,7 +33,7 @@ def check_signature_encoding(signature: bytes, flags: int) -> None:
 
 
 def check_public_key_encoding(public_key: bytes, flags: int, *, is_witness_v0: bool) -> None:
-    """Raise ScriptError unless the public key is encoded as the flags ask."""
+    """Raise ScriptError unless the public key is encoded as `flags` demand."""
     is_compressed = len(public_key) == 33 and public_key[0] in (2, 3)
     if flags & _STRICTENC and not is_compressed and not (len(public_key) == 65 and public_key[0] == 4):
         raise ScriptError(Reason.PUBKEYTYPE)

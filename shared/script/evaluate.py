@@ -29,7 +29,7 @@ _CHECKED_UNEXECUTED = op.DISABLED | {op.OP_CODESEPARATOR}
 
 
 def evaluate(machine: Machine) -> None:
-    """Run the machine's script to its end and leave the result on the stack; ScriptError if it fails on the way."""
+    """Run the machine's script to its end and leave the result on the stack; ScriptError if an operation fails."""
     script = machine.script
     stack, altstack = machine.stack, machine.altstack
     size = len(script)
@@ -83,7 +83,7 @@ def _operate(machine: Machine, opcode: int) -> None:
 
 
 def _check_unexecuted(machine: Machine, opcode: int) -> None:
-    """Raise ScriptError for an opcode that fails a script even where it is not executed."""
+    """Raise ScriptError for an opcode that fails a script even in a branch that is not executed."""
     if opcode in op.DISABLED:
         raise ScriptError(Reason.DISABLED_OPCODE, op.NAMES[opcode])
     if opcode == op.OP_CODESEPARATOR and machine.version is SigVersion.BASE and machine.flags & _CONST_SCRIPTCODE:

@@ -1,4 +1,4 @@
-"""Which script rules apply: one bit per rule, by Core's names and values (script/interpreter.h)."""
+"""The flags that switch script rules on, with Core's names and values (script/interpreter.h)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MANDATORY = (
     | Flags.WITNESS
     | Flags.TAPROOT
 )
-"""The rules of consensus, all active (MANDATORY_SCRIPT_VERIFY_FLAGS)."""
+"""All consensus rules (MANDATORY_SCRIPT_VERIFY_FLAGS)."""
 
 STANDARD = (
     MANDATORY
@@ -59,4 +59,4 @@ STANDARD = (
     | Flags.DISCOURAGE_OP_SUCCESS
     | Flags.DISCOURAGE_UPGRADABLE_PUBKEYTYPE
 )
-"""The rules for transactions that are to be relayed (STANDARD_SCRIPT_VERIFY_FLAGS)."""
+"""The rules for relayed transactions (STANDARD_SCRIPT_VERIFY_FLAGS)."""

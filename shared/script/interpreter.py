@@ -1,7 +1,7 @@
-"""Decides whether an input may spend its coin: the last and costliest step of checking a transaction.
+"""Decides whether an input may spend its coin: the last and costliest check of a transaction.
 
-Here is what surrounds the running of scripts: scriptSig before scriptPubKey, P2SH (BIP16), witness programs (BIP141),
-taproot (BIP341). A script itself is run by `shared.script.evaluate`. Source: VerifyScript in Core's interpreter.cpp.
+Runs scriptSig, then scriptPubKey, then the redeem script of P2SH (BIP16), the witness program (BIP141) or taproot
+(BIP341). `shared.script.evaluate` runs each single script. Source: VerifyScript in Core's interpreter.cpp.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def verify_input(
 ) -> None:
     """Raise ScriptError unless input `index` of `tx` may spend its output under `flags`.
 
-    `spent_outputs` are those of all inputs, in order (taproot signs them all). A `cache` for the same transaction
-    and outputs saves hashing what the inputs share.
+    `spent_outputs` are the outputs that all inputs spend, in order (a taproot signature covers them all). Inputs of one
+    transaction share a `cache`, which hashes their common parts once.
     """
     if cache is None:
         cache = SighashCache(tx, spent_outputs)
@@ -83,7 +83,7 @@ class _Verifier:
             return
         if self.flags & _SIGPUSHONLY and not is_push_only(script_sig):
             raise ScriptError(Reason.SIG_PUSHONLY)
-        # One after the other on the same stack, never as one script (CVE-2010-5141).
+        # Two runs on one stack, never one concatenated script (CVE-2010-5141).
         stack: list[bytes] = []
         self._run(script_sig, stack)
         pushed = list(stack)
@@ -105,10 +105,10 @@ class _Verifier:
             raise ScriptError(Reason.WITNESS_UNEXPECTED)
 
     def _is_valid_key_spend(self, script_sig: bytes, script_pubkey: bytes) -> bool:
-        """Tell whether this is a valid P2WPKH or P2PKH spend of the usual form: what most inputs are.
+        """Tell whether this is a valid P2WPKH or P2PKH spend of the usual form, as most inputs are.
 
-        A short path past the stack. False only says that the scripts must be run, to know whether they fail and why;
-        an encoding that is forbidden raises the ScriptError which they would.
+        A shortcut that runs no script. False means that the scripts must be run, to find whether they fail and why; a
+        forbidden encoding raises the ScriptError that running them would raise.
         """
         program = witness_program(script_pubkey)
         if program is not None and program[0] == 0 and len(program[1]) == 20:
@@ -132,7 +132,7 @@ class _Verifier:
         evaluate(Machine(script, stack, self.flags, SigVersion.BASE, self.cache, self.index))
 
     def _verify_p2sh(self, script_sig: bytes, stack: list[bytes]) -> bool:
-        """Run the redeem script on top of `stack` (BIP16); returns whether it is a witness program."""
+        """Run the redeem script on top of `stack` (BIP16); return whether it is a witness program."""
         if not is_push_only(script_sig):
             raise ScriptError(Reason.SIG_PUSHONLY)
         redeem_script = stack.pop()
@@ -148,7 +148,7 @@ class _Verifier:
         return True
 
     def _verify_witness_program(self, version: int, program: bytes, *, is_p2sh: bool) -> None:
-        """Source: BIP141, BIP341 and VerifyWitnessProgram."""
+        """Run a witness program by its version (BIP141, BIP341, Core's VerifyWitnessProgram)."""
         if version == 0:
             self._verify_v0(program)
         elif version == 1 and len(program) == 32 and not is_p2sh:
@@ -199,7 +199,7 @@ class _Verifier:
             raise ScriptError(Reason.DISCOURAGE_UPGRADABLE_TAPROOT_VERSION, f"leaf version {leaf_version:#04x}")
 
     def _verify_tapscript(self, script: bytes, stack: list[bytes], leaf_hash: bytes, annex: bytes | None) -> None:
-        """Source: BIP342."""
+        """Run a script of the taproot tree (BIP342)."""
         if _has_op_success(script):
             if self.flags & _DISCOURAGE_OP_SUCCESS:
                 raise ScriptError(Reason.DISCOURAGE_OP_SUCCESS)
@@ -231,12 +231,12 @@ def tapleaf_hash(script: bytes, leaf_version: int = TAPROOT_LEAF_TAPSCRIPT) -> b
 
 
 def tapbranch_hash(left: bytes, right: bytes) -> bytes:
-    """Return the 32-byte hash of two nodes of a taproot script tree, in either order (BIP341)."""
+    """Return the 32-byte hash of two sibling nodes of a taproot script tree, given in either order (BIP341)."""
     return tagged_hash("TapBranch", min(left, right) + max(left, right))
 
 
 def _signature_and_key(script_sig: bytes) -> tuple[bytes, bytes] | None:
-    """Return the two items of a scriptSig that pushes them in the shortest way, each of 2 to 75 bytes; else None."""
+    """Return the two items that a scriptSig pushes, if both have 2 to 75 bytes and one-byte opcodes; else None."""
     size = script_sig[0] if script_sig else 0
     key_at = size + 2
     if not 2 <= size <= 75 or len(script_sig) < key_at or len(script_sig) - key_at != script_sig[size + 1]:
@@ -252,7 +252,7 @@ def _merkle_root(control: bytes, leaf_hash: bytes) -> bytes:
 
 
 def _has_op_success(script: bytes) -> bool:
-    """Tell whether a tapscript has an opcode that makes it succeed; ScriptError if it breaks off before one."""
+    """Tell whether a tapscript has an OP_SUCCESS opcode; ScriptError if a push is cut off before one."""
     if _OP_SUCCESS.isdisjoint(script):
         return False
     try:
@@ -262,7 +262,7 @@ def _has_op_success(script: bytes) -> bool:
 
 
 def _run_witness_script(machine: Machine) -> None:
-    """Source: ExecuteWitnessScript."""
+    """Run a witness script, which must leave one true item (Core's ExecuteWitnessScript)."""
     if any(len(item) > MAX_SCRIPT_ELEMENT_SIZE for item in machine.stack):
         raise ScriptError(Reason.PUSH_SIZE)
     evaluate(machine)

@@ -1,6 +1,6 @@
-"""The state of one run of a script: stacks, nested conditions, and what its signatures are checked against.
+"""The state of one run of a script: stacks, nested conditions, and the transaction that its signatures sign.
 
-`shared.script.operations` has the opcodes that work on it, `shared.script.evaluate` the loop that runs them.
+`shared.script.operations` has the opcodes that change this state, `shared.script.evaluate` the loop that runs them.
 Source: EvalScript and EvalChecksig in Core's interpreter.cpp.
 """
 
@@ -35,7 +35,7 @@ FALSE = b""
 
 
 class SigVersion(Enum):
-    """Under which rules a script runs, and what its signatures sign."""
+    """The rules that a script runs under and the digest that its signatures sign."""
 
     BASE = auto()
     WITNESS_V0 = auto()
@@ -43,14 +43,14 @@ class SigVersion(Enum):
 
 
 def is_true(data: bytes) -> bool:
-    """Tell whether a stack item is true: anything but zeros, with or without a sign at the end (CastToBool)."""
+    """Tell whether a stack item is true; zero and negative zero of any length are false (CastToBool)."""
     return data.lstrip(b"\x00") not in (b"", b"\x80")
 
 
 class Machine:
-    """One run of one script: what it works on and how far it has come.
+    """The state of one run of one script.
 
-    `annex`, `leaf_hash` and `validation_weight` matter in tapscript alone (BIP342).
+    Only tapscript uses `annex`, `leaf_hash` and `validation_weight` (BIP342).
     """
 
     __slots__ = (
@@ -103,18 +103,18 @@ class Machine:
         self.op_position = 0
         self.op_count = 0
         self.codeseparator_position = 0xFFFFFFFF
-        # Nested conditions: how many, and the first that is false. What lies above that one never matters.
+        # Nested conditions: their number, and the index of the first false one (conditions inside it do not matter).
         self._depth = 0
         self._first_false: int | None = None
 
     def count_ops(self, count: int) -> None:
-        """Add to the operations of a script that is not tapscript, of which 201 are allowed."""
+        """Add to the number of operations, of which a script before tapscript may have 201."""
         self.op_count += count
         if self.op_count > MAX_OPS_PER_SCRIPT:
             raise ScriptError(Reason.OP_COUNT)
 
     def need(self, count: int) -> list[bytes]:
-        """Return the stack if it has at least `count` items."""
+        """Return the stack; ScriptError if it has fewer than `count` items."""
         if len(self.stack) < count:
             raise ScriptError(Reason.INVALID_STACK_OPERATION)
         return self.stack
@@ -127,7 +127,7 @@ class Machine:
             raise ScriptError(Reason.SCRIPTNUM, str(error)) from None
 
     def verify(self, reason: Reason) -> None:
-        """Take a true item off the stack; ScriptError with `reason` if it is false."""
+        """Pop the top of the stack; ScriptError with `reason` if it is false."""
         if not is_true(self.stack[-1]):
             raise ScriptError(reason)
         self.stack.pop()
@@ -151,7 +151,7 @@ class Machine:
         self._depth += 1
 
     def toggle(self) -> None:
-        """Turn the innermost condition over."""
+        """Invert the innermost condition."""
         self._require_condition()
         innermost = self._depth - 1
         if self._first_false is None:
@@ -173,7 +173,7 @@ class Machine:
     # Signatures.
 
     def script_code(self, signatures: list[bytes]) -> bytes:
-        """Return what follows the last executed OP_CODESEPARATOR, before segwit without the signatures."""
+        """Return the script after the last executed OP_CODESEPARATOR; before segwit, remove the signatures from it."""
         code = self.script[self.code_start :]
         if self.version is SigVersion.BASE:
             for signature in signatures:
@@ -183,7 +183,7 @@ class Machine:
         return code
 
     def check_ecdsa(self, signature: bytes, public_key: bytes, code: bytes) -> bool:
-        """Tell whether a signature is right; ScriptError if signature or key are encoded in a forbidden way."""
+        """Tell whether a signature is valid; ScriptError if signature or key have a forbidden encoding."""
         check_signature_encoding(signature, self.flags)
         check_public_key_encoding(public_key, self.flags, is_witness_v0=self.version is SigVersion.WITNESS_V0)
         if not signature:
@@ -197,7 +197,7 @@ class Machine:
         return verify_ecdsa(public_key, signature[:-1], digest)
 
     def check_signature(self, signature: bytes, public_key: bytes) -> bool:
-        """Tell whether the signature of an OP_CHECKSIG or its like is right (EvalChecksig)."""
+        """Tell whether the signature of OP_CHECKSIG, OP_CHECKSIGVERIFY or OP_CHECKSIGADD is valid (EvalChecksig)."""
         if self.version is SigVersion.TAPSCRIPT:
             return self._check_tapscript_signature(signature, public_key)
         code = self.script_code([signature])
@@ -207,7 +207,7 @@ class Machine:
         return is_valid
 
     def _check_tapscript_signature(self, signature: bytes, public_key: bytes) -> bool:
-        """Source: BIP342 and EvalChecksigTapscript; the order of these checks is consensus."""
+        """Check a signature in tapscript (BIP342, EvalChecksigTapscript); the order of the checks is consensus."""
         if signature:
             self.validation_weight -= VALIDATION_WEIGHT_PER_SIGOP
             if self.validation_weight < 0:
@@ -240,7 +240,7 @@ def require_schnorr(
     leaf_hash: bytes | None = None,
     codeseparator_position: int = 0xFFFFFFFF,
 ) -> None:
-    """Raise ScriptError unless a taproot signature with its optional hash type is right (CheckSchnorrSignature)."""
+    """Raise ScriptError unless a taproot signature, with its optional hash type, is valid (CheckSchnorrSignature)."""
     if len(signature) not in (64, 65):
         raise ScriptError(Reason.SCHNORR_SIG_SIZE, f"{len(signature)} bytes")
     hash_type = SIGHASH_DEFAULT

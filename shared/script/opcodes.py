@@ -122,7 +122,7 @@ OP_CHECKSIGVERIFY: Final = 0xAD
 OP_CHECKMULTISIG: Final = 0xAE
 OP_CHECKMULTISIGVERIFY: Final = 0xAF
 
-# Locks, and what is kept for them.
+# Locks, and opcodes reserved for soft forks.
 OP_NOP1: Final = 0xB0
 OP_CHECKLOCKTIMEVERIFY: Final = 0xB1
 OP_CHECKSEQUENCEVERIFY: Final = 0xB2

@@ -1,7 +1,7 @@
-"""What each opcode does to the machine.
+"""The opcodes: functions that change the machine, bound by the table at the end.
 
-Every opcode is a small function that opens with its effect on the stack, bound by the table at the end. The order of
-checks within one decides which reason a bad script gets, so it is that of EvalScript in Core's interpreter.cpp.
+Each function opens with its effect on the stack. The order of its checks decides the reason that a bad script gets, so
+it follows EvalScript in Core's interpreter.cpp.
 """
 
 from __future__ import annotations
@@ -357,7 +357,7 @@ def _on_checkmultisig(m: Machine) -> None:
     is_valid = _match_signatures(m, signatures, m.stack[keys_start:keys_end])
     if not is_valid and m.flags & _NULLFAIL and any(signatures):
         raise ScriptError(Reason.NULLFAIL)
-    # One item more than the arguments is taken off: a bug of the first client, kept ever since (BIP147).
+    # Pops one item more than the arguments: a bug of the first client, now part of consensus (BIP147).
     m.need(key_count + signature_count + 3)
     if m.stack[signatures_start - 1] and m.flags & _NULLDUMMY:
         raise ScriptError(Reason.SIG_NULLDUMMY)
@@ -365,7 +365,7 @@ def _on_checkmultisig(m: Machine) -> None:
 
 
 def _match_signatures(m: Machine, signatures: list[bytes], keys: list[bytes]) -> bool:
-    """Tell whether each signature is right for a key, in the same order; the last ones are tried first."""
+    """Tell whether each signature is valid for a key, in the order of the keys; tries from the last to the first."""
     code = m.script_code(signatures[::-1])
     wanted, available = list(signatures), list(keys)
     while wanted:

@@ -1,6 +1,6 @@
-"""Scripts as bytes: walking through their operations, pushing data, numbers, and their text forms.
+"""Scripts as bytes: reads operations, writes pushes and numbers, and prints scripts as text.
 
-Nothing here executes anything: that is `shared.script.interpreter`.
+`shared.script.interpreter` executes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_PUBKEYS_PER_MULTISIG = 20
 
 
 class ScriptOp(NamedTuple):
-    """One operation: its opcode, the data that it pushes (None if it is no push), and where the next begins."""
+    """One operation: its opcode, the data that it pushes (None if it is no push), and the position of the next one."""
 
     opcode: int
     data: bytes | None
@@ -29,7 +29,7 @@ class ScriptOp(NamedTuple):
 
 
 def read_op(script: bytes, position: int) -> ScriptOp:
-    """Return the operation at `position`, which must be inside; DecodeError if its data is cut off.
+    """Return the operation at `position`, which must lie in the script; DecodeError if its data is cut off.
 
     Source: Core's GetScriptOp.
     """
@@ -61,7 +61,7 @@ def iterate(script: bytes) -> Iterator[ScriptOp]:
 
 
 def push_data(data: bytes) -> bytes:
-    """Return the shortest push of `data` by its length (Core's `CScript << vector`).
+    """Return the shortest push for the length of `data` (Core's `CScript << vector`).
 
     The empty string is OP_0; single bytes are pushed as data, never as OP_1 … OP_16.
     """
@@ -85,7 +85,7 @@ def push_number(number: int) -> bytes:
 
 
 def is_minimal_push(opcode: int, data: bytes) -> bool:
-    """Tell whether `data` could not be pushed any shorter than with `opcode` (BIP62, CheckMinimalPush)."""
+    """Tell whether `opcode` is the shortest way to push `data` (BIP62, CheckMinimalPush)."""
     size = len(data)
     if size == 0:
         return opcode == OP_0
@@ -99,7 +99,7 @@ def is_minimal_push(opcode: int, data: bytes) -> bool:
 
 
 def encode_number(number: int) -> bytes:
-    """Return a script number: little-endian, the sign in the top bit of the last byte, as short as possible."""
+    """Return a script number in its shortest form: little-endian, the sign in the top bit of the last byte."""
     if number == 0:
         return b""
     size = (abs(number).bit_length() + 8) // 8
@@ -108,9 +108,9 @@ def encode_number(number: int) -> bytes:
 
 
 def decode_number(data: bytes, *, max_size: int = 4, minimal: bool = False) -> int:
-    """Return the number of `data`; DecodeError if longer than `max_size` bytes or, if asked, not as short as can be.
+    """Return the script number in `data` (Core's CScriptNum).
 
-    Source: Core's CScriptNum.
+    Raises DecodeError if `data` has more than `max_size` bytes or, with `minimal`, is not in its shortest form.
     """
     if len(data) > max_size:
         raise DecodeError(f"a script number here has at most {max_size} bytes, not {len(data)}")
@@ -124,7 +124,7 @@ def decode_number(data: bytes, *, max_size: int = 4, minimal: bool = False) -> i
 
 
 def is_push_only(script: bytes) -> bool:
-    """Tell whether a script only pushes data; OP_RESERVED counts as a push (Core's IsPushOnly)."""
+    """Tell whether a script consists of pushes; OP_RESERVED counts as a push (Core's IsPushOnly)."""
     try:
         return all(op.opcode <= OP_16 for op in iterate(script))
     except DecodeError:
@@ -136,11 +136,11 @@ _CHECKMULTISIGS = frozenset((opcodes.OP_CHECKMULTISIG, opcodes.OP_CHECKMULTISIGV
 
 
 def count_sigops(script: bytes, *, accurate: bool) -> int:
-    """Return how many signature checks a script may need (Core's GetSigOpCount).
+    """Return the number of signature checks that a script may need (Core's GetSigOpCount).
 
-    A multisig counts its public keys if `accurate` and they are told by OP_1 … OP_16 before it, else 20.
+    With `accurate`, a multisig after OP_1 … OP_16 counts that many public keys; any other multisig counts 20.
     """
-    # Blocks are full of scripts that were never looked at before, so this does without the objects of `iterate`.
+    # A new block has many scripts that are not counted yet, so this avoids the objects that `iterate` makes.
     count = position = 0
     previous = opcodes.OP_INVALIDOPCODE
     size = len(script)
@@ -151,7 +151,7 @@ def count_sigops(script: bytes, *, accurate: bool) -> int:
         elif opcode <= OP_PUSHDATA4:
             try:
                 position = read_op(script, position).end
-            except DecodeError:  # what comes before the broken push still counts
+            except DecodeError:  # the checks before the broken push still count
                 break
         else:
             position += 1
@@ -171,9 +171,10 @@ _SIGHASH_NAMES = {1: "ALL", 2: "NONE", 3: "SINGLE", 0x81: "ALL|ANYONECANPAY"} | 
 
 
 def to_asm(script: bytes, *, decode_sighash: bool = False) -> str:
-    """Return the script as bitcoind prints it (ScriptToAsmStr): numbers up to four bytes in decimal, `[error]`.
+    """Return the script as bitcoind prints it (ScriptToAsmStr).
 
-    `decode_sighash` writes the hash type of signatures as `[ALL]`, as RPC does for a scriptSig.
+    Data of up to four bytes is printed as a decimal number, a push that is cut off as `[error]`. With `decode_sighash`
+    the hash type of a signature is printed as `[ALL]`, as RPC does for a scriptSig.
     """
     words = []
     try:
@@ -232,7 +233,7 @@ def _rust_name(opcode: int) -> str:
 
 
 def _rust_broken_push(script: bytes, position: int) -> list[str]:
-    """Return how rust-bitcoin ends at a push that is cut off: in its length, or in its data."""
+    """Return the words that rust-bitcoin prints for a push that is cut off in its length or its data."""
     opcode = script[position]
     width = 1 << (opcode - OP_PUSHDATA1) if opcode >= OP_PUSHDATA1 else 0
     if position + 1 + width > len(script):

@@ -1,6 +1,6 @@
-"""What a signature signs: the digests of legacy, segwit v0 (BIP143) and taproot (BIP341, BIP342) inputs.
+"""The digests that signatures sign: for legacy, segwit v0 (BIP143) and taproot (BIP341, BIP342) inputs.
 
-One `SighashCache` serves all inputs of a transaction, so that what they share is hashed once.
+One `SighashCache` serves all inputs of a transaction and hashes their common parts once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGHASH_SINGLE = 3
 SIGHASH_ANYONECANPAY = 0x80
 
 _ZERO = bytes(32)
-# The digest of SIGHASH_SINGLE without an output of the same index: a bug of the first client, kept ever since.
+# The digest of SIGHASH_SINGLE for an input without an output of its index: a bug of the first client, now consensus.
 _ONE = b"\x01" + bytes(31)
 _BLANK_OUTPUT = TxOut(-1, b"").serialize()
 _TAPROOT_HASH_TYPES = frozenset((0, 1, 2, 3, 0x81, 0x82, 0x83))
@@ -42,7 +42,7 @@ _BLANK_INPUT_SIZE = 41
 
 
 def _mode(hash_type: int) -> int:
-    """Return ALL, NONE or SINGLE, maybe with ANYONECANPAY: every other hash type before taproot means ALL."""
+    """Return ALL, NONE or SINGLE, maybe with ANYONECANPAY; before taproot every other hash type means ALL."""
     output_type = hash_type & 0x1F
     if output_type not in (SIGHASH_NONE, SIGHASH_SINGLE):
         output_type = SIGHASH_ALL
@@ -50,7 +50,7 @@ def _mode(hash_type: int) -> int:
 
 
 class SighashCache:
-    """Digests for the inputs of one transaction; `spent_outputs` are those of its inputs, in order."""
+    """Digests for the inputs of one transaction; `spent_outputs` are the outputs that they spend, in order."""
 
     __slots__ = ("_midstates", "_midstates_of", "_shared", "spent_outputs", "tx")
 
@@ -58,14 +58,14 @@ class SighashCache:
         self.tx = tx
         self.spent_outputs = spent_outputs
         self._shared: dict[str, bytes] = {}
-        # Hashes of all but the hash type, for the many signatures that one input may have (Core's SigHashCache).
+        # Hash states before the hash type is added: one input may have many signatures (Core's SigHashCache).
         self._midstates: dict[_MidstateKey, hashlib._Hash] = {}
         self._midstates_of = -1
 
-    def _once(self, what: str, make: Callable[[], bytes]) -> bytes:
-        known = self._shared.get(what)
+    def _once(self, name: str, make: Callable[[], bytes]) -> bytes:
+        known = self._shared.get(name)
         if known is None:
-            known = self._shared[what] = make()
+            known = self._shared[name] = make()
         return known
 
     def _prevouts(self) -> bytes:
@@ -87,7 +87,7 @@ class SighashCache:
         )
 
     def _digest(self, index: int, hash_type: int, key: _MidstateKey, parts: _Parts) -> bytes:
-        """Return the double SHA-256 of `parts` and the hash type; what has the same key has the same parts."""
+        """Return the double SHA-256 of `parts` and the hash type; `key` identifies the parts within one input."""
         if index != self._midstates_of:
             self._midstates.clear()
             self._midstates_of = index
@@ -103,7 +103,7 @@ class SighashCache:
     def legacy(self, index: int, script_code: bytes, hash_type: int) -> bytes:
         """Return the digest of a pre-segwit input; `hash_type` may be any signed or unsigned 32-bit integer.
 
-        OP_CODESEPARATORs are skipped here; removing the signature itself (FindAndDelete) is the interpreter's work.
+        Leaves out every OP_CODESEPARATOR; the interpreter has removed the signature itself (FindAndDelete).
         """
         mode = _mode(hash_type)
         if mode & 3 == SIGHASH_SINGLE and index >= len(self.tx.outputs):
@@ -134,7 +134,7 @@ class SighashCache:
         yield pack_u32(tx.lock_time)
 
     def _blank_inputs(self, *, keeps_sequences: bool) -> bytes:
-        """Return all inputs without scripts, as another input's signature sees them: 41 bytes each."""
+        """Return all inputs with empty scripts, 41 bytes each, as another input's signature covers them."""
         inputs = self.tx.inputs
         if keeps_sequences:
             return self._once("blank", lambda: b"".join([i.prevout.serialize() + _BLANK(i.sequence) for i in inputs]))
@@ -186,10 +186,10 @@ class SighashCache:
         leaf_hash: bytes | None = None,
         codeseparator_position: int = _NO_CODESEPARATOR,
     ) -> bytes | None:
-        """Return the BIP341 digest of an input, None where the hash type has no meaning.
+        """Return the BIP341 digest of an input, None if the hash type is unknown or is SINGLE without an output.
 
-        With the 32-byte `leaf_hash` of a script it is BIP342's, for signatures in tapscript; `annex` is the whole
-        witness item that begins with 0x50.
+        With the 32-byte `leaf_hash` of a script it is BIP342's digest, for signatures in tapscript; `annex` is the
+        whole witness item that begins with 0x50.
         """
         if hash_type not in _TAPROOT_HASH_TYPES:
             return None
@@ -230,14 +230,14 @@ def _without_codeseparators(script: bytes) -> bytes:
                 kept.append(script[start:position])
                 start = end
             position = end
-    except DecodeError:  # as in Core, whatever follows a broken push stays as it is
+    except DecodeError:  # as in Core, the rest of a script after a broken push stays unchanged
         pass
     kept.append(script[start:])
     return b"".join(kept)
 
 
 def find_and_delete(script: bytes, pattern: bytes) -> tuple[bytes, int]:
-    """Return `script` without `pattern` wherever an operation begins, and how often it was found (FindAndDelete)."""
+    """Remove `pattern` wherever an operation begins; return the script and the number removed (FindAndDelete)."""
     if not pattern or pattern not in script:
         return script, 0
     kept = []
@@ -254,7 +254,7 @@ def find_and_delete(script: bytes, pattern: bytes) -> tuple[bytes, int]:
             if position >= len(script):
                 break
             position = read_op(script, position).end
-    except DecodeError:  # the rest of a script after a broken push stays as it is
+    except DecodeError:  # the rest of a script after a broken push stays unchanged
         pass
     kept.append(script[start:])
     return (b"".join(kept), count) if count else (script, 0)

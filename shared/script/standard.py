@@ -1,4 +1,4 @@
-"""The known kinds of output scripts: recognising, building, and what is too small to be worth spending.
+"""The known kinds of output scripts: recognises and builds them, and computes their dust thresholds.
 
 Sources: Core's script/solver.cpp (Solver), script/script.cpp (witness programs), policy/policy.cpp (dust).
 """
@@ -44,7 +44,7 @@ _P2WPKH_HEAD = bytes([OP_0, 20])
 _P2WSH_HEAD = bytes([OP_0, 32])
 _P2TR_HEAD = bytes([OP_1, 32])
 P2A_SCRIPT = bytes([OP_1, 2, 0x4E, 0x73])
-"""Pay-to-anchor: anyone can spend it, to raise the fee of the transaction that has it."""
+"""Pay-to-anchor: an output that anyone can spend, to raise the fee of its transaction."""
 
 
 class ScriptType(StrEnum):
@@ -99,7 +99,7 @@ def is_p2sh(script: bytes) -> bool:
 
 
 def witness_program(script: bytes) -> tuple[int, bytes] | None:
-    """Return version (0 to 16) and program (2 to 40 bytes) of a witness output, None if it is none (BIP141)."""
+    """Return version (0 to 16) and program (2 to 40 bytes) of a witness output, None for another script (BIP141)."""
     if not 4 <= len(script) <= 42 or script[1] != len(script) - 2:
         return None
     opcode = script[0]
@@ -116,7 +116,7 @@ def is_witness_program(script: bytes) -> bool:
 
 
 def is_unspendable(script: bytes) -> bool:
-    """Tell whether an output can never be spent, so that it makes no coin (Core's IsUnspendable)."""
+    """Tell whether an output can never be spent and so makes no coin (Core's IsUnspendable)."""
     return script[:1] == bytes([OP_RETURN]) or len(script) > MAX_SCRIPT_SIZE
 
 
@@ -162,14 +162,14 @@ def _classify_witness(version: int, program: bytes) -> tuple[ScriptType, list[by
 
 
 def is_key_size(key: bytes) -> bool:
-    """Tell whether a public key has the length that its first byte calls for (CPubKey::ValidSize)."""
+    """Tell whether the length of a public key matches its first byte (CPubKey::ValidSize)."""
     if not key:
         return False
     return len(key) == (33 if key[0] in (2, 3) else 65 if key[0] in (4, 6, 7) else -1)
 
 
 def _match_multisig(script: bytes) -> tuple[int, list[bytes]] | None:
-    """Return required signatures and keys of a bare multisig (Core's MatchMultisig)."""
+    """Return the number of required signatures and the keys of a bare multisig, else None (Core's MatchMultisig)."""
     if script[-1:] != bytes([OP_CHECKMULTISIG]):
         return None
     try:
@@ -187,7 +187,7 @@ def _match_multisig(script: bytes) -> tuple[int, list[bytes]] | None:
 
 
 def _small_number(op: ScriptOp) -> int | None:
-    """Return the minimally pushed number from 1 to 20 that an operation pushes, if it does."""
+    """Return the number from 1 to 20 that an operation pushes minimally, None for another operation."""
     if OP_1 <= op.opcode <= OP_16:
         return op.opcode - OP_1 + 1
     if op.data is None or op.opcode > OP_PUSHDATA4 or not is_minimal_push(op.opcode, op.data):
@@ -202,13 +202,13 @@ def _small_number(op: ScriptOp) -> int | None:
 def dust_threshold(output: TxOut, dust_relay_fee: int = 3000) -> int:
     """Return the satoshis below which an output costs more to spend than it is worth (Core's GetDustThreshold).
 
-    `dust_relay_fee` is in satoshis per 1,000 virtual bytes. 546 for P2PKH, 294 for P2WPKH, 330 for P2TR at the
-    default; 0 for an output that cannot be spent.
+    `dust_relay_fee` is in satoshis per 1,000 virtual bytes. At the default the threshold is 546 for P2PKH, 294 for
+    P2WPKH, 330 for P2TR; it is always 0 for an output that cannot be spent.
     """
     script = output.script_pubkey
     if is_unspendable(script):
         return 0
     size = 8 + compact_size_length(len(script)) + len(script)
-    # What the input that spends it takes: outpoint, lengths, sequence, and 107 bytes of key and signature.
+    # The size of the input that spends it: outpoint, lengths, sequence, and 107 bytes of key and signature.
     size += 32 + 4 + 1 + (107 // 4 if is_witness_program(script) else 107) + 4
     return -(-dust_relay_fee * size // 1000)
