@@ -1,19 +1,45 @@
-"""Relay policy: the pool's rules beyond consensus, with Core's defaults and names (policy/policy.h)."""
+"""Relay policy: the pool's rules beyond consensus, and every number of theirs. Pure.
+
+Defaults and names are Bitcoin Core's where it has them (policy/policy.h). Every reader takes the numbers from here:
+acceptance, replacement, templates, RPC, the wallet, the explorer's estimates and its websocket.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.consensus.limits import WITNESS_SCALE_FACTOR
 from shared.errors import ValidationError
+from shared.primitives.serialize import compact_size_length
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
 from shared.script.script import is_push_only
-from shared.script.standard import ScriptType, classify, dust_threshold
+from shared.script.standard import ScriptType, classify, is_unspendable, is_witness_program
 
 MIN_RELAY_FEERATE = 100
-"""Satoshis per 1,000 vbytes (Core's -minrelaytxfee since 30.0)."""
+"""Satoshis per 1,000 vbytes that a transaction pays at least (-minrelaytxfee since 30.0)."""
 INCREMENTAL_RELAY_FEERATE = 100
-"""Satoshis per 1,000 vbytes that a replacement pays on top of the replaced fees (Core's -incrementalrelayfee)."""
+"""Satoshis per 1,000 vbytes that a replacement pays on top of the replaced fees (-incrementalrelayfee)."""
+DUST_RELAY_FEERATE = 3_000
+"""Satoshis per 1,000 vbytes at which spending an output must cost less than its value (-dustrelayfee)."""
+BLOCK_MIN_FEERATE = 1
+"""Satoshis per 1,000 vbytes below which no chunk of transactions is mined (-blockmintxfee)."""
+DEFAULT_MAX_FEERATE = 10_000_000
+"""Satoshis per 1,000 vbytes above which a submitted transaction is taken for a mistake, unless its sender gives another
+limit (DEFAULT_MAX_RAW_TX_FEE_RATE)."""
+WALLET_FEERATE = 10 * MIN_RELAY_FEERATE
+"""Satoshis per 1,000 vbytes that Warren's wallet pays unless asked otherwise: well above the least, so that its
+payments are not the last ones in a pool that fills up."""
+
+MAX_POOL_VSIZE = 100_000_000
+"""Virtual bytes that the pool holds before it refuses more (Core's -maxmempool limits memory instead)."""
+MAX_CLUSTER_COUNT = 64
+MAX_CLUSTER_VSIZE = 101_000
+MAX_PACKAGE_COUNT = 25
+MAX_PACKAGE_WEIGHT = 404_000
+MAX_REPLACEMENT_CANDIDATES = 100
+"""Clusters that a replacement may conflict with."""
+
 MAX_STANDARD_VERSION = 3
 MAX_STANDARD_TX_WEIGHT = 400_000
 MIN_STANDARD_TX_NONWITNESS_SIZE = 65
@@ -21,16 +47,28 @@ MAX_STANDARD_SCRIPTSIG_SIZE = 1650
 MAX_STANDARD_TX_SIGOPS_COST = 16_000
 MAX_DATACARRIER_BYTES = 100_000
 BYTES_PER_SIGOP = 20
-WEIGHT_PER_VBYTE = 4
-MAX_CLUSTER_COUNT = 64
-MAX_CLUSTER_VSIZE = 101_000
-MAX_POOL_VSIZE = 100_000_000
-"""Virtual bytes that the pool holds before it refuses more."""
+MAX_P2SH_SIGOPS = 15
+MAX_TX_LEGACY_SIGOPS = 2_500
+"""Signature operations that run outside witnesses (BIP54)."""
+MAX_P2WSH_SCRIPT_SIZE = 3_600
+MAX_P2WSH_STACK_ITEMS = 100
+MAX_P2WSH_STACK_ITEM_SIZE = 80
+MAX_TAPSCRIPT_STACK_ITEM_SIZE = 80
+
+BLOCK_RESERVED_WEIGHT = 8_000
+"""Weight units of a template kept for header, counts and coinbase (-blockreservedweight)."""
+BLOCK_RESERVED_SIGOPS = 400
+"""Signature operation cost of a template kept for the coinbase."""
 
 
 def fee_for(vsize: int, feerate: int) -> int:
     """Return the fee in satoshis for `vsize` vbytes at `feerate` satoshis per 1,000, rounded up (CFeeRate::GetFee)."""
     return -(-vsize * feerate // 1000)
+
+
+def feerate(fee: int, vsize: int) -> int:
+    """Return the feerate in satoshis per 1,000 vbytes of a fee in satoshis, rounded down (CFeeRate)."""
+    return fee * 1000 // vsize
 
 
 def adjusted_weight(weight: int, sigop_cost: int) -> int:
@@ -40,11 +78,26 @@ def adjusted_weight(weight: int, sigop_cost: int) -> int:
 
 def policy_vsize(weight: int, sigop_cost: int) -> int:
     """Return the virtual bytes of the adjusted weight, rounded up (GetVirtualTransactionSize)."""
-    return -(-adjusted_weight(weight, sigop_cost) // WEIGHT_PER_VBYTE)
+    return -(-adjusted_weight(weight, sigop_cost) // WITNESS_SCALE_FACTOR)
+
+
+def dust_threshold(output: TxOut, dust_relay_fee: int = DUST_RELAY_FEERATE) -> int:
+    """Return the satoshis below which an output costs more to spend than it is worth (Core's GetDustThreshold).
+
+    `dust_relay_fee` is in satoshis per 1,000 vbytes. 546 for P2PKH, 294 for P2WPKH, 330 for P2TR at the default; 0 for
+    an output that cannot be spent.
+    """
+    script = output.script_pubkey
+    if is_unspendable(script):
+        return 0
+    size = 8 + compact_size_length(len(script)) + len(script)
+    # The size of the input that spends it: outpoint, lengths, sequence, and 107 bytes of key and signature.
+    size += 32 + 4 + 1 + (107 // 4 if is_witness_program(script) else 107) + 4
+    return fee_for(size, dust_relay_fee)
 
 
 def check_standard(tx: Transaction) -> None:
-    """Raise ValidationError if a transaction has a form that is not relayed (IsStandardTx)."""
+    """Refuse a transaction of a form that is not relayed (IsStandardTx); raises `ValidationError`."""
     if not 1 <= tx.version <= MAX_STANDARD_VERSION:
         raise ValidationError(Reason.VERSION, f"version {tx.version}, relayed are 1 to {MAX_STANDARD_VERSION}")
     if tx.weight > MAX_STANDARD_TX_WEIGHT:
@@ -80,15 +133,10 @@ def _is_standard_multisig(solutions: Sequence[bytes]) -> bool:
     return 1 <= total <= 3 and 1 <= required <= total
 
 
-def feerate(fee: int, vsize: int) -> int:
-    """Return satoshis per 1,000 vbytes, rounded down (CFeeRate)."""
-    return fee * 1000 // vsize
-
-
 def check_minimum_fee(fee: int, vsize: int) -> None:
-    """Raise ValidationError for a fee in satoshis below the relay minimum.
+    """Refuse a fee in satoshis below the relay minimum; raises `ValidationError`.
 
-    `fee` is the modified fee, with the operator's delta, of a transaction or a whole package.
+    The fee is that which counts: with what the operator added, or that of a whole package.
     """
     minimum = fee_for(vsize, MIN_RELAY_FEERATE)
     if fee < minimum:
@@ -96,6 +144,6 @@ def check_minimum_fee(fee: int, vsize: int) -> None:
 
 
 def check_maximum_fee(fee: int, vsize: int, max_feerate: int | None) -> None:
-    """Raise ValidationError for a fee above the sender's limit, in satoshis per 1,000 vbytes (None for no limit)."""
+    """Refuse a fee above what the sender allows, in satoshis per 1,000 vbytes; raises `ValidationError`."""
     if max_feerate is not None and fee > fee_for(vsize, max_feerate):
         raise ValidationError(Reason.MAX_FEE_EXCEEDED, f"{fee} > {fee_for(vsize, max_feerate)}")

@@ -9,10 +9,10 @@ import re
 
 from services.wallet.errors import BadInput
 from shared.consensus.limits import COIN, MAX_MONEY
+from shared.policy import MIN_RELAY_FEERATE
 
-MIN_FEERATE = 1_000
-"""Satoshis per 1,000 virtual bytes: what the mempool relays at least, 1 sat/vB."""
 MAX_FEERATE = 1_000_000
+"""Satoshis per 1,000 virtual bytes above which an entered rate is taken for a mistake."""
 
 _DECIMAL = re.compile(r"(-?)([0-9]*)(?:\.([0-9]*))?", re.ASCII)
 _MAX_TEXT = 64
@@ -30,8 +30,9 @@ def parse_amount(value: object, field: str = "amount") -> int:
 def parse_feerate(value: object) -> int:
     """Return the satoshis per 1,000 virtual bytes of a rate in sat/vB: a decimal string or an integer."""
     rate = _parse(value, "feerate", places=3, unit="sat/vB", maximum=MAX_FEERATE, most="1,000 sat/vB")
-    if rate < MIN_FEERATE:
-        raise BadInput("feerate", "feerate-too-small", "the fee rate must be at least 1 sat/vB")
+    if rate < MIN_RELAY_FEERATE:
+        least = format_feerate(MIN_RELAY_FEERATE)
+        raise BadInput("feerate", "feerate-too-small", f"the fee rate must be at least {least} sat/vB")
     return rate
 
 

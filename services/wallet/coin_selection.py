@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 from services.wallet.amounts import format_btc
 from services.wallet.errors import BadInput, InsufficientFunds
+from shared.policy import MAX_STANDARD_TX_WEIGHT, dust_threshold, fee_for
 from shared.primitives.transaction import OutPoint, TxOut
-from shared.script.standard import dust_threshold
 
 INPUT_WEIGHT = 41 * 4 + 1 + 1 + 71 + 1 + 33
 """An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""
 _OVERHEAD_WEIGHT = (4 + 4) * 4 + 2
-_MAX_TX_WEIGHT = 400_000
 _MAX_TRIES = 20_000
 _PARTS = 4_000
 """A weight unit at a fee rate of 1 costs 1/4000 satoshi: in these parts nothing has to be rounded."""
@@ -89,7 +88,7 @@ class _Costs:
     def fee_of(self, inputs: int, *, has_change: bool) -> int:
         """Least fee of the signed transaction with so many inputs."""
         vsize = (self.weight_of(inputs, has_change=has_change) + 3) // 4
-        return -(-vsize * self.feerate // 1000)
+        return fee_for(vsize, self.feerate)
 
     def effective_value(self, coin: SpendableCoin) -> int:
         """Return what a coin is worth once its own input is paid for, in 1/4000 satoshi."""
@@ -102,7 +101,7 @@ class _Costs:
 
     def settle(self, coins: Sequence[SpendableCoin]) -> Selection:
         """Return the selection of these coins, with change if what is left is worth it."""
-        if self.weight_of(len(coins), has_change=True) > _MAX_TX_WEIGHT:
+        if self.weight_of(len(coins), has_change=True) > MAX_STANDARD_TX_WEIGHT:
             raise BadInput(
                 "amount",
                 "too-many-coins",

@@ -34,6 +34,7 @@ from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
 from shared.bus.events import WalletName
 from shared.errors import BrokerError, DecodeError
+from shared.policy import WALLET_FEERATE
 from shared.primitives.hex import display_hash, parse_display_hash
 from shared.web.app import problem
 from shared.web.formats import btc_parts
@@ -88,6 +89,7 @@ class _Pages:
         return self.render(
             "wallet.html",
             status,
+            feerate_text=format_feerate(WALLET_FEERATE),
             info=wallets.info(wallet_id),
             history=wallets.history(wallet_id, _PAGE, after),
             is_later_page=after is not None,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.wallet.accounts import Keychain
-from services.wallet.amounts import MIN_FEERATE, format_btc, parse_amount, parse_feerate
+from services.wallet.amounts import format_btc, parse_amount, parse_feerate
 from services.wallet.builder import build_payment, sign_payment
 from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
@@ -32,9 +32,9 @@ from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.keys import PrivateKey
 from shared.errors import BrokerError, BrokerUnavailable, RequestFailed, Unroutable
 from shared.logs import with_fields
+from shared.policy import WALLET_FEERATE, dust_threshold
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
-from shared.script.standard import dust_threshold
 
 log = logging.getLogger(__name__)
 
@@ -110,15 +110,15 @@ class Payments:
         if payee.amount not in (None, sats):
             text = f"the payment link asks for {format_btc(payee.amount or 0)} BTC, not {format_btc(sats)}"
             raise BadInput("amount", "amount-differs", text)
-        rate = MIN_FEERATE if feerate in (None, "") else parse_feerate(feerate)
+        rate = WALLET_FEERATE if feerate in (None, "") else parse_feerate(feerate)
         return _not_dust(Order(payee, sats, rate))
 
     def order_for_script(self, script_pubkey: bytes, sats: int) -> Order:
-        """Return the order to pay a script at the least fee rate; `BadInput` for an amount that cannot be paid."""
+        """Return the order to pay a script at the usual fee rate; `BadInput` for an amount that cannot be paid."""
         if not 0 < sats <= MAX_MONEY:
             raise BadInput("amount", "amount-out-of-range", "the amount must be from 1 satoshi to 21,000,000 BTC")
         address = encode_address(script_pubkey, self._wallets.params.address)
-        return _not_dust(Order(Payee(script_pubkey, address or script_pubkey.hex()), sats, MIN_FEERATE))
+        return _not_dust(Order(Payee(script_pubkey, address or script_pubkey.hex()), sats, WALLET_FEERATE))
 
     def quote(self, wallet_id: str, order: Order) -> int:
         """Return the fee that the payment would have now. Raises `InsufficientFunds`."""

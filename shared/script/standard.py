@@ -1,15 +1,13 @@
-"""The known kinds of output scripts: recognises and builds them, and computes their dust thresholds.
+"""The known kinds of output scripts: recognises and builds them.
 
-Sources: Core's script/solver.cpp (Solver), script/script.cpp (witness programs), policy/policy.cpp (dust).
+Sources: Core's script/solver.cpp (Solver), script/script.cpp (witness programs).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from shared.errors import DecodeError
-from shared.primitives.serialize import compact_size_length
 from shared.script.opcodes import (
     OP_0,
     OP_1,
@@ -32,9 +30,6 @@ from shared.script.script import (
     is_push_only,
     iterate,
 )
-
-if TYPE_CHECKING:
-    from shared.primitives.transaction import TxOut
 
 _P2PKH_HEAD = bytes([OP_DUP, OP_HASH160, 20])
 _P2PKH_TAIL = bytes([OP_EQUALVERIFY, OP_CHECKSIG])
@@ -197,18 +192,3 @@ def _small_number(op: ScriptOp) -> int | None:
     except DecodeError:
         return None
     return number if 1 <= number <= MAX_PUBKEYS_PER_MULTISIG else None
-
-
-def dust_threshold(output: TxOut, dust_relay_fee: int = 3000) -> int:
-    """Return the satoshis below which an output costs more to spend than it is worth (Core's GetDustThreshold).
-
-    `dust_relay_fee` is in satoshis per 1,000 virtual bytes. At the default the threshold is 546 for P2PKH, 294 for
-    P2WPKH, 330 for P2TR; it is always 0 for an output that cannot be spent.
-    """
-    script = output.script_pubkey
-    if is_unspendable(script):
-        return 0
-    size = 8 + compact_size_length(len(script)) + len(script)
-    # The size of the input that spends it: outpoint, lengths, sequence, and 107 bytes of key and signature.
-    size += 32 + 4 + 1 + (107 // 4 if is_witness_program(script) else 107) + 4
-    return -(-dust_relay_fee * size // 1000)

@@ -14,17 +14,17 @@ from flask import Response, request
 
 from services.explorer.api.parameters import read_texts
 from services.explorer.api.responses import Route, json
-from services.explorer.api.submit import MAX_FEERATE, ask, with_detail
+from services.explorer.api.submit import ask, with_detail
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict
 from shared.errors import DecodeError, RequestFailed
+from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT
 from shared.primitives.hex import parse_display_hash, parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 from shared.script.standard import is_unspendable
 
-MAX_TXS = 25
 MIN_HEX, MAX_HEX = 120, 800_000
 """Digits: more than 60 bytes, within the weight that the pool takes."""
 _COIN = 100_000_000
@@ -70,10 +70,10 @@ class Packages:
 
 def _read_txs(command: str, body: bytes) -> list[Transaction]:
     raw_hexes = read_texts(body)
-    if len(raw_hexes) > MAX_TXS:
-        raise RequestError(400, f"Exceeded maximum of {MAX_TXS} transactions")
+    if len(raw_hexes) > MAX_PACKAGE_COUNT:
+        raise RequestError(400, f"Exceeded maximum of {MAX_PACKAGE_COUNT} transactions")
     if not raw_hexes:
-        raise _refusal(command, -8, f"Array must contain between 1 and {MAX_TXS} transactions.")
+        raise _refusal(command, -8, f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions.")
     raws = []
     for index, raw_hex in enumerate(raw_hexes):
         if not MIN_HEX <= len(raw_hex) < MAX_HEX:
@@ -97,7 +97,7 @@ def _parse(command: str, raw: bytes) -> Transaction:
 
 
 def _feerate_limit() -> int:
-    return _amount("maxfeerate", MAX_FEERATE)
+    return _amount("maxfeerate", DEFAULT_MAX_FEERATE)
 
 
 def _amount(name: str, default: int) -> int:

@@ -6,14 +6,13 @@ from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
 from shared.errors import DecodeError, RequestFailed, RequestTimeout
+from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 TIMEOUT = 20.0
 """Seconds to wait for the verdict."""
-MAX_FEERATE = 10_000_000
-"""Satoshis per 1,000 virtual bytes: 0.10 BTC, what bitcoind allows unless told otherwise."""
 
 _ERROR = -25
 _REJECTED = -26
@@ -32,7 +31,7 @@ def submit(broker: Broker, raw_hex: str) -> str:
             raise DecodeError("it has no inputs")
     except DecodeError as error:
         raise refusal(_DECODING, f"TX decode failed. Make sure the tx has at least one input. ({error})") from None
-    reply = ask(broker, TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=MAX_FEERATE))
+    reply = ask(broker, TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE))
     error_of_verdict = verdict_error(reply.verdicts[0])
     if error_of_verdict is not None:
         raise error_of_verdict

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol, TypeVar
 
+from shared.consensus.limits import MAX_BLOCK_VSIZE
+from shared.policy import MIN_RELAY_FEERATE
+
 
 class Paying(Protocol):
     """An unconfirmed transaction, as far as fees go."""
@@ -25,9 +28,8 @@ P = TypeVar("P", bound="Paying")
 
 TARGETS = (*range(1, 26), 144, 504, 1008)
 """Blocks to wait for which clients expect an estimate."""
-MIN_FEERATE = 1.0
-"""Satoshis per virtual byte: what is enough where blocks have room."""
-BLOCK_VSIZE = 1_000_000
+MIN_FEERATE = MIN_RELAY_FEERATE / 1000
+"""Satoshis per virtual byte that are enough where blocks have room: the least that is relayed."""
 _BIN_VSIZE = 50_000
 _PROJECTED = 8
 RATES = 7
@@ -90,7 +92,7 @@ def fee_estimates(entries: Iterable[Paying]) -> dict[str, float]:
     target: int | None = next(targets)
     for entry in sorted(entries, key=feerate, reverse=True):
         depth += entry.vsize
-        while target is not None and depth > target * BLOCK_VSIZE:
+        while target is not None and depth > target * MAX_BLOCK_VSIZE:
             estimates[str(target)] = max(MIN_FEERATE, round(feerate(entry), 3))
             target = next(targets, None)
         if target is None:
@@ -117,12 +119,12 @@ class ProjectedBlock:
     @property
     def fullness(self) -> float:
         """Part of a block that it fills, at most 1."""
-        return min(1.0, self.vsize / BLOCK_VSIZE)
+        return min(1.0, self.vsize / MAX_BLOCK_VSIZE)
 
     @property
     def blocks(self) -> int:
         """Blocks that it takes: more than one where it has all the rest."""
-        return ceil(self.vsize / BLOCK_VSIZE)
+        return ceil(self.vsize / MAX_BLOCK_VSIZE)
 
 
 def projected_blocks(entries: Iterable[Paying]) -> list[ProjectedBlock]:
@@ -133,9 +135,9 @@ def projected_blocks(entries: Iterable[Paying]) -> list[ProjectedBlock]:
 def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
     """Return which of the pool's transactions, given with their txids, these blocks would have, in their order."""
     blocks: list[list[tuple[bytes, P]]] = []
-    size = BLOCK_VSIZE
+    size = MAX_BLOCK_VSIZE
     for txid, entry in sorted(pool, key=lambda item: feerate(item[1]), reverse=True):
-        if size + entry.vsize > BLOCK_VSIZE and len(blocks) < _PROJECTED:
+        if size + entry.vsize > MAX_BLOCK_VSIZE and len(blocks) < _PROJECTED:
             blocks.append([])
             size = 0
         blocks[-1].append((txid, entry))
@@ -145,7 +147,7 @@ def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
 
 def projected_place(entries: Iterable[Paying], rate: float) -> int:
     """Return the block, counted from the next as 1, for which a feerate is enough by the pool's own feerates."""
-    return sum(entry.vsize for entry in entries if feerate(entry) > rate) // BLOCK_VSIZE + 1
+    return sum(entry.vsize for entry in entries if feerate(entry) > rate) // MAX_BLOCK_VSIZE + 1
 
 
 def _project(entries: Sequence[Paying]) -> ProjectedBlock:

@@ -254,7 +254,10 @@ OPERATIONS = (
         "/fee-estimates",
         POOL,
         "What to pay to be mined within so many blocks",
-        json_of("Always for all of these targets; 1.0 where blocks have room", ref("FeeEstimates")),
+        json_of(
+            "Always for all of these targets; 0.1, the least that is relayed, where blocks have room",
+            ref("FeeEstimates"),
+        ),
     ),
     Operation(
         "/block-template",

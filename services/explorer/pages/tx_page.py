@@ -10,7 +10,7 @@ from flask import render_template, request
 
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.chain.cpfp import Members, ancestors, descendants, effective_feerate
-from services.explorer.chain.fee_estimates import BLOCK_VSIZE, projected_place
+from services.explorer.chain.fee_estimates import projected_place
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo, Outspend, TxInfo, TxPlace
 from services.explorer.chain.queries import ChainQueries
@@ -21,6 +21,7 @@ from services.explorer.pages.tx_rows import input_rows, output_rows, picture, pr
 from services.explorer.pages.tx_text import lock_time_meaning, printable, signals_replacement
 from shared.chain.codec import PoolEntry
 from shared.chain.view import ChainView, Replaced, Tip
+from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.crypto.address import AddressPrefix
 from shared.primitives.transaction import Transaction
 
@@ -139,7 +140,7 @@ class TxPage:
         """Return the block, counted from the next as 1, that it would be in as things are; 0 if in the pool no more."""
         if txid not in members:
             return 0
-        if self._reads.pool_stats().vsize <= BLOCK_VSIZE:
+        if self._reads.pool_stats().vsize <= MAX_BLOCK_VSIZE:
             return 1  # there is room for all, so nothing more has to be read
         return projected_place(self._reads.of_pool(tuple), effective_feerate(members, txid))
 

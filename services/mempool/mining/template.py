@@ -16,7 +16,7 @@ from shared.consensus.block_check import WITNESS_RESERVED_VALUE, bip34_height_pu
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.policy import fee_for
+from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT, fee_for
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_branch, merkle_root, root_from_branch
@@ -25,11 +25,6 @@ from shared.primitives.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOu
 EXTRANONCE_SIZE = 24
 BLOCK_VERSION = 0x20000000
 """BIP9: no deployment is being signalled."""
-RESERVED_WEIGHT = 8_000
-"""Weight units kept for header, counts and coinbase (Core's -blockreservedweight)."""
-RESERVED_SIGOPS = 400
-BLOCK_MIN_FEERATE = 1
-"""Satoshis per 1,000 vbytes below which nothing is mined (Core's -blockmintxfee)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
     heap = [(-fees[txid] / sizes[txid], position, txid) for txid, position in positions.items()]
     heapq.heapify(heap)
     chosen: dict[bytes, Candidate] = {}
-    weight, sigops = RESERVED_WEIGHT, RESERVED_SIGOPS
+    weight, sigops = BLOCK_RESERVED_WEIGHT, BLOCK_RESERVED_SIGOPS
     left_out: set[bytes] = set()
     while heap:
         rate, _, txid = heapq.heappop(heap)

@@ -12,6 +12,7 @@ from services.mempool.pool.linearize import Member, connected
 from services.mempool.pool.pool import Pool, PoolTx
 from shared import policy
 from shared.chain.commit import PoolRecord
+from shared.consensus.limits import WITNESS_SCALE_FACTOR
 from shared.errors import ValidationError
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
@@ -91,7 +92,7 @@ class Changeset:
         members = self.after()
         for cluster in connected(members):
             size = sum(members[txid].size for txid in cluster)
-            if len(cluster) > policy.MAX_CLUSTER_COUNT or size > policy.MAX_CLUSTER_VSIZE * policy.WEIGHT_PER_VBYTE:
+            if len(cluster) > policy.MAX_CLUSTER_COUNT or size > policy.MAX_CLUSTER_VSIZE * WITNESS_SCALE_FACTOR:
                 raise ValidationError(Reason.TOO_LARGE_CLUSTER)
 
     def _fee(self, item: PoolTx) -> int:

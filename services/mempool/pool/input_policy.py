@@ -1,6 +1,7 @@
-"""Relay policy for what a transaction spends, and how: ValidateInputsStandardness and IsWitnessStandard in Core.
+"""Relay policy for inputs: the outputs that they spend, their scripts and witnesses. Pure.
 
-Pure, like `policy`, which looks at the transaction alone.
+Source: Core's ValidateInputsStandardness and IsWitnessStandard. `shared/policy.py` has the numbers, and the rules that
+look at the transaction alone.
 """
 
 from __future__ import annotations
@@ -8,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.errors import DecodeError, ValidationError
+from shared.policy import (
+    MAX_P2SH_SIGOPS,
+    MAX_P2WSH_SCRIPT_SIZE,
+    MAX_P2WSH_STACK_ITEM_SIZE,
+    MAX_P2WSH_STACK_ITEMS,
+    MAX_TAPSCRIPT_STACK_ITEM_SIZE,
+    MAX_TX_LEGACY_SIGOPS,
+)
 from shared.primitives.transaction import Transaction, TxIn, TxOut
 from shared.reasons import Reason
+from shared.script.interpreter import ANNEX_TAG, TAPROOT_LEAF_MASK, TAPROOT_LEAF_TAPSCRIPT
 from shared.script.opcodes import OP_1, OP_1NEGATE, OP_16
-from shared.script.script import count_sigops, encode_number, iterate
+from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, count_sigops, encode_number, iterate
 from shared.script.standard import ScriptType, classify, witness_program
-
-MAX_P2SH_SIGOPS = 15
-MAX_TX_LEGACY_SIGOPS = 2_500
-"""Signature operations that run outside witnesses (BIP54)."""
-MAX_P2WSH_SCRIPT_SIZE = 3_600
-MAX_P2WSH_STACK_ITEMS = 100
-MAX_P2WSH_STACK_ITEM_SIZE = 80
-MAX_TAPSCRIPT_STACK_ITEM_SIZE = 80
-_MAX_ELEMENT_SIZE = 520
-_ANNEX_TAG = 0x50
-_LEAF_MASK = 0xFE
-_LEAF_TAPSCRIPT = 0xC0
 
 
 def check_inputs_standard(tx: Transaction, spent: Sequence[TxOut]) -> None:
@@ -73,12 +71,12 @@ def _check_witness(vin: int, stack: Sequence[bytes], script: bytes, *, is_wrappe
 def _check_taproot_witness(vin: int, stack: Sequence[bytes]) -> None:
     if len(stack) < 2:
         return  # a spend by key
-    if stack[-1][:1] == bytes([_ANNEX_TAG]):
+    if stack[-1][:1] == bytes([ANNEX_TAG]):
         raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has an annex")
     control_block = stack[-1]
     if not control_block:
         raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has an empty control block")
-    if control_block[0] & _LEAF_MASK == _LEAF_TAPSCRIPT:
+    if control_block[0] & TAPROOT_LEAF_MASK == TAPROOT_LEAF_TAPSCRIPT:
         _check_item_sizes(vin, stack[:-2], MAX_TAPSCRIPT_STACK_ITEM_SIZE)
 
 
@@ -89,7 +87,7 @@ def _check_item_sizes(vin: int, items: Sequence[bytes], limit: int) -> None:
 
 
 def _redeem_script(vin: int, txin: TxIn) -> bytes:
-    """Return what a push-only scriptSig leaves on top of the stack."""
+    """Return the item that a push-only scriptSig leaves on top of the stack."""
     top: bytes | None = None
     try:
         for opcode, data, _ in iterate(txin.script_sig):
@@ -97,7 +95,7 @@ def _redeem_script(vin: int, txin: TxIn) -> bytes:
                 top = data
             elif opcode == OP_1NEGATE or OP_1 <= opcode <= OP_16:
                 top = encode_number(opcode - OP_1 + 1)
-            if top is not None and len(top) > _MAX_ELEMENT_SIZE:
+            if top is not None and len(top) > MAX_SCRIPT_ELEMENT_SIZE:
                 raise _nonstandard(f"input {vin} P2SH scriptsig malformed")
     except DecodeError:
         raise _nonstandard(f"input {vin} P2SH scriptsig malformed") from None

@@ -11,13 +11,10 @@ from fractions import Fraction
 
 from services.mempool.pool.changeset import Candidate, Changeset
 from services.mempool.pool.linearize import chunks, improves
+from shared.consensus.limits import COIN
 from shared.errors import ValidationError
-from shared.policy import INCREMENTAL_RELAY_FEERATE, fee_for, feerate
+from shared.policy import INCREMENTAL_RELAY_FEERATE, MAX_REPLACEMENT_CANDIDATES, fee_for, feerate
 from shared.reasons import Reason
-
-MAX_REPLACEMENT_CANDIDATES = 100
-"""Clusters that a replacement may conflict with."""
-_COIN = 100_000_000
 
 
 def check_replacement(change: Changeset) -> None:
@@ -49,7 +46,7 @@ def check_package_replacement(change: Changeset) -> None:
     _check_fees(change, txid_hex, Reason.PACKAGE_RBF_FEES)
     if Fraction(change.fees, change.vsize) <= Fraction(parent.modified_fee, parent.vsize):
         rates = (feerate(change.fees, change.vsize), feerate(parent.modified_fee, parent.vsize))
-        package_rate, parent_rate = (f"{rate // _COIN}.{rate % _COIN:08d} BTC/kvB" for rate in rates)
+        package_rate, parent_rate = (f"{rate // COIN}.{rate % COIN:08d} BTC/kvB" for rate in rates)
         detail = f"package feerate {package_rate} <= parent feerate is {parent_rate}"
         raise ValidationError(Reason.PACKAGE_RBF_PARENT_FEERATE, detail)
     change.check_clusters()
@@ -89,6 +86,6 @@ def _check_fees(change: Changeset, txid_hex: str, reason: Reason) -> None:
 
 def money(satoshis: int) -> str:
     """Return an amount in BTC with at least two places, as Core's log has it (FormatMoney)."""
-    whole, part = divmod(abs(satoshis), _COIN)
+    whole, part = divmod(abs(satoshis), COIN)
     places = f"{part:08d}"
     return f"{'-' if satoshis < 0 else ''}{whole}.{places[:2]}{places[2:].rstrip('0')}"

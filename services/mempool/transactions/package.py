@@ -16,11 +16,9 @@ from services.mempool.transactions.verdicts import accepted_as, refusal
 from shared import policy
 from shared.bus.events import TxVerdict, TxVerdicts
 from shared.errors import ValidationError
+from shared.policy import MAX_PACKAGE_COUNT, MAX_PACKAGE_WEIGHT
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
-
-MAX_PACKAGE_COUNT = 25
-MAX_PACKAGE_WEIGHT = 404_000
 
 _JUDGED_TOGETHER = (
     Reason.MIN_RELAY_FEE_NOT_MET,

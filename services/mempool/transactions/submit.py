@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from services.mempool.pool.acceptance import Acceptor, Origin
 from services.mempool.state import NodeState
-from services.mempool.transactions.package import MAX_PACKAGE_COUNT, PackageCheck, check_well_formed
+from services.mempool.transactions.package import PackageCheck, check_well_formed
 from services.mempool.transactions.pool_change import PoolChange
 from services.mempool.transactions.verdicts import accepted_as, refusal
 from shared.bus.events import TxRejected, TxSubmitted, TxVerdict, TxVerdicts
@@ -16,7 +16,7 @@ from shared.chain.commit import PoolRecord
 from shared.chain.overlay import Overlay
 from shared.errors import DecodeError, ValidationError
 from shared.logs import with_fields
-from shared.policy import feerate
+from shared.policy import MAX_PACKAGE_COUNT, feerate
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason

@@ -236,7 +236,7 @@ def test_the_pool(client, story):
 
 
 def test_fee_estimates_are_complete(client):
-    assert client.get("/fee-estimates").json == {str(target): 1.0 for target in TARGETS}
+    assert client.get("/fee-estimates").json == {str(target): 0.1 for target in TARGETS}
 
 
 TEMPLATE = WorkTemplate(

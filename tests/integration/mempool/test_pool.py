@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from services.mempool.transactions.submit import DECODE_FAILED, MAX_PACKAGE_COUNT, submit
+from services.mempool.transactions.submit import DECODE_FAILED, submit
 from shared import policy
 from shared.bus.events import TxSubmitted, TxVerdict
 from shared.consensus.params import REGTEST
+from shared.policy import MAX_PACKAGE_COUNT
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason
 from shared.script.standard import p2tr_script, p2wsh_script

@@ -71,7 +71,7 @@ def expect(answer, status: int, code: str) -> None:
         ({"amount": "21000001"}, 400, "amount-too-large"),
         ({"amount": "100"}, 422, "insufficient-funds"),
         ({"amount": "101"}, 422, "insufficient-funds"),
-        ({"feerate": "0.5"}, 400, "feerate-too-small"),
+        ({"feerate": "0.05"}, 400, "feerate-too-small"),
         ({"feerate": "100000"}, 400, "feerate-too-large"),
         ({"feerate": 1.5}, 400, "feerate-not-exact"),
         ({"password": "wrong"}, 403, "wrong-password"),

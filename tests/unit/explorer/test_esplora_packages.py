@@ -9,9 +9,9 @@ from flask import Flask
 
 from services.explorer.api.esplora_packages import Packages
 from services.explorer.api.responses import blueprint
-from services.explorer.api.submit import MAX_FEERATE
 from services.explorer.errors import RequestError
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.transaction import OutPoint, TxOut
 from shared.web.app import text
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
@@ -54,7 +54,7 @@ def test_a_package_is_submitted_as_one(client, broker):
     answer_with(broker, accepted(PARENT, fee=0, **both), accepted(CHILD, fee=3_000, **both))
     answer = client.post("/txs/package", json=RAW)
     assert answer.status_code == 200, answer.text
-    assert broker.published == [TxSubmitted(txs=tuple(RAW), max_feerate=MAX_FEERATE, package=True)]
+    assert broker.published == [TxSubmitted(txs=tuple(RAW), max_feerate=DEFAULT_MAX_FEERATE, package=True)]
     together = {"effective-feerate": 0.0001065, "effective-includes": [PARENT.wtxid_hex, CHILD.wtxid_hex]}
     assert answer.json == {
         "package_msg": "success",

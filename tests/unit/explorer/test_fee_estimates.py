@@ -24,17 +24,17 @@ entries = st.lists(st.builds(entry, st.integers(0, 10**9), st.integers(60, 100_0
 def test_an_empty_pool_asks_for_the_least_feerate_at_every_target():
     estimates = fee_estimates([])
     assert list(estimates) == [str(target) for target in (*range(1, 26), 144, 504, 1008)]
-    assert set(estimates.values()) == {1.0}
+    assert set(estimates.values()) == {0.1}
 
 
 def test_a_pool_of_less_than_a_block_asks_for_the_least_feerate():
-    assert fee_estimates([entry(900_000, 1_000)])["1"] == 1.0
+    assert fee_estimates([entry(900_000, 1_000)])["1"] == 0.1
 
 
 def test_a_fuller_pool_asks_for_what_gets_into_the_next_blocks():
     pool = [entry(50 * 600_000, 600_000), entry(20 * 600_000, 600_000), entry(5 * 1_000_000, 1_000_000)]
     estimates = fee_estimates(pool)
-    assert (estimates["1"], estimates["2"], estimates["3"]) == (20.0, 5.0, 1.0)
+    assert (estimates["1"], estimates["2"], estimates["3"]) == (20.0, 5.0, 0.1)
 
 
 @given(entries)
@@ -42,7 +42,7 @@ def test_a_longer_wait_never_costs_more(pool):
     estimates = fee_estimates(pool)
     rates = [estimates[str(target)] for target in TARGETS]
     assert rates == sorted(rates, reverse=True)
-    assert min(rates) >= 1.0
+    assert min(rates) >= 0.1
 
 
 def test_a_bin_closes_once_it_is_past_fifty_thousand_virtual_bytes():
@@ -110,8 +110,8 @@ def test_recommended_fees_of_an_empty_pool():
 
 def test_recommended_fees_are_rounded_up():
     pool = [entry(int(rate * 600_000), 600_000) for rate in (50.5, 20, 15, 12, 9, 8.1, 7.5, 6, 5, 4.5, 4)]
-    assert list(recommended_fees(pool).values()) == [20, 9, 4, 2, 1]
-    assert list(precise_fees(pool).values())[:3] == [20.0, 8.1, 4.0]
+    assert list(recommended_fees(pool).values()) == [20, 9, 4, 1, 1]
+    assert list(precise_fees(pool).values()) == [20.0, 8.1, 4.0, 0.2, 0.1]
 
 
 @given(entries)

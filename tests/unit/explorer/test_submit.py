@@ -1,9 +1,10 @@
 import pytest
 
-from services.explorer.api.submit import MAX_FEERATE, submit, verdict_error
+from services.explorer.api.submit import submit, verdict_error
 from services.explorer.errors import RequestError
 from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
 from shared.errors import BrokerUnavailable, RequestFailed
+from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.transaction import OutPoint, TxOut
 from tests.builders import Spendable, key, p2wpkh, pay
 from tests.unit.bus.fake_broker import FakeBroker
@@ -25,7 +26,7 @@ def broker():
 
 def test_an_accepted_transaction_gives_its_txid(broker):
     assert submit(broker, f" {TX.serialize().hex()}\n") == TX.txid_hex
-    assert broker.published == [TxSubmitted(txs=(TX.serialize().hex(),), max_feerate=MAX_FEERATE)]
+    assert broker.published == [TxSubmitted(txs=(TX.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE)]
 
 
 def test_one_that_is_in_the_pool_already_is_a_success():

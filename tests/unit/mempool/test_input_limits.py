@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool.pool import input_policy
 from services.mempool.pool.input_policy import check_inputs_standard
+from shared import policy
 from shared.errors import ValidationError
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason
@@ -44,12 +44,12 @@ def witness(detail: str) -> str:
 
 
 def test_the_limits_are_those_of_core() -> None:
-    assert input_policy.MAX_P2SH_SIGOPS == 15
-    assert input_policy.MAX_TX_LEGACY_SIGOPS == 2_500
-    assert input_policy.MAX_P2WSH_SCRIPT_SIZE == 3_600
-    assert input_policy.MAX_P2WSH_STACK_ITEMS == 100
-    assert input_policy.MAX_P2WSH_STACK_ITEM_SIZE == 80
-    assert input_policy.MAX_TAPSCRIPT_STACK_ITEM_SIZE == 80
+    assert policy.MAX_P2SH_SIGOPS == 15
+    assert policy.MAX_TX_LEGACY_SIGOPS == 2_500
+    assert policy.MAX_P2WSH_SCRIPT_SIZE == 3_600
+    assert policy.MAX_P2WSH_STACK_ITEMS == 100
+    assert policy.MAX_P2WSH_STACK_ITEM_SIZE == 80
+    assert policy.MAX_TAPSCRIPT_STACK_ITEM_SIZE == 80
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.mempool.pool.input_policy import (
-    MAX_P2SH_SIGOPS,
-    MAX_P2WSH_SCRIPT_SIZE,
-    MAX_P2WSH_STACK_ITEM_SIZE,
-    MAX_P2WSH_STACK_ITEMS,
-    check_inputs_standard,
-)
+from services.mempool.pool.input_policy import check_inputs_standard
 from shared.crypto.hashes import sha256
 from shared.errors import ValidationError
+from shared.policy import MAX_P2SH_SIGOPS, MAX_P2WSH_SCRIPT_SIZE, MAX_P2WSH_STACK_ITEM_SIZE, MAX_P2WSH_STACK_ITEMS
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from shared.reasons import Reason
 from shared.script.opcodes import OP_CHECKSIG

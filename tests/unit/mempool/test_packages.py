@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from services.mempool.transactions import package
 from services.mempool.transactions.package import check_topology, check_well_formed
 from shared import policy
 from shared.bus.events import TxVerdicts
@@ -225,13 +224,13 @@ def problem(txs: list[Transaction]) -> str:
 
 
 def test_a_package_has_at_most_25_transactions() -> None:
-    assert package.MAX_PACKAGE_COUNT == 25
+    assert policy.MAX_PACKAGE_COUNT == 25
     assert problem(family(24)) == ""
     assert problem(family(25)) == Reason.PACKAGE_TOO_MANY_TRANSACTIONS
 
 
 def test_a_package_weighs_at_most_404000() -> None:
-    assert package.MAX_PACKAGE_WEIGHT == 404_000
+    assert policy.MAX_PACKAGE_WEIGHT == 404_000
     spare = 404_000 - sum(tx.weight for tx in family(1, 90_000))
     assert spare % 4 == 0
     full = family(1, 90_000 + spare // 4)

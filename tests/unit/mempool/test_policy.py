@@ -121,6 +121,12 @@ def test_an_output_is_worth_at_least_what_spending_it_costs(script: bytes, dust:
     assert standard(tx(TxOut(1_000, P2TR), TxOut(dust - 1, script))) == Reason.DUST
 
 
+def test_the_dust_threshold_follows_the_feerate_and_rounds_up() -> None:
+    output = TxOut(0, p2pkh_script(bytes(20)))
+    assert [policy.dust_threshold(output, rate) for rate in (0, 1, 6_000)] == [0, 1, 1_092]
+    assert policy.dust_threshold(TxOut(0, b"\x6a")) == 0
+
+
 def test_an_output_of_data_may_be_worth_nothing_and_something() -> None:
     padded = bytes([op.OP_RETURN]) + bytes(10)
     assert standard(tx(TxOut(0, padded), TxOut(0, padded))) == ""
@@ -198,5 +204,4 @@ def test_the_senders_limit_is_kept_to_the_satoshi() -> None:
 def test_the_numbers_of_policy_are_cores() -> None:
     assert policy.MAX_POOL_VSIZE == 100_000_000
     assert policy.BYTES_PER_SIGOP == 20
-    assert policy.WEIGHT_PER_VBYTE == 4
     assert policy.MAX_STANDARD_VERSION == 3

@@ -10,6 +10,7 @@ import pytest
 from services.mempool.pool import rbf
 from services.mempool.pool.changeset import Candidate, Changeset
 from services.mempool.pool.pool import Pool
+from shared import policy
 from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
 from shared.errors import ValidationError
@@ -64,8 +65,8 @@ def spenders(coins: Sequence[OutPoint], fee: int = 1_000) -> list[PoolRecord]:
 
 
 def test_the_limits_are_those_of_core() -> None:
-    assert rbf.MAX_REPLACEMENT_CANDIDATES == 100
-    assert rbf.INCREMENTAL_RELAY_FEERATE == 100
+    assert policy.MAX_REPLACEMENT_CANDIDATES == 100
+    assert policy.INCREMENTAL_RELAY_FEERATE == 100
 
 
 def test_rule_3_it_pays_no_less_than_all_that_leave() -> None:

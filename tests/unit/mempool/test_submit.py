@@ -6,10 +6,9 @@ import pytest
 
 from services.mempool.pool import orphanage as orphans_module
 from services.mempool.pool.orphanage import KEEP_SECONDS, MAX_ORPHANS
-from services.mempool.transactions.package import MAX_PACKAGE_COUNT
 from services.mempool.transactions.submit import DECODE_FAILED, submit
 from shared.bus.events import TxAccepted, TxRejected, TxRemoved, TxSubmitted, TxVerdict
-from shared.policy import feerate
+from shared.policy import MAX_PACKAGE_COUNT, feerate
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
 from tests.builders import output_of, p2wpkh, pay, spend

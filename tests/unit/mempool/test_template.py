@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.mempool.mining import template
 from services.mempool.mining.template import Candidate, choose
+from shared import policy
 from shared.bus.events import BlockTemplate
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.errors import DecodeError
@@ -99,8 +100,8 @@ def test_parents_come_first_and_limits_hold_for_any_family(data: st.DataObject) 
     for candidate in chosen:
         seen.add(candidate.tx.txid)
         assert candidate.ancestors <= seen
-    assert template.RESERVED_WEIGHT + sum(c.tx.weight for c in chosen) <= MAX_BLOCK_WEIGHT
-    if sum(c.tx.weight for c in candidates) + template.RESERVED_WEIGHT <= MAX_BLOCK_WEIGHT:
+    assert policy.BLOCK_RESERVED_WEIGHT + sum(c.tx.weight for c in chosen) <= MAX_BLOCK_WEIGHT
+    if sum(c.tx.weight for c in candidates) + policy.BLOCK_RESERVED_WEIGHT <= MAX_BLOCK_WEIGHT:
         assert len(chosen) == count, "nothing is left out without need"
 
 
@@ -150,8 +151,8 @@ def test_a_solution_that_does_not_decode_is_named(header: bytes, coinbase: bytes
 
 
 def test_reserved_space_is_what_core_reserves() -> None:
-    assert template.RESERVED_WEIGHT == 8_000
-    assert template.RESERVED_SIGOPS == 400
+    assert policy.BLOCK_RESERVED_WEIGHT == 8_000
+    assert policy.BLOCK_RESERVED_SIGOPS == 400
 
 
 def test_what_pays_nothing_is_not_mined_unless_a_child_pays_for_it() -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from services.mempool.mining import gbt, template
 from services.mempool.mining.select_txs import chosen_txs, pool_candidates
-from services.mempool.mining.template import BLOCK_MIN_FEERATE, RESERVED_SIGOPS, RESERVED_WEIGHT, Candidate, choose
+from services.mempool.mining.template import Candidate, choose
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
 from shared.consensus.params import REGTEST, SIGNET, TESTNET4
 from shared.consensus.subsidy import block_subsidy
 from shared.errors import DecodeError
+from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT
 from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.builders import output_of, p2wpkh, pay, spend
@@ -40,21 +41,21 @@ def sized(number: int, weight: int, fee: int = 1_000, sigops: int = 0) -> Candid
 
 @pytest.mark.parametrize(("excess", "chosen"), [(0, 2), (1, 1)])
 def test_a_block_is_filled_to_the_last_unit_of_weight(excess: int, chosen: int) -> None:
-    room = MAX_BLOCK_WEIGHT - RESERVED_WEIGHT
+    room = MAX_BLOCK_WEIGHT - BLOCK_RESERVED_WEIGHT
     candidates = [sized(1, room - 1_000_000, fee=10**8), sized(2, 1_000_000 + excess)]
     assert len(choose(candidates)) == chosen
 
 
 @pytest.mark.parametrize(("excess", "chosen"), [(0, 2), (1, 1)])
 def test_a_block_is_filled_to_the_last_signature_operation(excess: int, chosen: int) -> None:
-    room = MAX_BLOCK_SIGOPS_COST - RESERVED_SIGOPS
+    room = MAX_BLOCK_SIGOPS_COST - BLOCK_RESERVED_SIGOPS
     candidates = [sized(1, 1_000, fee=10**6, sigops=room - 20), sized(2, 1_000, sigops=20 + excess)]
     assert len(choose(candidates)) == chosen
 
 
 def test_both_limits_must_hold_for_the_whole_package() -> None:
     parent, child = family([1, 100_000], {1: [0]})
-    heavy = dataclasses.replace(parent, sigop_cost=MAX_BLOCK_SIGOPS_COST - RESERVED_SIGOPS - 3)
+    heavy = dataclasses.replace(parent, sigop_cost=MAX_BLOCK_SIGOPS_COST - BLOCK_RESERVED_SIGOPS - 3)
     assert choose([heavy, dataclasses.replace(child, sigop_cost=3)]) == [
         heavy,
         dataclasses.replace(child, sigop_cost=3),

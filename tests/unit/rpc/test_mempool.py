@@ -6,6 +6,13 @@ from decimal import Decimal
 
 import pytest
 
+from services.explorer.chain.fee_estimates import fee_estimates, precise_fees
+from services.explorer.live.websocket.snapshot import pool_info
+from services.wallet.amounts import parse_feerate
+from services.wallet.errors import BadInput
+from shared import policy
+from shared.chain.records import PoolStats
+from shared.consensus.limits import COIN
 from shared.primitives.transaction import Transaction, TxOut
 from tests import builders
 from tests.unit.rpc.conftest import ALICE, BOB, FEE, Chain, Rpc
@@ -44,6 +51,24 @@ def test_the_totals(rpc: Rpc, family: tuple[Transaction, ...]) -> None:
     assert info["bytes"] == sum(tx.vsize for tx in family)
     assert info["total_fee"] == Decimal(6 * FEE) / 100_000_000
     assert info["minrelaytxfee"] == Decimal("0.00000100")
+
+
+def test_every_service_shows_the_policy_that_the_node_enforces(rpc: Rpc) -> None:
+    info, network = rpc.call("getmempoolinfo"), rpc.call("getnetworkinfo")
+    shown = pool_info(PoolStats(0, 0, 0, 0))
+    for name in ("maxmempool", "mempoolminfee", "minrelaytxfee"):
+        assert shown[name] == float(info[name])
+    assert info["maxmempool"] == policy.MAX_POOL_VSIZE
+    per_kvb = Decimal(policy.MIN_RELAY_FEERATE) / COIN
+    assert info["minrelaytxfee"] == info["mempoolminfee"] == network["relayfee"] == per_kvb
+    assert rpc.call("estimatesmartfee", 1)["feerate"] == per_kvb
+    assert info["incrementalrelayfee"] == network["incrementalfee"] == Decimal(policy.INCREMENTAL_RELAY_FEERATE) / COIN
+    per_vbyte = float(per_kvb * COIN / 1000)
+    assert set(fee_estimates([]).values()) == {per_vbyte} == set(precise_fees([]).values())
+    assert parse_feerate(str(per_vbyte)) == policy.MIN_RELAY_FEERATE
+    with pytest.raises(BadInput):
+        parse_feerate(str(per_vbyte - 0.001))
+    assert policy.WALLET_FEERATE >= policy.MIN_RELAY_FEERATE
 
 
 def test_an_entry_counts_its_family(rpc: Rpc, family: tuple[Transaction, Transaction, Transaction]) -> None:

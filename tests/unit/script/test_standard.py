@@ -3,14 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.crypto.keys import PrivateKey
-from shared.primitives.transaction import TxOut
 from shared.script.opcodes import OP_CHECKMULTISIG, OP_CHECKSIG, OP_RETURN
 from shared.script.script import push_data, push_number
 from shared.script.standard import (
     P2A_SCRIPT,
     ScriptType,
     classify,
-    dust_threshold,
     is_p2pkh,
     is_p2sh,
     is_unspendable,
@@ -101,29 +99,6 @@ def test_unspendable_outputs_are_op_return_or_too_long():
     assert is_unspendable(bytes(10_001))
     assert not is_unspendable(bytes(10_000))
     assert not is_unspendable(b"")
-
-
-@pytest.mark.parametrize(
-    ("script", "threshold"),
-    [
-        (p2pkh_script(H20), 546),
-        (p2sh_script(H20), 540),
-        (p2wpkh_script(H20), 294),
-        (p2wsh_script(H32), 330),
-        (p2tr_script(H32), 330),
-        (P2A_SCRIPT, 240),
-        (bytes([OP_RETURN]), 0),
-    ],
-)
-def test_dust_thresholds_are_those_of_core(script, threshold):
-    assert dust_threshold(TxOut(0, script)) == threshold
-
-
-def test_the_dust_threshold_follows_the_feerate_and_rounds_up():
-    output = TxOut(0, p2pkh_script(H20))
-    assert dust_threshold(output, 0) == 0
-    assert dust_threshold(output, 1) == 1
-    assert dust_threshold(output, 6000) == 1092
 
 
 @pytest.mark.parametrize(

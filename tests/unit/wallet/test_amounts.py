@@ -89,7 +89,7 @@ def test_satoshis_are_written_with_eight_decimals(sats: int, text: str) -> None:
     assert format_btc(sats) == text
 
 
-@pytest.mark.parametrize(("value", "rate"), [("1", 1_000), ("2.5", 2_500), (7, 7_000), ("1000", 1_000_000)])
+@pytest.mark.parametrize(("value", "rate"), [("0.1", 100), ("2.5", 2_500), (7, 7_000), ("1000", 1_000_000)])
 def test_a_fee_rate_is_read_in_satoshis_per_1000_vbytes(value: object, rate: int) -> None:
     assert parse_feerate(value) == rate
     assert parse_feerate(format_feerate(rate)) == rate
@@ -98,7 +98,7 @@ def test_a_fee_rate_is_read_in_satoshis_per_1000_vbytes(value: object, rate: int
 @pytest.mark.parametrize(
     ("value", "code"),
     [
-        ("0.999", "feerate-too-small"),
+        ("0.099", "feerate-too-small"),
         ("0", "feerate-zero"),
         ("-2", "feerate-negative"),
         ("1000.001", "feerate-too-large"),

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.wallet.amounts import MIN_FEERATE
 from services.wallet.errors import BadInput
 from services.wallet.payments import Payments
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
+from shared.policy import WALLET_FEERATE
 from shared.primitives.transaction import TxOut
 from tests.builders import key, p2wpkh
 
@@ -33,7 +33,7 @@ def payments() -> Payments:
 def test_a_script_is_paid_any_amount_of_money(payments: Payments, sats: int) -> None:
     order = payments.order_for_script(DATA, sats)
     assert order.output == TxOut(sats, DATA)
-    assert order.feerate == MIN_FEERATE == 1_000
+    assert order.feerate == WALLET_FEERATE == 1_000
 
 
 @pytest.mark.parametrize("sats", [-1, 0, MAX_MONEY + 1])

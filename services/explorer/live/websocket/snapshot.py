@@ -15,17 +15,15 @@ from flask import Response
 
 from services.explorer.api import esplora_json
 from services.explorer.api.mempool_space import MempoolSpace
-from services.explorer.chain.fee_estimates import MIN_FEERATE, feerate
+from services.explorer.chain.fee_estimates import feerate
 from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import PoolStats, TxRecord
+from shared.consensus.limits import COIN
+from shared.policy import MAX_POOL_VSIZE, MIN_RELAY_FEERATE
 from shared.web.threads import Threads
 
 INITIAL_BLOCKS = 8
 LATEST_TXS = 6
-MAX_POOL = 300_000_000
-"""Bytes, as `getmempoolinfo` has it."""
-_SATOSHIS_PER_KVB = 100_000
-"""Of 1 BTC/kvB in sat/vB."""
 
 Parts = Mapping[str, msgspec.Raw]
 
@@ -85,14 +83,14 @@ class Snapshot:
 
 def pool_info(stats: PoolStats) -> dict[str, Any]:
     """Return the pool's totals in the form of Core's getmempoolinfo: fees in BTC, feerates in BTC/kvB."""
-    least = MIN_FEERATE / _SATOSHIS_PER_KVB
+    least = MIN_RELAY_FEERATE / COIN
     return {
         "loaded": True,
         "size": stats.count,
         "bytes": stats.vsize,
         "usage": stats.size,
-        "total_fee": stats.fees / 100_000_000,
-        "maxmempool": MAX_POOL,
+        "total_fee": stats.fees / COIN,
+        "maxmempool": MAX_POOL_VSIZE,
         "mempoolminfee": least,
         "minrelaytxfee": least,
     }

@@ -13,13 +13,13 @@ from services.mempool.rpc.server.method import Arg, Kind
 from services.mempool.rpc.server.values import amount, block_or_tx_hash, expect, hex_bytes, integer
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.errors import DecodeError
+from shared.policy import MAX_STANDARD_VERSION
 from shared.primitives.transaction import SEQUENCE_FINAL, OutPoint, Transaction, TxIn, TxOut
 from shared.script.opcodes import OP_RETURN
 from shared.script.script import push_data
 
 MAX_RBF_SEQUENCE = 0xFFFFFFFD
 """An input with at most this sequence signals that it may be replaced (BIP125)."""
-_MAX_STANDARD_VERSION = 3
 
 BUILD_ARGS = (
     Arg("inputs", Kind.ARRAY, "Objects with txid, vout and perhaps sequence"),
@@ -35,7 +35,7 @@ def unsigned_transaction(
 ) -> Transaction:
     """Return the transaction that the arguments describe; `RpcError` with bitcoind's messages if they are wrong."""
     lock = _bounded(lock_time, 0, 0, 0xFFFFFFFF, "Invalid parameter, locktime out of range")
-    number = _bounded(version, 2, 1, _MAX_STANDARD_VERSION, "Invalid parameter, version out of range(1~3)")
+    number = _bounded(version, 2, 1, MAX_STANDARD_VERSION, "Invalid parameter, version out of range(1~3)")
     txins = tuple(_input(item, lock, replaceable) for item in inputs)
     txouts = tuple(_outputs(outputs, node.params.address))
     if replaceable and txins and all(txin.sequence > MAX_RBF_SEQUENCE for txin in txins):

@@ -32,6 +32,7 @@ from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
+from shared.policy import BLOCK_MIN_FEERATE
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hex import display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
@@ -179,7 +180,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
         "target": target_hex(entry.header.bits),
         "networkhashps": real(hash_rate(node, tip.height, _RATE_WINDOW)),
         "pooledtx": node.view.pool_stats().count,
-        "blockmintxfee": btc(template.BLOCK_MIN_FEERATE),
+        "blockmintxfee": btc(BLOCK_MIN_FEERATE),
         "chain": node.params.name,
     }
     if node.params.signet_challenge:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.method import Method
 from services.mempool.rpc.server.values import Json, btc
-from shared.policy import MIN_RELAY_FEERATE
+from shared.policy import INCREMENTAL_RELAY_FEERATE, MIN_RELAY_FEERATE
 from shared.version import VERSION
 
 _CATEGORY = "Network"
@@ -36,7 +36,7 @@ def getnetworkinfo(node: NodeContext) -> Json:
         "connections_out": 0,
         "networks": [],
         "relayfee": btc(MIN_RELAY_FEERATE),
-        "incrementalfee": btc(MIN_RELAY_FEERATE),
+        "incrementalfee": btc(INCREMENTAL_RELAY_FEERATE),
         "localaddresses": [],
         "warnings": [],
     }

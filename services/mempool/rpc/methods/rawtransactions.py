@@ -28,7 +28,7 @@ from shared.chain.codec import BlockEntry
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import hash160, sha256
 from shared.errors import DecodeError, RequestFailed
-from shared.policy import fee_for
+from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT, fee_for
 from shared.primitives.coin import Coin
 from shared.primitives.hex import parse_display_hash
 from shared.primitives.transaction import Transaction
@@ -45,8 +45,6 @@ from shared.script.standard import (
 )
 
 _CATEGORY = "Rawtransactions"
-_DEFAULT_MAX_FEERATE = 10_000_000
-_MAX_PACKAGE = 25
 _DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 
 _IN_POOL = (Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
@@ -141,7 +139,7 @@ def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max
     burn_limit = amount(max_burn) if max_burn is not None else 0
     tx = transaction(raw_hex, _DECODE_FAILED)
     _check_burn(tx, burn_limit)
-    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
 
 
@@ -161,10 +159,10 @@ def _sent(tx: Transaction, reply: Message) -> str:
 
 def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: object) -> Json:
     """Return what the pool would say to these transactions, parents before children; nothing enters it."""
-    if not 1 <= len(raw_hexes) <= _MAX_PACKAGE:
-        message = f"Array must contain between 1 and {_MAX_PACKAGE} transactions."
+    if not 1 <= len(raw_hexes) <= MAX_PACKAGE_COUNT:
+        message = f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
-    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     raws: list[str] = []
     txs: list[Transaction] = []
     for raw_hex in raw_hexes:
@@ -186,10 +184,10 @@ def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: o
 
 def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
     """Submit a child with its parents, and return what became of each."""
-    if not 1 <= len(raw_hexes) <= _MAX_PACKAGE:
-        message = f"Array must contain between 1 and {_MAX_PACKAGE} transactions."
+    if not 1 <= len(raw_hexes) <= MAX_PACKAGE_COUNT:
+        message = f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
-    limit = feerate(max_feerate, _DEFAULT_MAX_FEERATE)
+    limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     burn_limit = amount(max_burn) if max_burn is not None else 0
     txs = []
     for raw_hex in raw_hexes:

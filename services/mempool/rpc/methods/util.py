@@ -16,7 +16,7 @@ from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, btc, integer
-from shared.consensus.limits import MAX_BLOCK_WEIGHT, WITNESS_SCALE_FACTOR
+from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.crypto.address import decode_address, encode_address
 from shared.crypto.hashes import hash160, sha256d
 from shared.crypto.keys import PrivateKey, PublicKey
@@ -29,7 +29,6 @@ _CATEGORY = "Util"
 
 _MAX_TARGET = 1008
 _MODES = ("unset", "economical", "conservative")
-_BLOCK_VSIZE = MAX_BLOCK_WEIGHT // WITNESS_SCALE_FACTOR
 
 _MAGIC = b"Bitcoin Signed Message:\n"
 _HEADER_BASE = 27
@@ -121,7 +120,7 @@ def feerate_for(pool: Iterable[tuple[int, int]], blocks: int) -> int:
 
     `pool` has fee and virtual size of each transaction.
     """
-    room = blocks * _BLOCK_VSIZE
+    room = blocks * MAX_BLOCK_VSIZE
     for fee, vsize in sorted(pool, key=lambda entry: entry[0] / entry[1], reverse=True):
         room -= vsize
         if room < 0:
