@@ -1,23 +1,27 @@
 """`./warren genesis`: mines the genesis block of a chain of one's own, and writes it to the chain file.
 
-What else the file says stays as it is, comments included; only the table `[genesis]` is changed.
+Only the table `[genesis]` changes; the rest of the file stays as it is, comments included.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import os
 import re
 import shutil
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomlkit
+from tomlkit.container import OutOfOrderTableProxy
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AbstractTable
+
 from deploy.errors import LaunchError
-from shared.consensus.chain_file import parse
+from shared.consensus.chain_file import parse, parse_rules
 from shared.consensus.params import BUILT_IN, ChainParams
 from shared.crypto.address import decode_address, encode_address
 from shared.crypto.pem import parse_public_key
@@ -26,10 +30,6 @@ from shared.script.standard import p2wpkh_script
 
 TRIES = 1 << 32
 """Every nonce that a header can have."""
-_HEADER = re.compile(r"^[ \t]*\[genesis\][ \t]*(?:#.*)?$", re.MULTILINE)
-_NEXT_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
-_FIXED = ("script", "nonce")
-"""Settings that a new genesis block does not take over from the old one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,47 +72,58 @@ def write_genesis(path: Path, order: GenesisOrder) -> ChainParams:
 
     Raises `LaunchError` or `ConfigError`, with nothing written, if they ask for what cannot be.
     """
-    text = _read(path, order.name)
-    settings = _genesis_table(text)
-    if "nonce" in settings and not order.again:
-        raise LaunchError(f"{path} has a genesis block already; --again replaces it, which makes another chain of it")
-    changes: dict[str, int | str] = {"time": int(time.time()) if order.time is None else order.time}
-    if order.payee:
-        changes["payee"] = _payee_address(order.payee, parse(_without(text, (*_FIXED, "payee"))))
-    if order.reward is not None:
-        changes["reward"] = order.reward
-    if order.bits is not None:
-        changes["bits"] = _bits(order.bits)
-    unmined = _with(_without(text, _FIXED if order.payee else ("nonce",)), changes)
-    try:
-        chain = parse(unmined, genesis_tries=TRIES)
-    except ConfigError as error:
-        raise ConfigError(f"chain file {path}: {error}") from None
-    header = chain.genesis.header
-    mined = _with(unmined, {"bits": header.bits, "nonce": header.nonce})
-    if parse(mined, genesis_tries=0) != chain:
+    document = _read(path, order.name)
+    table = document.setdefault("genesis", tomlkit.table())
+    if isinstance(table, OutOfOrderTableProxy):  # of dotted keys; tomlkit takes none out of it
         raise LaunchError(f"{path}: the table [genesis] is written in a way that cannot be edited here")
-    _replace(path.resolve(), mined)
+    if not isinstance(table, AbstractTable):
+        raise ConfigError(f"chain file {path}: genesis must be a table")
+    if "nonce" in table and not order.again:
+        raise LaunchError(f"{path} has a genesis block already; --again replaces it, which makes another chain of it")
+    table.pop("nonce", None)
+    table["time"] = int(time.time()) if order.time is None else order.time
+    if order.payee:
+        table.pop("script", None)
+        table["payee"] = _payee_address(order.payee, _parse(path, document, parse_rules))
+    if order.reward is not None:
+        table["reward"] = order.reward
+    if order.bits is not None:
+        table["bits"] = _bits(order.bits)
+    header = _parse(path, document, functools.partial(parse, genesis_tries=TRIES)).genesis.header
+    table["bits"], table["nonce"] = header.bits, header.nonce
+    chain = _parse(path, document, parse)
+    _replace(path.resolve(), tomlkit.dumps(document))
     return chain
 
 
-def _read(path: Path, name: str) -> str:
+def _parse(path: Path, document: tomlkit.TOMLDocument, parser: Callable[[str], ChainParams]) -> ChainParams:
+    try:
+        return parser(tomlkit.dumps(document))
+    except ConfigError as error:
+        raise ConfigError(f"chain file {path}: {error}") from None
+
+
+def _read(path: Path, name: str) -> tomlkit.TOMLDocument:
     if path.exists():
         if name:
             raise LaunchError(f"{path} exists and has a name; --name is for a new chain file")
         try:
-            text = path.read_text(encoding="utf-8")
+            document = tomlkit.parse(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise LaunchError(f"--chain {path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise LaunchError(f"--chain {path} is no text") from None
+        except TOMLKitError as error:
+            raise LaunchError(f"the chain file is not TOML: {error}") from None
         _check_writable(path, path)
-        return text
+        return document
     _check_writable(path, path.parent)
     name = name or path.stem
     if name in BUILT_IN:
         raise LaunchError(f"--chain {path}: {name} is a built-in network; a chain of your own has another --name")
-    return f'name = {json.dumps(name)}\nbase = "regtest"\n'
+    document = tomlkit.document()
+    document.update({"name": name, "base": "regtest"})
+    return document
 
 
 def _check_writable(path: Path, changed: Path) -> None:
@@ -136,14 +147,6 @@ def _replace(path: Path, text: str) -> None:
         raise LaunchError(f"--chain {path} cannot be written: {error.strerror}") from None
 
 
-def _genesis_table(text: str) -> dict[str, object]:
-    try:
-        table = tomllib.loads(text).get("genesis", {})
-    except tomllib.TOMLDecodeError as error:
-        raise LaunchError(f"the chain file is not TOML: {error}") from None
-    return table if isinstance(table, dict) else {}
-
-
 def _payee_address(payee: str, chain: ChainParams) -> str:
     """Return the address to pay; `LaunchError` if it is none of this chain, and no public key either."""
     try:
@@ -164,42 +167,3 @@ def _bits(text: str) -> int:
     if not re.fullmatch(r"(0x)?[0-9a-fA-F]{8}", text):
         raise LaunchError(f"--bits {text}: must be 8 hex digits")
     return int(text, 16)
-
-
-def _section(text: str) -> tuple[int, int]:
-    """Return where the settings of `[genesis]` begin and end; both are the end of the text if there are none."""
-    header = _HEADER.search(text)
-    if header is None:
-        return len(text), len(text)
-    following = _NEXT_TABLE.search(text, header.end())
-    return header.end(), following.start() if following else len(text)
-
-
-def _setting(key: str) -> re.Pattern[str]:
-    return re.compile(rf"^[ \t]*{key}[ \t]*=.*\n?", re.MULTILINE)
-
-
-def _without(text: str, keys: tuple[str, ...]) -> str:
-    start, end = _section(text)
-    section = text[start:end]
-    for key in keys:
-        section = _setting(key).sub("", section)
-    return text[:start] + section + text[end:]
-
-
-def _with(text: str, settings: dict[str, int | str]) -> str:
-    """Return the text with these settings in `[genesis]`, each where it stood before or at the end of the table."""
-    if _HEADER.search(text) is None:
-        text = text.rstrip("\n") + "\n\n[genesis]\n"
-    for key, value in settings.items():
-        start, end = _section(text)
-        section = text[start:end]
-        line = f"{key} = {json.dumps(value)}\n"
-        known = _setting(key).search(section)
-        if known is not None:
-            section = section[: known.start()] + line + section[known.end() :]
-        else:
-            body = section.rstrip("\n")
-            section = f"{body}\n{line}" + ("\n" if end < len(text) else "")
-        text = text[:start] + section + text[end:]
-    return text

@@ -46,8 +46,24 @@ def parse(text: str, *, genesis_tries: int = _GENESIS_TRIES) -> ChainParams:
 
     If the file has no nonce for the genesis block, up to `genesis_tries` nonces are tried.
     """
+    top = _Table("", _from_toml(text))
+    params = _with_genesis(_rules(top), top.table("genesis"), genesis_tries)
+    magic = top.text("magic", sha256d(params.genesis.hash)[:4].hex(), r"[0-9a-fA-F]{8}")
+    top.finish()
+    return replace(params, magic=bytes.fromhex(magic))
+
+
+def parse_rules(text: str) -> ChainParams:
+    """Return the chain that the text of a chain file describes, but with magic and genesis block of its base.
+
+    It reads neither of these settings, so the file may still lack a genesis block. ConfigError names what is wrong.
+    """
+    return _rules(_Table("", _from_toml(text)))
+
+
+def _from_toml(text: str) -> dict[str, Any]:
     try:
-        return _from_toml(tomllib.loads(text), genesis_tries)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(error)) from None
 
@@ -104,8 +120,7 @@ _HEX = r"(?:[0-9a-fA-F]{2})*"
 _MAX_HEIGHT = 0x7FFFFFFF
 
 
-def _from_toml(content: dict[str, Any], genesis_tries: int) -> ChainParams:
-    top = _Table("", content)
+def _rules(top: _Table) -> ChainParams:
     if not top.has("name"):
         raise ConfigError("name is missing")
     name = top.text("name", "", r"[a-z][a-z0-9-]{0,31}")
@@ -114,16 +129,12 @@ def _from_toml(content: dict[str, Any], genesis_tries: int) -> ChainParams:
     base_name = top.text("base", "regtest", r".+")
     if base_name not in BUILT_IN:
         raise ConfigError(f"base must be one of {', '.join(sorted(BUILT_IN))}, not {base_name!r}")
-    params = replace(BUILT_IN[base_name], name=name)
+    # A chain from a file has no signet challenge: its blocks need proof of work alone.
+    params = replace(BUILT_IN[base_name], name=name, signet_challenge=b"")
     params = _with_pow(params, top.table("pow"))
     params = _with_subsidy(params, top.table("subsidy"))
     params = _with_address(params, top.table("address"))
-    params = _with_activation(params, top.table("activation"))
-    params = _with_genesis(params, top.table("genesis"), genesis_tries)
-    magic = top.text("magic", sha256d(params.genesis.hash)[:4].hex(), r"[0-9a-fA-F]{8}")
-    top.finish()
-    # A chain from a file has no signet challenge: its blocks need proof of work alone.
-    return replace(params, magic=bytes.fromhex(magic), signet_challenge=b"")
+    return _with_activation(params, top.table("activation"))
 
 
 def _with_pow(base: ChainParams, table: _Table) -> ChainParams:

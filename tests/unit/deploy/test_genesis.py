@@ -70,6 +70,50 @@ def test_a_mined_genesis_is_replaced_only_when_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "kept"),
+    [
+        ("[genesis]\nnonce = 5 # mined\ntime = 3  # when\n\n# speed\n[pow]\nspacing = 60\n", ["# when", "# speed"]),
+        ("genesis.nonce = 5 # mined\n[pow]\nspacing = 60 # s\n", ["# s"]),
+        ("genesis = { nonce = 5, time = 3 } # of 2026\n", ["# of 2026"]),
+        ("[pow]\nspacing = 60 # s\n\n  [ genesis ] # of 2026\n", ["# s", "# of 2026"]),
+    ],
+    ids=["table", "dotted key", "inline table", "empty table at the end"],
+)
+def test_the_table_is_edited_however_it_is_written(tmp_path: Path, table: str, kept: list[str]) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(f'name = "acme"\n{table}')
+    chain = write_genesis(path, GenesisOrder(time=1_700_000_000, again=True))
+    assert load(str(path)) == chain
+    assert chain.genesis.header.time == 1_700_000_000
+    text = path.read_text()
+    assert [comment for comment in kept if comment not in text] == []
+    assert text.count("nonce") == 1
+
+
+def test_a_payee_is_read_without_the_search_for_the_nonce_of_a_hard_block(tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text('name = "acme"\n[genesis]\nbits = 0x1d00ffff\n')
+    chain = write_genesis(path, GenesisOrder(payee=OWNER.public_key.compressed.hex(), bits="207fffff"))
+    assert chain.genesis.transactions[0].outputs[0].script_pubkey == p2wpkh(OWNER)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("genesis = 5", "genesis must be a table"),
+        ("name =", "not TOML"),
+        ("genesis.bits = 0x207fffff\ngenesis.reward = 7", "cannot be edited"),
+    ],
+)
+def test_a_file_that_is_no_chain_file_is_refused_and_stays(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(f'name = "acme"\n{text}\n')
+    with pytest.raises((LaunchError, ConfigError), match=problem):
+        write_genesis(path, GenesisOrder())
+    assert path.read_text() == f'name = "acme"\n{text}\n'
+
+
+@pytest.mark.parametrize(
     ("order", "problem"),
     [
         (GenesisOrder(payee="1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"), "--payee"),

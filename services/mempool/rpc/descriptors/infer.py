@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import xor
+from embit.descriptor.checksum import add_checksum
 
 from shared.crypto.keys import PublicKey
 from shared.errors import DecodeError
 from shared.script.standard import ScriptType, classify
-
-_INPUT = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "  # BIP380
-_POSITIONS = {character: position for position, character in enumerate(_INPUT)}
-_CHECKSUM = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_GENERATOR = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
-_STEPS = [reduce(xor, (g for bit, g in enumerate(_GENERATOR) if top >> bit & 1), 0) for top in range(32)]
-"""What the five bits that leave the state at the top come back as."""
 
 
 def infer(script: bytes, address: str | None) -> str:
@@ -30,27 +22,8 @@ def infer(script: bytes, address: str | None) -> str:
         text = f"addr({address})"
     else:
         text = f"raw({script.hex()})"
-    return f"{text}#{checksum(text)}"
-
-
-def checksum(text: str) -> str:
-    """Return the 8 characters that follow `#` (BIP380); `KeyError` for a character that no descriptor has."""
-    positions = [_POSITIONS[character] for character in text]
-    state = 1
-    for start in range(0, len(positions), 3):
-        group = 0
-        for position in positions[start : start + 3]:
-            state = _polymod(state, position & 31)
-            group = group * 3 + (position >> 5)
-        state = _polymod(state, group)
-    for _ in range(8):
-        state = _polymod(state, 0)
-    state ^= 1
-    return "".join(_CHECKSUM[(state >> (5 * (7 - place))) & 31] for place in range(8))
-
-
-def _polymod(state: int, value: int) -> int:
-    return (state & 0x7FFFFFFFF) << 5 ^ value ^ _STEPS[state >> 35]
+    described: str = add_checksum(text)
+    return described
 
 
 def _is_plain_key(key: bytes) -> bool:

@@ -15,9 +15,9 @@ from embit import bip32, ec
 from embit.base import EmbitError
 from embit.descriptor import Descriptor as EmbitDescriptor
 from embit.descriptor.arguments import Key
+from embit.descriptor.checksum import checksum
 from embit.descriptor.miniscript import Miniscript
 
-from services.mempool.rpc.descriptors.infer import checksum
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.values import integer
 from shared.crypto.address import AddressPrefix, decode_address
@@ -139,7 +139,7 @@ def _without_checksum(text: str, is_needed: bool) -> str:
     body, mark, given = text.partition("#")
     try:
         computed = checksum(body)
-    except KeyError:
+    except EmbitError:
         raise _invalid("Invalid characters in payload") from None
     if not mark:
         if is_needed:

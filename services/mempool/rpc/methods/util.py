@@ -9,8 +9,9 @@ import base64
 import binascii
 from collections.abc import Iterable
 
+from embit.descriptor.checksum import add_checksum, checksum
+
 from services.mempool.rpc.descriptors import parse
-from services.mempool.rpc.descriptors.infer import checksum
 from services.mempool.rpc.descriptors.parse import descriptor_range
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
@@ -71,7 +72,7 @@ def getdescriptorinfo(node: NodeContext, text: str) -> Json:
     found = parse.parse(text, node.params.address)
     body = text.partition("#")[0]
     return {
-        "descriptor": f"{found.canonical}#{checksum(found.canonical)}",
+        "descriptor": add_checksum(found.canonical),
         "checksum": checksum(body),
         "isrange": found.is_ranged,
         "issolvable": found.is_solvable,
