@@ -60,6 +60,9 @@ BLOCK_RESERVED_WEIGHT = 8_000
 BLOCK_RESERVED_SIGOPS = 400
 """Signature operation cost of a template kept for the coinbase."""
 
+MAX_BIP125_RBF_SEQUENCE = 0xFFFFFFFD
+"""An input with at most this sequence signals that its transaction may be replaced."""
+
 
 def fee_for(vsize: int, feerate: int) -> int:
     """Return the fee in satoshis for `vsize` vbytes at `feerate` satoshis per 1,000, rounded up (CFeeRate::GetFee)."""
@@ -94,6 +97,11 @@ def dust_threshold(output: TxOut, dust_relay_fee: int = DUST_RELAY_FEERATE) -> i
     # The size of the input that spends it: outpoint, lengths, sequence, and 107 bytes of key and signature.
     size += 32 + 4 + 1 + (107 // 4 if is_witness_program(script) else 107) + 4
     return fee_for(size, dust_relay_fee)
+
+
+def signals_replacement(tx: Transaction) -> bool:
+    """Whether an input says that the transaction may be replaced (BIP125; Core's SignalsOptInRBF)."""
+    return not tx.is_coinbase and any(txin.sequence <= MAX_BIP125_RBF_SEQUENCE for txin in tx.inputs)
 
 
 def check_standard(tx: Transaction) -> None:

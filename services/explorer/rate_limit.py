@@ -20,6 +20,7 @@ from services.explorer.errors import RequestError
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.web.asgi import Scope, header
+from shared.web.hosts import is_loopback
 
 BURST_SECONDS = 5
 MAX_CLIENTS = 10_000
@@ -73,7 +74,7 @@ def rate_limit(settings: Settings) -> int:
     """Return requests per second and client, 0 for no limit: the default depends on who can reach the service."""
     if settings.rate_limit != AUTOMATIC:
         return settings.rate_limit
-    return 0 if _is_loopback(settings.host) else AUTOMATIC_RATE
+    return 0 if is_loopback(settings.host) else AUTOMATIC_RATE
 
 
 def stream_limit(settings: Settings) -> int:
@@ -150,7 +151,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,4 +1,4 @@
-"""Amounts as people type them: BTC decimals to satoshis and back, exactly. No float ever comes near.
+"""Amounts and fee rates as people type them, to integers and exactly. No float ever comes near.
 
 Used at the wallet's edges only; inside, amounts are integer satoshis and fee rates satoshis per 1,000 virtual bytes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from services.wallet.errors import BadInput
-from shared.consensus.limits import COIN, MAX_MONEY
+from shared.consensus.limits import MAX_MONEY
 from shared.policy import MIN_RELAY_FEERATE
 
 MAX_FEERATE = 1_000_000
@@ -34,12 +34,6 @@ def parse_feerate(value: object) -> int:
         least = format_feerate(MIN_RELAY_FEERATE)
         raise BadInput("feerate", "feerate-too-small", f"the fee rate must be at least {least} sat/vB")
     return rate
-
-
-def format_btc(sats: int) -> str:
-    """Return satoshis as BTC with 8 decimals."""
-    sign = "-" if sats < 0 else ""
-    return f"{sign}{abs(sats) // COIN}.{abs(sats) % COIN:08d}"
 
 
 def format_feerate(rate: int) -> str:

@@ -12,18 +12,18 @@ from dataclasses import replace
 
 from services.wallet.coin_selection import Selection, SpendableCoin
 from shared.crypto.keys import PrivateKey
+from shared.policy import MAX_BIP125_RBF_SEQUENCE
 from shared.primitives.transaction import Transaction, TxIn, TxOut
 from shared.script.sighash import SIGHASH_ALL, SighashCache
 from shared.script.standard import p2pkh_script
 
 _VERSION = 2
-_SEQUENCE = 0xFFFFFFFD
 
 
 def build_payment(selection: Selection, payment: TxOut, change_script: bytes, tip_height: int) -> Transaction:
     """Return the unsigned transaction; inputs and outputs are shuffled, so that change does not show by its place."""
     shuffle = random.SystemRandom().shuffle
-    inputs = [TxIn(coin.outpoint, b"", _SEQUENCE) for coin in selection.coins]
+    inputs = [TxIn(coin.outpoint, b"", MAX_BIP125_RBF_SEQUENCE) for coin in selection.coins]
     outputs = [payment]
     if selection.change:
         outputs.append(TxOut(selection.change, change_script))

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.wallet.amounts import format_btc
 from services.wallet.errors import BadInput, InsufficientFunds
+from shared.consensus.amount import format_btc
 from shared.policy import MAX_STANDARD_TX_WEIGHT, dust_threshold, fee_for
 from shared.primitives.transaction import OutPoint, TxOut
 

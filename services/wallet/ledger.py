@@ -15,11 +15,11 @@ from services.wallet.coin_selection import SpendableCoin
 from services.wallet.store import Send, SendStatus
 from shared.chain.view import ChainView, TxRecord, script_hash
 from shared.errors import DecodeError, StoreUnavailable
+from shared.primitives.block import HEADER_SIZE
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 _BALANCE_TRIES = 50
-_HEADER_BYTES = 80
 _COINBASE_BYTES = 1024
 """More than the coinbases that Warren's own template has; a longer one is read with its whole block."""
 
@@ -131,7 +131,7 @@ class Ledger:
         return tuple(found)
 
     def _read_coinbase(self, block_hash: bytes) -> tuple[TxOut, ...]:
-        reader = Reader(self._view.block_slices([(block_hash, _HEADER_BYTES, _COINBASE_BYTES)])[0])
+        reader = Reader(self._view.block_slices([(block_hash, HEADER_SIZE, _COINBASE_BYTES)])[0])
         try:
             reader.compact_size("transactions")
             return Transaction.read(reader).outputs

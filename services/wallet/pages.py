@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from services.wallet import directory
-from services.wallet.amounts import format_btc, format_feerate, parse_amount
+from services.wallet.amounts import format_feerate, parse_amount
 from services.wallet.errors import (
     BadInput,
     Busy,
@@ -33,6 +33,7 @@ from services.wallet.service import check_wallet_id
 from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
 from shared.bus.events import WalletName
+from shared.consensus.amount import format_btc
 from shared.errors import BrokerError, DecodeError
 from shared.policy import WALLET_FEERATE
 from shared.primitives.hex import display_hash, parse_display_hash

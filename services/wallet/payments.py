@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.wallet.accounts import Keychain
-from services.wallet.amounts import format_btc, parse_amount, parse_feerate
+from services.wallet.amounts import parse_amount, parse_feerate
 from services.wallet.builder import build_payment, sign_payment
 from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
@@ -26,6 +26,7 @@ from services.wallet.service import WalletService
 from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.consensus.amount import format_btc
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import encode_address
 from shared.crypto.bip32 import ExtendedKey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import ValidationError
@@ -18,6 +19,7 @@ __all__ = [
     "block_work",
     "check_proof_of_work",
     "difficulty",
+    "hash_rate",
     "next_bits",
     "target_to_bits",
 ]
@@ -47,6 +49,16 @@ def difficulty(bits: int) -> float:
     if not mantissa:
         return 0.0
     return _DIFFICULTY_ONE_MANTISSA / mantissa * 256.0 ** (_DIFFICULTY_ONE_EXPONENT - (bits >> 24))
+
+
+def hash_rate(work: int, times: Iterable[int]) -> float:
+    """Return hashes per second from the work of some blocks and the times, in seconds, from the one before them on.
+
+    0 where the times are all the same. Source: Core's GetNetworkHashPS.
+    """
+    seen = list(times)
+    seconds = max(seen) - min(seen)
+    return work / seconds if seconds else 0.0
 
 
 def check_proof_of_work(header: BlockHeader, params: ChainParams) -> None:

@@ -10,8 +10,13 @@ from datetime import UTC, datetime
 
 from flask import Flask
 
-COIN = 100_000_000
-"""Satoshis in one BTC."""
+from shared.consensus.amount import format_btc
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+"""As in the explorer's static/live.js, which keeps ages right while a page is open."""
+_NOW = 5
+"""Seconds that count as now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,8 @@ class AmountParts:
 def btc(sats: int, sign: bool = False) -> str:
     """Return satoshis as BTC with 8 decimals and thin spaces between thousands; `sign` puts + before a gain."""
     mark = "−" if sats < 0 else "+" if sign and sats > 0 else ""
-    whole, fraction = divmod(abs(sats), COIN)
-    return f"{mark}{whole:,}".replace(",", "\u2009") + f".{fraction:08d}"
+    whole, _, fraction = format_btc(abs(sats)).partition(".")
+    return f"{mark}{thousands(int(whole))}.{fraction}"
 
 
 def btc_parts(sats: int, sign: bool = False) -> AmountParts:
@@ -51,7 +56,32 @@ def thousands(number: int) -> str:
     return f"{number:,}".replace(",", "\u2009")
 
 
+def duration(seconds: int) -> str:
+    """Return a time span by its two largest units: `2 days 3 hours`."""
+    words = []
+    for name, size in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            words.append(counted(count, name))
+        elif words:
+            break
+    return " ".join(words[:2]) or "0 seconds"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was; what lies ahead, as block times may, is now."""
+    for unit, name in _AGES:
+        if seconds >= max(unit, _NOW):
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which gets an s unless it is 1: `1 block`, `2 blocks`."""
+    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def install(app: Flask) -> None:
     """Make the filters available to the templates of `app`."""
-    for function in (btc, btc_parts, utc_iso, utc_text, thousands):
+    for function in (btc, btc_parts, utc_iso, utc_text, thousands, duration, age):
         app.jinja_env.filters[function.__name__] = function

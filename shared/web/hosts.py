@@ -13,7 +13,7 @@ class TrustedHosts:
 
     def admits(self, host: str) -> bool:
         """Whether a request with this `Host` header, which may end with a port, is answered."""
-        return "*" in self._names or _is_loopback(host) or host_name(host) in self._names
+        return "*" in self._names or is_loopback(host_name(host)) or host_name(host) in self._names
 
 
 def host_name(host: str) -> str:
@@ -23,8 +23,8 @@ def host_name(host: str) -> str:
     return host.rsplit(":", 1)[0].lower()
 
 
-def _is_loopback(host: str) -> bool:
-    name = host_name(host)
+def is_loopback(name: str) -> bool:
+    """Whether a host name or address, without port and brackets, is this machine itself."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

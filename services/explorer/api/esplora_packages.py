@@ -18,6 +18,8 @@ from services.explorer.api.submit import ask, with_detail
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict
+from shared.consensus.amount import format_btc
+from shared.consensus.limits import COIN, MAX_MONEY
 from shared.errors import DecodeError, RequestFailed
 from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT
 from shared.primitives.hex import parse_display_hash, parse_hex
@@ -27,8 +29,6 @@ from shared.script.standard import is_unspendable
 
 MIN_HEX, MAX_HEX = 120, 800_000
 """Digits: more than 60 bytes, within the weight that the pool takes."""
-_COIN = 100_000_000
-_MAX_SATOSHIS = 21_000_000 * _COIN
 _MISSING = (Reason.MISSING_INPUTS, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
 
 
@@ -106,8 +106,8 @@ def _amount(name: str, default: int) -> int:
     if text is None:
         return default
     try:
-        satoshis = Decimal(text) * _COIN
-        is_amount = 0 <= satoshis <= _MAX_SATOSHIS
+        satoshis = Decimal(text) * COIN
+        is_amount = 0 <= satoshis <= MAX_MONEY
     except DecimalException:  # no number, not a number, or one that is far out of range
         is_amount = False
     if not is_amount:
@@ -146,8 +146,8 @@ def _costs(verdict: TxVerdict) -> dict[str, Any]:
 
 
 def _btc(satoshis: int) -> msgspec.Raw:
-    """Return an amount, which is not negative, as JSON number with all its places."""
-    return msgspec.Raw(f"{satoshis // _COIN}.{satoshis % _COIN:08d}".encode())
+    """Return an amount as a JSON number with all its places."""
+    return msgspec.Raw(format_btc(satoshis).encode())
 
 
 def _refusal(command: str, code: int, message: str) -> RequestError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.retarget import Period
 from shared.chain.codec import BlockEntry
+from shared.consensus.pow import hash_rate
 
 HASH_RATE_BLOCKS = 120
 """Blocks over which the hash rate is estimated (Core's getnetworkhashps)."""
@@ -18,7 +19,6 @@ def read_period(reads: ChainQueries, interval: int) -> Period:
     return Period(tip.height, tip.header.time, first.header.time, first.header.bits, before.header.bits)
 
 
-def hash_rate(first: BlockEntry, last: BlockEntry) -> float | None:
+def rate_between(first: BlockEntry, last: BlockEntry) -> float | None:
     """Return hashes per second from one block to a later one; None where their times tell nothing."""
-    seconds = last.header.time - first.header.time
-    return (last.chain_work - first.chain_work) / seconds if seconds > 0 else None
+    return hash_rate(last.chain_work - first.chain_work, [first.header.time, last.header.time]) or None

@@ -30,6 +30,7 @@ from shared.chain.codec import (
 )
 from shared.chain.view import ChainView, Moved, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.consensus.block_check import median_time_past
+from shared.consensus.limits import MEDIAN_TIME_SPAN
 from shared.crypto.address_search import ScriptRange
 from shared.errors import StoreUnavailable
 from shared.primitives.merkle import merkle_tree
@@ -38,7 +39,6 @@ from shared.primitives.transaction import OutPoint, Transaction
 
 T = TypeVar("T")
 
-MEDIAN_TIME_SPAN = 11
 MAX_HEIGHT = 0x7FFFFFFF
 COINBASE_SIZE = 4096
 """Bytes of a raw block that nearly always have its coinbase."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from services.explorer.chain.models import TxInfo
 from shared.chain.view import ChainView, Replaced, TxRecord
+from shared.policy import signals_replacement
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
@@ -22,8 +23,6 @@ MAX_DEPTH = 100
 MAX_SCANNED = 1_000
 """Replacements, and steps up to a root, that are looked at for an answer."""
 _SLICE = 100
-_FINAL_SEQUENCE = 0xFFFFFFFE
-"""Where all inputs have at least this sequence, a transaction does not signal that it may be replaced (BIP125)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Version:
     @property
     def signals(self) -> bool:
         """Whether it says that it may be replaced (BIP125)."""
-        return any(txin.sequence < _FINAL_SEQUENCE for txin in self.tx.inputs)
+        return signals_replacement(self.tx)
 
     @property
     def is_full_rbf(self) -> bool:

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 
 from services.explorer.api.esplora import Esplora
 from services.explorer.api.parameters import read_number
-from services.explorer.chain.hash_rate import HASH_RATE_BLOCKS, hash_rate, read_period
+from services.explorer.chain.hash_rate import HASH_RATE_BLOCKS, rate_between, read_period
 from services.explorer.chain.overview_queries import OverviewQueries
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.retarget import difficulty_adjustment
@@ -96,7 +96,7 @@ class Overview:
         # The genesis block of a chain may be years older than the first one that was mined here.
         if first.height == 0 and height > 1:
             [first] = self._outlooks.entries(self._view.block_hashes_at([1]))
-        return hash_rate(first, last)
+        return rate_between(first, last)
 
     def _recent(self, count: int) -> list[TxRecord]:
         return [record for record in self._reads.recent(count) if record.pool]

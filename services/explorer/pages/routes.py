@@ -19,7 +19,6 @@ from services.explorer.pages.links import output_path
 from services.explorer.pages.page_or_api import PageOrResource
 from services.explorer.pages.search_page import SearchPage
 from services.explorer.pages.tx_page import TxPage
-from services.explorer.pages.tx_text import duration
 from shared.chain.view import ChainView
 from shared.consensus.params import ChainParams
 from shared.primitives.hex import display_hash
@@ -49,7 +48,6 @@ def page_blueprint(
 def _add_to_templates(state: Any) -> None:
     environment = state.app.jinja_env
     environment.filters["hex"] = display_hash
-    environment.filters["duration"] = duration
     environment.filters["asm"] = to_rust_asm
     environment.filters["output_path"] = lambda outpoint: output_path(*outpoint)
     environment.globals.update(active="explorer", section="", search_action="/search")

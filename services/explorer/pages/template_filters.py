@@ -1,4 +1,4 @@
-"""How pages word feerates, fees, sizes, ages and hash rates, and which colour a feerate has. Pure.
+"""How pages word feerates, fees, sizes and hash rates, and which colour a feerate has. Pure.
 
 A feerate's colour is a CSS class, `rate-0` to `rate-10` by the band that it is in (fees.py), `rate-none` where nothing
 was paid; static/strip.css has the colours. The number always stands beside it: no one has to tell colours apart.
@@ -11,13 +11,11 @@ from bisect import bisect_right
 from flask import Flask
 
 from services.explorer.chain.fee_estimates import BAND_STARTS
-from shared.web.formats import COIN, thousands
+from shared.consensus.limits import COIN
+from shared.web.formats import thousands
 
 _SHORT_FEES = 100_000
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
-_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_NOW = 5
-"""Seconds that count as now."""
 
 
 def rate_class(rate: float | None) -> str:
@@ -52,16 +50,8 @@ def si(value: float, unit: str) -> str:
     return f"{digits} {_PREFIXES[step]}{unit}"
 
 
-def age(seconds: float) -> str:
-    """Return how long ago something was; what lies ahead, as block times may, is now."""
-    for unit, name in _AGES:
-        if seconds >= max(unit, _NOW):
-            return f"{int(seconds // unit)} {name} ago"
-    return "just now"
-
-
 def install(app: Flask) -> None:
     """Make these available to the templates of `app`."""
-    for function in (rate_class, rate_text, fees_text, si, age):
+    for function in (rate_class, rate_text, fees_text, si):
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.globals["rate_legend"] = rate_legend()

@@ -18,11 +18,12 @@ from services.explorer.chain.rbf_trees import RbfTrees, Version
 from services.explorer.errors import RequestError, transaction_not_found
 from services.explorer.pages.links import SIDES_PER_PAGE
 from services.explorer.pages.tx_rows import input_rows, output_rows, picture, proof_steps, sigops, versions
-from services.explorer.pages.tx_text import lock_time_meaning, printable, signals_replacement
+from services.explorer.pages.tx_text import lock_time_meaning, printable
 from shared.chain.codec import PoolEntry
 from shared.chain.view import ChainView, Replaced, Tip
 from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.crypto.address import AddressPrefix
+from shared.policy import signals_replacement
 from shared.primitives.transaction import Transaction
 
 MAX_HEX_SHOWN = 20_000

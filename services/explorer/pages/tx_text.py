@@ -11,14 +11,11 @@ from shared.consensus.limits import (
     SEQUENCE_LOCKTIME_TYPE_FLAG,
 )
 from shared.errors import DecodeError
+from shared.policy import MAX_BIP125_RBF_SEQUENCE
 from shared.primitives.transaction import SEQUENCE_FINAL, Transaction
 from shared.script.opcodes import OP_RETURN
 from shared.script.script import iterate
-from shared.web.formats import thousands, utc_text
-
-MAX_SIGNALLING = 0xFFFFFFFD
-"""The highest sequence that says that its transaction may be replaced (BIP125)."""
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+from shared.web.formats import counted, duration, thousands, utc_text
 
 
 def lock_time_meaning(tx: Transaction) -> str:
@@ -38,7 +35,7 @@ def sequence_meaning(sequence: int, version: int) -> str:
     """Return what an input's sequence asks for: a relative lock (BIP68), being replaceable (BIP125), or nothing."""
     if sequence == SEQUENCE_FINAL:
         return "final"
-    if sequence > MAX_SIGNALLING:
+    if sequence > MAX_BIP125_RBF_SEQUENCE:
         return "lock time counts"
     parts = ["may be replaced"]
     if version >= 2 and not sequence & SEQUENCE_LOCKTIME_DISABLE_FLAG:
@@ -46,25 +43,8 @@ def sequence_meaning(sequence: int, version: int) -> str:
         if units and sequence & SEQUENCE_LOCKTIME_TYPE_FLAG:
             parts.append(f"only {duration(units << SEQUENCE_LOCKTIME_GRANULARITY)} after its coin's block")
         elif units:
-            parts.append(f"only {thousands(units)} block{'' if units == 1 else 's'} after its coin's")
+            parts.append(f"only {counted(units, 'block')} after its coin's")
     return ", ".join(parts)
-
-
-def signals_replacement(tx: Transaction) -> bool:
-    """Whether an input says that the transaction may be replaced (BIP125)."""
-    return not tx.is_coinbase and any(txin.sequence <= MAX_SIGNALLING for txin in tx.inputs)
-
-
-def duration(seconds: int) -> str:
-    """Return a time span by its two largest units: `2 days 3 hours`."""
-    words = []
-    for name, size in _UNITS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            words.append(f"{count} {name}{'' if count == 1 else 's'}")
-        elif words:
-            break
-    return " ".join(words[:2]) or "0 seconds"
 
 
 def is_witness_commitment(script: bytes) -> bool:

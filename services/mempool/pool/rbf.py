@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from services.mempool.pool.changeset import Candidate, Changeset
 from services.mempool.pool.linearize import chunks, improves
-from shared.consensus.limits import COIN
+from shared.consensus.amount import format_btc, format_money
 from shared.errors import ValidationError
 from shared.policy import INCREMENTAL_RELAY_FEERATE, MAX_REPLACEMENT_CANDIDATES, fee_for, feerate
 from shared.reasons import Reason
@@ -46,7 +46,7 @@ def check_package_replacement(change: Changeset) -> None:
     _check_fees(change, txid_hex, Reason.PACKAGE_RBF_FEES)
     if Fraction(change.fees, change.vsize) <= Fraction(parent.modified_fee, parent.vsize):
         rates = (feerate(change.fees, change.vsize), feerate(parent.modified_fee, parent.vsize))
-        package_rate, parent_rate = (f"{rate // COIN}.{rate % COIN:08d} BTC/kvB" for rate in rates)
+        package_rate, parent_rate = (f"{format_btc(rate)} BTC/kvB" for rate in rates)
         detail = f"package feerate {package_rate} <= parent feerate is {parent_rate}"
         raise ValidationError(Reason.PACKAGE_RBF_PARENT_FEERATE, detail)
     change.check_clusters()
@@ -76,16 +76,9 @@ def _check_fees(change: Changeset, txid_hex: str, reason: Reason) -> None:
     """Rules 3 and 4: it pays no less than all that leave, and beyond that for its own relay (PaysForRBF)."""
     fees, lost = change.fees, change.fees_lost
     if fees < lost:
-        detail = f"less fees than conflicting txs; {money(fees)} < {money(lost)}"
+        detail = f"less fees than conflicting txs; {format_money(fees)} < {format_money(lost)}"
         raise ValidationError(reason, f"rejecting replacement {txid_hex}, {detail}")
     relay = fee_for(change.vsize, INCREMENTAL_RELAY_FEERATE)
     if fees - lost < relay:
-        detail = f"not enough additional fees to relay; {money(fees - lost)} < {money(relay)}"
+        detail = f"not enough additional fees to relay; {format_money(fees - lost)} < {format_money(relay)}"
         raise ValidationError(reason, f"rejecting replacement {txid_hex}, {detail}")
-
-
-def money(satoshis: int) -> str:
-    """Return an amount in BTC with at least two places, as Core's log has it (FormatMoney)."""
-    whole, part = divmod(abs(satoshis), COIN)
-    places = f"{part:08d}"
-    return f"{'-' if satoshis < 0 else ''}{whole}.{places[:2]}{places[2:].rstrip('0')}"

@@ -122,7 +122,7 @@ def test_charts_count_exactly(get, chain):
     assert "11 transactions in 6 blocks: 1.83 each" in text
     assert "Block 6: 7 050 sat, median 10 sat/vB" in text
     assert "300 BTC issued so far, 300 of them by these blocks" in text
-    assert "5 blocks in 5 s: 3 600 an hour. Each bar is 1 s." in text
+    assert "5 blocks in 5 seconds: 3 600 an hour. Each bar is 1 second." in text
     assert "Now about 2 H/s" in text
 
 

@@ -10,6 +10,7 @@ from shared.consensus.pow import (
     block_work,
     check_proof_of_work,
     difficulty,
+    hash_rate,
     next_bits,
     target_to_bits,
 )
@@ -190,3 +191,11 @@ def test_a_header_source_is_asked_only_for_what_is_needed():
 )
 def test_difficulty_is_cores(bits, expected):
     assert difficulty(bits) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [([100, 150], 2.0), ([100, 90, 160, 140], 100 / 70), ([100, 100], 0.0), ([150, 100], 2.0), ([100], 0.0)],
+)
+def test_a_hash_rate_is_work_over_the_time_from_the_earliest_block_to_the_latest(times, rate):
+    assert hash_rate(100, iter(times)) == rate

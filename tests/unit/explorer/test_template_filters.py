@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import services.explorer
-from services.explorer.pages.template_filters import age, fees_text, rate_class, rate_legend, rate_text, si
+from services.explorer.pages.template_filters import fees_text, rate_class, rate_legend, rate_text, si
 
 
 @pytest.mark.parametrize(
@@ -61,20 +61,3 @@ def test_large_fees_are_in_btc(sats, text):
 )
 def test_quantities_have_three_digits_and_a_prefix(value, text):
     assert si(value, "B") == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-3, "just now"),
-        (4.9, "just now"),
-        (5, "5 s ago"),
-        (59, "59 s ago"),
-        (60, "1 min ago"),
-        (7_200, "2 h ago"),
-        (2e6, "23 d ago"),
-        (5e8, "15 y ago"),
-    ],
-)
-def test_ages_are_in_their_largest_unit(seconds, text):
-    assert age(seconds) == text

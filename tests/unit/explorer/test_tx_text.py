@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from services.explorer.pages.tx_text import (
     data_text,
-    duration,
     is_witness_commitment,
     lock_time_meaning,
     printable,
     sequence_meaning,
-    signals_replacement,
 )
 from shared.consensus.commitment import commitment_script
+from shared.policy import signals_replacement
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn
 from shared.script.script import push_data
 
@@ -62,22 +61,6 @@ def test_one_input_is_enough_to_signal_replacement():
     assert signals_replacement(tx(0, 0xFFFFFFFF, 0xFFFFFFFD))
     assert not signals_replacement(tx(0, 0xFFFFFFFF, 0xFFFFFFFE))
     assert not signals_replacement(Transaction(2, (TxIn(NULL_OUTPOINT, b"\x51\x51", 0),), (), 0))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 seconds"),
-        (1, "1 second"),
-        (61, "1 minute 1 second"),
-        (3600, "1 hour"),
-        (90_000, "1 day 1 hour"),
-        (86_401, "1 day"),
-        (10 * 86_400 + 3 * 3600 + 59, "10 days 3 hours"),
-    ],
-)
-def test_spans_of_time(seconds, text):
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -221,18 +221,3 @@ def test_a_package_conflicts_with_a_hundred_clusters_at_most() -> None:
     pool = Pool(spenders(coins))
     assert of_package(package(pool, *coins, fees=(0, 1_000_000))).reason is Reason.PACKAGE_RBF_TOO_MANY
     rbf.check_package_replacement(package(pool, *coins[:100], fees=(0, 1_000_000)))
-
-
-@pytest.mark.parametrize(
-    ("satoshis", "shown"),
-    [
-        (0, "0.00"),
-        (1, "0.00000001"),
-        (1_000, "0.00001"),
-        (100_000_000, "1.00"),
-        (150_000_000, "1.50"),
-        (-5, "-0.00000005"),
-    ],
-)
-def test_amounts_are_shown_as_core_shows_them(satoshis: int, shown: str) -> None:
-    assert rbf.money(satoshis) == shown

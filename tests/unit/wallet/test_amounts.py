@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.wallet.amounts import format_btc, format_feerate, parse_amount, parse_feerate
+from services.wallet.amounts import format_feerate, parse_amount, parse_feerate
 from services.wallet.errors import BadInput
+from shared.consensus.amount import format_btc
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,6 @@ def test_each_wrong_amount_has_its_own_code(value: object, code: str) -> None:
 @given(st.integers(min_value=1, max_value=2_100_000_000_000_000))
 def test_what_is_written_reads_back_the_same(sats: int) -> None:
     assert parse_amount(format_btc(sats)) == sats
-
-
-@pytest.mark.parametrize(("sats", "text"), [(0, "0.00000000"), (-150_000_000, "-1.50000000"), (1, "0.00000001")])
-def test_satoshis_are_written_with_eight_decimals(sats: int, text: str) -> None:
-    assert format_btc(sats) == text
 
 
 @pytest.mark.parametrize(("value", "rate"), [("0.1", 100), ("2.5", 2_500), (7, 7_000), ("1000", 1_000_000)])

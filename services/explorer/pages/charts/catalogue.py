@@ -9,10 +9,11 @@ from services.explorer.pages.charts.series import Past, Span, Stretch
 from services.explorer.pages.charts.svg import Chart, ChartKind, Value, make_chart, spread
 from services.explorer.pages.template_filters import fees_text, rate_class, rate_text, si
 from shared.chain.codec import PoolSample
+from shared.consensus.limits import COIN
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 from shared.consensus.subsidy import issued
-from shared.web.formats import COIN, thousands, utc_text
+from shared.web.formats import counted, duration, thousands, utc_text
 
 POOL_PLACES = 120
 _MARKS = 5
@@ -34,17 +35,17 @@ def chain_charts(past: Past, params: ChainParams) -> list[Chart]:
 def _pace(spans: Sequence[Span]) -> Chart:
     start, end = spans[0].start, spans[-1].end
     total = sum(span.blocks for span in spans)
-    each = duration((end - start) / len(spans))
     values = [
         Value(
             f"{utc_text(int(span.start))} to {utc_text(int(span.end))[11:]}",
             span.per_hour,
-            f"{_count(span.blocks, 'block')}, {_number(span.per_hour)} an hour",
+            f"{counted(span.blocks, 'block')}, {_number(span.per_hour)} an hour",
         )
         for span in spans
     ]
     mean = total * 3_600 / (end - start)
-    summary = f"{_count(total, 'block')} in {duration(end - start)}: {_number(mean)} an hour. Each bar is {each}."
+    whole, each = (duration(round(seconds)) for seconds in (end - start, (end - start) / len(spans)))
+    summary = f"{counted(total, 'block')} in {whole}: {_number(mean)} an hour. Each bar is {each}."
     return make_chart("pace", "Blocks per hour", "blocks an hour", summary, ChartKind.BARS, values, _times(start, end))
 
 
@@ -53,14 +54,14 @@ def _transactions(past: Past) -> Chart:
         Value(
             _label(stretch),
             stretch.transactions / stretch.blocks,
-            _count(stretch.transactions, "transaction")
+            counted(stretch.transactions, "transaction")
             + ("" if stretch.blocks == 1 else f" in {stretch.blocks} blocks"),
         )
         for stretch in past.stretches
     ]
     total = sum(stretch.transactions for stretch in past.stretches)
     summary = (
-        f"{_count(total, 'transaction')} in {_count(past.blocks, 'block')}: {_number(total / past.blocks)} each, "
+        f"{counted(total, 'transaction')} in {counted(past.blocks, 'block')}: {_number(total / past.blocks)} each, "
         "coinbases counted."
     )
     return make_chart("transactions", "Transactions", "per block", summary, ChartKind.BARS, values, _heights(past))
@@ -152,7 +153,7 @@ def pool_charts(samples: Sequence[PoolSample], times: tuple[int, int], now: Pool
         for edge, sample in pairs
     ]
     count = [
-        _sample(edge, sample.count, _count(sample.count, "transaction")) if sample else _sample(edge, None, "")
+        _sample(edge, sample.count, counted(sample.count, "transaction")) if sample else _sample(edge, None, "")
         for edge, sample in pairs
     ]
     most = max(samples, key=lambda sample: sample.vsize)
@@ -185,21 +186,9 @@ def _sample(edge: int, number: int | None, text: str) -> Value:
     return Value(utc_text(edge)[:-3], number, "not known" if number is None else text)
 
 
-def duration(seconds: float) -> str:
-    """Return a time in its largest fitting unit: `15 min`."""
-    for unit, name in ((_DAY, "days"), (3_600, "hours"), (60, "min"), (1, "s")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds:.2g} s"
-
-
 def _label(stretch: Stretch) -> str:
     last = thousands(stretch.last.height)
     return f"Block {last}" if stretch.blocks == 1 else f"Blocks {thousands(stretch.before.height + 1)} to {last}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _number(number: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.explorer.chain.hash_rate import hash_rate
+from services.explorer.chain.hash_rate import rate_between
 from services.explorer.chain.overview_queries import OverviewQueries
 from services.explorer.pages.charts.svg import spread
 from shared.chain.codec import BlockEntry, BlockFees
@@ -126,7 +126,7 @@ class PastReader:
             paid = tuple(next(fees) for _ in some)
             # The genesis block may be years older than the first one that was mined here: its time tells nothing.
             earliest = entries[max(1 if entries[0].height == 0 else 0, index + 1 - _HASH_RATE_PLACES)]
-            rate = hash_rate(earliest, last)
+            rate = rate_between(earliest, last)
             found.append(Stretch(before, last, paid, rate))
         return tuple(found)
 

@@ -13,13 +13,10 @@ from services.mempool.rpc.server.method import Arg, Kind
 from services.mempool.rpc.server.values import amount, block_or_tx_hash, expect, hex_bytes, integer
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.errors import DecodeError
-from shared.policy import MAX_STANDARD_VERSION
+from shared.policy import MAX_BIP125_RBF_SEQUENCE, MAX_STANDARD_VERSION
 from shared.primitives.transaction import SEQUENCE_FINAL, OutPoint, Transaction, TxIn, TxOut
 from shared.script.opcodes import OP_RETURN
 from shared.script.script import push_data
-
-MAX_RBF_SEQUENCE = 0xFFFFFFFD
-"""An input with at most this sequence signals that it may be replaced (BIP125)."""
 
 BUILD_ARGS = (
     Arg("inputs", Kind.ARRAY, "Objects with txid, vout and perhaps sequence"),
@@ -38,7 +35,7 @@ def unsigned_transaction(
     number = _bounded(version, 2, 1, MAX_STANDARD_VERSION, "Invalid parameter, version out of range(1~3)")
     txins = tuple(_input(item, lock, replaceable) for item in inputs)
     txouts = tuple(_outputs(outputs, node.params.address))
-    if replaceable and txins and all(txin.sequence > MAX_RBF_SEQUENCE for txin in txins):
+    if replaceable and txins and all(txin.sequence > MAX_BIP125_RBF_SEQUENCE for txin in txins):
         message = "Invalid parameter combination: Sequence number(s) contradict replaceable option"
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     return Transaction(number, txins, txouts, lock)
@@ -69,7 +66,7 @@ def outpoint(item: Any) -> OutPoint:
 def _input(item: Any, lock_time: int, replaceable: bool | None) -> TxIn:
     prevout = outpoint(item)
     if replaceable is not False:
-        sequence = MAX_RBF_SEQUENCE
+        sequence = MAX_BIP125_RBF_SEQUENCE
     else:
         sequence = SEQUENCE_FINAL - 1 if lock_time else SEQUENCE_FINAL
     message = "Invalid parameter, sequence number is out of range"

@@ -27,7 +27,7 @@ from shared.bus.events import ControlAction
 from shared.chain.view import Tip
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.consensus.limits import MAX_MONEY
-from shared.consensus.pow import bits_to_target, difficulty, next_bits
+from shared.consensus.pow import bits_to_target, difficulty, hash_rate, next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256d
@@ -178,7 +178,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
         "bits": f"{entry.header.bits:08x}",
         "difficulty": real(difficulty(entry.header.bits)),
         "target": target_hex(entry.header.bits),
-        "networkhashps": real(hash_rate(node, tip.height, _RATE_WINDOW)),
+        "networkhashps": real(_hash_rate(node, tip.height, _RATE_WINDOW)),
         "pooledtx": node.view.pool_stats().count,
         "blockmintxfee": btc(BLOCK_MIN_FEERATE),
         "chain": node.params.name,
@@ -205,10 +205,10 @@ def getnetworkhashps(node: NodeContext, count: object, height: object) -> Json:
     tip = node.view.tip()
     if not -1 <= at <= tip.height:
         raise RpcError(RpcCode.INVALID_PARAMETER, "Block does not exist at specified height")
-    return real(hash_rate(node, tip.height if at < 0 else at, blocks))
+    return real(_hash_rate(node, tip.height if at < 0 else at, blocks))
 
 
-def hash_rate(node: NodeContext, height: int, blocks: int) -> float:
+def _hash_rate(node: NodeContext, height: int, blocks: int) -> float:
     """Return hashes per second over `blocks` blocks up to a height; -1 for those of this difficulty period."""
     if height == 0:
         return 0.0
@@ -216,9 +216,7 @@ def hash_rate(node: NodeContext, height: int, blocks: int) -> float:
         blocks = height % node.params.retarget_interval + 1
     hashes = node.view.block_hashes(max(0, height - blocks), min(blocks, height) + 1)
     entries = [entry for entry in node.view.block_entries(hashes) if entry is not None]
-    times = [entry.header.time for entry in entries]
-    seconds = max(times) - min(times)
-    return (entries[-1].chain_work - entries[0].chain_work) / seconds if seconds else 0.0
+    return hash_rate(entries[-1].chain_work - entries[0].chain_work, [entry.header.time for entry in entries])
 
 
 def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from services.mempool.rpc.server.errors import RpcCode, RpcError
+from shared.consensus.amount import format_btc
 from shared.consensus.limits import COIN, MAX_MONEY
 from shared.errors import DecodeError
 from shared.primitives.block import Block
@@ -137,8 +138,7 @@ def block(raw_hex: str) -> Block:
 
 def btc(sats: int) -> msgspec.Raw:
     """Return satoshis as a JSON number in BTC with exactly 8 decimals (ValueFromAmount)."""
-    whole, fraction = divmod(abs(sats), COIN)
-    return msgspec.Raw(f"{'-' if sats < 0 else ''}{whole}.{fraction:08d}".encode())
+    return msgspec.Raw(format_btc(sats).encode())
 
 
 def real(number: float) -> msgspec.Raw:
