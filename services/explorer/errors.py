@@ -1,7 +1,7 @@
-"""What a request may get wrong, raised by both the API and the pages.
+"""Errors of requests, raised for the API and the pages alike.
 
 WarrenError
-└── RequestError   a status, 400 to 499 or 503, and the text that Esplora answers with
+└── RequestError   a status, 400 to 499 or 503, and Esplora's text for it
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class RequestError(WarrenError):
         self.status = status
         self.message = message
         self.retry_after = retry_after
-        """Seconds; told with a 429 or 503."""
+        """Seconds, sent with a 429 or 503."""
 
 
 def block_not_found() -> RequestError:
-    """Return the error for a block that is not known."""
+    """Return the error for an unknown block."""
     return RequestError(404, "Block not found")
 
 
@@ -36,5 +36,5 @@ def transaction_not_confirmed() -> RequestError:
 
 
 def too_many_coins(most: int) -> RequestError:
-    """Return the error for a script that has more unspent outputs than are given at once."""
+    """Return the error for a script with more unspent outputs than one answer has room for."""
     return RequestError(400, f"Too many unspent transaction outputs (>{most}). Contact support to raise limits.")

@@ -1,6 +1,6 @@
-"""What the explorer hears: every fact, through a queue of its own process, which tells the hub to look for news.
+"""Subscribes to every fact, through a queue of this process alone; each wakes the hub, which reads the news.
 
-Nothing of the chain is kept here: what is pushed comes from the outbox, and what is shown from committed state.
+The messages themselves are not used: pushed events come from the outbox, and pages from committed state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LAST_FACT = metrics.gauge("explorer_last_fact_seconds", "When the last fact was 
 
 
 def subscription() -> Queue:
-    """Return the queue to listen on: it goes away with this process."""
+    """Return the queue to listen on, which goes away with this process."""
     return transient_queue("explorer", *FACTS)
 
 

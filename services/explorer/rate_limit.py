@@ -1,8 +1,7 @@
-"""How many requests a client may make: a token bucket for each address. And how many streams it may hold.
+"""Limits each client's requests, by a token bucket for its address, and the streams it may hold.
 
-A bucket holds what a client may ask for at once, `BURST_SECONDS` worth of its rate, and fills at that rate. One that is
-full says nothing and is forgotten: memory is bounded by the clients of the last few seconds, and when there are more
-than `MAX_CLIENTS` of them, those that were away for the longest are forgotten first.
+A bucket holds the requests of `BURST_SECONDS` and fills at the client's rate. A full bucket is forgotten, so memory is
+bounded by the clients of the last few seconds; beyond `MAX_CLIENTS` the longest idle client is forgotten first.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ AUTOMATIC_RATE = 50
 _FREE = ("/healthz", "/readyz", "/metrics", "/static/", "/shared/")
 
 STREAMS_SHARE = 4
-"""One client holds at most one of so many places for streams, where requests are limited, too."""
+"""Where requests are limited, one client holds at most this share (one in four) of the places for streams."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Limiter:
-    """The buckets, each a time in seconds at which it will be full again. Any thread may ask."""
+    """The buckets, each kept as the time in seconds at which it is full again. Safe to use from any thread."""
 
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic, most: int = MAX_CLIENTS) -> None:
         self._rate = rate
@@ -49,7 +48,7 @@ class Limiter:
         return len(self._full_at)
 
     def take(self, client: str) -> float:
-        """Count a request of a client; return 0, or the seconds after which it may make one again."""
+        """Count a request of a client; return 0, or, uncounted, the seconds until the client may ask again."""
         now = self._clock()
         with self._lock:
             self._forget(now)
@@ -62,7 +61,7 @@ class Limiter:
             return 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop what has been full for a while: the order is that of the last request, so the first tell for all."""
+        """Drop full buckets; they are ordered by last request, so the first one that is not full ends the search."""
         while self._full_at:
             client, full_at = next(iter(self._full_at.items()))
             if full_at > now and len(self._full_at) < self._most:
@@ -71,19 +70,19 @@ class Limiter:
 
 
 def rate_limit(settings: Settings) -> int:
-    """Return requests per second and client, 0 for no limit: the default depends on who can reach the service."""
+    """Return requests per second and client, 0 for no limit; by default only a service beyond loopback has one."""
     if settings.rate_limit != AUTOMATIC:
         return settings.rate_limit
     return 0 if is_loopback(settings.host) else AUTOMATIC_RATE
 
 
 def stream_limit(settings: Settings) -> int:
-    """Return how many event streams, websockets and waiting requests one client may hold."""
+    """Return the number of event streams, websockets and waiting requests that one client may hold."""
     return max(1, settings.max_streams // STREAMS_SHARE) if rate_limit(settings) else settings.max_streams
 
 
 class Clients:
-    """Tells clients apart, and counts what they ask for. `ConfigError` if a proxy is no address."""
+    """Tells clients apart and counts their requests. `ConfigError` if a proxy is no address."""
 
     def __init__(self, settings: Settings) -> None:
         rate = rate_limit(settings)
@@ -105,14 +104,14 @@ class Clients:
         return client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For"), self._proxies)
 
     def count(self, client: str) -> None:
-        """Count a request; 429 if it is one too many."""
+        """Count a request of a client; 429 over its limit."""
         wait = self._limiter.take(client) if self._limiter is not None else 0
         if wait:
             raise RequestError(429, "too many requests", math.ceil(wait))
 
 
 def install_rate_limit(app: Flask, clients: Clients) -> None:
-    """Let an application answer 429 to clients that ask for too much."""
+    """Let an application answer 429 to a client over its limit."""
 
     @app.before_request
     def check_rate() -> None:
@@ -121,9 +120,9 @@ def install_rate_limit(app: Flask, clients: Clients) -> None:
 
 
 def client_address(peer: str, forwarded: str | None, proxies: list[Network]) -> str:
-    """Return who asks: the peer, or whom it asks for if it is a proxy that is trusted.
+    """Return the client's address: the peer's, or behind trusted proxies the one that they forward.
 
-    Each proxy appends whom it heard from to `X-Forwarded-For`: the last one that is no trusted proxy is the client.
+    Each proxy appends its own peer to `X-Forwarded-For`: the last address that is no trusted proxy is the client.
     """
     client = peer
     for name in reversed((forwarded or "").split(",")):

@@ -1,4 +1,4 @@
-"""What the HTTP services have in common: health, metrics, security headers, host check, errors as problems or pages.
+"""The common part of the HTTP services: health, metrics, security headers, host check, errors as problems or pages.
 
 `create_app` makes the Flask application that a service adds its blueprints to. Errors are JSON problem details
 (RFC 9457) for programs and a readable page for browsers; a broken machine is a 503 with `Retry-After`, never a stack
@@ -33,8 +33,8 @@ _HERE = Path(__file__).parent
 def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> Flask:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
 
-    `chain` is the name that pages show, `ready` names what must answer before the service is ready, `max_body` is the
-    largest request body in bytes.
+    `chain` is the name shown on pages; `ready` has a check for each thing the service needs; `max_body` is the largest
+    request body in bytes.
     """
     app = Flask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
@@ -90,8 +90,8 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
 def problem(status: int, title: str, detail: str = "", hints: Sequence[str] = (), **extra: Any) -> Response:
     """Return a problem details response (RFC 9457), or a page where a browser asked for one.
 
-    `hints` tell a person what to do next, on the page alone. `extra` are further members; its `code`, which programs
-    can rely on, is made of the title unless given.
+    `hints`, shown on the page alone, tell a person how to go on. `extra` are further JSON members; `code`, on which
+    programs can rely, is made of the title unless given.
     """
     if wants_html():
         page = render_template("problem.html", status=status, title=title, detail=detail, hints=hints)
@@ -120,7 +120,7 @@ def wants_html() -> bool:
 
 
 def handle_error(error: Exception) -> Response:
-    """Return the answer to an error that a view raised; applications with an API of their own wrap it."""
+    """Return the answer to an exception of a view; applications with an API of their own wrap this."""
     match error:
         case HTTPException(code=int(code)) if code < 400 and error.response is None:
             return make_response(error.get_response())  # a redirect
@@ -138,7 +138,7 @@ def handle_error(error: Exception) -> Response:
 
 
 def _site(settings: Settings, chain: str) -> dict[str, str]:
-    """Return what the frame of every page shows and links to (templates/base.html)."""
+    """Return the name and links that the frame of every page shows (templates/base.html)."""
     return {
         "chain": chain,
         "wallet_url": settings.wallet_url,

@@ -1,7 +1,7 @@
-"""ASGI's types, and what the endpoints that live on the event loop (event streams, websockets) have in common.
+"""ASGI's types, and the common parts of endpoints on the event loop (event streams, websockets).
 
-They are beside the Flask application, not in it, so `guarded` gives them what `create_app` gives every view: the host
-check, security headers, and CORS for data that anyone may read.
+These endpoints stand beside the Flask application, not in it, so `guarded` does for them as `create_app` does for every
+view: host check, security headers, and CORS for data that anyone may read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PUBLIC_HEADERS = {
 
 
 def guarded(endpoint: Endpoint, hosts: TrustedHosts) -> Endpoint:
-    """Return the endpoint behind the host check; preflights are answered here, and other methods than GET refused."""
+    """Wrap an endpoint: check the host, answer preflights, refuse methods other than GET."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         host = header(scope, b"host")
@@ -55,7 +55,7 @@ def guarded(endpoint: Endpoint, hosts: TrustedHosts) -> Endpoint:
 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
-    """Return what `work` returns, or raise what it raises; None, with the work given up, once the client has gone."""
+    """Return the result of `work` or raise its exception; cancel it and return None once the client has gone."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,7 +76,7 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 def response_start(status: int, headers: Mapping[str, str]) -> Message:
-    """Return the start of a response to a request for public data, with the headers that all of them have."""
+    """Return the start of a response with public data: the given headers and the common ones."""
     lines = PUBLIC_HEADERS | SECURITY_HEADERS | dict(headers)
     return {"type": "http.response.start", "status": status, "headers": _encoded(lines.items())}
 
@@ -84,7 +84,7 @@ def response_start(status: int, headers: Mapping[str, str]) -> Message:
 async def respond(
     scope: Scope, send: Send, status: int, body: str | bytes, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Send a whole response, plain text unless `headers` say otherwise; it also refuses a websocket."""
+    """Send a whole response, plain text unless `headers` name another type; to a websocket it is a refusal."""
     data = body.encode() if isinstance(body, str) else body
     lines = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"} | dict(headers or {})
     if status != 204:

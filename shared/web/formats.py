@@ -69,7 +69,7 @@ def duration(seconds: int) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return how long ago something was; what lies ahead, as block times may, is now."""
+    """Return the age of an event: `3 min ago`; a time ahead, as block times may be, is `just now`."""
     for unit, name in _AGES:
         if seconds >= max(unit, _NOW):
             return f"{int(seconds // unit)} {name} ago"

@@ -1,4 +1,4 @@
-"""Which host names pages and streams answer to: a page of another site must not reach them by DNS rebinding."""
+"""Host names that pages and streams answer to: DNS rebinding must not let a page of another site reach them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 class TrustedHosts:
-    """Loopback names and addresses, and those in a list with commas between (`*` for any)."""
+    """Accepts loopback names and addresses, and the names of a comma-separated list (`*`: any name)."""
 
     def __init__(self, listed: str) -> None:
         self._names = frozenset(name.strip().lower() for name in listed.split(",") if name.strip())

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and websockets on one connection: uvicorn's, with bounds on what a client may send and how long it may take.
+"""Uvicorn's HTTP/1.1 and websocket protocols, with bounds on the size and duration of a client's request.
 
 `scope["abort"]` ends the connection at once: an orderly end would wait for a client that does not read.
 """
@@ -14,13 +14,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's line and headers, beside those that come with its first bytes at one go (256 KiB at most)."""
+"""Bytes of a request's line and headers; the read in which it begins (up to 256 KiB) is not counted."""
 HEAD_SECONDS = 120.0
-"""From a connection's begin to the end of its first request's headers."""
+"""Seconds from the start of a connection to the end of its first request's headers."""
 UNREAD_SECONDS = 60
-"""After which the kernel ends the connection of a client that takes nothing of what is sent, or that has vanished."""
+"""Seconds after which the kernel ends the connection of a client that reads nothing, or has vanished."""
 MAX_PIPELINED = 1_000
-"""Requests that wait for the answer to one before them."""
+"""Pipelined requests of a connection that may wait for an earlier answer."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -29,14 +29,14 @@ _TOO_LARGE = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends connections whose request never gets complete, or has no end."""
+    """Ends a connection whose request takes too long or grows too large."""
 
     _head_size: int | None = 0
     """Bytes of the headers that are being read; None while there are none."""
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to count."""
+        """Start the clock for the first request."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -49,7 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, unless they make the headers too large."""
+        """Parse bytes; answer 431 and close once the headers are too large."""
         if self._head_size is not None:
             self._head_size += len(data)
         super().data_received(data)
@@ -58,13 +58,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Count this request's headers; those of a request behind another count from the next bytes on."""
+        """Start to count a request's headers; for a pipelined request the count starts with the next read."""
         self._head_size = 0
         super().on_message_begin()
         self.scope["abort"] = lambda: _cut(self.transport)  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
-        """Start the request, or let it wait for those before it."""
+        """Start the request, or queue it behind earlier ones."""
         self._head_size = None
         self._stop_timer()
         super().on_headers_complete()
@@ -86,14 +86,14 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     async def send(self, message: Any) -> None:
-        """Send; a whole answer instead of a websocket is an end of the handshake, too, and no error to log."""
+        """Send a message; an HTTP answer ends the handshake, too, and is not logged as an error."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
 
 
 def _cut(transport: asyncio.Transport) -> None:
-    """End a connection by a reset: what the kernel still holds for the client, up to megabytes, goes at once too."""
+    """End a connection by a reset, which also drops the megabytes that the kernel may still hold for the client."""
     connection = transport.get_extra_info("socket")
     if connection is not None and not transport.is_closing():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,7 +1,7 @@
 """Serves HTTP from an event loop on a thread of its own, and stops in order.
 
-A Flask application answers on a fixed number of threads (shared/web/wsgi.py). What stays open for long, an event stream
-or a websocket, is an endpoint on the loop itself, under a path of its own: it costs a connection and no thread.
+A Flask application answers on a fixed number of threads (shared/web/wsgi.py). Event streams and websockets, which stay
+open for long, are endpoints on the loop itself under paths of their own: each costs a connection and no thread.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ log = logging.getLogger(__name__)
 
 _MARGIN = 64 * 1024
 _STOP_SECONDS = 5
-"""That requests under way may take once the server is to stop."""
+"""Seconds that requests under way may take once the server is told to stop."""
 _KEEP_ALIVE = 120
 """Seconds that a connection may be idle between requests."""
 _BACKLOG = 1024
 _OPEN_FILES = 10_240
-"""That the process may have, of which each connection is one; shells allow as few as 256. macOS allows no more."""
+"""Open files to ask for, one for each connection: shells allow as few as 256, macOS at most this many."""
 _MAX_MESSAGE = 64 * 1024
 """Bytes of a message that comes in by websocket."""
 
 
 class HttpServer:
-    """A listening HTTP server. `port` is the one in use, which matters when 0 was asked for."""
+    """A listening HTTP server; `port` is the port in use, chosen by the system where 0 was asked for."""
 
     def __init__(
         self, app: Flask, host: str, port: int, threads: int, endpoints: Mapping[str, Endpoint] | None = None
     ) -> None:
-        """Listen, or raise `ConfigError`; `endpoints` answer instead of `app` where their paths are asked for."""
+        """Listen, or raise `ConfigError`; `endpoints` answer their paths, `app` all others."""
         _allow_connections()
         self._sockets = _listen(host, port)
         self.port: int = self._sockets[0].getsockname()[1]
@@ -71,7 +71,7 @@ class HttpServer:
         self._thread.start()
 
     def call_soon(self, call: Callable[..., object], *args: Any) -> None:
-        """Run something on the event loop, from any thread; once the server has stopped it is not run."""
+        """Schedule a call on the event loop, from any thread; dropped once the server has stopped."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
 
@@ -92,7 +92,7 @@ class HttpServer:
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop in order, then end the connections of clients that do not read their answers."""
+        """Stop in order, then cut off clients that do not read their answers."""
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
@@ -100,7 +100,7 @@ class _Server(uvicorn.Server):
 
 
 class _Router:
-    """Hands requests to the endpoint of their path, or to the application."""
+    """Routes a request to the endpoint of its path, or else to the application."""
 
     def __init__(self, app: WsgiBridge, endpoints: Mapping[str, Endpoint]) -> None:
         self._app = app
@@ -117,7 +117,7 @@ class _Router:
 
 
 def _allow_connections() -> None:
-    """Raise this process's limit of open files as far as it may: where none is left, nobody is answered."""
+    """Raise this process's limit of open files as far as the system allows: at the limit no client is answered."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -125,7 +125,7 @@ def _allow_connections() -> None:
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets on every address of a host, all on the same port."""
+    """Return a listening socket for every address of a host, all with one port."""
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(

@@ -1,6 +1,6 @@
-"""A fixed number of threads that do what would block an event loop.
+"""A fixed number of threads for calls that would block an event loop.
 
-They end with the process: an order in progress at the end of an orderly stop's patience does not keep it alive, which
+The threads are daemons: a call that outlasts an orderly stop does not keep the process alive, as one in
 `concurrent.futures` would.
 """
 
@@ -18,7 +18,7 @@ _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]
 
 
 class Threads:
-    """Takes calls from coroutines; those that find every thread busy wait in order."""
+    """Runs calls for coroutines; a call that finds every thread busy waits its turn."""
 
     def __init__(self, count: int, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -29,14 +29,14 @@ class Threads:
             thread.start()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Return what `call` returns, or raise what it raises, from a thread."""
+        """Run `call` on a thread; return its result or raise its exception."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((loop, future, call))
         return await future
 
     def close(self) -> None:
-        """End each thread when its call is done; nobody is waited for."""
+        """Let each thread end after its present call, without waiting for it."""
         for _ in self._threads:
             self._jobs.put(None)
 

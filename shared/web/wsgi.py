@@ -1,7 +1,7 @@
 """Runs a WSGI application behind the event loop: a request is read to its end, then a thread answers it at one go.
 
-So a slow client holds a connection and no thread. A body that is longer than the limit is not kept: the application
-gets its length alone, and says in its own words that it is too much.
+So a slow client holds a connection and no thread. A body longer than the limit is not kept: the application gets only
+its length, and answers 413 in its own words.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from shared.web.asgi import Message, Receive, Scope, Send
 from shared.web.threads import Threads
 
 _PATIENCE = 8_000_000
-"""Bytes past the limit that are read and thrown away, so that the client gets to read what it is told."""
+"""Bytes past the limit that are read and dropped, so that the client gets to read the refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
     data: bytes
     length: int
-    """Bytes that were sent or announced: more than there are of `data` if they are too many."""
+    """Bytes that were sent or announced; `data` is empty if they are over the limit."""
     is_cut: bool
 
 
 class WsgiBridge:
-    """An ASGI application that answers with what a WSGI application says."""
+    """An ASGI application around a WSGI application."""
 
     def __init__(self, app: Flask, max_body: int, threads: Threads) -> None:
         self._app = app
@@ -97,7 +97,7 @@ def _announced(scope: Scope) -> int | None:
 
 
 def _environ(scope: Scope, body: _Body) -> dict[str, Any]:
-    """Return PEP 3333's description of a request: text in it is bytes read as Latin-1."""
+    """Return a request as PEP 3333's environ, whose text is bytes read as Latin-1."""
     host, port = scope["server"] or ("", None)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -120,7 +120,7 @@ def _environ(scope: Scope, body: _Body) -> dict[str, Any]:
         environ["REMOTE_PORT"] = str(scope["client"][1])
     for name, value in scope["headers"]:
         if b"_" in name:
-            continue  # it would pass for another
+            continue  # a header with _ would pass for another with -
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
         text = value.decode("latin-1")

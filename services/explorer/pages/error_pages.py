@@ -1,4 +1,4 @@
-"""What a page says when there is nothing to show: what happened in plain words, and what to do next."""
+"""Error pages: the cause in plain words, and the next step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MALFORMED = {
 
 
 def explain(error: Exception, path: str) -> Response | None:
-    """Return the page for an error that is the explorer's own to explain, None for any other."""
+    """Return the page for an error that the explorer itself explains, None for any other."""
     match error:
         case RequestError(message=message) if message in _NOT_FOUND:
             detail, hint = _NOT_FOUND[message]

@@ -1,7 +1,7 @@
-"""How an input unlocks its coin: what each item of its scriptSig and witness is. Pure, and it runs no script.
+"""Names each item of an input's scriptSig and witness, by which it unlocks its coin. Pure; runs no script.
 
-What the kind of output tells is certain: the last item of a P2WSH witness is its script. What a script of someone's own
-takes is told by the look of it: a strict DER signature, a public key, neither.
+Items that the kind of output prescribes are certain: the last one of a P2WSH witness is its script. Arguments of a
+script are named by their look: a strict DER signature, a public key, or data.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from shared.crypto.signatures import is_strict_der
 from shared.errors import DecodeError
 from shared.primitives.transaction import TxIn, TxOut
-from shared.script.interpreter import ANNEX_TAG
+from shared.script.interpreter import ANNEX_TAG, TAPROOT_LEAF_MASK, TAPROOT_LEAF_TAPSCRIPT
 from shared.script.opcodes import OP_1NEGATE, OP_16
 from shared.script.script import encode_number, iterate, to_rust_asm
+from shared.script.sighash import SIGHASH_ANYONECANPAY
 from shared.script.standard import ScriptType, classify, is_key_size, is_p2sh, witness_program
 
 _CONTROL_HEAD = 33
 _NODE = 32
-_LEAF_MASK = 0xFE
-_TAPSCRIPT = 0xC0
 _SCHNORR_SIZES = (64, 65)
 _X_ONLY = 32
-_ANYONE_CAN_PAY = 0x80
 _HASH_TYPES = {0: "default", 1: "all", 2: "none", 3: "single"}
 _LABELS = {
     ScriptType.PUBKEY: "P2PK",
@@ -44,14 +42,14 @@ class Item:
     name: str
     data: bytes
     note: str = ""
-    """What can be said of it: of a signature what it covers, of a control block where the leaf is."""
+    """A remark: the parts that a signature covers, the place of a control block's leaf."""
     asm: str = ""
-    """Its operations, if it is a script."""
+    """The operations of a script."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What unlocks a coin."""
+    """The items that unlock a coin."""
 
     kind: str
     script_sig: tuple[Item, ...] = ()
@@ -73,7 +71,7 @@ def script_label(script: bytes) -> str:
 
 
 def read_spending(txin: TxIn, prevout: TxOut | None) -> Spending:
-    """Return what an input's scriptSig and witness are made of."""
+    """Return the items of an input's scriptSig and witness."""
     script = prevout.script_pubkey if prevout else b""
     pushes = _pushes(txin.script_sig)
     if pushes is None:  # it computes something, or is broken
@@ -114,8 +112,8 @@ def _read_taproot(witness: Sequence[bytes]) -> tuple[str, tuple[Item, ...]]:
     if len(stack) == 1:
         return "P2TR, by key", (_look(stack[0], tapscript=True), *annex)
     *arguments, script, control = stack
-    leaf_version = control[0] & _LEAF_MASK if control else 0
-    leaf = "Leaf script" if leaf_version == _TAPSCRIPT else f"Leaf of version {leaf_version:02x}"
+    leaf_version = control[0] & TAPROOT_LEAF_MASK if control else 0
+    leaf = "Leaf script" if leaf_version == TAPROOT_LEAF_TAPSCRIPT else f"Leaf of version {leaf_version:02x}"
     depth = (len(control) - _CONTROL_HEAD) // _NODE
     where = "the tree's only leaf" if depth <= 0 else f"the leaf is {depth} deep in the tree"
     note = f"internal key {control[1:_CONTROL_HEAD].hex()}, {where}"
@@ -150,11 +148,11 @@ def _look(data: bytes, tapscript: bool = False) -> Item:
 
 
 def _hash_type(number: int) -> str:
-    """Return what a signature covers, by its hash type."""
-    name = _HASH_TYPES.get(number & ~_ANYONE_CAN_PAY)
+    """Return the name of a signature's hash type, which says what it covers."""
+    name = _HASH_TYPES.get(number & ~SIGHASH_ANYONECANPAY)
     if name is None:
         return f"hash type {number:02x}"
-    return f"{name}, any one can pay" if number & _ANYONE_CAN_PAY else f"hash type {name}"
+    return f"{name}, any one can pay" if number & SIGHASH_ANYONECANPAY else f"hash type {name}"
 
 
 def _script(name: str, script: bytes) -> Item:
@@ -162,7 +160,7 @@ def _script(name: str, script: bytes) -> Item:
 
 
 def _pushes(script: bytes) -> list[bytes] | None:
-    """Return what a script pushes, None if it does anything else."""
+    """Return the pushes of a script, None if it does anything but push."""
     pushed = []
     try:
         for op in iterate(script):

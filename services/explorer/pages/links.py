@@ -1,4 +1,4 @@
-"""Where the pages are, for links that are made outside of templates. Pure."""
+"""Paths of pages, for links made outside of templates. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ SIDES_PER_PAGE = 25
 
 
 def tx_path(txid: bytes) -> str:
-    """Return the page of a transaction."""
+    """Return the path of a transaction's page."""
     return f"/tx/{display_hash(txid)}"
 
 
 def output_path(txid: bytes, vout: int) -> str:
-    """Return the place of an output on its transaction's page."""
+    """Return the path of an output, on its transaction's page."""
     return f"{tx_path(txid)}{_part(vout)}#out-{vout}"
 
 
 def input_path(txid: bytes, vin: int) -> str:
-    """Return the place of an input on its transaction's page."""
+    """Return the path of an input, on its transaction's page."""
     return f"{tx_path(txid)}{_part(vin)}#in-{vin}"
 
 
 def script_path(script: bytes, prefix: AddressPrefix) -> str:
-    """Return the page of a scriptPubKey: that of its address, or that of its hash where it has none."""
+    """Return the path of a scriptPubKey's page: by its address, or by its hash if it has no address."""
     address = encode_address(script, prefix)
     return f"/scripthash/{sha256(script).hex()}" if address is None else f"/address/{address}"
 

@@ -1,4 +1,4 @@
-"""Paths that are both a page and a resource of the API: who prefers HTML gets the page."""
+"""Paths that are both a page and a resource of the API: the `Accept` header decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.web.app import wants_html
 
 
 class PageOrResource:
-    """A view that gives browsers the page and everyone else the resource. Two for the same functions are equal."""
+    """A view that answers a browser with the page and any other client with the resource; equal for equal functions."""
 
     def __init__(self, page: Callable[..., Any], resource: Callable[..., Response]) -> None:
         self._views = (page, resource)

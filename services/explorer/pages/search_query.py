@@ -1,4 +1,4 @@
-"""What somebody means who types into the search box: a height, a hash, an output, an address, a public key. Pure."""
+"""Reads the text of the search box: a height, a hash, an output, an address or a public key. Pure."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class KeyQuery:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """None of these; `tried` says what it was taken for and why it is not that."""
+    """A text that is none of these; `tried` gives, for each reading, the reason against it."""
 
     tried: tuple[str, ...]
     ranges: tuple[ScriptRange, ...] = ()
-    """Where the scripts are whose addresses begin with the text; none if it cannot begin one, or is too short."""
+    """Ranges of the scripts whose addresses begin with the text; empty if no address can, or if it is too short."""
 
 
 Query = HeightQuery | HashQuery | OutputQuery | AddressQuery | KeyQuery | Unclear
 
 
 def understand(text: str, prefix: AddressPrefix) -> Query:
-    """Return what a text asks for; a height may have a `#` before it and its digits grouped by commas."""
+    """Return the meaning of a text; a height may begin with `#` and have its digits grouped by commas."""
     text = text.strip()
     number = text.removeprefix("#").replace(",", "")
     if number.isascii() and number.isdigit() and len(number) <= _MAX_HEIGHT_DIGITS:
@@ -108,7 +108,7 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
 
 
 def key_forms(key: PublicKey, prefix: AddressPrefix) -> tuple[KeyForm, ...]:
-    """Return the ways to pay to a public key alone, those in use today first."""
+    """Return the scripts that pay one public key, the common ones of today first."""
     p2wpkh = p2wpkh_script(hash160(key.compressed))
     scripts = (
         ("P2WPKH", p2wpkh),

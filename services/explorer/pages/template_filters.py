@@ -1,7 +1,7 @@
-"""How pages word feerates, fees, sizes and hash rates, and which colour a feerate has. Pure.
+"""Texts of feerates, fees, sizes and hash rates, and the colour of a feerate. Pure.
 
-A feerate's colour is a CSS class, `rate-0` to `rate-10` by the band that it is in (fees.py), `rate-none` where nothing
-was paid; static/strip.css has the colours. The number always stands beside it: no one has to tell colours apart.
+A feerate's colour is a CSS class, `rate-0` to `rate-10` by its band (chain/fee_estimates.py), `rate-none` where nothing
+was paid; static/strip.css has the colours. The number always stands beside it: nobody has to tell colours apart.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ def rate_class(rate: float | None) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """Return satoshis per virtual byte, with a decimal where it says something."""
+    """Return satoshis per virtual byte as text, below 10 with one decimal."""
     return f"{rate:.1f}" if rate < 10 else thousands(round(rate))
 
 
 def rate_legend() -> list[tuple[str, str]]:
-    """Return the class of each colour and the feerate that it begins with, the lowest first."""
+    """Return the CSS class and the first feerate of each colour, lowest first."""
     labels = [f"< {BAND_STARTS[1]}", *(str(low) for low in BAND_STARTS[1:-1]), f"{BAND_STARTS[-1]}+"]
     return [(rate_class(low), label) for low, label in zip(BAND_STARTS, labels, strict=True)]
 
 
 def fees_text(sats: float) -> str:
-    """Return fees in satoshis, or in BTC where these would be many digits."""
+    """Return fees in satoshis, or in BTC from 100,000 satoshis on."""
     if sats < _SHORT_FEES:
         return f"{thousands(round(sats))} sat"
     return f"{sats / COIN:.4f} BTC"
 
 
 def si(value: float, unit: str) -> str:
-    """Return a quantity to three digits with a prefix: `1.28 MB`."""
+    """Return a quantity with three digits and an SI prefix: `1.28 MB`."""
     step = 0
     while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
         value, step = value / 1000, step + 1
@@ -51,7 +51,7 @@ def si(value: float, unit: str) -> str:
 
 
 def install(app: Flask) -> None:
-    """Make these available to the templates of `app`."""
+    """Make these texts available to the templates of `app`."""
     for function in (rate_class, rate_text, fees_text, si):
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.globals["rate_legend"] = rate_legend()

@@ -1,4 +1,4 @@
-"""A transaction as a picture: bands from its inputs through a trunk to its outputs, as wide as the amounts. Pure.
+"""Draws a transaction: bands from its inputs through a trunk to its outputs, as wide as their amounts. Pure.
 
 The picture is a strip of `height` pixels that may be stretched sideways: x goes from 0 to `WIDTH` in units of its own,
 y is pixels. In the trunk in the middle each band has its exact share of `TRUNK`; at its end it is never thinner than
@@ -12,30 +12,30 @@ from dataclasses import dataclass
 
 WIDTH = 200
 TRUNK = 96
-"""Pixels that all of the amount is wide in the middle."""
+"""Width of the whole amount in the middle, in pixels."""
 THIN = 2.5
 ROW = 46
-"""Pixels of a row at least: a label has two lines."""
+"""Least height of a row, in pixels: a label has two lines."""
 ROW_SPACE = 10
-"""Pixels between the ends of two bands at least."""
+"""Least space between the ends of two bands, in pixels."""
 OVERLAP = 0.5
-"""How far the inputs' bands reach under the outputs', so that no seam is seen."""
+"""Reach of the inputs' bands under the outputs', so that no seam shows."""
 MOST_ENDS = 12
-"""Ends that are drawn on each side, the one for all the rest among them."""
+"""Most ends drawn on each side; the last one may stand for all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a band begins or ends at."""
+    """The outer end of a band: a coin, or where it goes."""
 
     kind: str
-    """`coin`, `reward`, `data`, `fee` or `more` (all those that have no band of their own)."""
+    """`coin`, `reward`, `data`, `fee`, or `more` for all ends without a band of their own."""
     value: int | None
-    """Satoshis; None where it is not known."""
+    """Satoshis; None if unknown."""
     label: str
     """Short, for the picture."""
     title: str
-    """The same in full."""
+    """The label in full."""
     href: str = ""
 
 
@@ -61,16 +61,16 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """How many of one side's ends are drawn, and what the others are together."""
+    """The number of ends drawn on one side, and the sum of the others."""
 
     shown: int
     rest: int
     value: int | None
-    """Satoshis of the rest; None where one of them is not known."""
+    """Satoshis of the rest; None if one of them is unknown."""
 
 
 def bundle(values: Sequence[int | None], most: int = MOST_ENDS) -> Bundle:
-    """Return what is drawn of one side so that there are at most `most` ends."""
+    """Bundle the ends of one side so that at most `most` are drawn."""
     if len(values) <= most:
         return Bundle(len(values), 0, 0)
     rest = values[most - 1 :]
@@ -79,7 +79,7 @@ def bundle(values: Sequence[int | None], most: int = MOST_ENDS) -> Bundle:
 
 
 def draw(inputs: Sequence[End], outputs: Sequence[End]) -> Flow:
-    """Return the picture; both sides are taken to be worth the same, the fee being an output."""
+    """Return the drawing; both sides have the same sum, as the fee is among the outputs."""
     sides = [shares([end.value for end in ends]) for ends in (inputs, outputs)]
     rows = [[max(float(ROW), share * TRUNK + ROW_SPACE) for share in side] for side in sides]
     height = round(max(TRUNK + ROW_SPACE, *(sum(side) for side in rows)))
@@ -94,7 +94,7 @@ def draw(inputs: Sequence[End], outputs: Sequence[End]) -> Flow:
 
 
 def shares(values: Sequence[int | None]) -> list[float]:
-    """Return each value's part of their sum; equal parts where one is not known or all are nothing."""
+    """Return each value's part of the sum; equal parts if one is unknown or the sum is 0."""
     known = [value for value in values if value is not None]
     total = sum(known)
     if len(known) < len(values) or total <= 0:

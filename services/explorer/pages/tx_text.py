@@ -1,4 +1,4 @@
-"""What a transaction's numbers and data mean, in words: lock time, sequence, data outputs, coinbase text. Pure."""
+"""A transaction's lock time, sequences, data outputs and coinbase in words. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.web.formats import counted, duration, thousands, utc_text
 
 
 def lock_time_meaning(tx: Transaction) -> str:
-    """Return from when on the lock time lets a transaction into a block."""
+    """Return in words the block or time after which the lock time lets a transaction be mined."""
     if tx.lock_time == 0:
         return "none: valid at any time"
     if tx.lock_time < LOCKTIME_THRESHOLD:
@@ -32,7 +32,7 @@ def lock_time_meaning(tx: Transaction) -> str:
 
 
 def sequence_meaning(sequence: int, version: int) -> str:
-    """Return what an input's sequence asks for: a relative lock (BIP68), being replaceable (BIP125), or nothing."""
+    """Return the meaning of an input's sequence: a relative lock (BIP68), a signal of replacement (BIP125), or none."""
     if sequence == SEQUENCE_FINAL:
         return "final"
     if sequence > MAX_BIP125_RBF_SEQUENCE:
@@ -53,7 +53,7 @@ def is_witness_commitment(script: bytes) -> bool:
 
 
 def data_text(script: bytes) -> str:
-    """Return what an OP_RETURN output says, if all it pushes is readable text (UTF-8), else nothing."""
+    """Return the text of an OP_RETURN output if all its pushes are readable UTF-8, else an empty string."""
     if script[:1] != bytes([OP_RETURN]):
         return ""
     try:

@@ -1,8 +1,8 @@
 """`/mine`: a page with a button for people, and for programs the call that the classroom project had.
 
-`POST /mine?blocks=N&address=A` mines and answers `{"message": "success", "blocks": [hash…]}`; without an address it
-mines to the wallet `creator`. It needs no password, as everyone on this machine may ask for blocks; a web page of
-another site may not.
+`POST /mine?blocks=N&address=A` mines and answers `{"message": "success", "blocks": [hash…]}`; without an address the
+reward goes to the wallet `creator`. No password is needed: everyone on this machine may ask for blocks, but no web page
+of another site.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMES_TIMEOUT = 5.0
 
 
 class _BadForm(Exception):
-    """What was asked for cannot be mined; the message is for the user, `field` the field that is wrong."""
+    """The form asks for the impossible; the message is for the user, `field` is the wrong field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -38,11 +38,11 @@ class _BadForm(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _MineProblem:
-    """What the page says of a request that failed."""
+    """A failed request, as the page explains it."""
 
     text: str
     field: str = ""
-    """The field that is wrong, empty if none is."""
+    """The wrong field of the form, empty if none is wrong."""
 
 
 def create_blueprint(node: NodeContext) -> Blueprint:
@@ -132,7 +132,7 @@ def _script(node: NodeContext) -> bytes:
 
 
 def _address() -> str:
-    """Return the address that is typed in, or else that of the wallet that is chosen; empty for neither."""
+    """Return the typed address, or else the chosen wallet's; empty without either."""
     return request.values.get("address", "").strip() or request.values.get("wallet", "").strip()
 
 

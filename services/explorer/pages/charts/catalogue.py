@@ -1,4 +1,4 @@
-"""Which charts there are, and what they say: each with title, its unit, a summary and a text for every value. Pure."""
+"""All charts: title, unit, summary, and a text for every value. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DAY = 86_400
 
 
 def chain_charts(past: Past, params: ChainParams) -> list[Chart]:
-    """Return the charts of the last blocks, of which there must be one."""
+    """Return the charts of the last blocks; there must be at least one block."""
     return [
         _pace(past.spans),
         _transactions(past),
@@ -137,7 +137,7 @@ def _supply(past: Past, params: ChainParams) -> Chart:
 
 
 def pool_charts(samples: Sequence[PoolSample], times: tuple[int, int], now: PoolOverview) -> list[Chart]:
-    """Return the pool's size and number over a time in seconds; what a sample says holds until the next one."""
+    """Return charts of the pool's size and count over a time in seconds; a sample holds until the next one."""
     start, end = times
     edges = [start + (end - start) * (index + 1) // POOL_PLACES for index in range(POOL_PLACES)]
     found: list[PoolSample | None] = []
@@ -205,7 +205,7 @@ def _heights(past: Past) -> list[str]:
 
 
 def _times(start: float, end: float) -> list[str]:
-    """Return times from end to end: the hour of one day, days beyond that, seconds where it is all within minutes."""
+    """Return evenly spaced times: with seconds up to 10 minutes, hours up to a day, then dates."""
     length = end - start
     part = (
         slice(5, 10)

@@ -1,4 +1,4 @@
-"""From a series of values to what a chart draws: a scale with round ticks, bars, lines and areas. Pure.
+"""Turns a series of values into the shapes of a chart: a scale with round ticks, bars, lines and areas. Pure.
 
 Values stand side by side at even distances, each with its label; None is a gap. A chart is drawn into a box of
 `WIDTH` × `HEIGHT` that the page stretches to the room there is, so that labels stand beside it, in the page's own
@@ -16,12 +16,12 @@ WIDTH = 1000.0
 HEIGHT = 240.0
 MAX_TICKS = 4
 _GAP = 0.18
-"""Part of a bar's place that stays free, where bars are few enough to be told apart."""
+"""Part of a bar's place left free, while bars are few enough to be told apart."""
 _FEW = 72
 _SMALL, _LARGE = 1e-3, 1e4
-"""Where tick labels need a power of ten, or a prefix."""
+"""Limits beyond which tick labels need a power of ten, or a prefix."""
 _LEAST_SPAN = 1e-100
-"""Values that are no further apart are the same."""
+"""Values no further apart count as equal."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -39,10 +39,10 @@ class Value:
     """One value of a series."""
 
     label: str
-    """What it belongs to: `Block 12`, a time."""
+    """The block or time of the value: `Block 12`."""
     number: float | None
     text: str
-    """The value in words, with its unit."""
+    """The value with its unit."""
     colour: str = ""
     """CSS class, empty for the chart's own colour."""
 
@@ -61,11 +61,11 @@ class Scale:
         return self.low + self.step * self.count
 
     def y(self, number: float) -> float:
-        """Return where a value stands, from the top down."""
+        """Return the y coordinate of a value, from the top down."""
         return round(HEIGHT * (self.high - number) / (self.high - self.low), 2)
 
     def ticks(self) -> list[float]:
-        """Return the values that are marked, the highest first."""
+        """Return the marked values, highest first."""
         return [self.low + self.step * index for index in range(self.count, -1, -1)]
 
 
@@ -88,7 +88,7 @@ class Chart:
     title: str
     unit: str
     summary: str
-    """What it shows, in a sentence: for those who do not see it, and the first that others read."""
+    """The content in a sentence, above the drawing and for screen readers."""
     kind: ChartKind
     values: tuple[Value, ...]
     ticks: tuple[str, ...]
@@ -134,7 +134,7 @@ def make_chart(
 
 
 def fit_scale(numbers: Iterable[float], from_zero: bool = True) -> Scale:
-    """Return a scale with round steps that holds all of these values; one of 0 to 1 where there are none."""
+    """Return a scale with round steps that holds all values; 0 to 1 if there are none."""
     found = list(numbers)
     high = max(found, default=0.0)
     low = min(0.0, *found) if from_zero and found else min(found, default=0.0)
@@ -151,7 +151,7 @@ def _round_step(least: float) -> float:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Return short labels that share a unit prefix: 1.5k, or as many decimals as tell them apart."""
+    """Return short labels with one common prefix (1.5k) and enough decimals to tell them apart."""
     most = max(abs(tick) for tick in ticks)
     if 0 < most < _SMALL:
         return [f"{tick:.2g}" for tick in ticks]
@@ -188,7 +188,7 @@ def bars(values: Sequence[Value], scale: Scale) -> list[Bar]:
 
 
 def line_path(numbers: Sequence[float | None], scale: Scale) -> str:
-    """Return an SVG path through the middle of each value's place, interrupted at gaps."""
+    """Return an SVG path through the middle of each value's place, broken at gaps."""
     return " ".join(_polyline(run) for run in _runs(numbers, scale))
 
 
@@ -206,7 +206,7 @@ def step_path(numbers: Sequence[float | None], scale: Scale) -> str:
 
 
 def area_path(numbers: Sequence[float | None], scale: Scale) -> str:
-    """Return an SVG path around what lies below the line."""
+    """Return an SVG path around the area below the line."""
     return " ".join(
         f"{_polyline(run)}L{run[-1][0]:g} {HEIGHT:g}L{run[0][0]:g} {HEIGHT:g}Z" for run in _runs(numbers, scale)
     )
@@ -217,7 +217,7 @@ def _polyline(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _runs(numbers: Sequence[float | None], scale: Scale) -> list[list[tuple[float, float]]]:
-    """Return the points between gaps; a run reaches from edge to edge of the places of its values."""
+    """Return the points between gaps; a run extends to the outer edges of its first and last place."""
     place = WIDTH / max(1, len(numbers))
     runs: list[list[tuple[float, float]]] = []
     is_drawing = False
@@ -234,6 +234,6 @@ def _runs(numbers: Sequence[float | None], scale: Scale) -> list[list[tuple[floa
 
 
 def spread(first: int, last: int, count: int) -> list[int]:
-    """Return up to `count` whole numbers from `first` to `last`, evenly spaced, both ends among them."""
+    """Return up to `count` evenly spaced whole numbers from `first` to `last`, both included."""
     steps = min(count - 1, last - first)
     return [first + (last - first) * index // steps for index in range(steps + 1)] if steps > 0 else [first]
