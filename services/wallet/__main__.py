@@ -1,7 +1,7 @@
 """The wallet service: `python -m services.wallet`.
 
-Wires the parts together and runs them: HTTP server, inbox, the first start, a test chain's faucet, and housekeeping,
-until SIGTERM or Ctrl-C.
+Wires the parts together and runs them until SIGTERM or Ctrl-C: HTTP server, inbox, first start, a test chain's faucet,
+housekeeping.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ log = logging.getLogger("services.wallet")
 
 _HOUSEKEEPING_SECONDS = 30.0
 _HEAD_START_SECONDS = 3.0
-"""For the first blocks: what they bring is then handled in one batch, which leaves the processor to those who mine."""
+"""Seconds that the inbox waits for the first blocks: it then handles their facts in one batch, and miners have the CPU
+until then."""
 
 
 def main() -> int:
@@ -86,15 +87,17 @@ def main() -> int:
         return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
-    threading.Thread(target=_keep_house, args=(stop, sessions, attempts), name="housekeeping", daemon=True).start()
+    threading.Thread(
+        target=_purge_periodically, args=(stop, sessions, attempts), name="housekeeping", daemon=True
+    ).start()
     try:
-        _until(lambda: chain_store.check_server(client), stop)
+        _retry(lambda: chain_store.check_server(client), stop)
         threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
         if faucet is not None:
             serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, stop)
             threading.Thread(target=serve, name="faucet", daemon=True).start()
         bootstrap.wait(_HEAD_START_SECONDS)
-        _until(lambda: _run_inbox(broker, wallets, view, stop), stop)
+        _retry(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
         log.error("%s", error)
         return 1
@@ -106,14 +109,14 @@ def main() -> int:
     return 0
 
 
-def _keep_house(stop: ExitFlag, sessions: Sessions, attempts: Attempts) -> None:
+def _purge_periodically(stop: ExitFlag, sessions: Sessions, attempts: Attempts) -> None:
     while not stop.wait(_HOUSEKEEPING_SECONDS):
         sessions.purge()
         attempts.purge()
 
 
-def _until(work: Callable[[], None], stop: ExitFlag) -> None:
-    """Do `work` once; while Redis or the broker are away, wait and try again."""
+def _retry(work: Callable[[], None], stop: ExitFlag) -> None:
+    """Call `work` until it returns; after an error of Redis or the broker, wait and call it again."""
     failures = 0
     while not stop.is_set():
         try:
@@ -127,7 +130,7 @@ def _until(work: Callable[[], None], stop: ExitFlag) -> None:
 
 
 def _run_inbox(broker: Broker, wallets: WalletService, view: ChainView, stop: ExitFlag) -> None:
-    """Handle facts, and before them requests for the wallets' names, until the exit flag is set."""
+    """Handle facts and requests for the wallets' names, the requests first, until the exit flag is set."""
     consumer = broker.consumer([WALLET_NAMES, WALLET_INBOX])
     table = {**directory.requests(wallets), **subscriptions(Inbox(wallets, view))}
     try:
@@ -137,19 +140,19 @@ def _run_inbox(broker: Broker, wallets: WalletService, view: ChainView, stop: Ex
 
 
 def _serve_faucet(broker: Broker, faucet: Faucet, bootstrap: Bootstrap, stop: ExitFlag) -> None:
-    """Answer requests for test coins, once the first coins are mined, until the exit flag is set."""
+    """Wait for the first coins to be mined, then answer requests for test coins until the exit flag is set."""
     while not (bootstrap.is_done() or stop.is_set()):
         bootstrap.wait(_HEAD_START_SECONDS)
     try:
-        _until(lambda: _run_faucet(broker, faucet, stop), stop)
+        _retry(lambda: _run_faucet(broker, faucet, stop), stop)
     finally:
-        stop.set()  # a faucet that fails ends the service, for its supervisor to start again
+        stop.set()  # a fault of the faucet ends the service, and its supervisor starts it again
 
 
 def _run_faucet(broker: Broker, faucet: Faucet, stop: ExitFlag) -> None:
     consumer = broker.consumer([WALLET_REQUESTS], prefetch=1)
     try:
-        # One at a time: each asker waits for an answer of its own.
+        # One request at a time: each requester waits for its own reply.
         Worker(broker, consumer, requests(faucet), name="faucet", stop=stop, max_batch=1).run()
     finally:
         consumer.close()

@@ -1,6 +1,6 @@
-"""A wallet's addresses, from its account's public key alone: no password needed.
+"""Derives a wallet's addresses from its account's public key, without the password.
 
-BIP84 has two branches: 0 for addresses that one gives away, 1 for change. Scripts are derived once per process.
+BIP84 has two branches: 0 for receive addresses, 1 for change. A script is derived once per process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Keychain(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class WalletKey:
-    """One key of a wallet: its place in the account, and the script that pays it."""
+    """One key of a wallet: its branch and index in the account, and the script that pays it."""
 
     branch: Keychain
     index: int
@@ -34,7 +34,7 @@ class WalletKey:
     def address(self, prefix: AddressPrefix) -> str:
         """Return the address of the script."""
         address = encode_address(self.script_pubkey, prefix)
-        if address is None:  # a P2WPKH script has one on every network
+        if address is None:  # a P2WPKH script has an address on every network
             raise ValueError("the script has no address")
         return address
 

@@ -1,4 +1,4 @@
-"""Amounts and fee rates as people type them, to integers and exactly. No float ever comes near.
+"""Parses amounts and fee rates as people type them into integers, exactly and without floats.
 
 Used at the wallet's edges only; inside, amounts are integer satoshis and fee rates satoshis per 1,000 virtual bytes.
 """
@@ -12,7 +12,7 @@ from shared.consensus.limits import MAX_MONEY
 from shared.policy import MIN_RELAY_FEERATE
 
 MAX_FEERATE = 1_000_000
-"""Satoshis per 1,000 virtual bytes above which an entered rate is taken for a mistake."""
+"""Satoshis per 1,000 virtual bytes; a higher fee rate is refused as a mistake."""
 
 _DECIMAL = re.compile(r"(-?)([0-9]*)(?:\.([0-9]*))?", re.ASCII)
 _MAX_TEXT = 64
@@ -21,8 +21,8 @@ _MAX_TEXT = 64
 def parse_amount(value: object, field: str = "amount") -> int:
     """Return the satoshis of a BTC amount: a decimal string such as `0.5`, or an integer.
 
-    `BadInput` for what is not a number (a float too: it is not exact), not positive, finer than a satoshi or more
-    than 21 million BTC.
+    Raises `BadInput` unless the value is a number (a float is refused: it is not exact), positive, a multiple of a
+    satoshi and at most 21 million BTC.
     """
     return _parse(value, field, places=8, unit="BTC", maximum=MAX_MONEY, most="21,000,000 BTC")
 
@@ -73,5 +73,5 @@ def _parse(value: object, field: str, *, places: int, unit: str, maximum: int, m
 
 
 def _integer_text(value: int) -> str:
-    # str() of an integer with thousands of digits raises; no such number is an amount anyway.
+    # str() of an integer with thousands of digits raises; such a number is too large in any case.
     return str(value) if value.bit_length() <= 64 else ("-" if value < 0 else "") + "9" * 20

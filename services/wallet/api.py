@@ -1,7 +1,7 @@
 """The wallet's JSON API under `/api/wallets`; docs/http-api-wallet.md describes it.
 
-Bodies are `application/json` and nothing else: a page of another site cannot send that without asking first, and gets
-no permission. Errors are problem details with a stable `code`.
+Bodies must be `application/json`: a page of another site may not send this type without a CORS preflight, which is
+refused. Errors are problem details with a stable `code`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.web.app import problem
 
 
 class _WrongContentType(Exception):
-    """The body is not declared as JSON."""
+    """The request's Content-Type is not JSON."""
 
 
 def create_api(web: Web) -> Blueprint:
@@ -149,7 +149,7 @@ def error_response(error: WalletError) -> Response:
         case InsufficientFunds():
             extra |= {"needed": error.needed, "available": error.available}
         case Refused():
-            # `detail` is the mempool's own text here; the reason is Bitcoin Core's string.
+            # `error.detail` is the mempool's text, `error.reason` Bitcoin Core's string.
             extra |= {"txid": error.txid_hex, "reason": error.reason, "reason_detail": error.detail}
         case OutcomeUnknown():
             extra["txid"] = error.txid_hex
@@ -163,7 +163,7 @@ def error_response(error: WalletError) -> Response:
 
 
 def _body(*fields: str) -> dict[str, Any]:
-    """Return the request's JSON object; it may have these fields only."""
+    """Return the request's JSON object; `BadInput` for a field that is not among `fields`."""
     if request.mimetype != "application/json":
         raise _WrongContentType
     try:

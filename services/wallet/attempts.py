@@ -1,4 +1,4 @@
-"""Limits wrong passwords: so many for one wallet in a window of time, then wait. Kept in memory, per process."""
+"""Limits the number of wrong passwords for a wallet in a window of time. Kept in memory, per process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Attempts:
         self._lock = threading.Lock()
 
     def check(self, wallet_id: str) -> None:
-        """Raise `TooManyAttempts`, with the seconds to wait, if this wallet has used up its wrong passwords."""
+        """Raise `TooManyAttempts`, with the seconds to wait, if this wallet has reached the limit."""
         with self._lock:
             failures = self._recent(wallet_id)
             if len(failures) >= self._limit:
@@ -34,12 +34,12 @@ class Attempts:
             self._failures.setdefault(wallet_id, deque()).append(self._clock())
 
     def succeeded(self, wallet_id: str) -> None:
-        """Forget this wallet's wrong passwords: its owner is here."""
+        """Forget this wallet's wrong passwords, after its owner gave the right one."""
         with self._lock:
             self._failures.pop(wallet_id, None)
 
     def purge(self) -> None:
-        """Forget what is too old to count."""
+        """Forget the wallets without a recent wrong password."""
         with self._lock:
             for wallet_id in list(self._failures):
                 if not self._recent(wallet_id):

@@ -1,7 +1,7 @@
-"""The first start of a chain: creates the wallet `creator` and has the blocks mined that give it mature coins.
+"""The first start of a chain: creates the wallet `creator` and mines the blocks that give it mature coins.
 
-It runs beside the HTTP server, goes on where an interrupted start stopped, and is done by one instance only: a lease in
-Redis says which. The wallet's random password is written to a file first, so that it cannot be lost.
+Runs beside the HTTP server and continues an interrupted first start. A lease in Redis lets only one instance do the
+work. The wallet's random password is written to a file first, so that it cannot be lost.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ _RENEW_SECONDS = 1.0
 
 
 def first_blocks(chain: ChainParams, wanted: int) -> int:
-    """Return how many blocks a new chain gets at its first start: what is wanted, or none where blocks are costly."""
+    """Return the number of blocks to mine at a chain's first start: `wanted`, or 0 on a chain with costly blocks."""
     return wanted if chain.has_cheap_blocks else 0
 
 
 def password_file(settings: Settings, chain: ChainParams) -> Path:
-    """Return where the password of the wallet `creator` is."""
+    """Return the path of the file with the password of the wallet `creator`."""
     return (settings.data_dir / chain.name / PASSWORD_FILE).absolute()
 
 
 class Bootstrap:
-    """Sees to the creator wallet and its first blocks; `is_done` is a readiness check."""
+    """Creates the wallet `creator` and mines its first blocks; `is_done` is a readiness check."""
 
     def __init__(self, wallets: WalletService, view: ChainView, password: Path, blocks: int, stop: ExitFlag) -> None:
-        """`password` is the file for it; `blocks` is the height that the chain must reach, 0 for nothing."""
+        """`password` is the file for the password; `blocks` is the height to mine to, 0 to do nothing at all."""
         self._wallets = wallets
         self._store: WalletStore = wallets.store
         self._view = view
@@ -60,15 +60,15 @@ class Bootstrap:
         self._done = threading.Event()
 
     def is_done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the first start is complete."""
         return self._done.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Return when nothing is left to do, or after so many seconds."""
+        """Return when the first start is complete, at the latest after `seconds`."""
         self._done.wait(seconds)
 
     def run(self) -> None:
-        """Do what is left; wait out whatever is not up yet. Returns when done, or when the exit flag is set."""
+        """Complete the first start, retrying while Redis, broker, mempool or miner are away, unless the flag is set."""
         failures = 0
         while not self._stop.is_set():
             try:
@@ -82,7 +82,7 @@ class Bootstrap:
                 failures += 1
 
     def _step(self) -> bool:
-        """Do the next part; return whether everything is done."""
+        """Do the next step; return whether the first start is complete."""
         if self._blocks == 0 or self._store.is_bootstrapped():
             return True
         with self._lease() as is_ours:
@@ -105,14 +105,14 @@ class Bootstrap:
         try:
             self._wallets.create(CREATOR, path.read_text(encoding="utf-8").strip())
         except WalletExists:
-            if is_new:  # an instance with other files made it, so this password opens nothing
+            if is_new:  # another instance, with files of its own, created the wallet: this password does not open it
                 path.unlink()
             return
         log.info("wallet created; its password is in a file", extra=with_fields(wallet=CREATOR, file=path))
 
     @contextmanager
     def _lease(self) -> Iterator[bool]:
-        """Hold the lease, renewing it while the body runs; yields False if another instance has it."""
+        """Hold the lease and renew it while the body runs; yield False if another instance has it."""
         if not self._store.hold_bootstrap(self._owner, _LEASE_SECONDS):
             yield False
             return
@@ -135,7 +135,7 @@ class Bootstrap:
 
 
 def write_once(path: Path, text: str) -> bool:
-    """Write a new file that only its owner can read, whole or not at all; False if there is one already."""
+    """Write a new file that only its owner can read, whole or not at all; return False if the file exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     try:

@@ -1,7 +1,7 @@
-"""Builds and signs payments: pure, from the selected coins and their keys to the bytes that go to the mempool.
+"""Builds and signs the transaction of a payment from the selected coins and their keys. Pure.
 
-Inputs spend P2WPKH coins (BIP143 signatures). The lock time is the tip's height, as Core's wallet sets it, so that
-a payment cannot serve to rewrite the block before it; every input signals that it may be replaced (BIP125).
+Inputs spend P2WPKH coins (BIP143 signatures). The lock time is the tip's height, as in Core's wallet, so that a miner
+cannot put the payment into a rewritten tip; every input signals replaceability (BIP125).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VERSION = 2
 
 
 def build_payment(selection: Selection, payment: TxOut, change_script: bytes, tip_height: int) -> Transaction:
-    """Return the unsigned transaction; inputs and outputs are shuffled, so that change does not show by its place."""
+    """Return the unsigned transaction; its inputs and outputs are shuffled, so that no position gives change away."""
     shuffle = random.SystemRandom().shuffle
     inputs = [TxIn(coin.outpoint, b"", MAX_BIP125_RBF_SEQUENCE) for coin in selection.coins]
     outputs = [payment]
@@ -35,7 +35,7 @@ def build_payment(selection: Selection, payment: TxOut, change_script: bytes, ti
 def sign_payment(
     tx: Transaction, coins: Sequence[SpendableCoin], key_of: Callable[[SpendableCoin], PrivateKey]
 ) -> Transaction:
-    """Return the transaction with a witness for every input; `key_of` gives the key of each of its coins."""
+    """Return the transaction with a witness for every input; `key_of` returns the private key of a coin."""
     by_outpoint = {coin.outpoint: coin for coin in coins}
     spent = [by_outpoint[txin.prevout] for txin in tx.inputs]
     digests = SighashCache(tx, [coin.output for coin in spent])

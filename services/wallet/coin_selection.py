@@ -1,9 +1,10 @@
-"""Which coins to spend: pure arithmetic on candidates, before anything is built or signed.
+"""Selects the coins for a payment. Pure.
 
-First branch and bound looks for coins that match the payment without change (as Core does): smaller,
+First branch and bound looks for coins that match the payment without change, as in Core: such a transaction is smaller,
 cheaper and more private. Otherwise the largest coins are taken, the oldest first among equals, and the rest comes back
-as change; change too small to be worth spending goes to the fee. Confirmed coins come before one's own unconfirmed
-change. The caller offers only coins that may be spent now: no immature coinbase, nothing unconfirmed from strangers.
+as change; change too small to be worth spending goes to the fee. The wallet's unconfirmed change is offered only if
+confirmed coins do not suffice. The caller passes only coins that may be spent now: no immature coinbase, no unconfirmed
+coin from another sender.
 
 Sizes are in weight units, fee rates in satoshis per 1,000 virtual bytes, amounts in satoshis.
 """
@@ -22,8 +23,8 @@ INPUT_WEIGHT = 41 * 4 + 1 + 1 + 71 + 1 + 33
 """An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""
 _OVERHEAD_WEIGHT = (4 + 4) * 4 + 2
 _MAX_TRIES = 20_000
-_PARTS = 4_000
-"""A weight unit at a fee rate of 1 costs 1/4000 satoshi: in these parts nothing has to be rounded."""
+_PARTS_PER_SATOSHI = 4_000
+"""A weight unit at a fee rate of 1 costs 1/4000 satoshi: amounts in this unit are not rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Selection:
 
 
 def select_coins(candidates: Sequence[SpendableCoin], payment: TxOut, change_script: bytes, feerate: int) -> Selection:
-    """Return the coins for `payment` at `feerate`. Raises `InsufficientFunds`, or `BadInput` if it takes too many."""
+    """Return the coins for `payment` at `feerate`; `InsufficientFunds`, or `BadInput` if it needs too many coins."""
     confirmed = [coin for coin in candidates if coin.height is not None]
     costs = _Costs(payment, change_script, feerate)
     for offered in (confirmed, candidates):
@@ -66,7 +67,7 @@ def select_coins(candidates: Sequence[SpendableCoin], payment: TxOut, change_scr
 
 
 class _Costs:
-    """What everything costs in one payment."""
+    """The costs of one payment's inputs, outputs and change."""
 
     def __init__(self, payment: TxOut, change_script: bytes, feerate: int) -> None:
         self.payment = payment
@@ -74,33 +75,33 @@ class _Costs:
         self._change_size = len(TxOut(0, change_script).serialize())
         self._input_fee = -(-INPUT_WEIGHT * feerate // 4000)
         self._least_change = max(dust_threshold(TxOut(0, change_script)), self._input_fee)
-        self.target = payment.value * _PARTS + self.weight_of(0, has_change=False) * feerate
-        """What effective values must add up to, in 1/4000 satoshi."""
+        self.target = payment.value * _PARTS_PER_SATOSHI + self.weight_of(0, has_change=False) * feerate
+        """Least sum of effective values, in 1/4000 satoshi."""
         self.cost_of_change = (4 * self._change_size + INPUT_WEIGHT) * feerate
-        """Of making change now and spending it later, in 1/4000 satoshi."""
+        """Cost of making change now and spending it later, in 1/4000 satoshi."""
 
     def weight_of(self, inputs: int, *, has_change: bool) -> int:
-        """Weight of the signed transaction with so many inputs."""
+        """Return the weight of the signed transaction with this number of inputs."""
         outputs = len(self.payment.serialize()) + (self._change_size if has_change else 0)
         counts = 1 + (1 if inputs < 253 else 3)
         return _OVERHEAD_WEIGHT + 4 * (counts + outputs) + INPUT_WEIGHT * inputs
 
     def fee_of(self, inputs: int, *, has_change: bool) -> int:
-        """Least fee of the signed transaction with so many inputs."""
+        """Return the fee in satoshis of the signed transaction with this number of inputs."""
         vsize = (self.weight_of(inputs, has_change=has_change) + 3) // 4
         return fee_for(vsize, self.feerate)
 
     def effective_value(self, coin: SpendableCoin) -> int:
-        """Return what a coin is worth once its own input is paid for, in 1/4000 satoshi."""
-        return coin.value * _PARTS - INPUT_WEIGHT * self.feerate
+        """Return the value of a coin less the fee of its input, in 1/4000 satoshi."""
+        return coin.value * _PARTS_PER_SATOSHI - INPUT_WEIGHT * self.feerate
 
     def covers(self, coins: Sequence[SpendableCoin]) -> bool:
-        """Whether the coins pay for everything."""
+        """Whether the coins pay the payment and the fee, without change."""
         total = sum(coin.value for coin in coins)
         return total >= self.payment.value + self.fee_of(len(coins), has_change=False)
 
     def settle(self, coins: Sequence[SpendableCoin]) -> Selection:
-        """Return the selection of these coins, with change if what is left is worth it."""
+        """Return the selection of these coins, with change if the rest is worth it; `BadInput` for too many coins."""
         if self.weight_of(len(coins), has_change=True) > MAX_STANDARD_TX_WEIGHT:
             raise BadInput(
                 "amount",
@@ -115,7 +116,7 @@ class _Costs:
 
 
 def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
-    """Return coins that overshoot the target by less than change would cost, wasting least; empty if none are found."""
+    """Return the coins that exceed the target by least, and by no more than change costs; empty if none are found."""
     coins = sorted(candidates, key=costs.effective_value, reverse=True)
     values = [costs.effective_value(coin) for coin in coins]
     left = sum(values)
@@ -128,12 +129,12 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
     for _ in range(_MAX_TRIES):
         waste = total - costs.target
         if total + left < costs.target or position == len(coins) or waste >= 0:
-            # Fees are rounded up in the end, so a sum that is exact to the last part can still be short.
+            # The fee is rounded up to satoshis, so a sum that just meets the target can still be too small.
             if 0 <= waste < best_waste and costs.covers([coins[i] for i in chosen]):
                 best, best_waste = chosen.copy(), waste
                 if waste == 0:
                     break
-            # Go back to the last coin taken, and leave it out.
+            # Go back to the last coin taken and leave it out.
             while chosen and position > chosen[-1] + 1:
                 position -= 1
                 left += values[position]
@@ -141,7 +142,7 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
                 break
             total -= values[chosen.pop()]
         elif position and values[position] == values[position - 1] and (not chosen or chosen[-1] != position - 1):
-            left -= values[position]  # its twin was left out, so taking this one would be the same again
+            left -= values[position]  # a coin of equal value was left out: taking this one repeats a combination
             position += 1
         else:
             chosen.append(position)
@@ -152,7 +153,7 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
 
 
 def _largest_first(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
-    """Return the fewest coins that cover the payment, confirmed ones and then old ones first; empty if all do not."""
+    """Return coins that cover the payment, in the order of `_preference`; empty if all together do not."""
     taken: list[SpendableCoin] = []
     total = 0
     for coin in sorted(candidates, key=_preference):
@@ -164,6 +165,7 @@ def _largest_first(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[S
 
 
 def _preference(coin: SpendableCoin) -> tuple[bool, int, int, OutPoint]:
+    """Order confirmed coins before unconfirmed, then large before small, then old before new."""
     return coin.height is None, -coin.value, coin.height or 0, coin.outpoint
 
 

@@ -1,4 +1,4 @@
-"""Names the wallets of this stack, so that forms can offer them wherever an address is asked for.
+"""Lists the wallets of this stack by name, so that every form that takes an address can offer them.
 
 The wallet's own pages call `names`; the explorer and the node ask over the bus, as only this service reads `wallet:*`.
 """
@@ -12,20 +12,20 @@ from shared.bus.events import Message, WalletName, WalletsRequested, WalletsResu
 from shared.bus.wallets import CREATOR
 from shared.bus.worker import Handler, each
 
-MOST = 50
-"""Wallets that are named; a stack that tests run on may have thousands."""
+MAX_NAMES = 50
+"""The most wallets to list; a stack for tests may have thousands."""
 
 
 def names(wallets: WalletService) -> tuple[WalletName, ...]:
-    """Return `creator`, if there is one, and then the newest wallets, each with its newest address."""
+    """Return `creator`, if it exists, then the newest wallets, each with its newest address."""
     ids = wallets.store.ids()
     newest = [wallet_id for wallet_id in reversed(ids) if wallet_id != CREATOR]
     chosen = ([CREATOR] if CREATOR in ids else []) + newest
-    return tuple(_name(wallets, wallet_id) for wallet_id in chosen[:MOST])
+    return tuple(_name(wallets, wallet_id) for wallet_id in chosen[:MAX_NAMES])
 
 
 def requests(wallets: WalletService) -> Mapping[type[Message], Handler[Message]]:
-    """Return what the directory answers."""
+    """Return the handlers of the requests that the directory answers."""
 
     def answer(request: WalletsRequested) -> WalletsResult:
         return WalletsResult(wallets=names(wallets))

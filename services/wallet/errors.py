@@ -1,21 +1,21 @@
-"""Everything that the wallet refuses, each with a stable `code` that programs can test and a text for people.
+"""The wallet's refusals, each with a stable `code` for programs and a text for people.
 
     WalletError
-    ├── BadInput            a field that cannot be used: id, password, amount, fee rate, payee, …
-    ├── UnknownWallet       no wallet of this id
-    ├── WalletExists        creating it again would replace its keys, so it is refused
+    ├── BadInput            a field is unusable: id, password, amount, fee rate, payee, …
+    ├── UnknownWallet       no wallet has this id
+    ├── WalletExists        a wallet has this id already: creating it again would replace its keys
     ├── WrongPassword
     ├── TooManyAttempts     too many wrong passwords: wait `retry_after` seconds
-    ├── Busy                too much of a kind is going on: checking passwords, mining
-    ├── Locked              no password given, and the session has not unlocked the wallet
+    ├── Busy                too many costly requests at once: checking passwords, mining
+    ├── Locked              no password was given, and the session has not unlocked the wallet
     ├── InsufficientFunds
-    ├── FeeChanged          the fee is no longer the one that was confirmed
-    ├── Refused             the mempool's verdict, with Bitcoin Core's reason
-    ├── OutcomeUnknown      no verdict in time: the transaction may still be accepted
-    ├── MiningStopped       fewer blocks than asked for
-    └── NoFaucet            nothing to pay test coins from
+    ├── FeeChanged          the fee differs from the fee that the user confirmed
+    ├── Refused             the mempool refused the transaction, with Bitcoin Core's reason
+    ├── OutcomeUnknown      no verdict came in time: the transaction may still be accepted
+    ├── MiningStopped       fewer blocks were mined than requested
+    └── NoFaucet            no wallet to pay test coins from
 
-Texts never hold a secret. `api` and `pages` decide which HTTP status each one is.
+Texts never contain a secret. `web.status_of` maps each error to its HTTP status.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class WalletError(WarrenError):
 
 
 class BadInput(WalletError):
-    """A field that cannot be used. Each kind of mistake has a code of its own."""
+    """A field of the request is unusable. Each kind of mistake has a code of its own."""
 
     def __init__(self, field: str, code: str, text: str) -> None:
         super().__init__(text)
@@ -39,7 +39,7 @@ class BadInput(WalletError):
 
 
 class UnknownWallet(WalletError):
-    """There is no wallet of this id."""
+    """No wallet has this id."""
 
     code = "unknown-wallet"
 
@@ -48,7 +48,7 @@ class UnknownWallet(WalletError):
 
 
 class WalletExists(WalletError):
-    """There is a wallet of this id already."""
+    """A wallet has this id already."""
 
     code = "wallet-exists"
 
@@ -76,16 +76,16 @@ class TooManyAttempts(WalletError):
 
 
 class Busy(WalletError):
-    """Too much of one costly kind is going on at this moment."""
+    """Too many costly requests of one kind are in progress."""
 
     code = "busy"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}; try again in a moment")
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"{cause}; try again in a moment")
 
 
 class Locked(WalletError):
-    """Neither a password nor an unlocked session."""
+    """The request has no password, and its session has not unlocked the wallet."""
 
     code = "locked"
 
@@ -105,7 +105,7 @@ class InsufficientFunds(WalletError):
 
 
 class FeeChanged(WalletError):
-    """The wallet's coins changed since the payment was confirmed, and so did its fee."""
+    """The wallet's coins, and so the fee, changed after the user confirmed the payment."""
 
     code = "fee-changed"
 
@@ -127,7 +127,7 @@ class Refused(WalletError):
 
 
 class OutcomeUnknown(WalletError):
-    """The transaction was handed over, but no verdict came."""
+    """The transaction was sent to the mempool, but no verdict came in time."""
 
     code = "outcome-unknown"
 
@@ -137,7 +137,7 @@ class OutcomeUnknown(WalletError):
 
 
 class MiningStopped(WalletError):
-    """Fewer blocks were mined than asked for."""
+    """Fewer blocks were mined than requested; `blocks` has the hashes of the mined ones."""
 
     code = "mining-stopped"
 
@@ -147,6 +147,6 @@ class MiningStopped(WalletError):
 
 
 class NoFaucet(WalletError):
-    """There is no faucet, or no wallet that it could pay from."""
+    """The chain has no faucet, or the faucet has no wallet to pay from."""
 
     code = "no-faucet"

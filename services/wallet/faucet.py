@@ -1,8 +1,8 @@
-"""The faucet of a test chain: pays from the wallet `creator` whoever asks, and names that wallet's addresses.
+"""The faucet of a test chain: pays test coins from the wallet `creator` to anyone, and returns `creator`'s addresses.
 
-A wallet's page asks for test coins directly. The explorer, which has no keys, asks over the bus (`coins.requested`,
-`address.requested`); the password stays in this service's file. A request is paid once however often it comes: its
-message id, or what the page's form carries, is the payment's request id.
+A wallet's page calls the faucet directly. The explorer, which has no keys, asks over the bus (`coins.requested`,
+`address.requested`); the password stays in this service's file. A repeated request is paid once: the message id, or the
+id in the page's form, is the payment's request id.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from shared.reasons import Reason
 log = logging.getLogger(__name__)
 
 TEST_COINS = 10 * COIN
-"""Satoshis that a wallet's page asks for."""
+"""Satoshis that a wallet's page requests."""
 UNAVAILABLE = "temporarily-unavailable"
 _ROUNDS = 3
 _MAX_SCRIPT = 10_000
@@ -53,36 +53,36 @@ class Grant:
     amount: int
     """Satoshis."""
     block_hex: str | None
-    """Hash, in display order, of the block that was mined for the payment; None if it still waits for one."""
+    """Hash, in display order, of the block mined for the payment; None while the payment waits for a block."""
 
 
 class Faucet:
     """Pays test coins."""
 
     def __init__(self, wallets: WalletService, payments: Payments, password_file: Path, *, may_mine: bool) -> None:
-        """`may_mine` lets it ask for blocks when it is short of mature coins: where they cost nothing."""
+        """`may_mine`: on a chain with cheap blocks, mine some when mature coins run short."""
         self._wallets = wallets
         self._payments = payments
         self._password_file = password_file
         self._may_mine = may_mine
         self._account: ExtendedKey | None = None
 
-    def is_there(self) -> bool:
-        """Whether there is a wallet to pay from: none on chains whose blocks cost work."""
+    def is_available(self) -> bool:
+        """Whether the wallet `creator` exists; chains with costly blocks have none."""
         return self._wallets.store.exists(CREATOR)
 
     def grant(self, wallet_id: str, request_id: str | None) -> Grant:
-        """Pay a wallet of this service and have the payment mined, so that its coins can be spent at once.
+        """Pay a wallet of this service and mine the payment, so that its coins can be spent at once.
 
-        Raises `WalletError` or `BrokerError` if nothing was paid, or it is not known to be.
+        Raises `WalletError` or `BrokerError` if nothing was paid or the outcome is unknown.
         """
         script = self._wallets.current_key(self._wallets.load(wallet_id)).script_pubkey
         txid_hex = self._send(self._payments.order_for_script(script, TEST_COINS), self._open(), request_id)
         log.info("test coins paid", extra=with_fields(wallet=wallet_id, txid=txid_hex))
-        return Grant(txid_hex, TEST_COINS, self._mined())
+        return Grant(txid_hex, TEST_COINS, self._mine_block())
 
-    def _mined(self) -> str | None:
-        """Have the next block mined, where blocks cost nothing."""
+    def _mine_block(self) -> str | None:
+        """Mine one block if blocks are cheap; return its hash in display order, None if there is no block."""
         if not self._may_mine:
             return None
         try:
@@ -92,11 +92,11 @@ class Faucet:
             return None
 
     def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
-        """Pay each request."""
+        """Pay each request of the batch."""
         return [self._pay(incoming.message, incoming.message_id) for incoming in batch]
 
     def address(self, request: AddressRequested) -> AddressResult:
-        """Name an address."""
+        """Return the newest address of `creator`, or a new one if the request asks for a fresh one."""
         try:
             if request.fresh:
                 key = self._wallets.new_address(CREATOR)
@@ -113,13 +113,13 @@ class Faucet:
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
             return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))
-        except (RequestTimeout, RequestFailed, Unroutable) as error:  # of the mempool: its blocks, or its verdict
+        except (RequestTimeout, RequestFailed, Unroutable) as error:  # a request to the mempool failed
             log.warning("the faucet cannot pay: %s", error)
             return CoinsResult(reason=UNAVAILABLE, detail=str(error))
         return CoinsResult(txid=txid_hex)
 
     def _open(self) -> ExtendedKey:
-        """Return the creator's private key; it is unsealed once."""
+        """Return the private key of `creator`'s account; it is unsealed once and kept."""
         if self._account is None:
             try:
                 password = self._password_file.read_text(encoding="utf-8").strip()
@@ -129,7 +129,7 @@ class Faucet:
         return self._account
 
     def _send(self, order: Order, account: ExtendedKey, request_id: str | None) -> str:
-        """Pay, and have blocks mined in between where that helps: coins mature, unconfirmed change is confirmed."""
+        """Pay and return the txid; mine and retry while coins are immature or their cluster in the pool is full."""
         for is_last in (*[False] * (_ROUNDS - 1), True):
             try:
                 return self._payments.send(CREATOR, order, account, request_id=request_id).txid_hex
@@ -148,14 +148,14 @@ class Faucet:
         return min(self._wallets.params.coinbase_maturity, MAX_BLOCKS)
 
     def _may_suffice(self, needed: int) -> bool:
-        """Whether what is not mature yet, and what mining it would bring, can cover so many satoshis."""
+        """Whether the balance, including immature coins, and the rewards of maturing them cover `needed` satoshis."""
         balance = self._wallets.ledger.balance(self._wallets.keys(self._wallets.load(CREATOR)))
         rewards = block_subsidy(balance.height + self._maturing_blocks, self._wallets.params) * self._maturing_blocks
         return balance.confirmed + max(0, balance.unconfirmed) + rewards >= needed
 
 
 def advice(error: WalletError) -> str:
-    """Return what a person can do about a faucet that does not pay; empty where the error says it all."""
+    """Return advice for a person whom the faucet did not pay; empty if the error's text suffices."""
     match error:
         case InsufficientFunds():
             return (
@@ -173,7 +173,7 @@ def advice(error: WalletError) -> str:
 
 
 def requests(faucet: Faucet) -> Mapping[type[Message], Handler[Message]]:
-    """Return what the faucet answers."""
+    """Return the handlers of the requests that the faucet answers."""
     table: dict[type[Message], Handler[Message]] = {
         CoinsRequested: faucet.pay,  # type: ignore[dict-item]
         AddressRequested: each(faucet.address),  # type: ignore[arg-type]

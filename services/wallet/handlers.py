@@ -1,7 +1,7 @@
-"""What the wallet does when the chain moves: it keeps the record of its own sends true, and logs what came in.
+"""Handles facts about chain and pool: updates the records of the wallet's sends, and logs received coins.
 
-Facts only say that something happened; what became of a send is then read from the committed chain. So a fact that
-arrives twice, late or out of order does no harm, and a missed one is made up for by the next block.
+A fact only triggers an update; the outcome of a send is read from the committed chain. So a fact may arrive twice, late
+or out of order, and the next block makes up for a missed one.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from shared.primitives.hex import display_hash, parse_display_hash
 log = logging.getLogger(__name__)
 
 _FINAL_DEPTH = 100
-"""Confirmations after which a send is not looked at any more."""
+"""Confirmations after which a send is no longer checked."""
 _LOGGED_PER_WALLET = 100
 
 
 class Inbox:
-    """Handles the facts that reach the wallet."""
+    """Handles the facts that the wallet subscribes to."""
 
     def __init__(self, wallets: WalletService, view: ChainView) -> None:
         self._wallets = wallets
@@ -52,7 +52,7 @@ class Inbox:
         return [None] * len(batch)
 
     def on_blocks(self, batch: Sequence[Incoming[BlockConnected | BlockDisconnected]]) -> list[None]:
-        """Update every send whose outcome is open, and log what the connected blocks brought."""
+        """Update every send whose outcome is open, and log the coins that the connected blocks brought."""
         self._reconcile(self._wallets.store.open_sends(), {})
         connected = [incoming.message for incoming in batch if isinstance(incoming.message, BlockConnected)]
         if connected:
@@ -87,14 +87,14 @@ class Inbox:
 
 
 def _outcome(send: Send, record: TxRecord | None, why: Removal | None) -> Send:
-    """Return the send's record as the chain has it now."""
+    """Return the send with its present status; `record` is its transaction in chain or pool, None if in neither."""
     if record is not None and record.block is not None:
         return msgspec.structs.replace(send, status=SendStatus.CONFIRMED, height=record.block.height, why="")
     if record is not None:
         return msgspec.structs.replace(send, status=SendStatus.UNCONFIRMED, height=None, why="")
     if why is not None and why is not Removal.MINED:
         return msgspec.structs.replace(send, status=SendStatus.DROPPED, height=None, why=str(why))
-    if send.status is SendStatus.CONFIRMED:  # its block was disconnected, and the pool has not taken it back
+    if send.status is SendStatus.CONFIRMED:  # its block was disconnected, and the transaction is not back in the pool
         return msgspec.structs.replace(send, status=SendStatus.PENDING, height=None)
     return send
 
@@ -109,7 +109,7 @@ def _fields(wallet_id: str, txid: bytes, send: Send) -> dict[str, dict[str, obje
 
 
 def subscriptions(inbox: Inbox) -> Mapping[type[Message], Handler[Message]]:
-    """Return what the wallet listens to."""
+    """Return the handlers of the facts that the wallet subscribes to."""
     table: dict[type[Message], Callable[..., list[None]]] = {
         TxAccepted: inbox.on_pool,
         TxRemoved: inbox.on_pool,

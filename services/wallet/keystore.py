@@ -1,7 +1,7 @@
-"""Keys at rest: a wallet's seed, sealed with its password, and the tree of keys that grows from it.
+"""Keys at rest: seals a wallet's seed with its password, and derives the account's key from the seed.
 
-The seed is BIP39's (twelve words, shown once), the keys BIP84's (native segwit). What is stored is the seed encrypted
-by AES-256-GCM under a key that scrypt makes of the password; the wallet's id is authenticated with it, so that one
+The seed is BIP39's (twelve words, shown once), the keys are BIP84's (native segwit). The stored seed is encrypted by
+AES-256-GCM under a key that scrypt derives from the password; the wallet's id is authenticated with it, so that one
 wallet's record cannot pass for another's. The account's public key is stored in the clear: addresses and balances need
 no password.
 """
@@ -49,7 +49,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class NewWallet:
-    """What creating a wallet gives. The mnemonic is shown to the owner once and kept nowhere."""
+    """The secrets of a new wallet. The mnemonic is shown to the owner once and never stored."""
 
     mnemonic: str = field(repr=False)
     sealed: Sealed
@@ -65,7 +65,7 @@ def seal(secret: bytes, password: str, wallet_id: str, n: int = SCRYPT_N) -> Sea
 
 
 def unseal(sealed: Sealed, password: str, wallet_id: str) -> bytes:
-    """Return the secret; `WrongPassword` if the password, the wallet or any bit of the record is another one."""
+    """Return the secret; `WrongPassword` if the password, the wallet's id or any bit of the record is wrong."""
     key = _scrypt(password, sealed.salt, sealed.n, sealed.r, sealed.p)
     try:
         return AESGCM(key).decrypt(sealed.nonce, sealed.ciphertext, wallet_id.encode())
@@ -74,7 +74,7 @@ def unseal(sealed: Sealed, password: str, wallet_id: str) -> bytes:
 
 
 def check_new_password(password: object) -> str:
-    """Return a password that a wallet may be created with; `BadInput` otherwise."""
+    """Return the password if a new wallet may have it; else `BadInput`."""
     if not isinstance(password, str) or not password:
         raise BadInput("password", "password-missing", "choose a password: the wallet's keys are encrypted with it")
     if len(password) > _MAX_PASSWORD:
@@ -85,12 +85,12 @@ def check_new_password(password: object) -> str:
 
 
 class Keystore:
-    """Makes and opens sealed seeds, a few at a time, and counts wrong passwords."""
+    """Creates and opens sealed seeds, a few at a time, and counts wrong passwords."""
 
     def __init__(
         self, params: ChainParams, attempts: Attempts, *, n: int = SCRYPT_N, slots: int = 2, patience: float = 10.0
     ) -> None:
-        """`slots` bounds the memory and cores that scrypt takes; who waits longer than `patience` seconds is `Busy`."""
+        """`slots` limits the memory and cores for scrypt; a caller that waits over `patience` seconds gets `Busy`."""
         self._params = params
         self._attempts = attempts
         self._n = n
@@ -99,7 +99,7 @@ class Keystore:
 
     def create(self, wallet_id: str, password: str) -> NewWallet:
         """Return a new seed sealed with `password`. Raises `Busy`."""
-        from mnemonic import Mnemonic  # a word list to load: only who makes a wallet waits for it
+        from mnemonic import Mnemonic  # loads a word list, which only creating a wallet needs
 
         words = Mnemonic("english")
         mnemonic = words.generate(_WORDS_ENTROPY_BITS)
@@ -127,7 +127,7 @@ class Keystore:
 
 
 class _Slot:
-    """One of the places in which scrypt may run."""
+    """Permission to run scrypt, held while the `with` block runs."""
 
     def __init__(self, slots: threading.BoundedSemaphore, patience: float) -> None:
         self._slots = slots
@@ -148,8 +148,8 @@ def account_key(seed: bytes, params: ChainParams) -> ExtendedKey:
 
 
 def _is_text(password: str) -> bool:
-    # JSON can bring half a surrogate pair, which no encoding of text has, and zero characters: HMAC, within scrypt,
-    # makes no difference between a password and the same one with zeros at its end.
+    # JSON may contain half a surrogate pair, which UTF-8 cannot encode, and zero characters: HMAC, within scrypt, does
+    # not distinguish a password from the password with zeros appended.
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password)
 
 

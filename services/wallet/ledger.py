@@ -1,7 +1,7 @@
-"""What the chain says of a wallet: its balance, its spendable coins, its history. Reads committed state only.
+"""Reads a wallet's balance, spendable coins and history from committed chain state.
 
-The cost of a balance follows the number of the wallet's addresses and of its unconfirmed transactions, never the length
-of its history.
+The cost of a balance grows with the numbers of the wallet's addresses and unconfirmed transactions, never with the
+length of its history.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 _BALANCE_TRIES = 50
 _COINBASE_BYTES = 1024
-"""More than the coinbases that Warren's own template has; a longer one is read with its whole block."""
+"""More than a coinbase from Warren's template has; a longer one is read with its whole block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Maturing:
     """Mined coins that cannot be spent yet."""
 
     height: int
-    """The tip's height from which on a payment may spend them."""
+    """The tip's height at which a payment may first spend them."""
     amount: int
     """Satoshis."""
 
@@ -39,40 +39,40 @@ class Balance:
     """Satoshis of a wallet."""
 
     confirmed: int
-    """In blocks, coins that are not mature yet included."""
+    """The coins in blocks, including immature ones."""
     immature: int
-    """The part of `confirmed` that is mined too recently to be spent."""
+    """The part of `confirmed` that was mined too recently to be spent."""
     unconfirmed: int
-    """What the pool's transactions will add, or take away if negative."""
+    """The satoshis that the pool's transactions will add; negative if they take some away."""
     spendable: int
-    """What may be spent now: mature coins less those being spent, and change of one's own payments."""
+    """The coins that may be spent now: mature coins that no transaction in the pool spends, and the wallet's change."""
     height: int
-    """The tip's height that this is true at."""
+    """The tip's height at which the amounts were read."""
     maturing: tuple[Maturing, ...] = ()
-    """The coins of `immature`, the next ones to mature first."""
+    """The coins of `immature`, in the order in which they mature."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A transaction as one wallet sees it."""
+    """A transaction in the history of one wallet."""
 
     txid: bytes
     amount: int
-    """Satoshis that it brings, or takes away if negative; the fee is in it."""
+    """Satoshis that the transaction adds to the wallet, negative if it takes some away; includes the fee."""
     fee: int | None
-    """Satoshis, where the wallet itself paid it."""
+    """Satoshis; None if the wallet did not pay the fee."""
     status: SendStatus
     height: int | None = None
     time: int | None = None
-    """Seconds since 1970: of its block, or of its arrival."""
+    """Seconds since 1970: the time of its block, or of its arrival in the pool."""
     is_coinbase: bool = False
     why: str = ""
-    """How a dropped transaction left the pool."""
+    """Why a dropped transaction left the pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What a transaction does to a set of scripts."""
+    """The satoshis that a transaction pays to and spends from a set of scripts; `fee` only if all inputs are theirs."""
 
     received: int
     spent: int
@@ -80,12 +80,12 @@ class _Effect:
 
     @property
     def is_own(self) -> bool:
-        """Whether every input was the wallet's: a stranger cannot take such a transaction back."""
+        """Whether all inputs spend the wallet's coins, so that nobody else can double-spend them."""
         return self.fee is not None
 
 
 class Ledger:
-    """Reads the chain for wallets."""
+    """Reads balances, coins and histories of wallets."""
 
     def __init__(self, view: ChainView, coinbase_maturity: int) -> None:
         self._view = view
@@ -95,8 +95,8 @@ class Ledger:
     def balance(self, keys: Sequence[WalletKey]) -> Balance:
         """Return the balance of these keys.
 
-        No block comes in between its reads, so that no payment counts twice, in the pool and in a block. Changes of the
-        pool may: a flood of transactions must not keep anyone from seeing a balance.
+        All reads happen at one tip, so that no payment counts twice, in the pool and in a block. The pool may change
+        between them: a flood of transactions must not keep anyone from seeing a balance.
         """
         tip = self._view.tip()
         for _ in range(_BALANCE_TRIES):
@@ -135,14 +135,14 @@ class Ledger:
         try:
             reader.compact_size("transactions")
             return Transaction.read(reader).outputs
-        except DecodeError:  # it goes on past the slice
+        except DecodeError:  # the coinbase is longer than the slice
             block = self._view.block(block_hash)
             return block.transactions[0].outputs if block else ()
 
     def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], int]:
         """Return the coins that a payment may spend now, and the tip's height.
 
-        A coin that is spent meanwhile does no harm: the mempool refuses the payment, and it is built again.
+        If a coin is spent meanwhile, the mempool refuses the payment, and the wallet builds it again.
         """
         by_script = {key.script_pubkey: key for key in keys}
         tip_height = self._view.tip().height
@@ -166,21 +166,21 @@ class Ledger:
         return self._entries(self._pool_records(hashes), scripts)
 
     def confirmed(self, keys: Sequence[WalletKey], limit: int, after: bytes | None = None) -> list[HistoryEntry]:
-        """Return up to `limit` transactions in blocks that touch these keys, newest first; `after` a txid."""
+        """Return up to `limit` mined transactions that touch these keys, newest first, starting after txid `after`."""
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
         items = self._view.scripts_history(hashes, limit, after)
         return self._entries(self._view.transactions([item.txid for item in items]), scripts)
 
     def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
-        """Return those of the newest `limit` transactions of these keys that are in blocks of these heights."""
+        """Return the transactions in blocks of these heights, among the newest `limit` that touch these keys."""
         scripts = {key.script_pubkey for key in keys}
         items = self._view.scripts_history([script_hash(script) for script in scripts], limit)
         recent = [item.txid for item in items if item.height in heights]
         return self._entries(self._view.transactions(recent), scripts)
 
     def transaction(self, keys: Sequence[WalletKey], txid: bytes) -> HistoryEntry | None:
-        """Return one transaction of the best chain or the pool as these keys see it."""
+        """Return the entry of one transaction of the best chain or the pool, with its amounts for these keys."""
         entries = self._entries(self._view.transactions([txid]), {key.script_pubkey for key in keys})
         return entries[0] if entries else None
 
@@ -198,9 +198,9 @@ class Ledger:
 
 
 def merge_unmined(unconfirmed: Sequence[HistoryEntry], sends: dict[bytes, Send]) -> list[HistoryEntry]:
-    """Return what is in no block: the pool's transactions, and sends that the pool does not have, newest first.
+    """Return the unmined entries, newest first: the pool's transactions, and sends that are not in the pool.
 
-    A send that the pool does not have is pending or was dropped, whatever its record still says.
+    A send that is not in the pool is pending or dropped, even if its record still has another status.
     """
     entries = list(unconfirmed)
     known = {entry.txid for entry in unconfirmed}

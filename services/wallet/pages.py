@@ -1,7 +1,7 @@
-"""The wallet's pages: a list of wallets, and one page for each at `/<wallet id>`. All of it works without JavaScript.
+"""The wallet's pages: a list of wallets, and one page for each wallet at `/<wallet id>`. They work without JavaScript.
 
-A payment takes two steps, so that what was typed is seen as it was understood: review, then confirm. Every form carries
-the session's token; whoever opens a form from elsewhere gets an explanation and nothing happens.
+A payment takes two steps, review and confirm, so that the user sees how the input was understood. Every form carries
+the session's token; a form without it does nothing and returns an explanation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Pages:
     explorer_url: str
 
     def render(self, template: str, status: int = 200, **variables: Any) -> Response:
-        """Return a page whose forms belong to the browser's session."""
+        """Return the page of a template, with the form token and the notices of the browser's session."""
         web = self.web
         token = web.token()
         is_new = token is None
@@ -75,7 +75,7 @@ class _Pages:
         return response
 
     def home(self, status: int = 200, *, wallet_id: str = "", error: WalletError | None = None) -> Response:
-        """Return the list of wallets with the form for a new one."""
+        """Return the page with the list of wallets and the form for a new wallet."""
         ids = self.web.wallets.store.ids()
         return self.render("wallets.html", status, ids=ids, wallet_id=wallet_id, error=error)
 
@@ -104,7 +104,7 @@ class _Pages:
         )
 
     def confirm(self, wallet_id: str, status: int = 200, error: WalletError | None = None) -> Response:
-        """Return the page that shows a payment as it was understood, and asks for the password."""
+        """Return the page that shows the parsed payment with its fee and asks for the password."""
         form = request.form
         order = self.order()
         fee = self.web.payments.quote(wallet_id, order)
@@ -123,7 +123,7 @@ class _Pages:
         )
 
     def order(self) -> Order:
-        """Return the payment that the form asks for: to a wallet that was chosen, or to what was typed."""
+        """Return the payment that the form requests, to a chosen wallet or a typed payee."""
         form = request.form
         chosen, typed = form.get("wallet", ""), form.get("to", "").strip()
         if chosen and typed and chosen != typed:
@@ -131,11 +131,11 @@ class _Pages:
         return self.web.payments.order(typed or chosen, form.get("amount"), form.get("feerate"))
 
     def payees(self) -> tuple[WalletName, ...]:
-        """Return the wallets that a form offers."""
+        """Return the wallets that a form offers as payees."""
         return directory.names(self.web.wallets)
 
     def mine(self, wallet_id: str) -> None:
-        """Have a block mined that pays the wallet, and leave a message of what came of it."""
+        """Mine a block that pays the wallet, and leave a notice about the result."""
         try:
             blocks = self.web.wallets.mine(wallet_id, 1)
         except (MiningStopped, Busy, BrokerError) as error:
@@ -144,12 +144,12 @@ class _Pages:
             self.notice("good", "Mined a block that pays this wallet.", f"{self.explorer_url}/block/{blocks[-1]}")
 
     def check_form(self) -> None:
-        """Refuse a form that is not from one of this session's pages."""
+        """Raise `_StaleForm` if the form is not from a page of this session."""
         if not self.web.sessions.is_form_token(self.web.token(), request.form.get("form_token", "")):
             raise _StaleForm
 
     def notice(self, kind: str, text: str, link: str = "") -> None:
-        """Leave a message for the next page."""
+        """Leave a notice for the session's next page."""
         token = self.web.token()
         if token:
             self.web.sessions.add_notice(token, Notice(kind, text, link))
@@ -238,14 +238,14 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         except (BadInput, InsufficientFunds) as error:
             return show.wallet(wallet_id, status_of(error), error, "send")
         except OutcomeUnknown as error:
-            return _see(wallet_id, "sent", error.txid_hex)
+            return _redirect(wallet_id, "sent", error.txid_hex)
         except FeeChanged as error:
             return show.confirm(wallet_id, status_of(error), error)
         except WalletError as error:
             if isinstance(error, UnknownWallet):
                 raise
             return show.confirm(wallet_id, status_of(error), error)
-        return _see(wallet_id, "sent", sent.txid_hex)
+        return _redirect(wallet_id, "sent", sent.txid_hex)
 
     @pages.get("/<wallet_id>/sent/<txid_hex>")
     def sent(wallet_id: str, txid_hex: str) -> Response:
@@ -264,7 +264,7 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
     @pages.post("/<wallet_id>/sent/<txid_hex>/mine")
     def mine_sent(wallet_id: str, txid_hex: str) -> Response:
         show.mine(wallet_id)
-        return _see(wallet_id, "sent", txid_hex)
+        return _redirect(wallet_id, "sent", txid_hex)
 
     @pages.post("/<wallet_id>/unlock")
     def unlock(wallet_id: str) -> Response:
@@ -274,7 +274,7 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
             if isinstance(error, UnknownWallet):
                 raise
             return show.wallet(wallet_id, status_of(error), error, "unlock")
-        response = _see(wallet_id)
+        response = _redirect(wallet_id)
         web.set_token(response, token)
         text = f"Unlocked for {UNLOCK_MINUTES} minutes in this browser."
         web.sessions.add_notice(token, Notice("good", text))
@@ -284,12 +284,12 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
     def lock(wallet_id: str) -> Response:
         web.sessions.lock(web.token(), wallets.load(wallet_id).id)
         show.notice("good", "Locked.")
-        return _see(wallet_id)
+        return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/mine")
     def mine(wallet_id: str) -> Response:
         show.mine(wallet_id)
-        return _see(wallet_id)
+        return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/test-coins")
     def test_coins(wallet_id: str) -> Response:
@@ -307,13 +307,13 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
             if grant.block_hex is None:
                 text = f"Test coins are on their way: {amount} wait for a block. Mine a block to have them."
             show.notice("good", text, f"{explorer_url}/tx/{grant.txid_hex}")
-        return _see(wallet_id)
+        return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/addresses")
     def new_address(wallet_id: str) -> Response:
         wallets.new_address(wallet_id)
         show.notice("good", "Here is a new address. The older ones stay yours.")
-        return _see(wallet_id)
+        return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/export")
     def export(wallet_id: str) -> Response:
@@ -333,19 +333,19 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
 
 
 def sentence(error: object) -> str:
-    """Return the text of an error as a sentence."""
+    """Return the text of an error with a capital letter and a full stop."""
     text = str(error)
     return text[:1].upper() + text[1:] + "."
 
 
-def _see(wallet_id: str, *more: str) -> Response:
-    """Send the browser on with a GET, so that going back or reloading repeats nothing."""
+def _redirect(wallet_id: str, *more: str) -> Response:
+    """Redirect the browser to a GET, so that going back or reloading does not repeat the request."""
     path = url_for("pages.wallet", wallet_id=wallet_id)
     return make_response(redirect("/".join((path, *more)), code=303))
 
 
 def _qr_svg(text: str) -> bytes:
-    import segno  # only who looks at a page with a code waits for it
+    import segno  # only pages with a QR code need it
 
     buffer = io.BytesIO()
     segno.make(text, error="m", micro=False).save(buffer, kind="svg", border=2, scale=4, xmldecl=False)

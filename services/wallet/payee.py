@@ -1,6 +1,6 @@
-"""Whom to pay: what people paste into the form, as the script that their payment is locked with.
+"""Parses the payee that a user enters into the scriptPubKey of the payment.
 
-An address of this chain, a public key (hex or PEM; it stands for its P2WPKH address) or a BIP21 `bitcoin:` URI.
+A payee is an address of this chain, a public key (hex or PEM, paid at its P2WPKH address) or a BIP21 `bitcoin:` URI.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _PUBLIC_KEY_HEX = re.compile(r"(0[2-4])([0-9a-fA-F]{2}){31,}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Payee:
-    """Where a payment goes."""
+    """The recipient of a payment."""
 
     script_pubkey: bytes
     address: str
     amount: int | None = None
-    """Satoshis that a URI asks for."""
+    """Satoshis that a BIP21 URI requests."""
     is_public_key: bool = False
 
 
 def parse_payee(value: object, prefix: AddressPrefix) -> Payee:
-    """Return the payee of an address, public key or URI; `BadInput` says what is wrong with the text."""
+    """Return the payee of an address, public key or URI; `BadInput` explains why a text is none of them."""
     if not isinstance(value, str):
         raise _bad("payee-not-text", "the payee must be a text: an address or a public key")
     text = value.strip()
@@ -77,7 +77,7 @@ def _from_uri(rest: str, prefix: AddressPrefix) -> Payee:
     for name, value in fields:
         if name == "amount":
             amount = parse_amount(value)
-        elif name.startswith("req-"):  # BIP21: what one does not know but is required makes the URI invalid
+        elif name.startswith("req-"):  # BIP21: an unknown required parameter makes the URI invalid
             raise _bad("payee-bad-uri", f"the payment link asks for something that this wallet cannot do ({name[:40]})")
     return Payee(payee.script_pubkey, payee.address, amount)
 

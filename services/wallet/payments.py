@@ -1,9 +1,9 @@
-"""Paying: plan, confirm, sign, record, submit, and the verdict.
+"""Makes payments: plans, signs, records and submits them, and handles the verdict.
 
-One payment of a wallet at a time in this process. Another process (or another wallet with the same words) can still
-take the same coins first; then the mempool refuses ours, and it is built again from what is left. A payment is
-recorded before it is submitted: whatever happens then, the wallet knows of it. With it goes the id of the request that
-it is for, so that a request which comes twice is paid once, by whichever instance gets it.
+A process makes one payment of a wallet at a time. Another process, or another wallet with the same words, may spend the
+coins first; then the mempool refuses the payment, and it is built again from other coins. A payment is recorded before
+it is submitted, so the wallet always knows of it. The record includes the request id: a repeated request is paid once,
+even if another instance receives it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,18 @@ from shared.reasons import Reason
 log = logging.getLogger(__name__)
 
 VERDICT_TIMEOUT = 15.0
-_TAKEN = frozenset({Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS})
-"""Verdicts that say: someone else spent these coins first."""
+_COINS_TAKEN = frozenset(
+    {Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS}
+)
+"""Reject reasons that mean that another payment spent the coins first."""
 _TRIES = 5
-"""How often coins are chosen when other instances keep taking them first."""
+"""Attempts to choose coins while other payments spend them first."""
 _KNOWN = frozenset({Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_ALREADY_KNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A payment as asked for, checked field by field. Amounts in satoshis, `feerate` per 1,000 virtual bytes."""
+    """A requested payment whose fields are checked. Amounts in satoshis, `feerate` per 1,000 virtual bytes."""
 
     payee: Payee
     amount: int
@@ -57,7 +59,7 @@ class Order:
 
     @property
     def output(self) -> TxOut:
-        """The output that pays."""
+        """The output that pays the payee."""
         return TxOut(self.amount, self.payee.script_pubkey)
 
 
@@ -77,12 +79,12 @@ class _Plan:
     selection: Selection
     change_script: bytes
     change_count: int
-    """Change keys in use once this is sent."""
+    """Change keys in use after this payment."""
     tip_height: int
 
 
 class _MadeElsewhere(Exception):
-    """Another instance made the payment of the same request id first."""
+    """Another instance made the payment of this request id first."""
 
 
 class Payments:
@@ -102,7 +104,7 @@ class Payments:
         self._locks: dict[str, threading.Lock] = {}
 
     def order(self, to: object, amount: object, feerate: object = None) -> Order:
-        """Return the order of three fields of a form or request; `BadInput` names the one that is wrong."""
+        """Return the order that three fields of a form or request describe; `BadInput` names the wrong field."""
         payee = parse_payee(to, self._wallets.params.address)
         if amount in (None, "") and payee.amount is not None:
             sats = payee.amount
@@ -115,14 +117,14 @@ class Payments:
         return _not_dust(Order(payee, sats, rate))
 
     def order_for_script(self, script_pubkey: bytes, sats: int) -> Order:
-        """Return the order to pay a script at the usual fee rate; `BadInput` for an amount that cannot be paid."""
+        """Return an order to pay a script at the usual fee rate; `BadInput` for an amount that cannot be paid."""
         if not 0 < sats <= MAX_MONEY:
             raise BadInput("amount", "amount-out-of-range", "the amount must be from 1 satoshi to 21,000,000 BTC")
         address = encode_address(script_pubkey, self._wallets.params.address)
         return _not_dust(Order(Payee(script_pubkey, address or script_pubkey.hex()), sats, WALLET_FEERATE))
 
     def quote(self, wallet_id: str, order: Order) -> int:
-        """Return the fee that the payment would have now. Raises `InsufficientFunds`."""
+        """Return the present fee of the payment in satoshis. Raises `InsufficientFunds`."""
         return self._plan(self._wallets.load(wallet_id), order).selection.fee
 
     def send(
@@ -134,13 +136,11 @@ class Payments:
         expected_fee: int | None = None,
         request_id: str | None = None,
     ) -> Sent:
-        """Pay, and return once the mempool has accepted it.
+        """Make a payment, and return when the mempool has accepted it.
 
-        `expected_fee` refuses any other fee (`FeeChanged`). A `request_id` seen before, by whichever instance, pays
-        nothing again: the transaction that was made for it is handed over once more if there was no verdict on it and
-        the chain does not know it.
-        Raises `InsufficientFunds`, `Refused` (nothing changed), `OutcomeUnknown` or `BrokerUnavailable` (nothing
-        changed).
+        With `expected_fee`, any other fee raises `FeeChanged`. A `request_id` that any instance has seen before is not
+        paid again: if its transaction has no verdict and is not in chain or pool, it is submitted once more.
+        Raises `InsufficientFunds`, `Refused` or `BrokerUnavailable` (nothing changed), or `OutcomeUnknown`.
         """
         with self._one_at_a_time(wallet_id):
             while True:
@@ -151,21 +151,21 @@ class Payments:
                     return self._send(wallet_id, order, account, expected_fee, request_id)
 
     def _earlier(self, wallet_id: str, request_id: str) -> Sent | None:
-        """Return the payment that was made under this id, if it still stands."""
+        """Return the payment made for this request id, submitting it again if it has no verdict; None if refused."""
         raw = self._wallets.store.requested(wallet_id, request_id)
         if raw is None:
             return None
         tx = Transaction.parse(raw)
         wallet = self._wallets.load(wallet_id)
         send = self._wallets.store.sends(wallet_id, [tx.txid]).get(tx.txid)
-        if send is None:  # refused and forgotten by another instance just now
+        if send is None:  # refused, and just now forgotten by another instance
             return None
         is_known = self._wallets.ledger.transaction(self._wallets.keys(wallet), tx.txid) is not None
         if send.status is SendStatus.PENDING and not is_known:
             try:
                 self._hand_over(wallet, tx, request_id)
             except Refused:
-                return None  # it never was in the pool and cannot enter it any more
+                return None  # the transaction never was in the pool and can no longer enter it
         return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to)
 
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
@@ -182,7 +182,7 @@ class Payments:
             try:
                 return self._send_once(wallet_id, order, account, expected_fee, request_id)
             except Refused as refused:
-                if refused.reason not in _TAKEN:
+                if refused.reason not in _COINS_TAKEN:
                     raise
                 log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
         return self._send_once(wallet_id, order, account, expected_fee, request_id)
@@ -204,14 +204,14 @@ class Payments:
         begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, request)
         if begun is Begun.SAME_REQUEST:
             raise _MadeElsewhere
-        if begun is Begun.SAME_TX:  # one transaction is one payment: once the pool has it, its coins are seen as spent
+        if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
             self._verdict(tx)
             raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
         self._hand_over(wallet, tx, request_id)
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
 
     def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
-        """Hand a transaction that is recorded to the mempool; one that is refused is forgotten.
+        """Submit a recorded transaction to the mempool; delete its record if it is refused.
 
         Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
         """
@@ -219,7 +219,7 @@ class Payments:
         fields = with_fields(wallet=wallet.id, txid=tx.txid_hex)
         try:
             verdict = self._verdict(tx)
-        except Unroutable:  # no queue took it
+        except Unroutable:  # no queue received the transaction
             store.forget_send(wallet.id, tx.txid, request_id)
             raise
         except BrokerError as error:
@@ -232,7 +232,7 @@ class Payments:
         log.info("payment accepted", extra=fields)
 
     def _verdict(self, tx: Transaction) -> TxVerdict:
-        # A payment never takes the place of another one that chose the same coins a moment before.
+        # `may_replace=False`: a payment never replaces another one that chose these coins a moment before.
         submission = TxSubmitted(txs=(tx.serialize().hex(),), may_replace=False)
         reply = self._broker.request(submission, timeout=self._timeout)
         if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != 1:

@@ -1,7 +1,7 @@
-"""What one can do with a wallet: create it, look at it, pay, mine. The use cases behind the API and the pages.
+"""The use cases behind API and pages: creates wallets, reads their state, exports keys, mines. `payments` pays.
 
-Payments have their own module, `payments`. Mining is a request to the mempool, answered after the commit, so whoever
-gets the answer can read the result at once. Refusals are `WalletError`s and change nothing.
+Mining is a request to the mempool, which replies after the commit, so the result can be read as soon as the reply is
+there. Refusals are `WalletError`s and change nothing.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ RESERVED_IDS = frozenset({"api", "static", "shared", "healthz", "readyz", "metri
 MAX_BLOCKS = 1000
 MAX_HISTORY = 100
 _MINE_MARGIN = 5.0
-"""Seconds beyond `mine_timeout`, after which the mempool answers with what was found."""
+"""Seconds to wait beyond `mine_timeout`, after which the mempool replies with the blocks found so far."""
 _MINING_AT_ONCE = 3
-"""Mining may take long: some of the HTTP server's threads must stay free for everything else."""
+"""The most mining requests at a time: they may take long, and some HTTP threads must stay free for other requests."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new wallet. Its mnemonic is in no `repr`, and nowhere else once it has been shown."""
+    """A new wallet. `repr` omits its mnemonic, which is stored nowhere."""
 
     id: str
     mnemonic: str
@@ -53,7 +53,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What anyone may see of a wallet."""
+    """The public facts about a wallet, which need no password."""
 
     id: str
     balance: Balance
@@ -69,11 +69,11 @@ class HistoryPage:
 
     entries: list[HistoryEntry]
     after: bytes | None
-    """The txid that the next page begins after; None on the last page."""
+    """The last txid of this page, to request the next page with; None on the last page."""
 
 
 def check_wallet_id(value: object) -> str:
-    """Return a wallet id: 1 to 64 letters, digits, `_` or `-`, and not the name of a page."""
+    """Return a wallet id: 1 to 64 letters, digits, `_` or `-`, and not the name of a page; else `BadInput`."""
     if not isinstance(value, str) or not value:
         raise BadInput("id", "wallet-id-missing", "choose a wallet id")
     if not _ID.fullmatch(value):
@@ -84,7 +84,7 @@ def check_wallet_id(value: object) -> str:
 
 
 class WalletService:
-    """The use cases of wallets, but for paying, which `Payments` does."""
+    """The use cases of wallets, except payments (see `Payments`)."""
 
     def __init__(
         self,
@@ -109,10 +109,10 @@ class WalletService:
     # ── wallets ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, wallet_id: object, password: object) -> Created:
-        """Create a wallet. Raises `BadInput`, `WalletExists` (the one that exists stays as it is) or `Busy`."""
+        """Create a wallet. Raises `BadInput`, `WalletExists` (the existing wallet is unchanged) or `Busy`."""
         name = check_wallet_id(wallet_id)
         secret = check_new_password(password)
-        if self.store.exists(name):  # before the costly part; the write below checks again
+        if self.store.exists(name):  # checked before the costly scrypt; `store.create` checks again
             raise WalletExists(name)
         new = self._keystore.create(name, secret)
         self.store.create(name, Record(new.sealed, new.xpub, int(self._clock())))
@@ -151,18 +151,18 @@ class WalletService:
         return Info(wallet.id, balance, key, key.address(self.params.address), public_key_to_pem(key.public_key))
 
     def addresses(self, wallet_id: str) -> list[str]:
-        """Return the addresses that the wallet gave out, the newest first."""
+        """Return the receive addresses in use, newest first."""
         wallet = self.load(wallet_id)
         keys = self.account(wallet).keys(Keychain.RECEIVE, wallet.receive_count)
         return [key.address(self.params.address) for key in reversed(keys)]
 
     def new_address(self, wallet_id: str) -> WalletKey:
-        """Take a new receive address into use."""
+        """Take the next receive address into use; return its key."""
         wallet = self.load(wallet_id)
         return self.account(wallet).key(Keychain.RECEIVE, self.store.add_receive_key(wallet.id))
 
     def history(self, wallet_id: str, limit: int = 25, after_hex: str | None = None) -> HistoryPage:
-        """Return a page of the history; the first one begins with what is in no block yet, beyond `limit`."""
+        """Return a page of `limit` mined transactions; the first page has all unmined transactions before them."""
         if not 1 <= limit <= MAX_HISTORY:
             raise BadInput("limit", "limit-out-of-range", f"limit must be from 1 to {MAX_HISTORY}")
         wallet = self.load(wallet_id)
@@ -173,7 +173,7 @@ class WalletService:
         else:
             unmined = []
             confirmed = self.ledger.confirmed(keys, limit + 1, _parse_after(after_hex))
-        mined = {entry.txid for entry in confirmed}  # some may have been while this page was read
+        mined = {entry.txid for entry in confirmed}  # a transaction may be mined between the two reads
         unmined = [entry for entry in unmined if entry.txid not in mined]
         after = confirmed[limit - 1].txid if len(confirmed) > limit else None
         return HistoryPage(unmined + confirmed[:limit], after)
@@ -188,7 +188,7 @@ class WalletService:
         return self._keystore.open(wallet.id, wallet.record.sealed, password)
 
     def export_key(self, wallet_id: str, password: object) -> bytes:
-        """Return the private key of the newest receive address as PKCS#8 PEM, encrypted with the same password."""
+        """Return the private key of the newest receive address as PKCS#8 PEM, encrypted with the wallet's password."""
         account = self.open(wallet_id, password)
         key = self.current_key(self.load(wallet_id))
         private_key = account.child(key.branch).child(key.index).private_key
@@ -200,9 +200,9 @@ class WalletService:
     # ── mining ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def mine(self, wallet_id: str, count: object) -> tuple[str, ...]:
-        """Mine blocks that pay the wallet and return their hashes (display order), once they are on the chain.
+        """Mine blocks that pay the wallet; when they are on the chain, return their hashes (display order).
 
-        Raises `MiningStopped` if there are fewer (what was mined is in it), or `Busy`.
+        Raises `Busy`, or `MiningStopped`, with the blocks mined so far, if there are fewer than `count`.
         """
         wallet = self.load(wallet_id)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_BLOCKS:

@@ -1,7 +1,8 @@
-"""Browser sessions: which wallets a browser has unlocked, for 15 minutes each, and the token that its forms carry.
+"""Browser sessions: keep the wallets that a browser has unlocked, for 15 minutes each, and the token for its forms.
 
-Everything is in this process's memory, so a restart locks every wallet. A session is a random cookie; nothing is stored
-for one that has unlocked nothing. The form token is an HMAC of the cookie: another site can neither read nor guess it.
+Sessions live in this process's memory, so a restart locks every wallet. A session is named by a random cookie; nothing
+is stored for it until it unlocks a wallet or has a notice. The form token is an HMAC of the cookie: another site can
+neither read nor guess it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Notice:
 @dataclass(slots=True)
 class _Session:
     keys: dict[str, tuple[ExtendedKey, float]] = field(default_factory=dict, repr=False)
-    """By wallet id: the account's key, and when it is forgotten."""
+    """Wallet id → the account's key and the time at which it is forgotten."""
     notices: list[Notice] = field(default_factory=list)
     """Messages for the next page."""
     expires: float = 0.0
@@ -55,20 +56,20 @@ class Sessions:
         return secrets.token_urlsafe(32)
 
     def form_token(self, token: str) -> str:
-        """Return what the forms of this session carry."""
+        """Return the token that this session's forms carry."""
         return hmac.new(self._secret, token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
     def is_form_token(self, token: str | None, given: str) -> bool:
-        """Whether a form comes from one of this session's own pages; compared in constant time."""
+        """Whether `given` is this session's form token; compared in constant time."""
         if not token:
             return False
         return hmac.compare_digest(self.form_token(token).encode(), given.encode(errors="replace"))
 
     def unlock(self, token: str | None, wallet_id: str, key: ExtendedKey) -> str:
-        """Keep the key for this session, and return the cookie to go on with.
+        """Keep the key for this session, and return the session's cookie from now on.
 
-        It is a new one, unless this session has unlocked a wallet before: nobody can plant a cookie in a browser and
-        share what is unlocked under it.
+        The cookie is new unless this session has unlocked a wallet before: an attacker who plants a cookie in a browser
+        does not share the wallets that it unlocks.
         """
         with self._lock:
             session = self._live(token)
@@ -87,7 +88,7 @@ class Sessions:
             return session.keys[wallet_id][0] if session and wallet_id in session.keys else None
 
     def seconds_left(self, token: str | None, wallet_id: str) -> int:
-        """Return for how long the wallet stays unlocked; 0 if it is locked."""
+        """Return the seconds that the wallet stays unlocked; 0 if it is locked."""
         with self._lock:
             session = self._live(token)
             return int(session.keys[wallet_id][1] - self._clock()) if session and wallet_id in session.keys else 0
@@ -100,14 +101,14 @@ class Sessions:
                 session.keys.pop(wallet_id, None)
 
     def add_notice(self, token: str, notice: Notice) -> None:
-        """Leave a message for the next page of this session."""
+        """Leave a notice for the next page of this session."""
         with self._lock:
             session = self._live(token) or self._add(token)
             session.notices = [*session.notices[-4:], notice]
             session.expires = max(session.expires, self._clock() + 60.0)
 
     def take_notices(self, token: str | None) -> list[Notice]:
-        """Return the messages for this page, once."""
+        """Return the session's notices and remove them."""
         with self._lock:
             session = self._live(token)
             if session is None:
@@ -116,7 +117,7 @@ class Sessions:
             return notices
 
     def purge(self) -> None:
-        """Forget every key and session whose time is up. Called periodically; reading checks the time as well."""
+        """Forget every expired key and session. Called periodically; reading a session checks the time as well."""
         with self._lock:
             now = self._clock()
             for name, session in list(self._sessions.items()):
@@ -144,5 +145,5 @@ def _drop_expired(session: _Session, now: float) -> None:
 
 
 def _name(token: str) -> bytes:
-    # A digest, so that the look-up's timing says nothing about the cookies that exist.
+    # A digest, so that the timing of the look-up reveals nothing about existing cookies.
     return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -5,14 +5,15 @@
 | `wallet:ids` | zset | wallet ids by time of creation |
 | `wallet:record:<id>` | string | JSON: sealed seed, account's public key, time; written once, never replaced |
 | `wallet:next:<id>` | hash | `receive`, `change`: keys of each branch in use · `change_by`: sole send to use the last |
-| `wallet:sends:<id>` | hash | txid → JSON: what this wallet sent and what became of it |
+| `wallet:sends:<id>` | hash | txid → JSON: a payment that this wallet sent, with its outcome |
 | `wallet:unmined:<id>` | zset | txids of its sends that are in no block, by time |
-| `wallet:request:<id>:<request id>` | string | raw transaction of the payment made under a request id; kept a day |
+| `wallet:request:<id>:<request id>` | string | raw transaction of the payment for a request id; kept a day |
 | `wallet:senders` | hash | txid → wallet id, for every send |
 | `wallet:open` | set | txids of sends whose outcome can still change |
-| `wallet:bootstrap`, `wallet:bootstrap:lease` | string | that the first coins are mined · who sees to it |
+| `wallet:bootstrap` | string | `done` when the first coins are mined |
+| `wallet:bootstrap:lease` | string | the instance that mines them |
 
-Each change is one transaction of the server. All methods raise `StoreUnavailable` when Redis is away.
+Each change is one Redis transaction. All methods raise `StoreUnavailable` when Redis is away.
 """
 
 from __future__ import annotations
@@ -33,32 +34,32 @@ from shared.errors import StoreUnavailable
 
 _TRIES = 50
 REQUEST_SECONDS = 24 * 3600
-"""How long a payment's request id is remembered."""
+"""Time for which a payment's request id is remembered."""
 
 
 class SendStatus(StrEnum):
-    """What is known of a transaction that this wallet sent."""
+    """The state of a transaction that this wallet sent."""
 
     PENDING = "pending"
-    """Handed to the mempool, no verdict yet: it may still be accepted."""
+    """Submitted to the mempool, no verdict yet: it may still be accepted."""
     UNCONFIRMED = "unconfirmed"
     CONFIRMED = "confirmed"
     DROPPED = "dropped"
-    """It left the pool without being mined: `why` says how."""
+    """It left the pool without being mined; `why` has the reason."""
 
 
 class Begun(Enum):
-    """What a new send turned out to be."""
+    """The result of `begin_send`."""
 
     NEW = "new"
     SAME_REQUEST = "same request"
-    """A payment was made under its request id already."""
+    """A payment for this request id exists already."""
     SAME_TX = "same transaction"
-    """Another payment, with the same coins for the same payee and amount, is this very transaction."""
+    """Another payment of this amount to this payee from these coins is this very transaction."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What never changes of a wallet."""
+    """The part of a wallet that never changes."""
 
     sealed: Sealed
     xpub: str
@@ -81,7 +82,7 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """A payment's request id, under which nothing else is to be paid, and the raw transaction that pays it."""
+    """The request id of a payment, to be paid once, and the raw transaction that pays it."""
 
     id: str
     raw_tx: bytes
@@ -89,7 +90,7 @@ class PaymentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """A wallet's record and how many keys of each branch are in use."""
+    """A wallet's record and the number of keys in use on each branch."""
 
     id: str
     record: Record
@@ -120,12 +121,12 @@ class WalletStore:
             return [name.decode() for name in self._redis.zrange(self._ids, 0, -1)]
 
     def exists(self, wallet_id: str) -> bool:
-        """Whether there is a wallet of this id."""
+        """Whether a wallet has this id."""
         with store_errors():
             return bool(self._redis.exists(self._of("record", wallet_id)))
 
     def create(self, wallet_id: str, record: Record) -> None:
-        """Write a new wallet with its first address, or raise `WalletExists` and leave everything as it is."""
+        """Write a new wallet with its first address; if the id is taken, raise `WalletExists` and write nothing."""
         record_key = self._of("record", wallet_id)
 
         def write(pipe: Any) -> None:
@@ -160,9 +161,9 @@ class WalletStore:
     def begin_send(
         self, wallet_id: str, txid: bytes, send: Send, change_count: int, request: PaymentRequest | None = None
     ) -> Begun:
-        """Record a send before it is handed to the mempool; from now on `change_count` change keys are in use.
+        """Record a send before it is submitted to the mempool; from now on `change_count` change keys are in use.
 
-        Nothing is written unless it is `NEW`.
+        Writes nothing unless the result is `NEW`.
         """
         next_key, sends_key = self._of("next", wallet_id), self._of("sends", wallet_id)
         request_key = self._request(wallet_id, request.id) if request else ""
@@ -184,7 +185,7 @@ class WalletStore:
                 pipe.set(request_key, request.raw_tx, ex=REQUEST_SECONDS)
             if change_count > count:
                 pipe.hset(next_key, mapping={"change": change_count, "change_by": txid})
-            elif send.change and change_count == count:  # another instance took the same key a moment before
+            elif send.change and change_count == count:  # another instance took this change key a moment before
                 pipe.hdel(next_key, "change_by")
             self._write_send(pipe, wallet_id, txid, send)
             pipe.hset(self._senders, txid, wallet_id)
@@ -193,7 +194,7 @@ class WalletStore:
         return begun
 
     def requested(self, wallet_id: str, request_id: str) -> bytes | None:
-        """Return the raw transaction of the payment that was made under a request id, if one was."""
+        """Return the raw transaction of the payment for a request id, None without one."""
         with store_errors():
             found: bytes | None = self._redis.get(self._request(wallet_id, request_id))
         return found
@@ -202,7 +203,7 @@ class WalletStore:
         return f"{self._of('request', wallet_id)}:{request_id}"
 
     def forget_send(self, wallet_id: str, txid: bytes, request_id: str | None = None) -> None:
-        """Undo `begin_send` for a transaction that was refused; a change key that another send uses stays in use."""
+        """Undo `begin_send` for a refused transaction; a change key that another send uses stays in use."""
         next_key = self._of("next", wallet_id)
 
         def write(pipe: Any) -> None:
@@ -221,7 +222,7 @@ class WalletStore:
         self._atomically(write, next_key)
 
     def update_sends(self, sends: Mapping[bytes, tuple[str, Send]], closed: Iterable[bytes] = ()) -> None:
-        """Write what became of sends, by txid with their wallet ids; the outcome of those `closed` cannot change."""
+        """Write the new state of sends (txid → wallet id and send); `closed` are the txids whose outcome is final."""
         with store_errors():
             pipe = self._redis.pipeline()
             for txid, (wallet_id, send) in sends.items():
@@ -239,7 +240,7 @@ class WalletStore:
         pipe.sadd(self._open, txid)
 
     def sends(self, wallet_id: str, txids: Sequence[bytes]) -> dict[bytes, Send]:
-        """Return those of these transactions that the wallet sent."""
+        """Return the wallet's sends among these transactions."""
         return {txid: send for txid, (_, send) in self._sends([(txid, wallet_id) for txid in txids]).items()}
 
     def unmined_sends(self, wallet_id: str, limit: int) -> dict[bytes, Send]:
@@ -249,7 +250,7 @@ class WalletStore:
         return self.sends(wallet_id, txids)
 
     def sends_by_txid(self, txids: Sequence[bytes]) -> dict[bytes, tuple[str, Send]]:
-        """Return those of these transactions that any wallet sent, with the wallet's id."""
+        """Return the sends of all wallets among these transactions: txid → wallet id and send."""
         if not txids:
             return {}
         with store_errors():
@@ -277,17 +278,17 @@ class WalletStore:
     # ── bootstrap ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_bootstrapped(self) -> bool:
-        """Whether the first coins were once mined to the end."""
+        """Whether the first start is complete."""
         with store_errors():
             return bool(self._redis.exists(self._bootstrap))
 
     def set_bootstrapped(self) -> None:
-        """Remember that the first coins are mined."""
+        """Record that the first start is complete."""
         with store_errors():
             self._redis.set(self._bootstrap, "done")
 
     def hold_bootstrap(self, owner: str, seconds: float) -> bool:
-        """Take or renew the lease on the bootstrap for this owner; False while another one has it."""
+        """Take or renew the lease on the first start for this owner; return False while another owner has it."""
         milliseconds = int(seconds * 1000)
         with store_errors():
             if self._redis.set(self._lease, owner, nx=True, px=milliseconds):
@@ -298,13 +299,13 @@ class WalletStore:
             return True
 
     def release_bootstrap(self, owner: str) -> None:
-        """Give the lease back."""
+        """Release the owner's lease."""
         with store_errors():
             if self._redis.get(self._lease) == owner.encode():
                 self._redis.delete(self._lease)
 
     def _atomically(self, write: Callable[[Any], None], *watched: str) -> None:
-        """Run `write` as one transaction, again if a watched key changed meanwhile."""
+        """Run `write` as one Redis transaction; repeat it if a watched key changed meanwhile."""
         with store_errors():
             for _ in range(_TRIES):
                 with self._redis.pipeline() as pipe:

@@ -1,4 +1,4 @@
-"""What API and pages share: the services behind them, the session cookie, and which HTTP status an error is."""
+"""Shared by API and pages: the services behind them, the session cookie, and the HTTP status of each error."""
 
 from __future__ import annotations
 
@@ -48,58 +48,58 @@ _STATUS: dict[type[WalletError], int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordPlace:
-    """Where the password of the wallet `creator` is, for its pages to say; they never show the password."""
+class PasswordLocation:
+    """The location of the password of the wallet `creator`, which its pages name; they never show the password."""
 
     file: Path
     command: str
-    """What a person runs to see it, where the file's path leads nowhere: in containers. May be empty."""
+    """Command that prints the password, in containers, where the file's path is of no use. May be empty."""
 
     def is_of(self, wallet_id: str) -> bool:
-        """Whether this wallet's password is there."""
+        """Whether the file has the password of this wallet."""
         return wallet_id == CREATOR and self.file.is_file()
 
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What the HTTP handlers work with."""
+    """The services that the HTTP handlers call."""
 
     wallets: WalletService
     payments: Payments
     sessions: Sessions
     cookie: str
-    """Name of the session cookie; wallets on other ports of the same host have cookies of their own."""
+    """Name of the session cookie; it contains the port, as browsers share cookies between the ports of a host."""
     faucet: Faucet | None
-    """None where nobody shall get test coins for the asking."""
-    creator_password: PasswordPlace
+    """None on a chain without a faucet."""
+    creator_password: PasswordLocation
 
     def token(self) -> str | None:
         """Return the session's cookie."""
         return request.cookies.get(self.cookie)
 
     def set_token(self, response: Response, token: str) -> None:
-        """Give the browser the session's cookie: not for scripts, not for requests from other sites."""
+        """Set the session's cookie, hidden from scripts and from requests of other sites."""
         response.set_cookie(
             self.cookie, token, httponly=True, samesite="Strict", secure=request.is_secure, path="/", max_age=None
         )
 
     def offers_test_coins(self, wallet_id: str) -> bool:
-        """Whether this wallet can be given test coins: not the one that they come from."""
-        return self.faucet is not None and wallet_id != CREATOR and self.faucet.is_there()
+        """Whether the faucet can pay this wallet, which must not be the faucet's own."""
+        return self.faucet is not None and wallet_id != CREATOR and self.faucet.is_available()
 
     def test_coins(self, wallet_id: str, request_id: str | None) -> Grant:
-        """Give the wallet test coins, once for a request id. Raises `WalletError` or `BrokerError`."""
+        """Pay the wallet test coins, once for a request id. Raises `WalletError` or `BrokerError`."""
         self.wallets.load(wallet_id)
         if self.faucet is None:
             raise NoFaucet("there is no faucet on this chain")
         return self.faucet.grant(wallet_id, request_id)
 
     def unlock(self, wallet_id: str, password: object) -> str:
-        """Unlock the wallet for this session; return the cookie to go on with."""
+        """Unlock the wallet for this session; return the session's cookie from now on."""
         return self.sessions.unlock(self.token(), wallet_id, self.wallets.open(wallet_id, password))
 
     def signing_key(self, wallet_id: str, password: object) -> ExtendedKey:
-        """Return the account's private key by password, or by the session if there is none. Raises `Locked`."""
+        """Return the account's private key, by the password or without one from the session. Raises `Locked`."""
         if password in (None, ""):
             key = self.sessions.key(self.token(), wallet_id)
             if key is not None:

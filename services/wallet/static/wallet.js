@@ -1,4 +1,4 @@
-// The wallet's comfort: the balance without reloading the page. It works without, by the form.
+// Refreshes the balance without reloading the page. Without JavaScript the form does it.
 "use strict";
 
 const refreshed = ["balance-asof", "balance-facts", "history"];

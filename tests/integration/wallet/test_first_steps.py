@@ -195,7 +195,7 @@ def test_a_chosen_wallet_and_another_payee_are_too_many(stack: Stack, browser: B
 def test_the_directory_names_creator_first_and_then_the_newest_but_not_all_of_many(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "MOST", 3)
+    monkeypatch.setattr(directory, "MAX_NAMES", 3)
     assert directory.names(stack.wallets) == ()
     ids = ["creator", "a", "b", "c"]
     addresses = {}
