@@ -24,8 +24,8 @@ _MALFORMED = {
     "Invalid hex string": "A block hash or txid has 64 digits from 0 to 9 and a to f.",
     "Invalid number": "A height is a number from 0 upwards.",
     "Invalid scripthash": "A script hash has 64 digits from 0 to 9 and a to f.",
-    "Address on invalid network": "The address is a good one, but of another network than this chain.",
-    "start index out of range": "This list does not go on so far.",
+    "Address on invalid network": "The address is valid, but belongs to another network.",
+    "start index out of range": "This list ends before that place.",
 }
 
 
@@ -54,7 +54,7 @@ def explain(error: Exception, path: str) -> Response | None:
                 503,
                 "The chain is out of reach",
                 "The store with the chain does not answer at the moment.",
-                ["What is in it is safe. Your search and this address will work as soon as it is back.", str(error)],
+                ["The chain itself is safe. This page works again as soon as the store is back.", str(error)],
             )
         case BrokerError():
             return problem(

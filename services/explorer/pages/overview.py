@@ -24,6 +24,7 @@ from services.explorer.pages.charts.series import PastReader
 from services.explorer.pages.page_or_api import PageOrResource
 from shared.chain.records import TxRecord
 from shared.chain.view import ChainView
+from shared.consensus.limits import COIN
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 from shared.consensus.subsidy import issued
@@ -81,7 +82,7 @@ class Overview:
             hash_rate=rate,
             adjustment=adjustment,
             retargets=not self._params.pow_no_retargeting,
-            supply=issued(tip.height, self._params),
+            supply=issued(tip.height, self._params) // COIN,
             now=self._clock(),
         )
 

@@ -91,7 +91,7 @@ class SearchPage:
         scripts = self._reads.scripts_within(ranges, MAX_MATCHES) if ranges else []
         matches = sorted(filter(None, (encode_address(script, self._prefix) for script in scripts)))
         if not matches:
-            unknown = ("As the beginning of an address: none that was ever paid to",) if ranges else ()
+            unknown = ("As the beginning of an address: no used address begins so",) if ranges else ()
             return _nothing(text, tried + unknown)
         if len(matches) == 1:
             return _lead_to(f"/address/{matches[0]}")

@@ -125,7 +125,7 @@ def key_forms(key: PublicKey, prefix: AddressPrefix) -> tuple[KeyForm, ...]:
 def _parse_output(text: str) -> OutPoint:
     txid, _, vout = text.partition(":")
     if not (vout.isascii() and vout.isdigit() and len(vout) <= _MAX_HEIGHT_DIGITS and int(vout) <= _MAX_VOUT):
-        raise DecodeError("what follows the colon is not the number of an output")
+        raise DecodeError("the part after the colon is not the number of an output")
     return OutPoint(parse_display_hash(txid), int(vout))
 
 

@@ -21,7 +21,7 @@ from services.explorer.pages.tx_rows import input_rows, output_rows, picture, pr
 from services.explorer.pages.tx_text import lock_time_meaning, printable
 from shared.chain.codec import PoolEntry
 from shared.chain.view import ChainView, Replaced, Tip
-from shared.consensus.limits import MAX_BLOCK_VSIZE
+from shared.consensus.limits import LOCKTIME_THRESHOLD, MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
 from shared.crypto.address import AddressPrefix
 from shared.policy import signals_replacement
 from shared.primitives.transaction import Transaction
@@ -95,7 +95,9 @@ class TxPage:
             confirmations=seen.tip - info.block.height + 1 if info.block else 0,
             proof=proof_steps(seen.place) if seen.place else [],
             sigops=sigops(info),
+            max_sigops=MAX_BLOCK_SIGOPS_COST,
             lock_time=lock_time_meaning(tx),
+            lock_time_threshold=LOCKTIME_THRESHOLD,
             replaceable=signals_replacement(tx),
             fee=seen.replaced.entry.fee if seen.replaced else info.fee,
             versions=versions(seen.versions) if seen.versions else [],

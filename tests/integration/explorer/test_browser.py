@@ -111,7 +111,7 @@ def test_the_strip_is_scrolled_by_keys_and_keeps_its_place(page, chain):
         chain.mine(ALICE)
     page.goto("/")
     expect(page.locator("#live-sign")).to_have_text("Live")
-    strip = page.get_by_role("region", name="Blocks that come and blocks that came")
+    strip = page.get_by_role("region", name="Projected and mined blocks")
     strip.focus()
     scroll_to_end(page)
     place = page.evaluate("nowPlace()")

@@ -397,4 +397,4 @@ def test_the_beginning_of_an_address_is_completed(chain, get, broker):
     assert page.count('class="choice"') == 20
     assert "Only the first 20" in page
     witness_script = encode_address(p2wsh_script(sha256(push_number(1))), REGTEST.address)
-    assert "none that was ever paid to" in get(f"/search?q={witness_script[:20]}", 404)
+    assert "no used address begins so" in get(f"/search?q={witness_script[:20]}", 404)

@@ -187,7 +187,7 @@ def test_the_pool_is_read_once_for_each_state(chain):
 
 
 def test_a_wide_pool_makes_several_projected_blocks(get, chain, monkeypatch):
-    monkeypatch.setattr("services.explorer.chain.fee_estimates.BLOCK_VSIZE", 200)
+    monkeypatch.setattr("services.explorer.chain.fee_estimates.MAX_BLOCK_VSIZE", 200)
     for rate in (3, 60, 9):
         pay_at(chain, rate)
     shown = places(get("/"))
