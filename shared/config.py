@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from shared.durations import DAY
 from shared.errors import ConfigError
 
 
@@ -78,7 +79,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "wallet_port": (0, 65535),
     "explorer_port": (0, 65535),
     "rpc_port": (0, 65535),
-    "mine_timeout": (1, 86_400),
+    "mine_timeout": (1, DAY),
     "creator_blocks": (0, 10_000),
     "http_threads": (1, 1_000),
     "max_streams": (1, 100_000),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.consensus.limits import WITNESS_SCALE_FACTOR
 from shared.errors import ValidationError
 from shared.primitives.serialize import compact_size_length
-from shared.primitives.transaction import Transaction, TxOut
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction, TxOut
 from shared.reasons import Reason
 from shared.script.script import is_push_only
 from shared.script.standard import ScriptType, classify, is_unspendable, is_witness_program
@@ -95,7 +94,7 @@ def dust_threshold(output: TxOut, dust_relay_fee: int = DUST_RELAY_FEERATE) -> i
         return 0
     size = 8 + compact_size_length(len(script)) + len(script)
     # The size of the input that spends it: outpoint, lengths, sequence, and 107 bytes of key and signature.
-    size += 32 + 4 + 1 + (107 // 4 if is_witness_program(script) else 107) + 4
+    size += 32 + 4 + 1 + (107 // WITNESS_SCALE_FACTOR if is_witness_program(script) else 107) + 4
     return fee_for(size, dust_relay_fee)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from deploy.demo.client import HttpProblem, JsonClient
 from deploy.demo.target import StackTarget, find_target
 from deploy.errors import LaunchError
+from shared.consensus.limits import COIN
 
-COIN = 100_000_000
 AMOUNT = Decimal(50)
 PAYEES = ("demo", *(f"demo-{number}" for number in range(2, 100)))
 """Names of the demo's wallet: the first that is free, or is the demo's already."""

@@ -21,13 +21,13 @@ from pathlib import Path
 
 from deploy.errors import LaunchError
 from deploy.files import make_private_dir, write_atomically
-from shared.chain.server_version import OLDEST, WANTED
+from shared.chain.server_version import OLDEST, WANTED, Version, parse_version
 
 _LAST_COMMON = (7, 2)
 """Redis's last version before its files went another way than Valkey's."""
 _SHARED_SETTINGS = Path(__file__).resolve().parents[1] / "redis.conf"
-_ANNOUNCED = re.compile(r"^(Redis|Valkey) server v=(\d+)\.(\d+)")
-_BASE_FILE = re.compile(rb"(?:REDIS|VALKEY)\d+\xfa.(redis|valkey)-ver.(\d+)\.(\d+)", re.DOTALL)
+_ANNOUNCED = re.compile(r"^(Redis|Valkey) server v=([0-9.]+)")
+_BASE_FILE = re.compile(rb"(?:REDIS|VALKEY)\d+\xfa.(redis|valkey)-ver.([0-9.]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Engine:
     """Redis or Valkey, and which version of it (major and minor)."""
 
     kind: str
-    version: tuple[int, int]
+    version: Version
 
     def __str__(self) -> str:
         return f"{self.kind} {self.version[0]}.{self.version[1]}"
@@ -84,7 +84,7 @@ def engine_of(binary: Path) -> Engine | None:
     except OSError:
         return None
     match = _ANNOUNCED.match(output)
-    return Engine(match[1], (int(match[2]), int(match[3]))) if match else None
+    return Engine(match[1], parse_version(match[2])) if match else None
 
 
 def written_by(directory: Path) -> Engine | None:
@@ -94,7 +94,7 @@ def written_by(directory: Path) -> Engine | None:
         with path.open("rb") as file:
             match = _BASE_FILE.match(file.read(64))
         if match:
-            writers.append(Engine(match[1].decode().capitalize(), (int(match[2]), int(match[3]))))
+            writers.append(Engine(match[1].decode().capitalize(), parse_version(match[2].decode())))
     return max(writers, key=lambda engine: engine.version, default=None)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from deploy.launcher import healthcheck, state
 from deploy.launcher.log_files import last_line
+from shared.durations import short_duration
 
 
 class StackStatus(StrEnum):
@@ -116,13 +117,13 @@ def lines(report: Report) -> list[str]:
         return [f"no stack runs on {report.data_dir} (`warren up` starts one)"]
     told = [
         f"{report.state}: chain {report.chain} at height {_known(report.height)}, "
-        f"{_known(report.pool_transactions)} transactions in the pool, up {_duration(report.uptime)}",
+        f"{_known(report.pool_transactions)} transactions in the pool, up {_uptime(report.uptime)}",
         f"{'service':<12}{'pid':<9}{'state':<11}{'up':<10}url",
     ]
     if report.state is StackStatus.KILLED:
         told[0] = f"the launcher of {report.data_dir} was killed: `warren down` ends what is left, `warren up` goes on"
     for service in report.services:
-        up = _duration(service.uptime) if service.state != "down" else "-"
+        up = short_duration(service.uptime) if service.state != "down" else "-"
         told.append(f"{service.name:<12}{service.pid:<9}{service.state:<11}{up:<10}{service.url}".rstrip())
     told += [f"{service.name}: {service.reason}" for service in report.services if service.reason]
     if report.creator_password_file:
@@ -176,13 +177,5 @@ def _known(value: int | None) -> str:
     return "(unknown)" if value is None else str(value)
 
 
-def _duration(seconds: int | None) -> str:
-    """Return a duration in its two largest units: `3 min 5 s`, `2 d 4 h`."""
-    if seconds is None:
-        return "(unknown)"
-    parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
+def _uptime(seconds: int | None) -> str:
+    return "(unknown)" if seconds is None else short_duration(seconds)

@@ -23,6 +23,7 @@ from shared.bus.topics import (
     WALLET_REQUESTS,
     Topic,
 )
+from shared.durations import DAY
 
 VHOST = "warren"
 
@@ -61,7 +62,7 @@ _HELD_TXS = 500_000
 _HELD_FACTS = 100_000
 """Messages that a slow explorer or miner may fall behind by before it loses the oldest."""
 _HELD_DEAD = 100_000
-_TWO_WEEKS_MS = 14 * 24 * 3600 * 1000
+_TWO_WEEKS_MS = 14 * DAY * 1000
 
 
 def redis_acl(passwords: Mapping[str, str]) -> str:

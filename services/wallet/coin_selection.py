@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from services.wallet.errors import BadInput, InsufficientFunds
 from shared.consensus.amount import format_btc
 from shared.policy import MAX_STANDARD_TX_WEIGHT, dust_threshold, fee_for
-from shared.primitives.transaction import OutPoint, TxOut
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR, OutPoint, TxOut
 
-INPUT_WEIGHT = 41 * 4 + 1 + 1 + 71 + 1 + 33
+INPUT_WEIGHT = 41 * WITNESS_SCALE_FACTOR + 1 + 1 + 71 + 1 + 33
 """An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""
-_OVERHEAD_WEIGHT = (4 + 4) * 4 + 2
+_OVERHEAD_WEIGHT = (4 + 4) * WITNESS_SCALE_FACTOR + 2
 _MAX_TRIES = 20_000
-_PARTS_PER_SATOSHI = 4_000
+_PARTS_PER_SATOSHI = 1_000 * WITNESS_SCALE_FACTOR
 """A weight unit at a fee rate of 1 costs 1/4000 satoshi: amounts in this unit are not rounded."""
 
 
@@ -73,22 +73,22 @@ class _Costs:
         self.payment = payment
         self.feerate = feerate
         self._change_size = len(TxOut(0, change_script).serialize())
-        self._input_fee = -(-INPUT_WEIGHT * feerate // 4000)
+        self._input_fee = -(-INPUT_WEIGHT * feerate // _PARTS_PER_SATOSHI)
         self._least_change = max(dust_threshold(TxOut(0, change_script)), self._input_fee)
         self.target = payment.value * _PARTS_PER_SATOSHI + self.weight_of(0, has_change=False) * feerate
         """Least sum of effective values, in 1/4000 satoshi."""
-        self.cost_of_change = (4 * self._change_size + INPUT_WEIGHT) * feerate
+        self.cost_of_change = (WITNESS_SCALE_FACTOR * self._change_size + INPUT_WEIGHT) * feerate
         """Cost of making change now and spending it later, in 1/4000 satoshi."""
 
     def weight_of(self, inputs: int, *, has_change: bool) -> int:
         """Return the weight of the signed transaction with this number of inputs."""
         outputs = len(self.payment.serialize()) + (self._change_size if has_change else 0)
         counts = 1 + (1 if inputs < 253 else 3)
-        return _OVERHEAD_WEIGHT + 4 * (counts + outputs) + INPUT_WEIGHT * inputs
+        return _OVERHEAD_WEIGHT + WITNESS_SCALE_FACTOR * (counts + outputs) + INPUT_WEIGHT * inputs
 
     def fee_of(self, inputs: int, *, has_change: bool) -> int:
         """Return the fee in satoshis of the signed transaction with this number of inputs."""
-        vsize = (self.weight_of(inputs, has_change=has_change) + 3) // 4
+        vsize = -(-self.weight_of(inputs, has_change=has_change) // WITNESS_SCALE_FACTOR)
         return fee_for(vsize, self.feerate)
 
     def effective_value(self, coin: SpendableCoin) -> int:

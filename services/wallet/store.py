@@ -30,10 +30,11 @@ from services.wallet.errors import UnknownWallet, WalletExists
 from services.wallet.keystore import Sealed
 from shared.chain.redis_keys import Keys
 from shared.chain.store import store_errors
+from shared.durations import DAY
 from shared.errors import StoreUnavailable
 
 _TRIES = 50
-REQUEST_SECONDS = 24 * 3600
+REQUEST_SECONDS = DAY
 """Time for which a payment's request id is remembered."""
 
 

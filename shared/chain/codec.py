@@ -15,7 +15,7 @@ import msgspec
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.errors import DecodeError
-from shared.primitives.block import Block, BlockHeader
+from shared.primitives.block import HEADER_SIZE, Block, BlockHeader
 from shared.primitives.coin import Coin
 from shared.primitives.serialize import Reader, pack_compact_size
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
@@ -37,7 +37,6 @@ _COUNT = struct.Struct("<I")
 _POOL_SCRIPT = struct.Struct(">32sQ32s")
 _TXID_SIZE = 32
 _POSITION_BITS = 20
-_HEADER_SIZE = 80
 LAYOUT_ENTRY_SIZE = _LAYOUT_ENTRY.size
 """Bytes of a layout's entry."""
 
@@ -339,7 +338,7 @@ def store_block(block: Block, spent: Sequence[Sequence[Coin]]) -> StoredBlock:
 
 def block_head(count: int) -> tuple[int, int]:
     """Return where the first of so many transactions begins in a raw block, and where its undo data do."""
-    return _HEADER_SIZE + len(pack_compact_size(count)), len(pack_compact_size(count - 1))
+    return HEADER_SIZE + len(pack_compact_size(count)), len(pack_compact_size(count - 1))
 
 
 def decode_layout(data: bytes) -> list[LayoutEntry]:

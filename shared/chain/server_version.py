@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-OLDEST = (7, 0)
+import re
+
+Version = tuple[int, int]
+
+OLDEST: Version = (7, 0)
 """Of Redis: the first with permissions for reading alone. Valkey, which begins at 7.2, calls itself a Redis 7.2."""
 WANTED = f"Redis {OLDEST[0]}.{OLDEST[1]} or newer, or Valkey"
+
+
+def parse_version(text: str) -> Version:
+    """Return major and minor number of a version such as `7.2.4`; zeros if it has none."""
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.backoff import backoff
-from shared.chain.server_version import OLDEST, WANTED
+from shared.chain.server_version import OLDEST, WANTED, parse_version
 from shared.errors import StoreUnavailable, UnsafeStore
 from shared.shutdown import ExitFlag
 
@@ -65,12 +65,8 @@ def check_server(client: redis.Redis) -> None:
     with store_errors():
         found = client.info()
     version = str(found.get("redis_version", "of no known version"))
-    if _parts(version) < OLDEST:
+    if parse_version(version) < OLDEST:
         raise UnsafeStore(f"needs {WANTED}; this is Redis {version}")
     policy = found.get("maxmemory_policy", "")
     if policy != "noeviction":
         raise UnsafeStore(f"this Redis may evict keys: maxmemory-policy is {policy!r}, it must be noeviction")
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())

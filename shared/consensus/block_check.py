@@ -22,7 +22,6 @@ from shared.consensus.limits import (
     MAX_FUTURE_BLOCK_TIME,
     MAX_TIMEWARP,
     MEDIAN_TIME_SPAN,
-    WITNESS_SCALE_FACTOR,
 )
 from shared.consensus.pow import check_proof_of_work
 from shared.consensus.signet import check_signet_solution
@@ -31,6 +30,7 @@ from shared.consensus.tx_verify import is_final_tx, legacy_sigops
 from shared.crypto.hashes import sha256d
 from shared.errors import BadVersionError, ValidationError
 from shared.primitives.merkle import block_merkle_root, witness_merkle_root
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 from shared.script.script import push_number
 

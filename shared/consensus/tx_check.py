@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.consensus.limits import (
-    MAX_BLOCK_WEIGHT,
-    MAX_COINBASE_SCRIPT,
-    MAX_MONEY,
-    MIN_COINBASE_SCRIPT,
-    WITNESS_SCALE_FACTOR,
-)
+from shared.consensus.limits import MAX_BLOCK_WEIGHT, MAX_COINBASE_SCRIPT, MAX_MONEY, MIN_COINBASE_SCRIPT
 from shared.errors import ValidationError
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 
 if TYPE_CHECKING:

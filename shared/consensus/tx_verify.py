@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.consensus.limits import (
+from shared.consensus.limits import is_money
+from shared.errors import DecodeError, ValidationError
+from shared.primitives.transaction import (
     LOCKTIME_THRESHOLD,
+    SEQUENCE_FINAL,
     SEQUENCE_LOCKTIME_DISABLE_FLAG,
     SEQUENCE_LOCKTIME_GRANULARITY,
     SEQUENCE_LOCKTIME_MASK,
     SEQUENCE_LOCKTIME_TYPE_FLAG,
     WITNESS_SCALE_FACTOR,
-    is_money,
 )
-from shared.errors import DecodeError, ValidationError
-from shared.primitives.transaction import SEQUENCE_FINAL
 from shared.reasons import Reason
 from shared.script.flags import Flags
 from shared.script.opcodes import OP_16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
@@ -20,7 +20,17 @@ _NULL_TXID = bytes(32)
 _NULL_VOUT = 0xFFFFFFFF
 _LEAST_INPUT = 41
 _LEAST_OUTPUT = 9
-SEQUENCE_FINAL = 0xFFFFFFFF
+
+WITNESS_SCALE_FACTOR: Final = 4
+"""Weight units of a byte outside witnesses; a byte of a witness has one (BIP141)."""
+LOCKTIME_THRESHOLD: Final = 500_000_000
+"""A lock time below this number is a height; from this number on it is a time in seconds."""
+SEQUENCE_FINAL: Final = 0xFFFFFFFF
+SEQUENCE_LOCKTIME_DISABLE_FLAG: Final = 1 << 31
+SEQUENCE_LOCKTIME_TYPE_FLAG: Final = 1 << 22
+SEQUENCE_LOCKTIME_MASK: Final = 0xFFFF
+SEQUENCE_LOCKTIME_GRANULARITY: Final = 9
+"""The unit of a relative lock time by time is 2^9 = 512 seconds (BIP68)."""
 
 
 class OutPoint(NamedTuple):
@@ -240,12 +250,12 @@ class Transaction:
     @property
     def weight(self) -> int:
         """Weight units: three times the base size plus the size (BIP141)."""
-        return 3 * len(self._base_bytes()) + len(self.serialize())
+        return (WITNESS_SCALE_FACTOR - 1) * len(self._base_bytes()) + len(self.serialize())
 
     @property
     def vsize(self) -> int:
         """Virtual bytes: a quarter of the weight, rounded up."""
-        return (self.weight + 3) // 4
+        return -(-self.weight // WITNESS_SCALE_FACTOR)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Transaction) and self.serialize() == other.serialize()

@@ -38,9 +38,9 @@ _WITNESS = int(Flags.WITNESS)
 ANNEX_TAG = 0x50
 TAPROOT_LEAF_MASK = 0xFE
 TAPROOT_LEAF_TAPSCRIPT = 0xC0
-_CONTROL_BASE_SIZE = 33
-_CONTROL_NODE_SIZE = 32
-_CONTROL_MAX_NODES = 128
+TAPROOT_CONTROL_BASE_SIZE = 33
+TAPROOT_CONTROL_NODE_SIZE = 32
+TAPROOT_CONTROL_MAX_NODES = 128
 _VALIDATION_WEIGHT_OFFSET = 50
 _OP_SUCCESS = frozenset(
     [80, 98, *range(126, 130), *range(131, 135), 137, 138, 141, 142, *range(149, 154), *range(187, 255)]
@@ -184,12 +184,12 @@ class _Verifier:
             require_schnorr(self.cache, self.index, output_key, stack[0], annex=annex)
             return
         control, script = stack.pop(), stack.pop()
-        nodes, rest = divmod(len(control) - _CONTROL_BASE_SIZE, _CONTROL_NODE_SIZE)
-        if rest or not 0 <= nodes <= _CONTROL_MAX_NODES:
+        nodes, rest = divmod(len(control) - TAPROOT_CONTROL_BASE_SIZE, TAPROOT_CONTROL_NODE_SIZE)
+        if rest or not 0 <= nodes <= TAPROOT_CONTROL_MAX_NODES:
             raise ScriptError(Reason.TAPROOT_WRONG_CONTROL_SIZE, f"{len(control)} bytes")
         leaf_version = control[0] & TAPROOT_LEAF_MASK
         leaf_hash = tapleaf_hash(script, leaf_version)
-        internal_key = control[1:_CONTROL_BASE_SIZE]
+        internal_key = control[1:TAPROOT_CONTROL_BASE_SIZE]
         tweak = tagged_hash("TapTweak", internal_key + _merkle_root(control, leaf_hash))
         if not check_taproot_tweak(output_key, internal_key, tweak, control[0] & 1):
             raise ScriptError(Reason.WITNESS_PROGRAM_MISMATCH)
@@ -246,8 +246,8 @@ def _signature_and_key(script_sig: bytes) -> tuple[bytes, bytes] | None:
 
 def _merkle_root(control: bytes, leaf_hash: bytes) -> bytes:
     node = leaf_hash
-    for at in range(_CONTROL_BASE_SIZE, len(control), _CONTROL_NODE_SIZE):
-        node = tapbranch_hash(node, control[at : at + _CONTROL_NODE_SIZE])
+    for at in range(TAPROOT_CONTROL_BASE_SIZE, len(control), TAPROOT_CONTROL_NODE_SIZE):
+        node = tapbranch_hash(node, control[at : at + TAPROOT_CONTROL_NODE_SIZE])
     return node
 
 

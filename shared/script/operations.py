@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from shared.crypto.hashes import hash160, ripemd160, sha256, sha256d
 from shared.errors import ScriptError
+from shared.primitives.transaction import (
+    LOCKTIME_THRESHOLD,
+    SEQUENCE_FINAL,
+    SEQUENCE_LOCKTIME_DISABLE_FLAG,
+    SEQUENCE_LOCKTIME_MASK,
+    SEQUENCE_LOCKTIME_TYPE_FLAG,
+)
 from shared.reasons import Reason
 from shared.script import opcodes as op
 from shared.script.flags import Flags
@@ -20,11 +27,7 @@ from shared.script.script import MAX_PUBKEYS_PER_MULTISIG, encode_number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LOCKTIME_THRESHOLD = 500_000_000
-_SEQUENCE_FINAL = 0xFFFFFFFF
-_SEQUENCE_DISABLED = 1 << 31
-_SEQUENCE_TYPE = 1 << 22
-_SEQUENCE_MASK = _SEQUENCE_TYPE | 0xFFFF
+_COMPARED_BITS = SEQUENCE_LOCKTIME_TYPE_FLAG | SEQUENCE_LOCKTIME_MASK
 
 # Plain integers: an IntFlag takes ten times as long to test.
 _NULLFAIL = int(Flags.NULLFAIL)
@@ -96,8 +99,8 @@ def _on_checklocktimeverify(m: Machine) -> None:
     if lock_time < 0:
         raise ScriptError(Reason.NEGATIVE_LOCKTIME)
     tx = m.cache.tx
-    is_same_kind = (tx.lock_time < _LOCKTIME_THRESHOLD) == (lock_time < _LOCKTIME_THRESHOLD)
-    is_final = tx.inputs[m.index].sequence == _SEQUENCE_FINAL
+    is_same_kind = (tx.lock_time < LOCKTIME_THRESHOLD) == (lock_time < LOCKTIME_THRESHOLD)
+    is_final = tx.inputs[m.index].sequence == SEQUENCE_FINAL
     if not is_same_kind or lock_time > tx.lock_time or is_final:
         raise ScriptError(Reason.UNSATISFIED_LOCKTIME)
 
@@ -109,13 +112,13 @@ def _on_checksequenceverify(m: Machine) -> None:
     needed = m.number(m.need(1)[-1], max_size=5)
     if needed < 0:
         raise ScriptError(Reason.NEGATIVE_LOCKTIME)
-    if needed & _SEQUENCE_DISABLED:
+    if needed & SEQUENCE_LOCKTIME_DISABLE_FLAG:
         return
     tx = m.cache.tx
     sequence = tx.inputs[m.index].sequence
-    if tx.version < 2 or sequence & _SEQUENCE_DISABLED:
+    if tx.version < 2 or sequence & SEQUENCE_LOCKTIME_DISABLE_FLAG:
         raise ScriptError(Reason.UNSATISFIED_LOCKTIME)
-    if (sequence ^ needed) & _SEQUENCE_TYPE or needed & _SEQUENCE_MASK > sequence & _SEQUENCE_MASK:
+    if (sequence ^ needed) & SEQUENCE_LOCKTIME_TYPE_FLAG or needed & _COMPARED_BITS > sequence & _COMPARED_BITS:
         raise ScriptError(Reason.UNSATISFIED_LOCKTIME)
 
 

@@ -164,7 +164,7 @@ def count_sigops(script: bytes, *, accurate: bool) -> int:
     return count
 
 
-_SIGHASH_NAMES = {1: "ALL", 2: "NONE", 3: "SINGLE", 0x81: "ALL|ANYONECANPAY"} | {
+SIGHASH_NAMES = {1: "ALL", 2: "NONE", 3: "SINGLE", 0x81: "ALL|ANYONECANPAY"} | {
     0x82: "NONE|ANYONECANPAY",
     0x83: "SINGLE|ANYONECANPAY",
 }
@@ -196,7 +196,7 @@ def _core_name(opcode: int) -> str:
 def _core_data(data: bytes, decode_sighash: bool) -> str:
     if len(data) <= 4:
         return str(decode_number(data))
-    if decode_sighash and is_strict_der(data) and (name := _SIGHASH_NAMES.get(data[-1])):
+    if decode_sighash and is_strict_der(data) and (name := SIGHASH_NAMES.get(data[-1])):
         return f"{data[:-1].hex()}[{name}]"
     return data.hex()
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from shared.consensus.amount import format_btc
+from shared.durations import DAY, HOUR, MINUTE, duration
 
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
-_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_AGES = ((31_557_600, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
 """As in the explorer's static/live.js, which keeps ages right while a page is open."""
 _NOW = 5
 """Seconds that count as now."""
@@ -54,18 +54,6 @@ def utc_text(seconds: int) -> str:
 def thousands(number: int) -> str:
     """Return an integer with thin spaces between thousands."""
     return f"{number:,}".replace(",", "\u2009")
-
-
-def duration(seconds: int) -> str:
-    """Return a time span by its two largest units: `2 days 3 hours`."""
-    words = []
-    for name, size in _UNITS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            words.append(counted(count, name))
-        elif words:
-            break
-    return " ".join(words[:2]) or "0 seconds"
 
 
 def age(seconds: float) -> str:

@@ -20,10 +20,10 @@ from services.explorer.chain.pool_fee_cache import PoolFee
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.errors import RequestError, too_many_coins
 from shared.bus.broker import Broker
+from shared.consensus.partial_merkle import encode_proof
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import branch_of
-from shared.primitives.partial_merkle import encode_proof
 from shared.primitives.transaction import OutPoint
 
 BLOCKS_PER_PAGE = 10

@@ -33,7 +33,7 @@ from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
 from shared.primitives.hex import display_hash
-from shared.primitives.transaction import Transaction
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
 from shared.script.standard import ScriptType, classify, witness_program
 
 BLOCKS_PER_PAGE = 15
@@ -177,12 +177,12 @@ class MempoolSpace:
             "medianFee": rates[len(rates) // 2],
             "feeRange": rates,
             "avgFee": fees // max(1, entry.tx_count - 1),
-            "avgFeeRate": 4 * fees // entry.weight,
+            "avgFeeRate": WITNESS_SCALE_FACTOR * fees // entry.weight,
             "reward": reward,
             "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
             "pool": {"id": 0, "name": name, "slug": name.lower()},
             "avgTxSize": round(entry.size / entry.tx_count, 2),
-            "virtualSize": entry.weight / 4,
+            "virtualSize": entry.weight / WITNESS_SCALE_FACTOR,
             "header": entry.header.serialize().hex(),
         }
 

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from shared.crypto.signatures import is_strict_der
 from shared.errors import DecodeError
 from shared.primitives.transaction import TxIn, TxOut
-from shared.script.interpreter import ANNEX_TAG, TAPROOT_LEAF_MASK, TAPROOT_LEAF_TAPSCRIPT
+from shared.script.interpreter import (
+    ANNEX_TAG,
+    TAPROOT_CONTROL_BASE_SIZE,
+    TAPROOT_CONTROL_NODE_SIZE,
+    TAPROOT_LEAF_MASK,
+    TAPROOT_LEAF_TAPSCRIPT,
+)
 from shared.script.opcodes import OP_1NEGATE, OP_16
 from shared.script.script import encode_number, iterate, to_rust_asm
-from shared.script.sighash import SIGHASH_ANYONECANPAY
+from shared.script.sighash import SIGHASH_ALL, SIGHASH_ANYONECANPAY, SIGHASH_DEFAULT, SIGHASH_NONE, SIGHASH_SINGLE
 from shared.script.standard import ScriptType, classify, is_key_size, is_p2sh, witness_program
 
-_CONTROL_HEAD = 33
-_NODE = 32
 _SCHNORR_SIZES = (64, 65)
 _X_ONLY = 32
-_HASH_TYPES = {0: "default", 1: "all", 2: "none", 3: "single"}
+_HASH_TYPES = {SIGHASH_DEFAULT: "default", SIGHASH_ALL: "all", SIGHASH_NONE: "none", SIGHASH_SINGLE: "single"}
 _LABELS = {
     ScriptType.PUBKEY: "P2PK",
     ScriptType.PUBKEYHASH: "P2PKH",
@@ -114,9 +118,9 @@ def _read_taproot(witness: Sequence[bytes]) -> tuple[str, tuple[Item, ...]]:
     *arguments, script, control = stack
     leaf_version = control[0] & TAPROOT_LEAF_MASK if control else 0
     leaf = "Leaf script" if leaf_version == TAPROOT_LEAF_TAPSCRIPT else f"Leaf of version {leaf_version:02x}"
-    depth = (len(control) - _CONTROL_HEAD) // _NODE
+    depth = (len(control) - TAPROOT_CONTROL_BASE_SIZE) // TAPROOT_CONTROL_NODE_SIZE
     where = "the tree's only leaf" if depth <= 0 else f"the leaf is {depth} deep in the tree"
-    note = f"internal key {control[1:_CONTROL_HEAD].hex()}, {where}"
+    note = f"internal key {control[1:TAPROOT_CONTROL_BASE_SIZE].hex()}, {where}"
     items = tuple(_look(data, tapscript=True) for data in arguments)
     return "P2TR, by script", (*items, _script(leaf, script), Item("Control block", control, note), *annex)
 

@@ -28,6 +28,7 @@ from shared.consensus.limits import COIN
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 from shared.consensus.subsidy import issued
+from shared.durations import DAY, HOUR
 from shared.web.formats import thousands
 
 HOME_BLOCKS = 12
@@ -35,7 +36,7 @@ HOME_TXS = 10
 LISTED_BLOCKS = 25
 POOL_TXS = 25
 HISTORY_HOURS = {"2": "2 hours", "24": "24 hours", "168": "7 days"}
-SAMPLE_REACH = 86_400
+SAMPLE_REACH = DAY
 """Seconds before what is shown of the pool's past in which a sample tells what was there at the start."""
 SHORTEST_HISTORY = 600
 """Seconds."""
@@ -120,7 +121,7 @@ class Overview:
             raise RequestError(400, f"hours is one of {', '.join(HISTORY_HOURS)}")
         now = int(self._clock())
         pool = self._outlooks.pool()
-        start = now - int(hours) * 3_600
+        start = now - int(hours) * HOUR
         samples = self._view.pool_history(start - SAMPLE_REACH)
         if samples:  # a young chain is shown from its first minute on
             start = max(start, min(samples[0].time, now - SHORTEST_HISTORY))

@@ -21,10 +21,10 @@ from services.explorer.pages.tx_rows import input_rows, output_rows, picture, pr
 from services.explorer.pages.tx_text import lock_time_meaning, printable
 from shared.chain.codec import PoolEntry
 from shared.chain.view import ChainView, Replaced, Tip
-from shared.consensus.limits import LOCKTIME_THRESHOLD, MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
 from shared.crypto.address import AddressPrefix
 from shared.policy import signals_replacement
-from shared.primitives.transaction import Transaction
+from shared.primitives.transaction import LOCKTIME_THRESHOLD, Transaction
 
 MAX_HEX_SHOWN = 20_000
 """Bytes of a transaction whose hex is on the page; that of a larger one is a click away."""

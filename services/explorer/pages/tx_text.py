@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from shared.consensus.commitment import COMMITMENT_HEADER
-from shared.consensus.limits import (
+from shared.durations import duration
+from shared.errors import DecodeError
+from shared.policy import MAX_BIP125_RBF_SEQUENCE
+from shared.primitives.transaction import (
     LOCKTIME_THRESHOLD,
+    SEQUENCE_FINAL,
     SEQUENCE_LOCKTIME_DISABLE_FLAG,
     SEQUENCE_LOCKTIME_GRANULARITY,
     SEQUENCE_LOCKTIME_MASK,
     SEQUENCE_LOCKTIME_TYPE_FLAG,
+    Transaction,
 )
-from shared.errors import DecodeError
-from shared.policy import MAX_BIP125_RBF_SEQUENCE
-from shared.primitives.transaction import SEQUENCE_FINAL, Transaction
 from shared.script.opcodes import OP_RETURN
 from shared.script.script import iterate
-from shared.web.formats import counted, duration, thousands, utc_text
+from shared.web.formats import counted, thousands, utc_text
 
 
 def lock_time_meaning(tx: Transaction) -> str:

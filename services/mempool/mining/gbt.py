@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from services.mempool.mining.template import BLOCK_VERSION, Candidate
 from shared.bus.events import TemplateTx, WorkTemplate
 from shared.consensus.block_check import commitment_script
-from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
+from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_SIZE, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import HeaderSource, bits_to_target, next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_root
-
-_MAX_BLOCK_SIZE = 4_000_000
 
 
 def next_time(tip: BlockHeader, height: int, median_time_past: int, now: int, params: ChainParams) -> tuple[int, int]:
@@ -71,7 +69,7 @@ def work_template(
         mutable=("time", "transactions", "prevblock"),
         noncerange="00000000ffffffff",
         sigoplimit=MAX_BLOCK_SIGOPS_COST,
-        sizelimit=_MAX_BLOCK_SIZE,
+        sizelimit=MAX_BLOCK_SIZE,
         weightlimit=MAX_BLOCK_WEIGHT,
         curtime=now,
         bits=f"{bits:08x}",

@@ -12,9 +12,8 @@ from services.mempool.pool.linearize import Member, connected
 from services.mempool.pool.pool import Pool, PoolTx
 from shared import policy
 from shared.chain.commit import PoolRecord
-from shared.consensus.limits import WITNESS_SCALE_FACTOR
 from shared.errors import ValidationError
-from shared.primitives.transaction import Transaction, TxOut
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction, TxOut
 from shared.reasons import Reason
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from shared.consensus.partial_merkle import decode_proof
 from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash, parse_display_hash
 from shared.primitives.merkle import root_from_branch
-from shared.primitives.partial_merkle import decode_proof
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
 

@@ -2,6 +2,7 @@
 
 from shared.consensus import limits
 from shared.consensus.params import MAINNET, REGTEST
+from shared.primitives import block, transaction
 from shared.primitives.serialize import MAX_SIZE
 from shared.script import interpreter, script
 
@@ -9,18 +10,20 @@ from shared.script import interpreter, script
 def test_the_limits_are_bitcoins():
     assert limits.COIN == 100_000_000
     assert limits.MAX_MONEY == 2_100_000_000_000_000
-    assert limits.WITNESS_SCALE_FACTOR == 4
-    assert limits.MAX_BLOCK_WEIGHT == 4_000_000
+    assert transaction.WITNESS_SCALE_FACTOR == 4
+    assert limits.MAX_BLOCK_WEIGHT == limits.MAX_BLOCK_SIZE == 4_000_000
+    assert limits.MIN_TRANSACTION_WEIGHT == 240
+    assert block.HEADER_SIZE == 80
     assert limits.MAX_BLOCK_SIGOPS_COST == 80_000
-    assert limits.LOCKTIME_THRESHOLD == 500_000_000
+    assert transaction.LOCKTIME_THRESHOLD == 500_000_000
     assert limits.MEDIAN_TIME_SPAN == 11
     assert limits.MAX_FUTURE_BLOCK_TIME == 7200
     assert limits.MAX_TIMEWARP == 600
     assert (limits.MIN_COINBASE_SCRIPT, limits.MAX_COINBASE_SCRIPT) == (2, 100)
-    assert limits.SEQUENCE_LOCKTIME_DISABLE_FLAG == 0x80000000
-    assert limits.SEQUENCE_LOCKTIME_TYPE_FLAG == 0x00400000
-    assert limits.SEQUENCE_LOCKTIME_MASK == 0x0000FFFF
-    assert 1 << limits.SEQUENCE_LOCKTIME_GRANULARITY == 512
+    assert transaction.SEQUENCE_LOCKTIME_DISABLE_FLAG == 0x80000000
+    assert transaction.SEQUENCE_LOCKTIME_TYPE_FLAG == 0x00400000
+    assert transaction.SEQUENCE_LOCKTIME_MASK == 0x0000FFFF
+    assert 1 << transaction.SEQUENCE_LOCKTIME_GRANULARITY == 512
     assert MAX_SIZE == 32 * 1024 * 1024
     assert script.MAX_SCRIPT_SIZE == 10_000
     assert script.MAX_SCRIPT_ELEMENT_SIZE == 520

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.launcher import control, state, status
+from deploy.launcher import control, state
 from deploy.launcher.processes import Identity, identify
 
 READY, UNREADY = {"redis": True}, {"redis": False, "broker": False, "store": True}
@@ -156,11 +156,3 @@ def test_where_no_stack_runs_it_says_so_to_people_and_programs(tmp_path):
     assert not control.status(tmp_path, told.append, as_json=True)
     report = json.loads("\n".join(told))
     assert (report["state"], report["chain"], report["services"]) == ("stopped", None, [])
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "59 min 59 s"), (90_000, "1 d 1 h"), (86_400, "1 d")],
-)
-def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
-    assert status._duration(seconds) == text

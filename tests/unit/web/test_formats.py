@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.formats import age, btc, btc_parts, counted, duration, thousands, utc_iso, utc_text
+from shared.web.formats import age, btc, btc_parts, counted, thousands, utc_iso, utc_text
 
 
 @pytest.mark.parametrize(
@@ -65,22 +65,6 @@ def test_numbers_are_grouped_by_thin_spaces():
 )
 def test_ages_are_in_their_largest_unit(seconds, text):
     assert age(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 seconds"),
-        (1, "1 second"),
-        (61, "1 minute 1 second"),
-        (3600, "1 hour"),
-        (90_000, "1 day 1 hour"),
-        (86_401, "1 day"),
-        (10 * 86_400 + 3 * 3600 + 59, "10 days 3 hours"),
-    ],
-)
-def test_spans_of_time(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_a_noun_has_an_s_unless_there_is_one():

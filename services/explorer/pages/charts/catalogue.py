@@ -13,11 +13,11 @@ from shared.consensus.limits import COIN
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 from shared.consensus.subsidy import issued
-from shared.web.formats import counted, duration, thousands, utc_text
+from shared.durations import DAY, HOUR, duration
+from shared.web.formats import counted, thousands, utc_text
 
 POOL_PLACES = 120
 _MARKS = 5
-_DAY = 86_400
 
 
 def chain_charts(past: Past, params: ChainParams) -> list[Chart]:
@@ -43,7 +43,7 @@ def _pace(spans: Sequence[Span]) -> Chart:
         )
         for span in spans
     ]
-    mean = total * 3_600 / (end - start)
+    mean = total * HOUR / (end - start)
     whole, each = (duration(round(seconds)) for seconds in (end - start, (end - start) / len(spans)))
     summary = f"{counted(total, 'block')} in {whole}: {_number(mean)} an hour. Each bar is {each}."
     return make_chart("pace", "Blocks per hour", "blocks an hour", summary, ChartKind.BARS, values, _times(start, end))
@@ -209,9 +209,9 @@ def _times(start: float, end: float) -> list[str]:
     length = end - start
     part = (
         slice(5, 10)
-        if length > 4 * _DAY
+        if length > 4 * DAY
         else slice(5, 16)
-        if length > _DAY
+        if length > DAY
         else slice(11, 16)
         if length > 600
         else slice(11, 19)

@@ -15,6 +15,7 @@ from services.explorer.chain.overview_queries import OverviewQueries
 from services.explorer.pages.charts.svg import spread
 from shared.chain.codec import BlockEntry, BlockFees
 from shared.chain.view import ChainView, Tip
+from shared.durations import HOUR
 
 PLACES = 144
 TIME_PLACES = 48
@@ -70,7 +71,7 @@ class Span:
     @property
     def per_hour(self) -> float:
         """Blocks per hour."""
-        return self.blocks * 3_600 / (self.end - self.start)
+        return self.blocks * HOUR / (self.end - self.start)
 
 
 @dataclass(frozen=True, slots=True)

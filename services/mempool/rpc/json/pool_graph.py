@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from services.mempool.rpc.server.values import Json, btc
-from shared.chain.codec import PoolEntry
 from shared.chain.view import ChainView, TxRecord
+from shared.policy import signals_replacement
 from shared.primitives.hex import display_hash
-from shared.primitives.transaction import OutPoint, Transaction
-
-_RBF_SEQUENCE = 0xFFFFFFFD
-"""An input with at most this sequence signals that it may be replaced (BIP125)."""
+from shared.primitives.transaction import OutPoint
 
 
 class PoolGraph:
@@ -74,7 +71,7 @@ class PoolGraph:
             },
             "depends": sorted(map(display_hash, self._parents[txid])),
             "spentby": sorted(map(display_hash, self._children[txid])),
-            "bip125-replaceable": any(map(_signals_replacement, ancestors)),
+            "bip125-replaceable": any(signals_replacement(tx) for tx, _ in ancestors),
             "unbroadcast": False,
         }
 
@@ -121,7 +118,3 @@ def _reach(start: Iterable[bytes], step: Callable[[bytes], Iterable[bytes]]) -> 
         found |= reached
         frontier = list(reached)
     return found
-
-
-def _signals_replacement(relative: tuple[Transaction, PoolEntry]) -> bool:
-    return any(txin.sequence <= _RBF_SEQUENCE for txin in relative[0].inputs)

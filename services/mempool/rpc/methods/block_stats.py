@@ -10,12 +10,11 @@ from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block_or_tx_hash, expect, integer
 from shared.chain.codec import BlockEntry
-from shared.consensus.limits import WITNESS_SCALE_FACTOR
 from shared.consensus.params import ChainParams
 from shared.consensus.subsidy import block_subsidy
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
-from shared.primitives.transaction import TxOut
+from shared.primitives.transaction import WITNESS_SCALE_FACTOR, TxOut
 from shared.script.standard import is_unspendable
 
 _PER_UTXO_OVERHEAD = 36 + 4 + 1

@@ -16,12 +16,12 @@ from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, hex_bytes, integer, real, verbosity
 from shared.chain.view import Tip
+from shared.consensus.partial_merkle import decode_proof, encode_proof
 from shared.consensus.pow import difficulty
 from shared.errors import BrokerUnavailable, DecodeError
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_tree
-from shared.primitives.partial_merkle import decode_proof, encode_proof
 from shared.primitives.transaction import OutPoint
 
 _CATEGORY = "Blockchain"

@@ -13,6 +13,7 @@ from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, expect, integer
 from shared.bus.events import ControlAction
+from shared.durations import HOUR
 
 _CATEGORY = "Control"
 
@@ -27,7 +28,7 @@ _LOGGERS = {
 _EVERYTHING = ("all", "1", "")
 _NOTHING = ("none", "0")
 _MAX_TIME = 0xFFFFFFFF
-_MAX_SCHEDULER_DELTA = 3600
+_MAX_SCHEDULER_DELTA = HOUR
 
 
 def help_(node: NodeContext, command: str | None) -> str:

@@ -11,7 +11,7 @@ from services.mempool.rpc.psbt.solver import Evidence, FirstOf, Keyring, Source,
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.values import SIGHASH_NAMES, Json, amount, expect, hex_bytes, transaction
+from services.mempool.rpc.server.values import SIGHASH_TYPES, Json, amount, expect, hex_bytes, transaction
 from shared.crypto.hashes import hash160, sha256
 from shared.crypto.keys import PrivateKey
 from shared.errors import DecodeError, ScriptError
@@ -40,9 +40,9 @@ def hash_type_of(name: str | None) -> int:
     """Return the byte of a sighash name (ParseSighashString); INVALID_PARAMETER for another one."""
     if name is None:
         return 0
-    if name not in SIGHASH_NAMES:
+    if name not in SIGHASH_TYPES:
         raise RpcError(RpcCode.INVALID_PARAMETER, f"'{name}' is not a valid sighash parameter.")
-    return SIGHASH_NAMES[name]
+    return SIGHASH_TYPES[name]
 
 
 def known_outputs(node: NodeContext, txs: Sequence[Transaction]) -> dict[OutPoint, TxOut]:

@@ -6,15 +6,15 @@ import struct
 
 from services.mempool.rpc.json.tx_json import script_json, tx_json
 from services.mempool.rpc.psbt.codec import GLOBAL_XPUB, Fields, In, Out, Psbt, parse_witness
-from services.mempool.rpc.server.values import SIGHASH_NAMES, Json, btc
+from services.mempool.rpc.server.values import SIGHASH_TYPES, Json, btc
 from shared.crypto.address import AddressPrefix
 from shared.crypto.base58 import encode_check
+from shared.crypto.bip32 import HARDENED
 from shared.primitives.transaction import Transaction
 from shared.script.script import to_asm
 from shared.script.standard import classify
 
-_HARDENED = 1 << 31
-_SIGHASH_NAMES = {value: name for name, value in SIGHASH_NAMES.items()}
+_SIGHASH_NAMES = {number: name for name, number in SIGHASH_TYPES.items()}
 
 
 def psbt_json(psbt: Psbt, prefix: AddressPrefix) -> Json:
@@ -109,4 +109,4 @@ def _derivation(public_key: bytes, value: bytes) -> Json:
 
 def _path(data: bytes) -> str:
     steps = [number for (number,) in struct.iter_unpack("<I", data[: len(data) // 4 * 4])]
-    return "/".join(["m", *(f"{step % _HARDENED}{'h' if step >= _HARDENED else ''}" for step in steps)])
+    return "/".join(["m", *(f"{step % HARDENED}{'h' if step >= HARDENED else ''}" for step in steps)])

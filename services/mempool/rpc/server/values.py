@@ -18,6 +18,8 @@ from shared.errors import DecodeError
 from shared.primitives.block import Block
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
+from shared.script.script import SIGHASH_NAMES
+from shared.script.sighash import SIGHASH_DEFAULT
 
 Json = Any
 """A JSON value; numbers that must keep their digits are `msgspec.Raw`."""
@@ -26,15 +28,7 @@ BLOCK_DECODE_FAILED = "Block decode failed"
 
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", type(None): "null"}
 
-SIGHASH_NAMES = {
-    "DEFAULT": 0,
-    "ALL": 1,
-    "ALL|ANYONECANPAY": 0x81,
-    "NONE": 2,
-    "NONE|ANYONECANPAY": 0x82,
-    "SINGLE": 3,
-    "SINGLE|ANYONECANPAY": 0x83,
-}
+SIGHASH_TYPES = {"DEFAULT": SIGHASH_DEFAULT} | {name: number for number, name in SIGHASH_NAMES.items()}
 """Signature hash types by the names that calls and results have for them (core_io.cpp: sighash types)."""
 
 

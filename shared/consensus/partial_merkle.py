@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from shared.consensus.limits import MAX_BLOCK_WEIGHT, MIN_TRANSACTION_WEIGHT
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
 from shared.primitives.block import BlockHeader
 from shared.primitives.serialize import Reader, pack_compact_size, pack_u32, pack_var_bytes
 
-_MOST_TXS = 4_000_000 // (4 * 60)
-"""The maximum weight of a block over the minimum weight of a transaction (Core's check in ExtractMatches)."""
+_MOST_TXS = MAX_BLOCK_WEIGHT // MIN_TRANSACTION_WEIGHT
+"""No block has more (Core's check in ExtractMatches)."""
 
 
 def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: Collection[bytes]) -> bytes:

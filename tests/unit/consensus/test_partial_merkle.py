@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consensus.params import REGTEST
+from shared.consensus.partial_merkle import decode_proof, encode_proof
 from shared.crypto.hashes import sha256
 from shared.errors import DecodeError
 from shared.primitives.block import BlockHeader
 from shared.primitives.merkle import merkle_root, merkle_tree
-from shared.primitives.partial_merkle import decode_proof, encode_proof
 
 
 def header_over(txids: list[bytes]) -> BlockHeader:

@@ -2,13 +2,13 @@
 
 import pytest
 
+from shared.consensus import partial_merkle
 from shared.consensus.params import REGTEST
+from shared.consensus.partial_merkle import decode_proof, encode_proof
 from shared.crypto.hashes import sha256, sha256d
 from shared.errors import DecodeError
-from shared.primitives import partial_merkle
 from shared.primitives.block import BlockHeader
 from shared.primitives.merkle import branch_of, merkle_root, merkle_tree
-from shared.primitives.partial_merkle import decode_proof, encode_proof
 from shared.primitives.serialize import pack_compact_size, pack_u32, pack_var_bytes
 
 TXIDS = [sha256(bytes([number])) for number in range(7)]
