@@ -25,13 +25,13 @@ from services.wallet.payee import Payee, parse_payee
 from services.wallet.service import WalletService
 from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
 from shared.bus.broker import Broker
-from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.bus.events import TxSubmitted, TxVerdict
 from shared.consensus.amount import format_btc
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import encode_address
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.keys import PrivateKey
-from shared.errors import BrokerError, BrokerUnavailable, RequestFailed, Unroutable
+from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
 from shared.policy import WALLET_FEERATE, dust_threshold
 from shared.primitives.transaction import Transaction, TxOut
@@ -234,10 +234,7 @@ class Payments:
     def _verdict(self, tx: Transaction) -> TxVerdict:
         # `may_replace=False`: a payment never replaces another one that chose these coins a moment before.
         submission = TxSubmitted(txs=(tx.serialize().hex(),), may_replace=False)
-        reply = self._broker.request(submission, timeout=self._timeout)
-        if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != 1:
-            raise RequestFailed(f"unexpected answer to a submission: {type(reply).__name__}")
-        return reply.verdicts[0]
+        return self._broker.request(submission, self._timeout).verdicts[0]
 
     @contextmanager
     def _one_at_a_time(self, wallet_id: str) -> Iterator[None]:

@@ -19,11 +19,11 @@ from services.wallet.keystore import Keystore, check_new_password
 from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
-from shared.bus.events import MineRequested, MineResult
+from shared.bus.events import MineRequested
 from shared.consensus.params import ChainParams
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
-from shared.errors import DecodeError, RequestFailed
+from shared.errors import DecodeError
 from shared.logs import with_fields
 from shared.primitives.hex import parse_display_hash
 
@@ -215,8 +215,6 @@ class WalletService:
             result = self._broker.request(request, timeout=self._mine_timeout + _MINE_MARGIN)
         finally:
             self._mining.release()
-        if not isinstance(result, MineResult):
-            raise RequestFailed(f"unexpected answer to a mining request: {type(result).__name__}")
         if len(result.hashes) < count:
             text = result.error or f"{len(result.hashes)} of {count} blocks were mined in time"
             raise MiningStopped(result.hashes, text)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from shared.bus.events import Message
+from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import Queue
 
 
@@ -93,14 +93,14 @@ class Broker(ABC):
         self.publish_many([message])
 
     @abstractmethod
-    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         """Publish all and return one reply for each, in order.
 
-        Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, or `RequestFailed` if an answer is a
-        `Failure`.
+        Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, or `RequestFailed` if a reply is a
+        `Failure` or does not fit its request (`Request.check`).
         """
 
-    def request(self, message: Message, timeout: float) -> Message:
+    def request(self, message: Request[Reply], timeout: float) -> Reply:
         """Publish one message and return its reply: see `request_many`."""
         return self.request_many([message], timeout)[0]
 

@@ -17,7 +17,7 @@ from typing import Any
 from shared import metrics
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
-from shared.bus.events import Message
+from shared.bus.events import Message, Reply, Request
 from shared.bus.rabbit_consumer import RabbitConsumer
 from shared.bus.rabbit_link import RabbitLink, parameters
 from shared.bus.rabbit_publisher import DIRECT_REPLY_TO, Outgoing, RabbitPublisher
@@ -52,11 +52,11 @@ class RabbitBroker(Broker):
         self._publisher.publish(outgoing)
         _count(outgoing)
 
-    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         """See `Broker.request_many`."""
         deadline = time.monotonic() + timeout
         self._publisher.wait_up()
-        call, ids = self._box.expect(len(messages))
+        call, ids = self._box.expect(messages)
         outgoing = [
             _outgoing(message, reply_to=DIRECT_REPLY_TO, correlation_id=id_)
             for message, id_ in zip(messages, ids, strict=True)

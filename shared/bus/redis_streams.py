@@ -27,7 +27,7 @@ from shared import metrics
 from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
-from shared.bus.events import Message
+from shared.bus.events import Message, Reply, Request
 from shared.bus.redis_client import GROUP, Scripts, bus_errors, open_client
 from shared.bus.redis_consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
 from shared.bus.replies import ReplyBox
@@ -93,12 +93,12 @@ class RedisStreamsBroker(Broker):
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         """See `Broker.request_many`."""
         deadline = time.monotonic() + timeout
         self._check_open()
         self._start_listening()
-        call, ids = self._box.expect(len(messages))
+        call, ids = self._box.expect(messages)
         try:
             self._publish(messages, self._reply_key, ids)
         except BrokerError:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 
 from shared.bus import events
-from shared.bus.events import BY_TOPIC, REPLIES
+from shared.bus.events import BY_TOPIC, REPLIES, Request
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, DURABLE_QUEUES, EXCHANGE
 
 _HEAD = f"""# Topics and messages
 
-Generated from `shared/bus/topics.py` and `shared/bus/events.py` by `python -m shared.bus.reference`; a test keeps it
+Generated from `shared/bus/topics.py` and `shared/bus/events/` by `python -m shared.bus.reference`; a test keeps it
 true.
 
 Bodies are JSON. Hashes are in display order (reversed hex), raw bytes are hex, amounts are satoshis, times are seconds
@@ -40,35 +39,38 @@ def _parts() -> Iterator[str]:
     for queue in DURABLE_QUEUES:
         yield f"| `{queue.name}` | {', '.join(f'`{topic}`' for topic in queue.topics)} |\n"
     yield "\nEach miner and each explorer has a queue of its own beside these, which goes away with it.\n"
-    tree = ast.parse(Path(inspect.getfile(events)).read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     yield "\n## Messages\n"
     for topic, message in BY_TOPIC.items():
-        yield from _message(f"`{topic}`", message, classes)
+        yield from _message(f"`{topic}`", message)
     yield "\n## Replies\n"
     for name, message in REPLIES.items():
-        yield from _message(f"`{name}`", message, classes)
+        yield from _message(f"`{name}`", message)
     for part in (events.TxVerdict, events.WalletName, events.TemplateTx):
-        yield from _message(f"`{part.__name__}`", part, classes)
+        yield from _message(f"`{part.__name__}`", part)
 
 
-def _message(title: str, message: type, classes: dict[str, ast.ClassDef]) -> Iterator[str]:
+def _message(title: str, message: type) -> Iterator[str]:
     yield f"\n### {title}\n\n{inspect.getdoc(message)}\n"
-    fields = list(_fields(classes[message.__name__]))
+    if issubclass(message, Request):
+        reply = message.reply_type().__name__
+        yield f"\nAnswered with [`{reply}`](#{reply.lower()}).\n"
+    fields = list(_fields(message))
     if fields:
         yield "\n| field | type | default | |\n|---|---|---|---|\n"
         for name, type_, default, text in fields:
             yield f"| `{name}` | `{type_}` | {default} | {text} |\n".replace(" | None`", " or null`")
 
 
-def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
-    for position, statement in enumerate(node.body):
+def _fields(message: type) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, default and description of each field, as the source has them."""
+    body: list[ast.stmt] = ast.parse(inspect.getsource(message)).body[0].body  # type: ignore[attr-defined]
+    for position, statement in enumerate(body):
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         type_ = ast.unparse(statement.annotation)
         if type_.startswith("ClassVar"):
             continue
-        following = node.body[position + 1] if position + 1 < len(node.body) else None
+        following = body[position + 1] if position + 1 < len(body) else None
         text = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             text = " ".join(str(following.value.value).split())

@@ -7,18 +7,20 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Any, Generic
 
 from shared.bus import events
-from shared.bus.events import Failure, Message
+from shared.bus.events import Reply, Request
 from shared.errors import BrokerError, BrokerUnavailable, DecodeError, RequestFailed, RequestTimeout
 
 
-class Call:
+class Call(Generic[Reply]):
     """A batch of requests under way; done when every one has its reply, or the batch failed."""
 
-    def __init__(self, size: int) -> None:
-        self.replies: list[Message | None] = [None] * size
-        self.missing = size
+    def __init__(self, requests: Sequence[Request[Reply]]) -> None:
+        self.requests = requests
+        self.replies: list[Reply | None] = [None] * len(requests)
+        self.missing = len(requests)
         self.error: BrokerError | None = None
         self.done = threading.Event()
 
@@ -28,17 +30,17 @@ class ReplyBox:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[Call, int]] = {}
+        self._waiting: dict[str, tuple[Call[Any], int]] = {}
         self._base = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
 
-    def expect(self, size: int) -> tuple[Call, list[str]]:
-        """Return a new call and the correlation ids of its `size` requests."""
-        call = Call(size)
-        ids = [f"{self._base}-{next(self._numbers)}" for _ in range(size)]
+    def expect(self, requests: Sequence[Request[Reply]]) -> tuple[Call[Reply], list[str]]:
+        """Return a new call and the correlation id of each of its requests."""
+        call = Call(requests)
+        ids = [f"{self._base}-{next(self._numbers)}" for _ in requests]
         with self._lock:
             self._waiting.update((id_, (call, place)) for place, id_ in enumerate(ids))
-        if not size:
+        if not requests:
             call.done.set()
         return call, ids
 
@@ -49,12 +51,12 @@ class ReplyBox:
         if call is None:
             return
         try:
-            reply = events.decode(type_name, body)
+            reply = call.requests[place].check(events.decode(type_name, body))
         except DecodeError as error:
             self._fail(call, RequestFailed(f"undecodable reply: {error}"))
             return
-        if isinstance(reply, Failure):
-            self._fail(call, RequestFailed(reply.error))
+        except RequestFailed as error:
+            self._fail(call, error)
             return
         with self._lock:
             call.replies[place] = reply
@@ -62,7 +64,7 @@ class ReplyBox:
             if not call.missing:
                 call.done.set()
 
-    def wait(self, call: Call, ids: Sequence[str], deadline: float) -> list[Message]:
+    def wait(self, call: Call[Reply], ids: Sequence[str], deadline: float) -> list[Reply]:
         """Return the replies in order; raise the call's error, or `RequestTimeout` after `deadline` (monotonic)."""
         call.done.wait(max(0.0, deadline - time.monotonic()))
         self.forget(ids)
@@ -89,6 +91,6 @@ class ReplyBox:
             self._fail(call, BrokerUnavailable(why))
 
     @staticmethod
-    def _fail(call: Call, error: BrokerError) -> None:
+    def _fail(call: Call[Any], error: BrokerError) -> None:
         call.error = error
         call.done.set()

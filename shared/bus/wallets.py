@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 
 from shared.bus.broker import Broker
-from shared.bus.events import WalletName, WalletsRequested, WalletsResult
-from shared.errors import BrokerError, RequestFailed
+from shared.bus.events import WalletName, WalletsRequested
+from shared.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +21,7 @@ _OFFER_TIMEOUT = 1.0
 
 def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:
     """Return the wallets, `creator` first. Raises `BrokerError`."""
-    reply = broker.request(WalletsRequested(), timeout)
-    if not isinstance(reply, WalletsResult):
-        raise RequestFailed("the wallet's answer is no list of wallets")
-    return reply.wallets
+    return broker.request(WalletsRequested(), timeout).wallets
 
 
 def offered_wallets(broker: Broker) -> tuple[WalletName, ...]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from shared.bus.broker import Broker, Consumer
-from shared.bus.events import BlockVerdict, TxSubmitted
+from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.bus.rabbit import RabbitBroker
 from shared.bus.redis_streams import RedisStreamsBroker
 from shared.bus.topics import MEMPOOL_TXS
@@ -51,7 +51,7 @@ def measure(connect: Callable[[], Broker], count: int) -> dict[str, float]:
     def answer() -> None:
         while not stop.is_set():
             batch = consumer.receive(256, 0.05)
-            verdict = BlockVerdict(hash="00" * 32, accepted=True)
+            verdict = TxVerdicts(verdicts=(TxVerdict(txid="00" * 32, wtxid="00" * 32, accepted=True),))
             server.reply_many([(d.reply_address, verdict) for d in batch if d.reply_address is not None])
             consumer.ack(batch)
 

@@ -14,7 +14,7 @@ from flask import Response, request
 
 from services.explorer.api.parameters import read_texts
 from services.explorer.api.responses import Route, json
-from services.explorer.api.submit import ask, with_detail
+from services.explorer.api.submit import TIMEOUT, with_detail
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict
@@ -49,7 +49,7 @@ class Packages:
                 "submitpackage", -25, "Unspendable output exceeds maximum configured by user (maxburnamount)"
             )
         raw = tuple(tx.serialize().hex() for tx in txs)
-        reply = ask(self._broker, TxSubmitted(txs=raw, max_feerate=limit or None, package=True))
+        reply = self._broker.request(TxSubmitted(txs=raw, max_feerate=limit or None, package=True), TIMEOUT)
         results = {tx.wtxid_hex: _result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
         message = reply.package_error or "success"
         replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)
@@ -60,7 +60,7 @@ class Packages:
         limit = _feerate_limit()
         txs = _read_txs("testmempoolaccept", request.get_data())
         raw = tuple(tx.serialize().hex() for tx in txs)
-        reply = ask(self._broker, TxSubmitted(txs=raw, max_feerate=limit or None, test_only=True))
+        reply = self._broker.request(TxSubmitted(txs=raw, max_feerate=limit or None, test_only=True), TIMEOUT)
         return json([_test_result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)])
 
     def routes(self) -> tuple[Route, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
-from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
-from shared.errors import DecodeError, RequestFailed, RequestTimeout
+from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, WorkTemplate
+from shared.errors import DecodeError, RequestTimeout
 from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
@@ -31,30 +31,19 @@ def submit(broker: Broker, raw_hex: str) -> str:
             raise DecodeError("it has no inputs")
     except DecodeError as error:
         raise refusal(_DECODING, f"TX decode failed. Make sure the tx has at least one input. ({error})") from None
-    reply = ask(broker, TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE))
+    reply = broker.request(TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE), TIMEOUT)
     error_of_verdict = verdict_error(reply.verdicts[0])
     if error_of_verdict is not None:
         raise error_of_verdict
     return tx.txid_hex
 
 
-def ask(broker: Broker, submission: TxSubmitted) -> TxVerdicts:
-    """Return the mempool's verdicts, one for each transaction."""
-    reply = broker.request(submission, TIMEOUT)
-    if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != len(submission.txs):
-        raise RequestFailed("the mempool's answer is not a verdict")
-    return reply
-
-
 def ask_template(broker: Broker) -> WorkTemplate:
     """Return the mempool's template of the next block."""
     try:
-        reply = broker.request(TemplateRequested(), TIMEOUT)
+        return broker.request(TemplateRequested(), TIMEOUT)
     except RequestTimeout:
         raise RequestError(503, "no template in time") from None
-    if not isinstance(reply, WorkTemplate):
-        raise RequestFailed("the mempool's answer is not a template")
-    return reply
 
 
 def verdict_error(verdict: TxVerdict) -> RequestError | None:

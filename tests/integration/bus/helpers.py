@@ -11,7 +11,7 @@ import redis as redis_py
 
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery
-from shared.bus.events import BlockVerdict, MineRequested, TxSubmitted
+from shared.bus.events import MineRequested, TxSubmitted, TxVerdict, TxVerdicts
 
 PATIENCE = 20.0
 """Seconds that anything may take before a test gives up."""
@@ -21,6 +21,11 @@ NOTHING = 0.3
 
 def tx(number: int) -> TxSubmitted:
     return TxSubmitted(txs=(f"{number:08x}",))
+
+
+def verdict(number: int) -> TxVerdicts:
+    """The reply to `tx(number)` that names it."""
+    return TxVerdicts(verdicts=(TxVerdict(txid=f"{number}", wtxid=f"{number}", accepted=True),))
 
 
 def mine(count: int) -> MineRequested:
@@ -60,8 +65,7 @@ def answering(broker: Broker, consumer: Consumer, limit: int | None = None) -> I
         while left and (limit is not None or not stop.is_set()):
             for delivery in consumer.receive(1, 0.05):
                 if delivery.reply_address is not None:
-                    verdict = BlockVerdict(hash=f"{numbers([delivery])[0]}", accepted=True)
-                    broker.reply_many([(delivery.reply_address, verdict)])
+                    broker.reply_many([(delivery.reply_address, verdict(*numbers([delivery])))])
                 consumer.ack([delivery])
                 left -= 1
 

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from shared.bus import events
-from shared.bus.broker import Broker, Consumer, ReplyAddress
-from shared.bus.events import BlockConnected, BlockVerdict, Failure, TxVerdicts
+from shared.bus.broker import Broker, Consumer
+from shared.bus.events import BlockConnected
 from shared.bus.topics import FACTS, MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, Topic, transient_queue
-from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, Unroutable
+from shared.errors import BrokerUnavailable, Unroutable
 from tests.integration.bus.conftest import Backend
 from tests.integration.bus.helpers import NOTHING, PATIENCE, mine, numbers, take, tx, until
 
 
 def connected(height: int) -> BlockConnected:
     return BlockConnected(seq=height, hash="00" * 32, height=height, time=1, tx_count=1)
-
-
-def answer(broker: Broker, consumer: Consumer, count: int) -> threading.Thread:
-    """Answer `count` requests on another thread; each reply names its request."""
-
-    def serve() -> None:
-        for delivery in take(consumer, count):
-            assert delivery.reply_address is not None
-            verdict = BlockVerdict(hash=f"{numbers([delivery])[0]}", accepted=True)
-            broker.reply_many([(delivery.reply_address, verdict)])
-            consumer.ack([delivery])
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    return thread
 
 
 # ── publishing and consuming ────────────────────────────────────────────────────────────────────────────────────
@@ -312,87 +295,6 @@ def publish_raw(backend: Backend, body: bytes) -> None:
     properties = pika.BasicProperties(type="tx.submitted")
     connection.channel().basic_publish("warren.events", "tx.submitted", body, properties)
     connection.close()
-
-
-# ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_request_gets_its_reply(backend: Backend) -> None:
-    server = backend.connect()
-    thread = answer(server, server.consumer([MEMPOOL_TXS]), 1)
-    assert backend.connect().request(tx(5), PATIENCE) == BlockVerdict(hash="5", accepted=True)
-    thread.join()
-
-
-def test_500_pipelined_requests_get_their_replies_in_order(backend: Backend) -> None:
-    server = backend.connect()
-    thread = answer(server, server.consumer([MEMPOOL_TXS]), 500)
-    replies = backend.connect().request_many([tx(n) for n in range(500)], PATIENCE)
-    assert replies == [BlockVerdict(hash=f"{n}", accepted=True) for n in range(500)]
-    thread.join()
-
-
-def test_requests_of_several_threads_do_not_mix(backend: Backend) -> None:
-    server, client = backend.connect(), backend.connect()
-    thread = answer(server, server.consumer([MEMPOOL_TXS]), 40)
-    replies: dict[int, events.Message] = {}
-
-    def ask(number: int) -> None:
-        replies[number] = client.request(tx(number), PATIENCE)
-
-    askers = [threading.Thread(target=ask, args=(n,)) for n in range(40)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    thread.join()
-    assert replies == {n: BlockVerdict(hash=f"{n}", accepted=True) for n in range(40)}
-
-
-def test_a_request_that_nobody_answers_times_out(broker: Broker) -> None:
-    broker.consumer([MEMPOOL_TXS])
-    with pytest.raises(RequestTimeout, match="1 of 1"):
-        broker.request(tx(1), 0.2)
-
-
-def test_a_failure_for_an_answer_is_an_error(backend: Backend) -> None:
-    server = backend.connect()
-    consumer = server.consumer([MEMPOOL_TXS])
-
-    def serve() -> None:
-        (delivery,) = take(consumer, 1)
-        assert delivery.reply_address is not None
-        server.reply_many([(delivery.reply_address, Failure(error="tripped over"))])
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    with pytest.raises(RequestFailed, match="tripped over"):
-        backend.connect().request(tx(1), PATIENCE)
-    thread.join()
-
-
-def test_a_reply_to_a_requester_that_has_gone_is_dropped(backend: Backend) -> None:
-    server = backend.connect()
-    consumer = server.consumer([MEMPOOL_TXS])
-    client = backend.connect()
-    with pytest.raises(RequestTimeout):
-        client.request(tx(1), 0.2)
-    client.close()
-    (delivery,) = take(consumer, 1)
-    assert delivery.reply_address is not None
-    server.reply_many([(delivery.reply_address, TxVerdicts(verdicts=()))])
-    server.reply_many([(ReplyAddress("nobody.has.this", "x"), TxVerdicts(verdicts=()))])
-    assert server.is_connected()
-
-
-def test_a_late_reply_does_not_disturb_the_next_request(backend: Backend) -> None:
-    server, client = backend.connect(), backend.connect()
-    consumer = server.consumer([MEMPOOL_TXS])
-    with pytest.raises(RequestTimeout):
-        client.request(tx(1), 0.2)
-    thread = answer(server, consumer, 2)
-    assert client.request(tx(2), PATIENCE) == BlockVerdict(hash="2", accepted=True)
-    thread.join()
 
 
 # ── state ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,11 +13,11 @@ import time
 import pytest
 
 from shared.bus.broker import Broker, Consumer, Delivery
-from shared.bus.events import BlockConnected, BlockVerdict
+from shared.bus.events import BlockConnected
 from shared.bus.topics import MEMPOOL_TXS, Topic, transient_queue
 from shared.errors import BrokerUnavailable
 from tests.integration.bus.conftest import Backend, CrashableBackend, open_broker
-from tests.integration.bus.helpers import PATIENCE, numbers, take, tx, until
+from tests.integration.bus.helpers import PATIENCE, numbers, take, tx, until, verdict
 
 
 def test_a_crash_of_the_server_loses_nothing_that_was_confirmed(crashable: CrashableBackend) -> None:
@@ -173,9 +173,9 @@ def test_requests_and_transient_queues_work_again_after_a_crash(crashable: Crash
     thread.start()
     (delivery,) = take(work, 1)
     assert delivery.reply_address is not None
-    server.reply_many([(delivery.reply_address, BlockVerdict(hash="1", accepted=True))])
+    server.reply_many([(delivery.reply_address, verdict(1))])
     thread.join()
-    assert replies == [BlockVerdict(hash="1", accepted=True)]
+    assert replies == [verdict(1)]
 
 
 def test_a_service_may_start_before_its_server(crashable: CrashableBackend) -> None:

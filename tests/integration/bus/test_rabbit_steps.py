@@ -17,12 +17,12 @@ import pytest
 
 from shared.bus import rabbit_publisher
 from shared.bus.broker import Delivery
-from shared.bus.events import BlockConnected, BlockVerdict
+from shared.bus.events import BlockConnected
 from shared.bus.rabbit import RabbitBroker
 from shared.bus.rabbit_consumer import RabbitConsumer
 from shared.bus.topics import DEAD_LETTER_QUEUE, MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, Unroutable
-from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until
+from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until, verdict
 
 FACT = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
 DURABLE = {
@@ -306,7 +306,7 @@ def test_a_message_says_what_it_is_and_is_durable(bus: RabbitBroker, operator: p
     channel.queue_bind(copy, "warren.events", "tx.submitted")
     before = int(time.time())
     with answering(bus, consumer):
-        assert bus.request(tx(1), PATIENCE) == BlockVerdict(hash="1", accepted=True)
+        assert bus.request(tx(1), PATIENCE) == verdict(1)
     method, properties, _ = channel.basic_get(copy, auto_ack=True)
     assert method.routing_key == "tx.submitted"
     assert (properties.type, properties.app_id, properties.content_type) == (

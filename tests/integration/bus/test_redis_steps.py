@@ -16,13 +16,13 @@ import pytest
 import redis as redis_py
 
 from shared.bus import redis_streams
-from shared.bus.events import BlockConnected, BlockVerdict
+from shared.bus.events import BlockConnected
 from shared.bus.redis_consumer import SIGN_OF_LIFE_MS
 from shared.bus.redis_streams import RedisStreamsBroker
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
 from tests.integration.bus.conftest import Connect
-from tests.integration.bus.helpers import PATIENCE, answering, mine, numbers, signs_of_life, take, tx, until
+from tests.integration.bus.helpers import PATIENCE, answering, mine, numbers, signs_of_life, take, tx, until, verdict
 
 TXS = "warren-bus:queue:mempool.txs"
 BLOCK = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
@@ -205,12 +205,12 @@ def test_a_server_that_lost_its_data_gets_its_queues_back(
 ) -> None:
     client = connect_embedded()
     with answering(embedded, embedded.consumer([MEMPOOL_TXS])):
-        assert client.request(tx(1), PATIENCE) == BlockVerdict(hash="1", accepted=True)
+        assert client.request(tx(1), PATIENCE) == verdict(1)
         redis.flushall()
 
         def answered() -> bool:
             try:
-                return client.request(tx(2), 1.0) == BlockVerdict(hash="2", accepted=True)
+                return client.request(tx(2), 1.0) == verdict(2)
             except (Unroutable, RequestTimeout):
                 return False
 
@@ -222,9 +222,9 @@ def test_replies_that_nobody_understands_do_not_end_the_listening(
 ) -> None:
     with answering(embedded, embedded.consumer([MEMPOOL_TXS])):
         for fields in ({"x": "y"}, {"c": b"\xff", "t": b"\xff", "b": b"\xff"}):
-            assert embedded.request(tx(1), PATIENCE) == BlockVerdict(hash="1", accepted=True)
+            assert embedded.request(tx(1), PATIENCE) == verdict(1)
             redis.xadd(embedded._reply_key, fields)
-        assert embedded.request(tx(2), PATIENCE) == BlockVerdict(hash="2", accepted=True)
+        assert embedded.request(tx(2), PATIENCE) == verdict(2)
 
 
 def test_a_client_that_cannot_read_its_replies_tries_again_with_pauses(
@@ -242,7 +242,7 @@ def test_a_client_that_cannot_read_its_replies_tries_again_with_pauses(
             patch.setattr(embedded._client, "xread", away)
             until(lambda: len(tries) >= 4, "tries")
         assert tries[3] - tries[0] >= 0.3
-        assert embedded.request(tx(2), PATIENCE) == BlockVerdict(hash="2", accepted=True)
+        assert embedded.request(tx(2), PATIENCE) == verdict(2)
 
 
 # ── two consumers interleave ────────────────────────────────────────────────────────────────────────────────────

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
-from shared.bus.events import Failure, Message
+from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import CLAIMS, DURABLE_QUEUES, Queue
-from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, Unroutable
+from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
 
 
 class FakeBroker(Broker):
@@ -69,7 +69,7 @@ class FakeBroker(Broker):
             for queue in takers:
                 self.put(queue, message, reply_address=address)
 
-    def request_many(self, messages: Sequence[Message], timeout: float) -> list[Message]:
+    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         self._check()
         replies: dict[str, Message] = {}
         addresses = [ReplyAddress("fake", f"c{next(self._numbers)}") for _ in messages]
@@ -88,10 +88,9 @@ class FakeBroker(Broker):
                     break
                 if not self.changed.wait(max(0.0, deadline - time.monotonic())):
                     raise RequestTimeout("no answer")
-        for reply in replies.values():
-            if isinstance(reply, Failure):
-                raise RequestFailed(reply.error)
-        return [replies[address.correlation_id] for address in addresses]
+        return [
+            message.check(replies[address.correlation_id]) for message, address in zip(messages, addresses, strict=True)
+        ]
 
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
         self._check()

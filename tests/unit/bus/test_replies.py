@@ -8,13 +8,17 @@ import time
 import pytest
 
 from shared.bus import events
-from shared.bus.events import BlockVerdict, Failure, Message
+from shared.bus.events import BlockMined, BlockVerdict, Failure, Message, MineResult
 from shared.bus.replies import ReplyBox
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout
 
 
 def verdict(name: str) -> BlockVerdict:
     return BlockVerdict(hash=name, accepted=True)
+
+
+def asked(count: int) -> list[BlockMined]:
+    return [BlockMined(block="00")] * count
 
 
 def arrive(box: ReplyBox, id_: str, reply: Message) -> None:
@@ -27,7 +31,7 @@ def soon() -> float:
 
 def test_replies_come_back_in_the_order_of_their_requests() -> None:
     box = ReplyBox()
-    call, ids = box.expect(3)
+    call, ids = box.expect(asked(3))
     for place in (2, 0, 1):
         assert not call.done.is_set()
         arrive(box, ids[place], verdict(str(place)))
@@ -36,20 +40,20 @@ def test_replies_come_back_in_the_order_of_their_requests() -> None:
 
 def test_ids_are_of_one_box_and_one_request() -> None:
     box, other = ReplyBox(), ReplyBox()
-    ids = [*box.expect(2)[1], *box.expect(2)[1], *other.expect(2)[1]]
+    ids = [*box.expect(asked(2))[1], *box.expect(asked(2))[1], *other.expect(asked(2))[1]]
     assert len(set(ids)) == 6
 
 
 def test_nothing_to_wait_for_is_done_at_once() -> None:
     box = ReplyBox()
-    call, ids = box.expect(0)
+    call, ids = box.expect(asked(0))
     assert call.done.is_set()
     assert box.wait(call, ids, soon()) == []
 
 
 def test_a_reply_that_nobody_waits_for_is_dropped_and_so_is_a_second_one() -> None:
     box = ReplyBox()
-    call, ids = box.expect(2)
+    call, ids = box.expect(asked(2))
     arrive(box, "nobody", verdict("x"))
     arrive(box, ids[0], verdict("first"))
     arrive(box, ids[0], verdict("second"))
@@ -60,7 +64,7 @@ def test_a_reply_that_nobody_waits_for_is_dropped_and_so_is_a_second_one() -> No
 
 def test_a_timeout_says_how_many_are_missing_and_waits_for_them_no_more() -> None:
     box = ReplyBox()
-    call, ids = box.expect(3)
+    call, ids = box.expect(asked(3))
     arrive(box, ids[1], verdict("1"))
     with pytest.raises(RequestTimeout, match="2 of 3"):
         box.wait(call, ids, time.monotonic())
@@ -74,11 +78,12 @@ def test_a_timeout_says_how_many_are_missing_and_waits_for_them_no_more() -> Non
         ("BlockVerdict", b"\xff", "undecodable reply"),
         ("no.such", b"{}", "undecodable reply"),
         ("", b"", "undecodable reply"),
+        ("MineResult", events.encode(MineResult(hashes=())), r"unexpected reply to block\.mined: MineResult"),
     ],
 )
 def test_one_failure_ends_the_whole_call_at_once(type_name: str, body: bytes, error: str) -> None:
     box = ReplyBox()
-    call, ids = box.expect(2)
+    call, ids = box.expect(asked(2))
     box.put(ids[1], type_name, body)
     assert call.done.is_set()
     with pytest.raises(RequestFailed, match=error):
@@ -88,7 +93,7 @@ def test_one_failure_ends_the_whole_call_at_once(type_name: str, body: bytes, er
 
 def test_what_is_forgotten_is_not_waited_for() -> None:
     box = ReplyBox()
-    _, ids = box.expect(2)
+    _, ids = box.expect(asked(2))
     box.forget(ids[:1])
     assert list(box._waiting) == ids[1:]
     box.forget(ids)
@@ -97,7 +102,7 @@ def test_what_is_forgotten_is_not_waited_for() -> None:
 
 def test_a_broker_that_goes_away_ends_every_call_at_once() -> None:
     box = ReplyBox()
-    calls = [box.expect(2) for _ in range(2)]
+    calls = [box.expect(asked(2)) for _ in range(2)]
     errors: list[str] = []
 
     def wait(place: int) -> None:
@@ -112,9 +117,9 @@ def test_a_broker_that_goes_away_ends_every_call_at_once() -> None:
     for thread in threads:
         thread.join(5.0)
     assert errors == ["gone", "gone"]
-    box.expect(1)
+    box.expect(asked(1))
     box.fail_all("gone again")
     assert not box._waiting
-    call, ids = box.expect(1)
+    call, ids = box.expect(asked(1))
     arrive(box, ids[0], verdict("later"))
     assert box.wait(call, ids, soon()) == [verdict("later")]

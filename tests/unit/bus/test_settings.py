@@ -11,7 +11,7 @@ import redis
 
 from shared.backoff import backoff
 from shared.bus import open_broker, rabbit_link, redis_streams
-from shared.bus.events import TxSubmitted
+from shared.bus.events import BY_TOPIC, Request, TxSubmitted
 from shared.bus.rabbit import RabbitBroker
 from shared.bus.rabbit_link import parameters
 from shared.bus.redis_client import bus_errors, open_client
@@ -124,6 +124,10 @@ def test_a_malformed_url_is_refused_without_showing_it() -> None:
 def test_nobody_listens_in_on_claims(claim: Topic) -> None:
     with pytest.raises(ValueError, match=claim):
         transient_queue("page", Topic.BLOCK_CONNECTED, claim)
+
+
+def test_the_claims_and_nothing_else_are_requests() -> None:
+    assert {topic for topic, message in BY_TOPIC.items() if issubclass(message, Request)} == set(CLAIMS)
 
 
 def test_a_process_has_a_queue_of_its_own_that_does_not_stay() -> None:

@@ -25,7 +25,7 @@ def test_the_wallets_are_those_that_the_service_names(broker: FakeBroker) -> Non
 
 def test_an_answer_of_another_kind_is_no_list_of_wallets(broker: FakeBroker) -> None:
     broker.answers = {WalletsRequested: lambda message: MineResult(hashes=())}
-    with pytest.raises(RequestFailed, match="no list of wallets"):
+    with pytest.raises(RequestFailed, match=r"unexpected reply to wallets\.requested: MineResult"):
         ask_wallets(broker, 1.0)
     assert offered_wallets(broker) == ()
 

@@ -8,7 +8,7 @@ from typing import Any
 from services.mempool.rpc.json.block_json import stored_block
 from services.mempool.rpc.json.tx_build import BUILD_ARGS, unsigned_transaction
 from services.mempool.rpc.json.tx_json import script_json, tx_json
-from services.mempool.rpc.server.claims import REQUEST_TIMEOUT, Claim
+from services.mempool.rpc.server.claims import Claim, submit_transactions
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
@@ -23,7 +23,7 @@ from services.mempool.rpc.server.values import (
     transaction,
     verbosity,
 )
-from shared.bus.events import Message, TxSubmitted, TxVerdict, TxVerdicts
+from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.codec import BlockEntry
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import hash160, sha256
@@ -143,8 +143,8 @@ def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max
     return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
 
 
-def _sent(tx: Transaction, reply: Message) -> str:
-    (verdict,) = _verdicts(reply, 1)
+def _sent(tx: Transaction, reply: TxVerdicts) -> str:
+    (verdict,) = reply.verdicts
     if verdict.accepted or verdict.reason in _IN_POOL:
         return tx.txid_hex
     if verdict.reason == Reason.TXN_ALREADY_KNOWN:
@@ -170,10 +170,10 @@ def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: o
         raws.append(str(raw_hex))
         message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
         txs.append(transaction(raws[-1], message))
-    reply = node.broker.request(TxSubmitted(txs=tuple(raws), test_only=True), REQUEST_TIMEOUT)
+    reply = submit_transactions(node, TxSubmitted(txs=tuple(raws), test_only=True))
     results: list[Json] = []
     is_too_expensive = False
-    for tx, verdict in zip(txs, _verdicts(reply, len(txs)), strict=True):
+    for tx, verdict in zip(txs, reply.verdicts, strict=True):
         result: dict[str, Json] = {"txid": tx.txid_hex, "wtxid": tx.wtxid_hex}
         if not is_too_expensive:  # what follows a transaction that would not be sent is left open
             result |= _test_result(verdict, limit)
@@ -199,12 +199,14 @@ def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: objec
         message = "package topology disallowed. not child-with-parents or parents depend on each other."
         raise RpcError(RpcCode.VERIFY_ERROR, message)
     submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
-    reply = node.broker.request(submission, REQUEST_TIMEOUT)
-    verdicts = _verdicts(reply, len(txs))
-    results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, verdicts, strict=True)}
-    error = reply.package_error if isinstance(reply, TxVerdicts) else ""
-    replaced = sorted({txid for verdict in verdicts for txid in verdict.replaced}, key=parse_display_hash)
-    return {"package_msg": error or "success", "tx-results": results, "replaced-transactions": replaced}
+    reply = submit_transactions(node, submission)
+    results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
+    replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)
+    return {
+        "package_msg": reply.package_error or "success",
+        "tx-results": results,
+        "replaced-transactions": replaced,
+    }
 
 
 def _is_child_with_parents(txs: Sequence[Transaction]) -> bool:
@@ -247,12 +249,6 @@ def _test_result(verdict: TxVerdict, max_feerate: int) -> dict[str, Json]:
         "effective-includes": [verdict.wtxid],
     }
     return {"allowed": True, "vsize": verdict.vsize, "fees": fees}
-
-
-def _verdicts(reply: Message, count: int) -> tuple[TxVerdict, ...]:
-    if not isinstance(reply, TxVerdicts) or len(reply.verdicts) != count:
-        raise RequestFailed(f"unexpected reply to tx.submitted: {type(reply).__name__}")
-    return reply.verdicts
 
 
 def _with_detail(verdict: TxVerdict) -> str:

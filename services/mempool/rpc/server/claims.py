@@ -1,4 +1,4 @@
-"""Asks the writer for changes over the bus: blocks to mine or to check, and the operator's orders.
+"""Asks the writer for changes over the bus: transactions and blocks to take or test, blocks to mine, orders.
 
 Whatever changes the chain or the pool through RPC is sent from here, so each kind of request has one time limit and one
 reading of its reply.
@@ -13,8 +13,16 @@ from typing import Any
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED
-from shared.bus.events import BlockMined, BlockVerdict, ChainControl, ControlResult, Message, MineRequested, MineResult
-from shared.errors import BrokerUnavailable, RequestFailed
+from shared.bus.events import (
+    BlockMined,
+    BlockVerdict,
+    ChainControl,
+    MineRequested,
+    MineResult,
+    TxSubmitted,
+    TxVerdicts,
+)
+from shared.errors import BrokerUnavailable
 
 REQUEST_TIMEOUT = 30.0
 """Seconds that a verdict on transactions or a block may take."""
@@ -24,20 +32,18 @@ _MINE_MARGIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request that neighbours in a batch are published together with, and the reading of its reply.
+    """A submission that a batch publishes together with its neighbours, and the reading of its reply.
 
     `conclude` returns the result of the call or raises its `RpcError`.
     """
 
-    message: Message
-    conclude: Callable[[Message], object]
+    message: TxSubmitted
+    conclude: Callable[[TxVerdicts], object]
 
 
 def order(node: NodeContext, refusal: RpcCode, **fields: Any) -> None:
     """Send the writer a `ChainControl` of these fields and wait for its commit; `RpcError` `refusal` if it refuses."""
     reply = node.broker.request(ChainControl(**fields), REQUEST_TIMEOUT)
-    if not isinstance(reply, ControlResult):
-        raise RequestFailed(f"unexpected reply to chain.control: {type(reply).__name__}")
     if not reply.done:
         raise RpcError(refusal, f"{reply.reason}, {reply.detail}" if reply.detail else reply.reason)
 
@@ -55,11 +61,14 @@ def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ..
         reply = node.broker.request(message, node.settings.mine_timeout + _MINE_MARGIN)
     finally:
         node.mining_slots.release()
-    if not isinstance(reply, MineResult):
-        raise RequestFailed(f"unexpected reply to mine.requested: {type(reply).__name__}")
     if len(reply.hashes) < count and not reply.error:
         return MineResult(hashes=reply.hashes, error=f"only {len(reply.hashes)} of {count} blocks were mined")
     return reply
+
+
+def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxVerdicts:
+    """Return the writer's verdicts, one for each transaction."""
+    return node.broker.request(submission, REQUEST_TIMEOUT)
 
 
 def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) -> BlockVerdict:
@@ -68,8 +77,6 @@ def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) ->
     Raises `RpcError` DESERIALIZATION_ERROR for a block too large to be decoded, which the writer alone finds.
     """
     reply = node.broker.request(BlockMined(block=raw_hex, test_only=test_only), REQUEST_TIMEOUT)
-    if not isinstance(reply, BlockVerdict):
-        raise RequestFailed(f"unexpected reply to block.mined: {type(reply).__name__}")
     if reply.reason == BLOCK_DECODE_FAILED:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
     return reply

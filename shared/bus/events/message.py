@@ -1,0 +1,48 @@
+"""The bases of all that travels on the bus: a message, and a request, whose type says which reply it has."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar, get_args
+
+import msgspec
+
+from shared.bus.topics import Topic
+from shared.errors import RequestFailed
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything that travels on the bus; a reply has no topic."""
+
+    topic: ClassVar[Topic | None] = None
+
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class Request(Message, Generic[Reply], frozen=True, kw_only=True):
+    """Base of the claims: messages that are answered, with a `Reply` or a `Failure`."""
+
+    @classmethod
+    def reply_type(cls) -> type[Reply]:
+        """Return the `Reply` that a request's class names as it derives from this one."""
+        base: type = cls.__orig_bases__[0]  # type: ignore[attr-defined]
+        reply: type[Reply] = get_args(base)[0]
+        return reply
+
+    def check(self, reply: Message) -> Reply:
+        """Return a reply as one to this request. Raises `RequestFailed` for a `Failure` and for any other reply."""
+        if isinstance(reply, Failure):
+            raise RequestFailed(reply.error)
+        if not isinstance(reply, self.reply_type()) or not self.is_answered_by(reply):
+            raise RequestFailed(f"unexpected reply to {self.topic}: {type(reply).__name__}")
+        return reply
+
+    def is_answered_by(self, reply: Reply) -> bool:
+        """Tell whether a reply of the right type fits this very request."""
+        return True
+
+
+class Failure(Message, frozen=True, kw_only=True):
+    """Reply to a request whose message could not be decoded or crashed its handler."""
+
+    error: str
