@@ -63,14 +63,14 @@ def check_redis(url: str) -> None:
 
     from shared.bus.redis_client import open_client
     from shared.chain.store import check_server
-    from shared.errors import StoreUnavailable, UnsafeStore
+    from shared.errors import UnsafeStore
 
     where = _where("--redis-url", url)
     try:
         with open_client(url) as client:
             client.ping()
             check_server(client)
-    except (redis.exceptions.BusyLoadingError, StoreUnavailable):
+    except redis.exceptions.BusyLoadingError:
         return  # it is there, and the services wait until it has loaded its data
     except redis.AuthenticationError as error:
         raise LaunchError(f"{where} does not let us in: {error}") from None

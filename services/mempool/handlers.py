@@ -78,7 +78,7 @@ def _work_template(node: NodeState) -> WorkTemplate:
 def _orphans_of(node: NodeState, verdict: BlockVerdict) -> list[TxRejected]:
     if not len(node.orphans) or not verdict.accepted:
         return []
-    block = node.view.block(parse_display_hash(verdict.hash))
+    block = node.view.blocks.get(parse_display_hash(verdict.hash))
     return retry_orphans(node, [tx.txid for tx in block.transactions]) if block else []
 
 

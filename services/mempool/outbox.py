@@ -16,7 +16,6 @@ from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.chain.codec import decode_event
 from shared.chain.redis_keys import Keys
-from shared.chain.store import store_errors
 from shared.errors import BrokerError, StoreUnavailable
 from shared.shutdown import ExitFlag
 
@@ -48,9 +47,8 @@ class Outbox:
 
     def relay(self, block_ms: int | None = None) -> int:
         """Publish what is waiting, up to a batch, and return how many events that was."""
-        with store_errors():
-            position = int(self._redis.get(self._keys.relayed) or 0)
-            replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
+        position = int(self._redis.get(self._keys.relayed) or 0)
+        replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
         if not replies:
             return 0
         messages = []
@@ -58,12 +56,11 @@ class Outbox:
             position = int(entry_id.split(b"-")[0])
             messages.append(decode_event(position, fields))
         self._broker.publish_many(messages)
-        with store_errors():
-            pipe = self._redis.pipeline()
-            pipe.set(self._keys.relayed, position)
-            if position > KEEP_EVENTS:
-                pipe.xtrim(self._keys.events, minid=f"{position - KEEP_EVENTS}-0", approximate=True)
-            pipe.execute()
+        pipe = self._redis.pipeline()
+        pipe.set(self._keys.relayed, position)
+        if position > KEEP_EVENTS:
+            pipe.xtrim(self._keys.events, minid=f"{position - KEEP_EVENTS}-0", approximate=True)
+        pipe.execute()
         return len(messages)
 
     def _run(self) -> None:

@@ -22,7 +22,6 @@ from shared.chain.codec import BlockEntry, BlockStatus, store_block
 from shared.chain.commit import Committer, Delta, PoolRecord
 from shared.chain.overlay import CoinSource, Overlay
 from shared.chain.redis_keys import Keys
-from shared.chain.store import store_errors
 from shared.chain.view import ChainView
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import block_work
@@ -62,12 +61,11 @@ class NodeState:
         self._committer = Committer(self._redis, self._keys, epoch, tip.hash, tip.seq)
         if self.view.block_hash(0) != self.params.genesis.hash:
             raise UnsafeStore(f"this Redis holds another chain by the name of {self.params.name}")
-        self.index = BlockTree(self.view.all_block_entries(), tip.hash)
-        self.prioritised = self.view.prioritised()
+        self.index = BlockTree(self.view.blocks.all_entries(), tip.hash)
+        self.prioritised = self.view.pool.prioritised()
         self._clock = self.view.clock()
         self._load_pool()
-        with store_errors():
-            stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
+        stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
         self.jobs = {
             job.id: job for job in sorted(map(mining_job.decode, stored.values()), key=lambda job: job.created)
         }
@@ -80,7 +78,7 @@ class NodeState:
 
     def acceptor(self, pool: Pool | None = None, coins: CoinSource | None = None) -> Acceptor:
         """Return an acceptor for the next block after the tip; for another pool and coins in a reorganisation."""
-        context = self.context(self.index.tip, Overlay(self.view) if coins is None else coins)
+        context = self.context(self.index.tip, Overlay(self.view.txs) if coins is None else coins)
         return Acceptor(context, self.pool if pool is None else pool, self.verifier)
 
     def context(self, tip: BlockEntry, coins: CoinSource) -> AcceptContext:
@@ -116,8 +114,8 @@ class NodeState:
             self.prioritised.pop(txid, None)
 
     def _load_pool(self) -> None:
-        records = self.view.pool_records()
-        prevouts = self.view.prevouts([record.tx for record in records])
+        records = self.view.pool.all_records()
+        prevouts = self.view.txs.prevouts([record.tx for record in records])
         pool = []
         for record in records:
             if record.pool is None:
@@ -141,7 +139,7 @@ class NodeState:
             chain_tx_count=len(genesis.transactions),
             arrival=0,
         )
-        overlay = Overlay(self.view)
+        overlay = Overlay(self.view.txs)
         if self.params.genesis_spendable:
             for position, tx in enumerate(genesis.transactions):
                 overlay.apply(tx, 0, position)

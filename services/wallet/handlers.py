@@ -63,7 +63,7 @@ class Inbox:
         if not sends:
             return
         tip_height = self._view.tip().height
-        records = self._view.transactions(list(sends))
+        records = self._view.txs.get_many(list(sends))
         changed: dict[bytes, tuple[str, Send]] = {}
         closed = []
         for (txid, (wallet_id, send)), record in zip(sends.items(), records, strict=True):

@@ -109,7 +109,7 @@ class Ledger:
     def _balance(self, keys: Sequence[WalletKey], height: int) -> Balance:
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
-        confirmed = sum(stats.balance for stats in self._view.script_stats(hashes))
+        confirmed = sum(stats.balance for stats in self._view.scripts.stats(hashes))
         maturing = self._maturing(scripts, height)
         immature = sum(coins.amount for coins in maturing)
         effects = self._effects(self._pool_records(hashes), scripts).values()
@@ -131,12 +131,12 @@ class Ledger:
         return tuple(found)
 
     def _read_coinbase(self, block_hash: bytes) -> tuple[TxOut, ...]:
-        reader = Reader(self._view.block_slices([(block_hash, HEADER_SIZE, _COINBASE_BYTES)])[0])
+        reader = Reader(self._view.blocks.slices([(block_hash, HEADER_SIZE, _COINBASE_BYTES)])[0])
         try:
             reader.compact_size("transactions")
             return Transaction.read(reader).outputs
         except DecodeError:  # the coinbase is longer than the slice
-            block = self._view.block(block_hash)
+            block = self._view.blocks.get(block_hash)
             return block.transactions[0].outputs if block else ()
 
     def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], int]:
@@ -146,9 +146,9 @@ class Ledger:
         """
         by_script = {key.script_pubkey: key for key in keys}
         tip_height = self._view.tip().height
-        unspent = self._view.script_unspent(list(by_script))
+        unspent = self._view.scripts.unspent_paying(list(by_script))
         parents = {item.outpoint.txid for item in unspent if item.height is None}
-        effects = self._effects(self._view.transactions(list(parents)), set(by_script))
+        effects = self._effects(self._view.txs.get_many(list(parents)), set(by_script))
         coins = []
         for item in unspent:
             if item.height is None and not (item.outpoint.txid in effects and effects[item.outpoint.txid].is_own):
@@ -169,23 +169,23 @@ class Ledger:
         """Return up to `limit` mined transactions that touch these keys, newest first, starting after txid `after`."""
         scripts = {key.script_pubkey for key in keys}
         hashes = [script_hash(key.script_pubkey) for key in keys]
-        items = self._view.scripts_history(hashes, limit, after)
-        return self._entries(self._view.transactions([item.txid for item in items]), scripts)
+        items = self._view.scripts.merged_history(hashes, limit, after)
+        return self._entries(self._view.txs.get_many([item.txid for item in items]), scripts)
 
     def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
         """Return the transactions in blocks of these heights, among the newest `limit` that touch these keys."""
         scripts = {key.script_pubkey for key in keys}
-        items = self._view.scripts_history([script_hash(script) for script in scripts], limit)
+        items = self._view.scripts.merged_history([script_hash(script) for script in scripts], limit)
         recent = [item.txid for item in items if item.height in heights]
-        return self._entries(self._view.transactions(recent), scripts)
+        return self._entries(self._view.txs.get_many(recent), scripts)
 
     def transaction(self, keys: Sequence[WalletKey], txid: bytes) -> HistoryEntry | None:
         """Return the entry of one transaction of the best chain or the pool, with its amounts for these keys."""
-        entries = self._entries(self._view.transactions([txid]), {key.script_pubkey for key in keys})
+        entries = self._entries(self._view.txs.get_many([txid]), {key.script_pubkey for key in keys})
         return entries[0] if entries else None
 
     def _pool_records(self, hashes: Sequence[bytes]) -> list[TxRecord | None]:
-        return self._view.transactions(self._view.scripts_pool_txids(hashes))
+        return self._view.txs.get_many(self._view.scripts.merged_pool_txids(hashes))
 
     def _entries(self, records: Sequence[TxRecord | None], scripts: set[bytes]) -> list[HistoryEntry]:
         effects = self._effects(records, scripts)
@@ -193,7 +193,7 @@ class Ledger:
 
     def _effects(self, records: Sequence[TxRecord | None], scripts: set[bytes]) -> dict[bytes, _Effect]:
         txs = [record.tx for record in records if record is not None]
-        prevouts = self._view.prevouts(txs)
+        prevouts = self._view.txs.prevouts(txs)
         return {tx.txid: _effect(tx, prevouts, scripts) for tx in txs}
 
 

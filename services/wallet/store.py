@@ -29,7 +29,6 @@ import redis
 from services.wallet.errors import UnknownWallet, WalletExists
 from services.wallet.keystore import Sealed
 from shared.chain.redis_keys import Keys
-from shared.chain.store import store_errors
 from shared.durations import DAY
 from shared.errors import StoreUnavailable
 
@@ -118,13 +117,11 @@ class WalletStore:
 
     def ids(self) -> list[str]:
         """Return all wallet ids, the oldest first."""
-        with store_errors():
-            return [name.decode() for name in self._redis.zrange(self._ids, 0, -1)]
+        return [name.decode() for name in self._redis.zrange(self._ids, 0, -1)]
 
     def exists(self, wallet_id: str) -> bool:
         """Whether a wallet has this id."""
-        with store_errors():
-            return bool(self._redis.exists(self._of("record", wallet_id)))
+        return bool(self._redis.exists(self._of("record", wallet_id)))
 
     def create(self, wallet_id: str, record: Record) -> None:
         """Write a new wallet with its first address; if the id is taken, raise `WalletExists` and write nothing."""
@@ -142,19 +139,17 @@ class WalletStore:
 
     def load(self, wallet_id: str) -> Wallet:
         """Return a wallet; `UnknownWallet` if there is none."""
-        with store_errors():
-            pipe = self._redis.pipeline()
-            pipe.get(self._of("record", wallet_id))
-            pipe.hmget(self._of("next", wallet_id), "receive", "change")
-            data, (receive, change) = pipe.execute()
+        pipe = self._redis.pipeline()
+        pipe.get(self._of("record", wallet_id))
+        pipe.hmget(self._of("next", wallet_id), "receive", "change")
+        data, (receive, change) = pipe.execute()
         if data is None:
             raise UnknownWallet(wallet_id)
         return Wallet(wallet_id, msgspec.json.decode(data, type=Record), int(receive), int(change))
 
     def add_receive_key(self, wallet_id: str) -> int:
         """Take the next receive address into use and return its index."""
-        with store_errors():
-            count: int = self._redis.hincrby(self._of("next", wallet_id), "receive", 1)
+        count: int = self._redis.hincrby(self._of("next", wallet_id), "receive", 1)
         return count - 1
 
     # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,8 +191,7 @@ class WalletStore:
 
     def requested(self, wallet_id: str, request_id: str) -> bytes | None:
         """Return the raw transaction of the payment for a request id, None without one."""
-        with store_errors():
-            found: bytes | None = self._redis.get(self._request(wallet_id, request_id))
+        found: bytes | None = self._redis.get(self._request(wallet_id, request_id))
         return found
 
     def _request(self, wallet_id: str, request_id: str) -> str:
@@ -224,13 +218,12 @@ class WalletStore:
 
     def update_sends(self, sends: Mapping[bytes, tuple[str, Send]], closed: Iterable[bytes] = ()) -> None:
         """Write the new state of sends (txid → wallet id and send); `closed` are the txids whose outcome is final."""
-        with store_errors():
-            pipe = self._redis.pipeline()
-            for txid, (wallet_id, send) in sends.items():
-                self._write_send(pipe, wallet_id, txid, send)
-            for txid in closed:
-                pipe.srem(self._open, txid)
-            pipe.execute()
+        pipe = self._redis.pipeline()
+        for txid, (wallet_id, send) in sends.items():
+            self._write_send(pipe, wallet_id, txid, send)
+        for txid in closed:
+            pipe.srem(self._open, txid)
+        pipe.execute()
 
     def _write_send(self, pipe: Any, wallet_id: str, txid: bytes, send: Send) -> None:
         pipe.hset(self._of("sends", wallet_id), txid, msgspec.json.encode(send))
@@ -246,30 +239,26 @@ class WalletStore:
 
     def unmined_sends(self, wallet_id: str, limit: int) -> dict[bytes, Send]:
         """Return the newest sends that are in no block."""
-        with store_errors():
-            txids = self._redis.zrevrange(self._of("unmined", wallet_id), 0, limit - 1)
+        txids = self._redis.zrevrange(self._of("unmined", wallet_id), 0, limit - 1)
         return self.sends(wallet_id, txids)
 
     def sends_by_txid(self, txids: Sequence[bytes]) -> dict[bytes, tuple[str, Send]]:
         """Return the sends of all wallets among these transactions: txid → wallet id and send."""
         if not txids:
             return {}
-        with store_errors():
-            owners = self._redis.hmget(self._senders, txids)
+        owners = self._redis.hmget(self._senders, txids)
         return self._sends([(txid, owner.decode()) for txid, owner in zip(txids, owners, strict=True) if owner])
 
     def open_sends(self) -> dict[bytes, tuple[str, Send]]:
         """Return the sends of all wallets whose outcome can still change."""
-        with store_errors():
-            txids = sorted(self._redis.smembers(self._open))
+        txids = sorted(self._redis.smembers(self._open))
         return self.sends_by_txid(txids)
 
     def _sends(self, wanted: Sequence[tuple[bytes, str]]) -> dict[bytes, tuple[str, Send]]:
-        with store_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            for txid, wallet_id in wanted:
-                pipe.hget(self._of("sends", wallet_id), txid)
-            found = pipe.execute()
+        pipe = self._redis.pipeline(transaction=False)
+        for txid, wallet_id in wanted:
+            pipe.hget(self._of("sends", wallet_id), txid)
+        found = pipe.execute()
         return {
             txid: (wallet_id, msgspec.json.decode(data, type=Send))
             for (txid, wallet_id), data in zip(wanted, found, strict=True)
@@ -280,41 +269,36 @@ class WalletStore:
 
     def is_bootstrapped(self) -> bool:
         """Whether the first start is complete."""
-        with store_errors():
-            return bool(self._redis.exists(self._bootstrap))
+        return bool(self._redis.exists(self._bootstrap))
 
     def set_bootstrapped(self) -> None:
         """Record that the first start is complete."""
-        with store_errors():
-            self._redis.set(self._bootstrap, "done")
+        self._redis.set(self._bootstrap, "done")
 
     def hold_bootstrap(self, owner: str, seconds: float) -> bool:
         """Take or renew the lease on the first start for this owner; return False while another owner has it."""
         milliseconds = int(seconds * 1000)
-        with store_errors():
-            if self._redis.set(self._lease, owner, nx=True, px=milliseconds):
-                return True
-            if self._redis.get(self._lease) != owner.encode():
-                return False
-            self._redis.pexpire(self._lease, milliseconds)
+        if self._redis.set(self._lease, owner, nx=True, px=milliseconds):
             return True
+        if self._redis.get(self._lease) != owner.encode():
+            return False
+        self._redis.pexpire(self._lease, milliseconds)
+        return True
 
     def release_bootstrap(self, owner: str) -> None:
         """Release the owner's lease."""
-        with store_errors():
-            if self._redis.get(self._lease) == owner.encode():
-                self._redis.delete(self._lease)
+        if self._redis.get(self._lease) == owner.encode():
+            self._redis.delete(self._lease)
 
     def _atomically(self, write: Callable[[Any], None], *watched: str) -> None:
         """Run `write` as one Redis transaction; repeat it if a watched key changed meanwhile."""
-        with store_errors():
-            for _ in range(_TRIES):
-                with self._redis.pipeline() as pipe:
-                    try:
-                        pipe.watch(*watched)
-                        write(pipe)
-                        pipe.execute()
-                    except redis.WatchError:
-                        continue
-                    return
+        for _ in range(_TRIES):
+            with self._redis.pipeline() as pipe:
+                try:
+                    pipe.watch(*watched)
+                    write(pipe)
+                    pipe.execute()
+                except redis.WatchError:
+                    continue
+                return
         raise StoreUnavailable(f"{watched[0]} changes faster than it can be written")

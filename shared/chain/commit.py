@@ -20,8 +20,7 @@ from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Scrip
 from shared.chain.lua import source
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
-from shared.chain.script_view import ScriptView
-from shared.chain.store import store_errors
+from shared.chain.view import ChainView
 from shared.crypto.address import has_address
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
@@ -99,7 +98,7 @@ class Committer:
 
     def __init__(self, client: redis.Redis, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
         self._keys = keys
-        self._view = ScriptView(client, keys)
+        self._view = ChainView(client, keys)
         self._epoch = epoch
         self._tip_hash = tip_hash
         self._seq = seq
@@ -113,8 +112,7 @@ class Committer:
         """
         packed = self._pack(delta)
         try:
-            with store_errors():
-                self._seq = int(self._script(keys=[self._keys.tip], args=[packed]))
+            self._seq = int(self._script(keys=[self._keys.tip], args=[packed]))
         except redis.ResponseError as error:
             message = str(error)
             if "STALEWRITER" in message:
@@ -140,7 +138,7 @@ class Committer:
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
         fields["raw"] += _flat((self._keys.layout(key)[prefix:], layout) for key, layout in delta.layouts.items())
         if delta.overlay is not None:
-            fields.update(_pack_overlay(delta.overlay, self._view.script_stats))
+            fields.update(_pack_overlay(delta.overlay, self._view.scripts.stats))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
         if delta.replacements:
             fields["replacements"] = [_pack_replacement(replacement) for replacement in delta.replacements]

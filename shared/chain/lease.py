@@ -13,7 +13,6 @@ import redis
 
 from shared.chain.lua import source
 from shared.chain.redis_keys import Keys
-from shared.chain.store import store_errors
 
 TIME_LIMIT = 5.0
 """Seconds after which a lease that nobody renews is gone."""
@@ -33,18 +32,15 @@ class Lease:
 
     def take(self) -> int | None:
         """Return the new epoch, or None while another process holds the lease."""
-        with store_errors():
-            epoch = self._take(
-                keys=[self._keys.writer, self._keys.writer_epoch], args=[self._token, int(TIME_LIMIT * 1000)]
-            )
+        epoch = self._take(
+            keys=[self._keys.writer, self._keys.writer_epoch], args=[self._token, int(TIME_LIMIT * 1000)]
+        )
         return None if epoch is None else int(epoch)
 
     def renew(self) -> bool:
         """Hold on to the lease for another time limit; False when it is lost."""
-        with store_errors():
-            return bool(self._renew(keys=[self._keys.writer], args=[self._token, int(TIME_LIMIT * 1000)]))
+        return bool(self._renew(keys=[self._keys.writer], args=[self._token, int(TIME_LIMIT * 1000)]))
 
     def release(self) -> None:
         """Give the lease back at a clean stop, if it is still ours."""
-        with store_errors():
-            self._release(keys=[self._keys.writer], args=[self._token])
+        self._release(keys=[self._keys.writer], args=[self._token])

@@ -32,7 +32,7 @@ class TxRecord:
     """The block on the best chain that holds it; None while it is in the pool."""
     pool: PoolEntry | None = None
     spent: tuple[TxOut, ...] = ()
-    """The outputs that its inputs spend, in their order; empty unless they were asked for (`ChainView.spending`)."""
+    """The outputs that its inputs spend, in their order; empty unless `view.txs.get_with_spent` read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,13 @@ scriptPubKey) as they are. docs/redis-schema.md describes the values.
 
 from __future__ import annotations
 
+from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash
+
+
+def script_hash(script_pubkey: bytes) -> bytes:
+    """Return SHA-256 of a scriptPubKey, the key of its index."""
+    return sha256(script_pubkey)
 
 
 class Keys:

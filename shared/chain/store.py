@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
 
 from shared.backoff import backoff
 from shared.chain.server_version import OLDEST, WANTED, parse_version
 from shared.errors import StoreUnavailable, UnsafeStore
+from shared.redis_errors import outage
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,55 @@ SOCKET_TIMEOUT = 10.0
 """Seconds; longer than any script of ours runs."""
 
 
+class StoreClient(redis.Redis):
+    """A client whose commands, scripts and pipelines raise `StoreUnavailable` while the server cannot do its work.
+
+    A mistake in a command stays the error of redis-py.
+    """
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command and return its reply."""
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            if reason := outage(error):
+                raise StoreUnavailable(reason) from None
+            raise
+
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> StorePipeline:
+        """Return a pipeline that raises `StoreUnavailable` as well."""
+        return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class StorePipeline(Pipeline):
+    """A pipeline of `StoreClient`."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands and return their replies."""
+        try:
+            return super().execute(raise_on_error)
+        except redis.RedisError as error:
+            if reason := outage(error):
+                raise StoreUnavailable(reason) from None
+            raise
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command and return its reply: WATCH, and reads between it and MULTI."""
+        try:
+            return super().immediate_execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            if reason := outage(error):
+                raise StoreUnavailable(reason) from None
+            raise
+
+    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
+        """Note which command failed beside the server's message, not in it, and without its arguments."""
+        exception.add_note(f"command {number} of the pipeline: {command[0]}")
+
+
 def connect(url: str) -> redis.Redis:
     """Return a client for `url`; it connects at the first command."""
-    return redis.Redis.from_url(
+    return StoreClient.from_url(
         url,
         socket_timeout=SOCKET_TIMEOUT,
         socket_connect_timeout=SOCKET_TIMEOUT,
@@ -31,20 +78,6 @@ def connect(url: str) -> redis.Redis:
         retry_on_error=[redis.ConnectionError],
         health_check_interval=30,
     )
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn what the client raises when the server is away, starting or refusing into `StoreUnavailable`."""
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise StoreUnavailable(f"Redis is away: {type(error).__name__}") from None
-    except redis.ResponseError as error:
-        # Replies that name a passing state of the server, not a mistake in the command.
-        if str(error).startswith(("LOADING", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "TRYAGAIN")):
-            raise StoreUnavailable(f"Redis refuses: {error}") from None
-        raise
 
 
 def wait_for_server(client: redis.Redis, stop: ExitFlag) -> None:
@@ -62,8 +95,7 @@ def wait_for_server(client: redis.Redis, stop: ExitFlag) -> None:
 
 def check_server(client: redis.Redis) -> None:
     """Refuse a server that is too old or may throw keys away: `UnsafeStore`."""
-    with store_errors():
-        found = client.info()
+    found: dict[str, Any] = client.info()
     version = str(found.get("redis_version", "of no known version"))
     if parse_version(version) < OLDEST:
         raise UnsafeStore(f"needs {WANTED}; this is Redis {version}")

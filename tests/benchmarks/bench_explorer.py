@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 
-import redis as redis_py
-
+from shared.chain.store import connect
 from shared.crypto.hashes import sha256
 from tests.benchmarks.explorer_chain import BUSY, BuiltChain, Size, address, build, payment, script
 from tests.benchmarks.http_load import Client, Latencies, requests_per_second
@@ -218,7 +217,7 @@ def main() -> None:
         server.start()
         try:
             began = time.perf_counter()
-            built = build(redis_py.Redis.from_url(server.url), size)
+            built = build(connect(server.url), size)
             counts = f"{size.history:,} transactions of one address, {size.full_block:,} in a block and in the pool"
             print(f"{size.outputs:,} outputs, {counts}: built in {time.perf_counter() - began:.0f} s", flush=True)
             with served(server.url) as port:

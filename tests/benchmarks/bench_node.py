@@ -9,14 +9,13 @@ from __future__ import annotations
 import sys
 import time
 
-import redis as redis_py
-
 from services.mempool.blocks.accept_block import accept_block
 from services.mempool.mining.requests import Mining
 from services.mempool.transactions.submit import submit
 from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockTemplate, MineRequested, TxSubmitted
+from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests.builders import key, make_block, output_of, p2wpkh, spend
@@ -53,7 +52,7 @@ def main(count: int) -> None:
     server = redis_server()
     server.start()
     try:
-        chain = Chain(redis_py.Redis.from_url(server.url))
+        chain = Chain(connect(server.url))
         calm_collector()
         txs = fan_out(chain, count)
         raw = [tx.serialize().hex() for tx in txs]
@@ -77,7 +76,7 @@ def main(count: int) -> None:
         assert verdict.accepted, verdict
         timed("block of pooled transactions connected", started, count)
 
-        block = chain.view.block(chain.view.tip().hash)
+        block = chain.view.blocks.get(chain.view.tip().hash)
         assert isinstance(block, Block)
         chain.node.verifier = type(chain.node.verifier)()
         prev = chain.node.index.get(block.header.prev_hash)
@@ -95,8 +94,8 @@ def main(count: int) -> None:
         assert accept_block(chain.node, again).accepted
         timed("block of unknown scripts connected", started, count)
         for label, read in (
-            ("balance of one of its payees", lambda: chain.view.script_unspent([p2wpkh(key("payee 7"))])),
-            ("one of its transactions", lambda: chain.view.transaction(txs[7].txid)),
+            ("balance of one of its payees", lambda: chain.view.scripts.unspent_paying([p2wpkh(key("payee 7"))])),
+            ("one of its transactions", lambda: chain.view.txs.get(txs[7].txid)),
         ):
             started = time.perf_counter()
             for _ in range(200):

@@ -10,10 +10,9 @@ import resource
 import sys
 import time
 
-import redis as redis_py
-
 from services.mempool.blocks.accept_block import accept_block
 from services.mempool.writer import calm_collector
+from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut
 from tests.builders import Spendable, key, make_block, output_of, p2wpkh, spend
@@ -42,7 +41,7 @@ def main(blocks: int, payments: int) -> None:
     server = redis_server()
     server.start()
     try:
-        chain = Chain(redis_py.Redis.from_url(server.url))
+        chain = Chain(connect(server.url))
         coins = _payments(chain, payments)
         base = chain.node.index.tip
         calm_collector()

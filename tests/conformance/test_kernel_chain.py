@@ -24,8 +24,8 @@ def kernel(tmp_path: Path) -> KernelChain:
 
 def stored_blocks(chain: Chain) -> list[Block]:
     """Every block that was stored, of all branches, in order of arrival."""
-    entries = sorted(chain.view.all_block_entries(), key=lambda entry: entry.arrival)
-    blocks = [chain.view.block(entry.hash) for entry in entries if entry.height]
+    entries = sorted(chain.view.blocks.all_entries(), key=lambda entry: entry.arrival)
+    blocks = [chain.view.blocks.get(entry.hash) for entry in entries if entry.height]
     return [block for block in blocks if block is not None]
 
 

@@ -122,7 +122,7 @@ class MempoolSpace:
 
     def difficulty_adjustment(self) -> Response:
         """Return how far the difficulty period has come, and the outlook."""
-        period = self._reads.snapshot(lambda: read_period(self._reads, self._params.retarget_interval))
+        period = self._reads.at_tip(lambda _: read_period(self._reads, self._params.retarget_interval))
         return json(difficulty_adjustment(period, self._params, self._clock()))
 
     def blocks(self, start: str = "") -> Response:

@@ -12,7 +12,7 @@ HASH_RATE_BLOCKS = 120
 
 
 def read_period(reads: ChainQueries, interval: int) -> Period:
-    """Return the period of `interval` blocks that the tip is in; for a `snapshot`."""
+    """Return the period of `interval` blocks that the tip is in; read within `at_tip`."""
     height = reads.tip().height
     start = height - height % interval
     before, first, tip = reads.entries_at([max(0, start - 1), start, height])

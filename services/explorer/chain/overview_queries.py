@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -73,17 +73,13 @@ class OverviewQueries:
         self._view = view
         self._reads = reads
 
-    def steady(self, read: Callable[[Tip], T]) -> T:
-        """Return what `read` returns for the tip, once the tip stayed the same meanwhile; the pool may move."""
-        return self._view.at_tip(read)
-
     def pool(self) -> PoolOverview:
         """Return the pool as it is now."""
         return self._reads.of_pool(_outlook)
 
     def blocks(self, start: int | None, count: int) -> list[MinedBlock]:
         """Return up to `count` blocks from height `start` (None: the tip) downwards; 404 above the tip."""
-        return self.steady(lambda tip: self._blocks(tip, start, count))
+        return self._view.at_tip(lambda tip: self._blocks(tip, start, count))
 
     def _blocks(self, tip: Tip, start: int | None, count: int) -> list[MinedBlock]:
         top = tip.height if start is None else start
@@ -92,8 +88,8 @@ class OverviewQueries:
         lowest = max(0, top - count + 1)
         hashes = self._view.block_hashes(lowest, top - lowest + 1)[::-1]
         entries = self.entries(hashes)
-        heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
-        fees = self._view.block_fees(hashes)
+        heads = self._view.blocks.slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
+        fees = self._view.blocks.fees(hashes)
         return [
             MinedBlock(entry, miner_name(coinbase_script(head)) if entry.height else "", paid)
             for entry, head, paid in zip(entries, heads, fees, strict=True)
@@ -101,7 +97,7 @@ class OverviewQueries:
 
     def entries(self, hashes: list[bytes]) -> list[BlockEntry]:
         """Return the index entry of each block; `StoreUnavailable` where one is missing."""
-        found = [entry for entry in self._view.block_entries(hashes) if entry is not None]
+        found = [entry for entry in self._view.blocks.entries(hashes) if entry is not None]
         if len(found) != len(hashes):
             raise StoreUnavailable("the chain has moved, or a block's index entry is missing")
         return found

@@ -55,7 +55,7 @@ class PoolFeeCache:
     def _catch_up(self) -> None:
         facts = self._news()
         if facts is None:
-            entries, self._seq = self._view.pool_entries_and_seq()
+            entries, self._seq = self._view.pool.entries_and_seq()
             self._paying = {display_hash(txid): PoolFee(entry.fee, entry.vsize) for txid, entry in entries.items()}
             self._derived.clear()
             return

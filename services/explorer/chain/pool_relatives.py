@@ -13,7 +13,7 @@ MAX_FAMILY = 100
 
 
 class Relatives:
-    """Reads the pool; to be called within `ChainView.consistent`."""
+    """Reads the pool; to be called within `ChainView.at_tip`."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
@@ -39,7 +39,7 @@ class Relatives:
         found: dict[bytes, tuple[Transaction, PoolEntry]] = {}
         pending = set(txids)
         while pending and (most is None or len(found) < most):
-            records = self._view.pool_transactions([txid for txid in pending if txid not in known])
+            records = self._view.pool.present([txid for txid in pending if txid not in known])
             level = {record.tx.txid: (record.tx, record.pool) for record in records if record.pool}
             level |= {txid: known[txid] for txid in pending if txid in known}
             found |= level
@@ -48,7 +48,7 @@ class Relatives:
 
     def _children(self, txs: Sequence[Transaction]) -> set[bytes]:
         outpoints = [OutPoint(tx.txid, vout) for tx in txs for vout in range(len(tx.outputs))]
-        return {spend.txid for spend in self._view.pool_spends(outpoints) if spend is not None}
+        return {spend.txid for spend in self._view.pool.spends(outpoints) if spend is not None}
 
 
 def _parents(txs: Sequence[Transaction]) -> set[bytes]:

@@ -22,11 +22,11 @@ class PoolScriptStats:
 
     def stats(self, script: bytes) -> ScriptStats:
         """Return the counters of a script hash over its unconfirmed transactions alone; `Moved` if one has left."""
-        txids = self._view.script_pool_txids(script)
+        txids = self._view.scripts.pool_txids(script)
         with self._lock:
             effects = {txid: self._known.get((script, txid)) for txid in txids}
         unknown = [txid for txid, effect in effects.items() if effect is None]
-        for txid, record in zip(unknown, self._view.spending(unknown), strict=True):
+        for txid, record in zip(unknown, self._view.txs.get_with_spent(unknown), strict=True):
             if record is None:
                 raise Moved
             funded, spent = paid_to(script, record.tx.outputs), paid_to(script, record.spent)

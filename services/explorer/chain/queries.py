@@ -1,7 +1,7 @@
 """What API and pages show, read from the chain: each answer from one state of it, and no more than is shown.
 
 `ChainView` knows keys and values; here they become whole answers (a block with its median time, a transaction with the
-outputs that it spends). Every method that needs several reads goes through `ChainView.consistent`.
+outputs that it spends). Every method that needs several reads goes through `ChainView.at_tip`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class ChainQueries:
         self._relatives = Relatives(view)
         self._tree = lru_cache(maxsize=_CACHED_TREES)(lambda block_hash: merkle_tree(self.block_txids(block_hash)))
 
-    def snapshot(self, read: Callable[[], T]) -> T:
-        """Run several of these reads and return their result once all saw the same state of the chain."""
-        return self._view.consistent(read)
+    def at_tip(self, read: Callable[[Tip], T]) -> T:
+        """Return the result of `read`, whose reads all see the chain with the tip that it is given."""
+        return self._view.at_tip(read)
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,10 +101,10 @@ class ChainQueries:
 
     def find_block(self, block_hash: bytes) -> BlockInfo | None:
         """Return a block, or None if it is not known."""
-        return self._view.consistent(lambda: self._find_block(block_hash))
+        return self._view.at_tip(lambda _: self._find_block(block_hash))
 
     def _find_block(self, block_hash: bytes) -> BlockInfo | None:
-        entry = self._view.block_entry(block_hash)
+        entry = self._view.blocks.entry(block_hash)
         if entry is None:
             return None
         lowest = max(0, entry.height - MEDIAN_TIME_SPAN + 1)
@@ -120,19 +120,19 @@ class ChainQueries:
 
     def raw_block(self, block_hash: bytes) -> bytes:
         """Return a block's bytes."""
-        raw = self._view.raw_block(block_hash)
+        raw = self._view.blocks.raw(block_hash)
         if raw is None:
             raise block_not_found()
         return raw
 
     def miners(self, hashes: Sequence[bytes]) -> list[str]:
         """Return the name of each block's miner, empty where its coinbase has none."""
-        heads = self._view.block_slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
+        heads = self._view.blocks.slices([(block_hash, 0, HEAD_SIZE) for block_hash in hashes])
         return [miner_name(coinbase_script(head)) for head in heads]
 
     def coinbases(self, hashes: Sequence[bytes]) -> list[Transaction]:
         """Return the coinbase of each block."""
-        heads = self._view.block_slices([(block_hash, 0, COINBASE_SIZE) for block_hash in hashes])
+        heads = self._view.blocks.slices([(block_hash, 0, COINBASE_SIZE) for block_hash in hashes])
         return [
             coinbase_of(head) or self.block_txs(block_hash, 0, 1)[0].tx
             for block_hash, head in zip(hashes, heads, strict=True)
@@ -140,7 +140,7 @@ class ChainQueries:
 
     def block_fees(self, hashes: Sequence[bytes]) -> list[BlockFees | None]:
         """Return what the payments of each block paid, None for one without any."""
-        return self._view.block_fees(hashes)
+        return self._view.blocks.fees(hashes)
 
     def check_block(self, block_hash: bytes) -> None:
         """Raise `RequestError` unless this block is stored."""
@@ -158,7 +158,7 @@ class ChainQueries:
 
     def block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
         """Return up to `count` transactions of a block from index `start`; those of a stale block are unconfirmed."""
-        return self._view.consistent(lambda: self._block_txs(block_hash, start, count))
+        return self._view.at_tip(lambda _: self._block_txs(block_hash, start, count))
 
     def _block_txs(self, block_hash: bytes, start: int, count: int) -> list[TxInfo]:
         entry = self._with_data(block_hash)
@@ -167,7 +167,7 @@ class ChainQueries:
         layout = self._layout(block_hash, max(0, start - 1), min(start + count, entry.tx_count))
         before = layout.pop(0) if start else None
         first, spent_first = (before.end, before.spent_end) if before else block_head(entry.tx_count)
-        raw, undo = self._view.block_part(block_hash, (first, layout[-1].end), (spent_first, layout[-1].spent_end))
+        raw, undo = self._view.blocks.part(block_hash, (first, layout[-1].end), (spent_first, layout[-1].spent_end))
         txs = list(_read_transactions(raw))
         spent = decode_spent(undo)
         if start == 0:
@@ -180,17 +180,17 @@ class ChainQueries:
         ]
 
     def _with_data(self, block_hash: bytes) -> BlockEntry:
-        entry = self._view.block_entry(block_hash)
+        entry = self._view.blocks.entry(block_hash)
         if entry is None or not entry.tx_count:
             raise block_not_found()
         return entry
 
     def _layout(self, block_hash: bytes, start: int = 0, stop: int | None = None) -> list[LayoutEntry]:
         """Return where a block's transactions are; one that was never on the best chain is read as a whole for that."""
-        layout = self._view.layout(block_hash, start, stop)
+        layout = self._view.blocks.layout(block_hash, start, stop)
         if layout:
             return layout
-        block = self._view.block(block_hash)
+        block = self._view.blocks.get(block_hash)
         if block is None:
             raise block_not_found()
         return decode_layout(store_block(block, [()] * (len(block.transactions) - 1)).layout)[start:stop]
@@ -200,7 +200,7 @@ class ChainQueries:
         return self._entries(self._view.block_hashes_at(heights))
 
     def _entries(self, hashes: Sequence[bytes]) -> list[BlockEntry]:
-        entries = [entry for entry in self._view.block_entries(hashes) if entry is not None]
+        entries = [entry for entry in self._view.blocks.entries(hashes) if entry is not None]
         if len(entries) != len(hashes):
             raise StoreUnavailable("the chain has moved, or a block's index entry is missing")
         return entries
@@ -209,18 +209,18 @@ class ChainQueries:
 
     def tx(self, txid: bytes) -> TxInfo:
         """Return a transaction of the best chain or the pool."""
-        [record] = self._view.spending([txid])
+        [record] = self._view.txs.get_with_spent([txid])
         if record is None:
             raise transaction_not_found()
         return _info(record)
 
     def find_txs(self, txids: Sequence[bytes]) -> list[TxInfo]:
         """Return those of these transactions that are on the best chain or in the pool."""
-        return [_info(record) for record in self._view.spending(txids) if record is not None]
+        return [_info(record) for record in self._view.txs.get_with_spent(txids) if record is not None]
 
     def replaced_by(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of these transactions whose place in the pool another took, with the other."""
-        found = self._view.replaced(txids)
+        found = self._view.replacements.replaced(txids)
         return {txid: record.replaced_by for txid, record in zip(txids, found, strict=True) if record is not None}
 
     def tx_record(self, txid: bytes) -> TxRecord:
@@ -232,11 +232,11 @@ class ChainQueries:
 
     def find_tx(self, txid: bytes) -> TxRecord | None:
         """Return a transaction without what it spends, or None."""
-        return self._view.spending([txid])[0]
+        return self._view.txs.get_with_spent([txid])[0]
 
     def merkle_proof(self, txid: bytes) -> TxPlace:
         """Return what it takes to prove that a transaction is in a block of the best chain."""
-        block = self._view.consistent(lambda: self._blocks_of([txid])).get(txid)
+        block = self._view.at_tip(lambda _: self._blocks_of([txid])).get(txid)
         if block is None:
             raise transaction_not_confirmed()
         return self.place(block, txid)
@@ -248,19 +248,19 @@ class ChainQueries:
 
     def outspend(self, outpoint: OutPoint) -> Outspend | None:
         """Return what spends an output; None if nothing does, or there is no such output."""
-        [found] = self._view.consistent(lambda: self._outspends([outpoint]))
+        [found] = self._view.at_tip(lambda _: self._outspends([outpoint]))
         return found
 
     def outspends_of(self, txids: Sequence[bytes]) -> list[list[Outspend | None]]:
         """Return what spends each output of several transactions, nothing for one that is not known."""
 
-        def read() -> list[list[Outspend | None]]:
-            sizes = [len(record.tx.outputs) if record else 0 for record in self._view.transactions(txids)]
+        def read(_: Tip) -> list[list[Outspend | None]]:
+            sizes = [len(record.tx.outputs) if record else 0 for record in self._view.txs.get_many(txids)]
             pairs = zip(txids, sizes, strict=True)
             found = iter(self._outspends([OutPoint(txid, vout) for txid, size in pairs for vout in range(size)]))
             return [list(islice(found, size)) for size in sizes]
 
-        return self._view.consistent(read)
+        return self._view.at_tip(read)
 
     def outspends(self, txid: bytes) -> list[Outspend | None]:
         """Return what spends each output of a transaction."""
@@ -269,10 +269,10 @@ class ChainQueries:
     def outspends_in(self, tx: Transaction, window: slice) -> list[Outspend | None]:
         """Return what spends each output of a known transaction that is in `window`."""
         outpoints = [OutPoint(tx.txid, vout) for vout in range(len(tx.outputs))[window]]
-        return self._view.consistent(lambda: self._outspends(outpoints))
+        return self._view.at_tip(lambda _: self._outspends(outpoints))
 
     def _outspends(self, outpoints: Sequence[OutPoint]) -> list[Outspend | None]:
-        spends = self._view.all_spends(outpoints)
+        spends = self._view.txs.all_spends(outpoints)
         blocks = self._blocks_of([confirmed.txid for confirmed, _ in spends if confirmed is not None])
         found: list[Outspend | None] = []
         for in_block, in_pool in spends:
@@ -282,7 +282,7 @@ class ChainQueries:
 
     def _infos(self, txids: Sequence[bytes]) -> list[TxInfo]:
         """Return transactions that were just listed; `Moved` if one is gone."""
-        records = self._view.spending(txids)
+        records = self._view.txs.get_with_spent(txids)
         known = [_info(record) for record in records if record is not None]
         if len(known) != len(records):
             raise Moved
@@ -292,7 +292,7 @@ class ChainQueries:
         """Return the block of each confirmed transaction by txid."""
         found = {
             txid: location.block_hash
-            for txid, location in zip(txids, self._view.tx_locations(txids), strict=True)
+            for txid, location in zip(txids, self._view.txs.locations(txids), strict=True)
             if location is not None
         }
         hashes = list(dict.fromkeys(found.values()))
@@ -303,18 +303,18 @@ class ChainQueries:
 
     def script_stats(self, script: bytes) -> tuple[ScriptStats, ScriptStats]:
         """Return the counters of a script: confirmed, and unconfirmed alone."""
-        return self._view.consistent(lambda: (self._view.script_stats([script])[0], self._pool_effects.stats(script)))
+        return self._view.at_tip(lambda _: (self._view.scripts.stats([script])[0], self._pool_effects.stats(script)))
 
     def script_txs(self, script: bytes, pool_limit: int, chain_limit: int, after: bytes | None = None) -> list[TxInfo]:
         """Return a script's transactions, newest first: unconfirmed ones, then confirmed ones that follow `after`."""
 
-        def read() -> list[TxInfo]:
-            txids = self._view.script_pool_txids(script, pool_limit) if pool_limit else []
+        def read(_: Tip) -> list[TxInfo]:
+            txids = self._view.scripts.pool_txids(script, pool_limit) if pool_limit else []
             if chain_limit:
-                txids += [item.txid for item in self._view.script_history(script, chain_limit, after)]
+                txids += [item.txid for item in self._view.scripts.history(script, chain_limit, after)]
             return self._infos(txids)
 
-        return self._view.consistent(read)
+        return self._view.at_tip(read)
 
     def scripts_txs(self, scripts: Sequence[bytes], count: int, after: bytes | None) -> list[TxInfo] | None:
         """Return transactions that touch any of these scripts, newest first, unconfirmed ones before confirmed ones.
@@ -322,26 +322,26 @@ class ChainQueries:
         `after` is the txid that the page before ended with; None is returned if it touches none of the scripts.
         """
 
-        def read() -> list[TxInfo] | None:
-            txids = self._view.scripts_pool_txids(scripts)
+        def read(_: Tip) -> list[TxInfo] | None:
+            txids = self._view.scripts.merged_pool_txids(scripts)
             last = after
             if last in txids:
                 txids, last = txids[txids.index(last) + 1 :], None
             elif last is not None:
-                if not self._view.is_in_history(scripts, last):
+                if not self._view.scripts.is_in_history(scripts, last):
                     return None
                 txids = []
-            history = self._view.scripts_history(scripts, count - len(txids), last) if len(txids) < count else []
+            history = self._view.scripts.merged_history(scripts, count - len(txids), last) if len(txids) < count else []
             found = [*txids[:count], *(item.txid for item in history)]
             return self._infos(found)
 
-        return self._view.consistent(read)
+        return self._view.at_tip(read)
 
     def movements(self, script: bytes, count: int, after: bytes | None) -> list[Movement]:
         """Return what confirmed transactions did to a script's balance, newest first, those that follow `after`."""
 
-        def read() -> list[Movement]:
-            history = self._view.script_history(script, count, after)
+        def read(_: Tip) -> list[Movement]:
+            history = self._view.scripts.history(script, count, after)
             infos = self._infos([item.txid for item in history])
             return [
                 Movement(item, info.gain_of(script), info.block.header.time)
@@ -349,7 +349,7 @@ class ChainQueries:
                 if info.block is not None
             ]
 
-        return self._view.consistent(read)
+        return self._view.at_tip(read)
 
     def unspent(self, script: bytes, most: int) -> list[tuple[Unspent, BlockEntry | None]] | None:
         """Return a script's unspent outputs, oldest first, each with the block that holds it; None if over `most`.
@@ -357,31 +357,31 @@ class ChainQueries:
         Confirmed ones that the pool spends count too: they are counted before any is read.
         """
 
-        def read() -> list[tuple[Unspent, BlockEntry | None]] | None:
-            if self._view.script_coin_count(script) > most:
+        def read(_: Tip) -> list[tuple[Unspent, BlockEntry | None]] | None:
+            if self._view.scripts.coin_count(script) > most:
                 return None
-            coins = self._view.unspent([script])
+            coins = self._view.scripts.unspent([script])
             if len(coins) > most:
                 return None
             heights = list({coin.height: None for coin in coins if coin.height is not None})
             blocks = dict(zip(heights, self._entries(self._view.block_hashes_at(heights)), strict=True))
             return [(coin, None if coin.height is None else blocks[coin.height]) for coin in coins]
 
-        return self._view.consistent(read)
+        return self._view.at_tip(read)
 
     def scripts_within(self, ranges: Sequence[ScriptRange], count: int) -> list[bytes]:
         """Return up to `count` known scriptPubKeys that have an address and lie within any of these ranges."""
-        return self._view.scripts_with_prefix(ranges, count)
+        return self._view.scripts.with_prefix(ranges, count)
 
     # ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pool_stats(self) -> PoolStats:
         """Return the pool's totals."""
-        return self._view.pool_stats()
+        return self._view.pool.stats()
 
     def pool_entries(self) -> dict[bytes, PoolEntry]:
         """Return every unconfirmed transaction's entry by txid: for who needs to know which they are, see `of_pool`."""
-        return self._view.pool_entries()
+        return self._view.pool.entries()
 
     def of_pool(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
         """Return a pure function of what the pool's transactions pay, the best payers first."""
@@ -389,21 +389,21 @@ class ChainQueries:
 
     def pool_txids(self) -> list[bytes]:
         """Return every unconfirmed txid, newest first."""
-        return self._view.pool_txids()
+        return self._view.pool.txids()
 
     def pool_times(self, txids: Sequence[bytes]) -> list[int]:
         """Return when each transaction entered the pool, in seconds since 1970; 0 for those that are not there."""
-        records = self._view.pool_transactions(txids)
+        records = self._view.pool.present(txids)
         times = {record.tx.txid: record.pool.time for record in records if record.pool}
         return [times.get(txid, 0) for txid in txids]
 
     def family(self, txid: bytes) -> Members:
         """Return an unconfirmed transaction and those related to it by spending; empty if it is not one."""
-        return self._view.consistent(lambda: self._relatives.of(txid))
+        return self._view.at_tip(lambda _: self._relatives.of(txid))
 
     def recent(self, count: int) -> list[TxRecord]:
         """Return the transactions that entered the pool last, newest first, less those that have just left it."""
-        return self._view.pool_transactions(self._view.pool_txids(count))
+        return self._view.pool.present(self._view.pool.txids(count))
 
 
 def _info(record: TxRecord) -> TxInfo:

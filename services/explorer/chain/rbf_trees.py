@@ -64,7 +64,7 @@ class RbfTrees:
 
     def replaces(self, txid: bytes) -> list[bytes]:
         """Return the transactions that this one directly took the place of."""
-        return self._view.replaces(txid)
+        return self._view.replacements.replaces(txid)
 
     def tree(self, txid: bytes) -> Version | None:
         """Return the tree that a transaction is in; None if it neither replaced another nor was replaced.
@@ -77,7 +77,7 @@ class RbfTrees:
         """Return up to 25 trees, those that grew last first; or of those with a payment that did not signal."""
         trees: dict[bytes, Version] = {}
         for start in range(0, MAX_SCANNED, _SLICE):
-            txids = self._view.latest_replacements(_SLICE, start)
+            txids = self._view.replacements.latest(_SLICE, start)
             for tree in self._trees(txids):
                 if tree.has_full_rbf or not full_rbf_only:
                     trees.setdefault(tree.tx.txid, tree)
@@ -86,14 +86,14 @@ class RbfTrees:
         return list(trees.values())[:MAX_TREES]
 
     def _trees(self, txids: Sequence[bytes]) -> list[Version]:
-        return self._view.consistent(lambda: self._read_trees(txids))
+        return self._view.at_tip(lambda _: self._read_trees(txids))
 
     def _read_trees(self, txids: Sequence[bytes]) -> list[Version]:
         last = self._last(txids)
         levels = self._levels(last)
-        found = self._view.transactions([txid for txid in last if txid in levels])
+        found = self._view.txs.get_many([txid for txid in last if txid in levels])
         roots = [record for record in found if record is not None]
-        prevouts = self._view.prevouts(record.tx for record in roots if record.block is not None)
+        prevouts = self._view.txs.prevouts(record.tx for record in roots if record.block is not None)
         return [_tree(record, prevouts, levels) for record in roots]
 
     def _last(self, txids: Sequence[bytes]) -> list[bytes]:
@@ -102,7 +102,7 @@ class RbfTrees:
         pending = list(dict.fromkeys(txids))
         seen = set(pending)
         for _ in range(MAX_SCANNED):
-            records = self._view.replaced(pending)
+            records = self._view.replacements.replaced(pending)
             last += [txid for txid, record in zip(pending, records, strict=True) if record is None]
             above = dict.fromkeys(record.replaced_by for record in records if record is not None)
             pending = [txid for txid in above if txid not in seen]
@@ -116,8 +116,8 @@ class RbfTrees:
         found: dict[bytes, list[Replaced]] = {}
         level = list(roots)
         for _ in range(MAX_DEPTH):
-            replaced = self._view.all_replaces(level)
-            records = iter(self._view.replaced(list(chain.from_iterable(replaced))))
+            replaced = self._view.replacements.all_replaces(level)
+            records = iter(self._view.replacements.replaced(list(chain.from_iterable(replaced))))
             for txid, below in zip(level, replaced, strict=True):
                 known = [record for record in islice(records, len(below)) if record is not None]
                 if known:

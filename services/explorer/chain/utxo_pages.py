@@ -42,18 +42,18 @@ class CoinPage:
 
 
 class CoinPages:
-    """Reads pages of coins; to be called within `ChainView.consistent`."""
+    """Reads pages of coins; to be called within `ChainView.at_tip`."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
 
     def read(self, script: bytes, start: int) -> CoinPage:
         """Return the page of a script hash's coins that begins at a place; `RequestError` past their end."""
-        count = self._view.script_coin_count(script)
+        count = self._view.scripts.coin_count(script)
         if start and start >= count:
             raise RequestError(400, "start index out of range")
-        coins = self._view.script_coins(script, start, COINS_PER_PAGE)
-        spends = self._view.pool_spends([coin.outpoint for coin in coins])
+        coins = self._view.scripts.coins(script, start, COINS_PER_PAGE)
+        spends = self._view.pool.spends([coin.outpoint for coin in coins])
         return CoinPage(
             start=start,
             confirmed_count=count,
@@ -64,14 +64,14 @@ class CoinPages:
     def _unconfirmed(self, script: bytes) -> list[ListedCoin]:
         """Return the newest outputs of the pool that pay a script and that nothing spends."""
         found: list[ListedCoin] = []
-        txids = self._view.script_pool_txids(script, MAX_POOL_WALK)
+        txids = self._view.scripts.pool_txids(script, MAX_POOL_WALK)
         for first in range(0, len(txids), COINS_PER_PAGE):
             part = txids[first : first + COINS_PER_PAGE]
-            records = self._view.pool_transactions(part)
+            records = self._view.pool.present(part)
             if len(records) != len(part):
                 raise Moved
             paid = [coin for record in records for coin in _paid_by(record, script)]
-            spends = self._view.pool_spends([coin.outpoint for coin in paid])
+            spends = self._view.pool.spends([coin.outpoint for coin in paid])
             found += [ListedCoin(coin) for coin, spend in zip(paid, spends, strict=True) if spend is None]
             if len(found) >= COINS_PER_PAGE:
                 break

@@ -97,11 +97,10 @@ class Wait:
                     break
 
     async def _look(self, question: Question) -> tuple[Tip, int | None]:
-        def look() -> tuple[Tip, int | None]:
-            tip = self._reads.tip()
+        def look(tip: Tip) -> tuple[Tip, int | None]:
             return tip, question.confirmations(self._reads, tip)
 
-        return await self._threads.run(lambda: self._reads.snapshot(look))
+        return await self._threads.run(lambda: self._reads.at_tip(look))
 
 
 def read_question(query: str) -> Question:

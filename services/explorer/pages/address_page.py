@@ -84,7 +84,7 @@ class ScriptPage:
     def _show(self, script: bytes, address: str, script_pubkey: bytes | None) -> str:
         after = read_hash(request.args["after"]) if "after" in request.args else None
         start = read_number(request.args.get("coins", "0"))
-        seen = self._reads.snapshot(lambda: self._read(script, after, start))
+        seen = self._reads.at_tip(lambda _: self._read(script, after, start))
         if script_pubkey is None:
             script_pubkey = next((pubkey for info in seen.txs for pubkey in info.scripts_of(script)), None)
         rows = history_rows(seen.txs, script, seen.pool_balance, seen.chain_balance)
@@ -133,13 +133,13 @@ class ScriptPage:
         """Return the newest of both kinds, or those that follow one of either kind."""
         if after is None:
             return self._reads.script_txs(script, POOL_TXS, TXS_PER_PAGE)
-        if self._view.is_in_history([script], after):
+        if self._view.scripts.is_in_history([script], after):
             return self._reads.script_txs(script, 0, TXS_PER_PAGE, after)
         return self._reads.scripts_txs([script], TXS_PER_PAGE, after) or []
 
     def _first_and_last_use(self, script: bytes) -> tuple[BlockEntry | None, BlockEntry | None]:
         """Return the blocks of the first and the last confirmed transaction, None for what was never used."""
-        first, newest = self._view.script_first(script), self._view.script_history(script, 1)
+        first, newest = self._view.scripts.first(script), self._view.scripts.history(script, 1)
         if first is None or not newest:
             return None, None
         first_block, last_block = self._reads.entries_at([first.height, newest[0].height])
@@ -147,7 +147,7 @@ class ScriptPage:
 
     def _balance_after(self, script: bytes, after: bytes | None, confirmed: ScriptStats) -> int | None:
         """Return the balance in blocks before the transaction `after`, or that of now; None if it lies too far back."""
-        if after is None or not self._view.is_in_history([script], after):
+        if after is None or not self._view.scripts.is_in_history([script], after):
             return confirmed.balance
         movements = self._reads.movements(script, MAX_WALK, None)
         balances = accumulate((-movement.value for movement in movements), initial=confirmed.balance)

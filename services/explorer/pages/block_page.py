@@ -80,7 +80,7 @@ class BlockPage:
     def _read(self, tip: Tip, block_hash: bytes, start: int) -> BlockPageModel:
         block = self._reads.block(block_hash)
         [coinbase] = self._reads.coinbases([block_hash])
-        [paid] = self._view.block_fees([block_hash])
+        [paid] = self._view.blocks.fees([block_hash])
         return BlockPageModel(
             block=block,
             txs=self._reads.block_txs(block_hash, start, TXS_PER_PAGE),

@@ -64,7 +64,7 @@ class Overview:
 
     def home(self) -> str:
         """Show the blocks that come and that came, what it takes to pay, how the chain is doing, what came in last."""
-        blocks, pool, adjustment, rate = self._outlooks.steady(
+        blocks, pool, adjustment, rate = self._view.at_tip(
             lambda tip: (
                 self._outlooks.blocks(None, HOME_BLOCKS),
                 self._outlooks.pool(),
@@ -106,7 +106,7 @@ class Overview:
     def blocks(self, start: str = "") -> str:
         """List the blocks from a height downwards."""
         height = read_number(start) if start else None
-        blocks, tip = self._outlooks.steady(lambda tip: (self._outlooks.blocks(height, LISTED_BLOCKS), tip.height))
+        blocks, tip = self._view.at_tip(lambda tip: (self._outlooks.blocks(height, LISTED_BLOCKS), tip.height))
         first, last = blocks[0].entry.height, blocks[-1].entry.height
         newer = min(tip, first + LISTED_BLOCKS) if first < tip else None
         older = last - 1 if last > 0 else None
@@ -122,7 +122,7 @@ class Overview:
         now = int(self._clock())
         pool = self._outlooks.pool()
         start = now - int(hours) * HOUR
-        samples = self._view.pool_history(start - SAMPLE_REACH)
+        samples = self._view.pool.history(start - SAMPLE_REACH)
         if samples:  # a young chain is shown from its first minute on
             start = max(start, min(samples[0].time, now - SHORTEST_HISTORY))
         return render_template(

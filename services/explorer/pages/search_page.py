@@ -62,7 +62,7 @@ class SearchPage:
     def _find_hash(self, text: str, found: bytes) -> Answer:
         if self._reads.find_block(found) is not None:
             return _lead_to(f"/block/{display_hash(found)}")
-        if self._reads.find_tx(found) is not None or self._view.replaced([found])[0] is not None:
+        if self._reads.find_tx(found) is not None or self._view.replacements.replaced([found])[0] is not None:
             return _lead_to(tx_path(found))
         return _nothing(text, ("As a block hash: no such block is known", "As a txid: no such transaction is known"))
 

@@ -109,7 +109,7 @@ class TxPage:
         )
 
     def _read(self, tip: Tip, txid: bytes, stale: bytes | None, window: slice) -> TxPageModel:
-        [replaced] = self._view.replaced([txid])
+        [replaced] = self._view.replacements.replaced([txid])
         info = self._find(txid, stale) if replaced is None else self._former(replaced)
         if window.start >= _sides(info.tx):
             raise RequestError(400, "start index out of range")
@@ -126,7 +126,7 @@ class TxPage:
         )
 
     def _former(self, replaced: Replaced) -> TxInfo:
-        return TxInfo(replaced.tx, self._view.prevouts([replaced.tx]))
+        return TxInfo(replaced.tx, self._view.txs.prevouts([replaced.tx]))
 
     def _find(self, txid: bytes, stale: bytes | None) -> TxInfo:
         try:

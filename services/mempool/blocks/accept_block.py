@@ -88,7 +88,7 @@ def check_on_tip(node: NodeState, block: Block) -> None:
     check_header_context(block.header, context, node.params, node.now())
     check_block_context(block, context, node.params)
     connect_block(
-        Overlay(node.view),
+        Overlay(node.view.txs),
         block,
         context.height,
         node.params,

@@ -114,7 +114,7 @@ def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Bl
     fork = node.index.parent(branch[0]) if branch else candidate
     if fork is None:
         raise ValueError("a branch without a fork")
-    move = _Move(Overlay(node.view), fork)
+    move = _Move(Overlay(node.view.txs), fork)
     old = [node.index.best_at(height) for height in range(node.index.tip.height, fork.height, -1)]
     for entries in _chunks([entry for entry in old if entry is not None]):
         _disconnect(node, move, entries)
@@ -132,7 +132,7 @@ def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Bl
 
 def _disconnect(node: NodeState, move: _Move, entries: Sequence[BlockEntry]) -> None:
     blocks = _blocks(node, entries, {})
-    undos = node.view.undos([entry.hash for entry in entries])
+    undos = node.view.blocks.undos([entry.hash for entry in entries])
     move.overlay.prefetch(outpoint for block in blocks for outpoint in touched_by_disconnect(block))
     for entry, block, undo in zip(entries, blocks, undos, strict=True):
         if undo is None:
@@ -172,7 +172,7 @@ def _chunks(entries: Sequence[BlockEntry]) -> Iterator[Sequence[BlockEntry]]:
 def _blocks(node: NodeState, entries: Sequence[BlockEntry], unstored: Mapping[bytes, Block]) -> list[Block]:
     """Return the blocks of these entries, from the store or from among those that are about to be stored."""
     wanted = [entry.hash for entry in entries if entry.hash not in unstored]
-    stored = dict(zip(wanted, node.view.blocks(wanted), strict=True))
+    stored = dict(zip(wanted, node.view.blocks.get_many(wanted), strict=True))
     found = []
     for entry in entries:
         block = unstored.get(entry.hash) or stored[entry.hash]

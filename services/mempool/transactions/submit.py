@@ -43,7 +43,7 @@ def submit(node: NodeState, submissions: Sequence[TxSubmitted]) -> tuple[list[Tx
     is refused, and kept for a while in case its parents arrive.
     """
     parsed = [[_parse(raw) for raw in submission.txs] for submission in submissions]
-    coins = Overlay(node.view)
+    coins = Overlay(node.view.txs)
     coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
     batch = _Batch(node.acceptor(coins=coins), PoolChange(node))
     replies = [

@@ -134,15 +134,15 @@ def test_a_block_with_thousands_of_outputs_is_written_and_taken_back(store: Stor
     """Lua's stack holds some 8,000 values, and a coin is two."""
     scripts = [ALICE] * (count - owners) + [bytes([0, 20]) + n.to_bytes(20, "big") for n in range(owners)]
     big = tx(1, *scripts)
-    overlay = Overlay(store.view)
+    overlay = Overlay(store.view.txs)
     overlay.apply(big, 0, 0)
     store.committer.commit(Delta(overlay=overlay, new_tip=entry(0), best_chain=[entry(0).hash]))
-    coins = store.view.coins([OutPoint(big.txid, vout) for vout in range(count)])
+    coins = store.view.txs.coins([OutPoint(big.txid, vout) for vout in range(count)])
     assert [coin.output for coin in coins if coin is not None] == list(big.outputs)
     assert store.client.hlen(KEYS.coins) == count
-    assert store.view.script_coin_count(sha256(ALICE)) == count - owners
+    assert store.view.scripts.coin_count(sha256(ALICE)) == count - owners
     assert store.client.zcard(KEYS.scripts) == store.client.hlen(KEYS.script_stats) == owners + 1
-    overlay = Overlay(store.view)
+    overlay = Overlay(store.view.txs)
     overlay.revert(big, [])
     store.committer.commit(Delta(overlay=overlay))
     assert store.client.keys(f"{KEYS.prefix}script*") == store.client.keys(f"{KEYS.prefix}coins") == []
@@ -151,16 +151,16 @@ def test_a_block_with_thousands_of_outputs_is_written_and_taken_back(store: Stor
 def test_a_pool_of_thousands_is_written_and_emptied(store: Store) -> None:
     records = [record(number) for number in range(2_500)]
     store.committer.commit(Delta(new_tip=entry(0), best_chain=[entry(0).hash], pool_added=records))
-    assert len(store.view.pool_entries()) == len(store.view.pool_txids()) == 2_500
-    assert len(store.view.script_pool_txids(sha256(BOB))) == 2_500
+    assert len(store.view.pool.entries()) == len(store.view.pool.txids()) == 2_500
+    assert len(store.view.scripts.pool_txids(sha256(BOB))) == 2_500
     assert store.client.hlen(KEYS.pool_spends) == store.client.hlen(KEYS.pool_txs) == 2_500
-    stats = store.view.pool_stats()
+    stats = store.view.pool.stats()
     sizes = sum(one.tx.size for one in records)
     assert (stats.count, stats.vsize, stats.fees, stats.size) == (2_500, 150_000, 250_000, sizes)
     store.committer.commit(Delta(pool_removed=records))
     left = {name.decode().removeprefix(KEYS.prefix) for name in store.client.keys(f"{KEYS.prefix}pool:*")}
     assert left == {"pool:stats"}
-    stats = store.view.pool_stats()
+    stats = store.view.pool.stats()
     assert (stats.count, stats.vsize, stats.fees, stats.size) == (0, 0, 0, 0)
 
 
@@ -168,9 +168,9 @@ def test_a_transaction_may_leave_the_pool_and_enter_it_anew_in_one_commit(store:
     first, again = record(1), record(1)
     store.committer.commit(Delta(pool_added=[first, record(2)]))
     store.committer.commit(Delta(pool_removed=[first], pool_added=[again]))
-    assert set(store.view.pool_entries()) == {first.tx.txid, record(2).tx.txid}
+    assert set(store.view.pool.entries()) == {first.tx.txid, record(2).tx.txid}
     assert store.client.hlen(KEYS.pool_spends) == 2
-    assert len(store.view.script_pool_txids(sha256(ALICE))) == 2
+    assert len(store.view.scripts.pool_txids(sha256(ALICE))) == 2
 
 
 # ── small state ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,13 +179,13 @@ def test_a_transaction_may_leave_the_pool_and_enter_it_anew_in_one_commit(store:
 def test_what_is_over_is_forgotten(store: Store) -> None:
     store.committer.commit(Delta(clock=7, jobs={"a": b"1", "b": b"2"}, prioritised={b"x" * 32: 5, b"y" * 32: -5}))
     assert store.view.clock() == 7
-    assert store.view.prioritised() == {b"x" * 32: 5, b"y" * 32: -5}
+    assert store.view.pool.prioritised() == {b"x" * 32: 5, b"y" * 32: -5}
     store.committer.commit(Delta())
     assert store.view.clock() == 7, "what a change does not name stays"
     store.committer.commit(Delta(clock=0, jobs={"a": None, "b": b"3"}, prioritised={b"x" * 32: 0}))
     assert store.client.get(KEYS.clock) is None
     assert store.client.hgetall(KEYS.jobs) == {b"b": b"3"}
-    assert store.view.prioritised() == {b"y" * 32: -5}
+    assert store.view.pool.prioritised() == {b"y" * 32: -5}
 
 
 # ── samples of the pool ─────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +196,7 @@ def test_a_minute_has_one_sample_of_its_last_commit(store: Store) -> None:
     store.committer.commit(Delta(time=120, pool_added=[record(2)]))
     store.committer.commit(Delta(time=179, pool_added=[record(3)]))
     store.committer.commit(Delta(pool_added=[record(4)]))
-    samples = store.view.pool_history(0)
+    samples = store.view.pool.history(0)
     assert [(sample.time, sample.count, sample.vsize, sample.fees) for sample in samples] == [
         (60, 1, 60, 100),
         (120, 3, 180, 300),
@@ -207,7 +207,7 @@ def test_a_clock_that_was_set_back_takes_back_what_came_after_it(store: Store) -
     for time in (60, 120, 180):
         store.committer.commit(Delta(time=time))
     store.committer.commit(Delta(time=120))
-    assert [sample.time for sample in store.view.pool_history(0)] == [60, 120]
+    assert [sample.time for sample in store.view.pool.history(0)] == [60, 120]
 
 
 def test_a_week_of_samples_is_kept(store: Store) -> None:
@@ -218,7 +218,7 @@ def test_a_week_of_samples_is_kept(store: Store) -> None:
     assert store.client.zcard(KEYS.pool_history) == week
     store.committer.commit(Delta(time=60 * week))
     assert store.client.zcard(KEYS.pool_history) == week
-    assert store.view.pool_history(0)[0].time == 60
+    assert store.view.pool.history(0)[0].time == 60
 
 
 # ── replacements ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,16 +236,16 @@ def test_only_the_newest_replacements_are_kept_with_what_they_replaced(
     all_ = [replaced_by(n, record(2 * n), descendants=[record(2 * n + 1)]) for n in range(4)]
     for place, replacement in enumerate(all_[:3]):
         store.committer.commit(Delta(replacements=[replacement], events=[fact(place)]))
-    assert store.view.latest_replacements(10) == [one.txid for one in reversed(all_[:3])]
+    assert store.view.replacements.latest(10) == [one.txid for one in reversed(all_[:3])]
     assert store.client.hlen(KEYS.replaced) == 6
     store.committer.commit(Delta(replacements=[all_[3]], events=[fact(3)]))
-    assert store.view.latest_replacements(10) == [one.txid for one in reversed(all_[1:])]
+    assert store.view.replacements.latest(10) == [one.txid for one in reversed(all_[1:])]
     assert store.client.hlen(KEYS.replaced) == 6
     assert store.client.hlen(KEYS.replaces) == 3
-    assert store.view.replaced([record(0).tx.txid, record(1).tx.txid]) == [None, None]
-    kept = store.view.replaced([record(6).tx.txid, record(7).tx.txid])
+    assert store.view.replacements.replaced([record(0).tx.txid, record(1).tx.txid]) == [None, None]
+    kept = store.view.replacements.replaced([record(6).tx.txid, record(7).tx.txid])
     assert [one.replaced_by for one in kept if one is not None] == [all_[3].txid] * 2
-    assert store.view.replaces(all_[3].txid) == [record(6).tx.txid]
+    assert store.view.replacements.replaces(all_[3].txid) == [record(6).tx.txid]
 
 
 def test_several_replacements_of_one_commit_stand_in_their_order(store: Store) -> None:
@@ -253,7 +253,7 @@ def test_several_replacements_of_one_commit_stand_in_their_order(store: Store) -
     store.committer.commit(Delta(replacements=all_, events=[fact(n) for n in range(3)]))
     last = replaced_by(3, record(3))
     store.committer.commit(Delta(replacements=[last], events=[fact(4)]))
-    assert store.view.latest_replacements(10) == [one.txid for one in (last, *reversed(all_))]
+    assert store.view.replacements.latest(10) == [one.txid for one in (last, *reversed(all_))]
 
 
 def test_what_was_replaced_again_by_another_is_not_forgotten_with_the_first(
@@ -262,16 +262,16 @@ def test_what_was_replaced_again_by_another_is_not_forgotten_with_the_first(
     monkeypatch.setattr(commit, "KEPT_REPLACEMENTS", 1)
     store.committer.commit(Delta(replacements=[replaced_by(1, record(1), record(2))], events=[fact(1)]))
     store.committer.commit(Delta(replacements=[replaced_by(2, record(1))], events=[fact(2)]))
-    found = store.view.replaced([record(1).tx.txid, record(2).tx.txid])
+    found = store.view.replacements.replaced([record(1).tx.txid, record(2).tx.txid])
     assert [one and one.replaced_by for one in found] == [replaced_by(2).txid, None]
 
 
 def test_a_transaction_that_replaces_twice_is_known_for_the_second_time_only(store: Store) -> None:
     store.committer.commit(Delta(replacements=[replaced_by(1, record(1))], events=[fact(1)]))
     store.committer.commit(Delta(replacements=[replaced_by(1, record(2))], events=[fact(2)]))
-    assert store.view.replaces(replaced_by(1).txid) == [record(2).tx.txid]
-    assert store.view.replaced([record(1).tx.txid]) == [None]
-    assert store.view.latest_replacements(10) == [replaced_by(1).txid]
+    assert store.view.replacements.replaces(replaced_by(1).txid) == [record(2).tx.txid]
+    assert store.view.replacements.replaced([record(1).tx.txid]) == [None]
+    assert store.view.replacements.latest(10) == [replaced_by(1).txid]
 
 
 # ── scripts ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,15 +280,15 @@ def test_a_transaction_that_replaces_twice_is_known_for_the_second_time_only(sto
 def test_a_script_is_known_as_long_as_a_block_has_it_and_only_if_it_has_an_address(store: Store) -> None:
     first, second = tx(1, ALICE, b"\x51\x51"), tx(2, ALICE, BOB)
     for height, one in enumerate((first, second)):
-        overlay = Overlay(store.view)
+        overlay = Overlay(store.view.txs)
         overlay.apply(one, height, 0)
         store.committer.commit(Delta(overlay=overlay))
     assert set(store.client.zrange(KEYS.scripts, 0, -1)) == {ALICE, BOB}
-    overlay = Overlay(store.view)
+    overlay = Overlay(store.view.txs)
     overlay.revert(second, [])
     store.committer.commit(Delta(overlay=overlay))
     assert store.client.zrange(KEYS.scripts, 0, -1) == [ALICE]
-    stats = store.view.script_stats([sha256(ALICE), sha256(BOB)])
+    stats = store.view.scripts.stats([sha256(ALICE), sha256(BOB)])
     assert [(one.tx_count, one.funded_count, one.funded_sum) for one in stats] == [(1, 1, 1_000), (0, 0, 0)]
     assert not store.client.hexists(KEYS.script_stats, sha256(BOB))
-    assert [item.txid for item in store.view.script_history(sha256(ALICE), 10)] == [first.txid]
+    assert [item.txid for item in store.view.scripts.history(sha256(ALICE), 10)] == [first.txid]

@@ -68,7 +68,7 @@ class TestChain:
 
     def pool_add_all(self, txs: Sequence[Transaction], time: int = 1_700_000_000) -> None:
         """Put transactions into the pool in one commit; none spends from another."""
-        prevouts = self.view.prevouts(txs)
+        prevouts = self.view.txs.prevouts(txs)
         added = []
         for tx in txs:
             added.append(self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time))
@@ -84,7 +84,7 @@ class TestChain:
         self, tx: Transaction, replaced: Sequence[Transaction], with_them: Sequence[Transaction] = (), time: int = 0
     ) -> None:
         """Put a transaction into the pool in the place of others, and of those that depended on them."""
-        prevouts = self.view.prevouts([tx])
+        prevouts = self.view.txs.prevouts([tx])
         record = self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time)
         direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))
         replacement = Replacement(tx.txid, time, direct, descendants)
@@ -117,7 +117,7 @@ class TestChain:
         return PoolRecord(tx, entry, tuple(sha256(script) for script in scripts))
 
     def _commit_blocks(self, removed: Sequence[Block], added: Sequence[Block]) -> None:
-        overlay = Overlay(self.view)
+        overlay = Overlay(self.view.txs)
         delta = Delta(overlay=overlay)
         for block in removed:
             self.blocks.pop()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import redis as redis_py
 
 from shared.chain.redis_keys import Keys
+from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.primitives.transaction import TxOut
 from tests.builders import key, output_of, p2wpkh, pay, spend
@@ -112,7 +112,7 @@ def test_without_a_chain_every_page_says_that_it_will_come(redis, broker, path):
 
 @pytest.fixture
 def lost_client(broker):
-    away = redis_py.Redis(port=1, socket_connect_timeout=1, retry=None)
+    away = connect("redis://127.0.0.1:1/0")
     return client_for(ChainView(away, Keys("regtest")), broker)
 
 

@@ -215,7 +215,7 @@ def test_too_many_unspent_outputs_are_refused_before_they_are_read(client, monke
     monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 31)
     assert len(client.get(path).json) == 31
     monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 30)
-    monkeypatch.setattr("shared.chain.view.ChainView.unspent", lambda *_: pytest.fail("they were read"))
+    monkeypatch.setattr("shared.chain.view.scripts.ScriptReader.unspent", lambda *_: pytest.fail("they were read"))
     answer = client.get(path)
     text = "Too many unspent transaction outputs (>30). Contact support to raise limits."
     assert (answer.status_code, answer.text) == (400, text)

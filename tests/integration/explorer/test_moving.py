@@ -24,18 +24,17 @@ class BusyView(ChainView):
     def __init__(self, client, keys):
         super().__init__(client, keys)
         self.between = lambda: None
+        for part, name in ((self._reader, "tip"), (self.txs, "coins"), (self.pool, "get_many")):
+            self._interrupt(part, name)
 
-    def tip(self):
-        self.between()
-        return super().tip()
+    def _interrupt(self, part, name):
+        read = getattr(part, name)
 
-    def coins(self, outpoints):
-        self.between()
-        return super().coins(outpoints)
+        def interrupted(*arguments):
+            self.between()
+            return read(*arguments)
 
-    def _pool_records(self, txids):
-        self.between()
-        return super()._pool_records(txids)
+        setattr(part, name, interrupted)
 
 
 @pytest.fixture
@@ -72,7 +71,7 @@ def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker):
     assert unconfirmed.tx_count == unconfirmed.funded_count > 0
     assert reads.script_txs(BOBS, 50, 25)
     assert reads.unspent(BOBS, 100)
-    assert reads.tx(view.pool_txids()[0]).fee == 1_000
+    assert reads.tx(view.pool.txids()[0]).fee == 1_000
     assert reads.blocks(None, 10)
 
 
@@ -80,8 +79,8 @@ def test_counters_of_the_pool_follow_it(chain, view, reads):
     first, second, third = (pay(coin, BOB, 10_000) for coin in fan(chain, 3))
     own = spend([output_of(first, 0, BOB)], [TxOut(9_000, p2wpkh(BOB))])
     asked = []
-    spending = view.spending
-    view.spending = lambda txids: asked.append(list(txids)) or spending(txids)
+    spending = view.txs.get_with_spent
+    view.txs.get_with_spent = lambda txids: asked.append(list(txids)) or spending(txids)
     for change, expected in (
         (lambda: chain.pool_add(first), (1, 1, 10_000, 0, 0)),
         (lambda: chain.pool_add(own), (2, 2, 19_000, 1, 10_000)),
@@ -169,16 +168,16 @@ def test_what_a_transaction_spends_is_known_wherever_its_parents_are(chain, view
     chain.mine(ALICE, line[:2])
     for tx in line[2:]:
         chain.pool_add(tx)
-    records = view.spending([tx.txid for tx in line])
+    records = view.txs.get_with_spent([tx.txid for tx in line])
     assert [record is not None and record.spent[0].value for record in records] == [100_000, 99_500, 99_000, 98_500]
     joint = spend(others, [TxOut(150_000, p2wpkh(BOB))])
     chain.mine(ALICE, [joint])
-    [record, unknown] = view.spending([joint.txid, bytes(32)])
+    [record, unknown] = view.txs.get_with_spent([joint.txid, bytes(32)])
     assert unknown is None
     assert record is not None
     assert [output.value for output in record.spent] == [100_000, 100_000]
     coinbase = chain.tip.transactions[0]
-    [record] = view.spending([coinbase.txid])
+    [record] = view.txs.get_with_spent([coinbase.txid])
     assert record is not None
     assert record.spent == ()
 

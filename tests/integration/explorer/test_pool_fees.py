@@ -19,11 +19,15 @@ ALICE, BOB = key("alice"), key("bob")
 class CountingView(ChainView):
     """Counts how often the whole pool is read."""
 
-    loads = 0
+    def __init__(self, client, keys):
+        super().__init__(client, keys)
+        self.loads = 0
+        self._read = self.pool.entries_and_seq
+        self.pool.entries_and_seq = self._load
 
-    def pool_entries_and_seq(self):
+    def _load(self):
         self.loads += 1
-        return super().pool_entries_and_seq()
+        return self._read()
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def coins(chain: TestChain, count: int) -> list[Spendable]:
 
 
 def in_the_pool(chain: TestChain) -> list[PoolFee]:
-    paying = [PoolFee(entry.fee, entry.vsize) for entry in chain.view.pool_entries().values()]
+    paying = [PoolFee(entry.fee, entry.vsize) for entry in chain.view.pool.entries().values()]
     return sorted(paying, key=lambda item: item.fee / item.vsize, reverse=True)
 
 

@@ -71,11 +71,11 @@ def test_a_read_within_another_is_of_its_tip(chain):
 
 
 def test_after_a_failed_read_the_next_one_looks_at_the_tip_again(chain):
-    def fail():
+    def fail(_):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        chain.view.consistent(fail)
+        chain.view.at_tip(fail)
     chain.mine(ALICE)
     assert chain.view.at_tip(lambda tip: tip.height) == 1
 
@@ -83,13 +83,13 @@ def test_after_a_failed_read_the_next_one_looks_at_the_tip_again(chain):
 def test_what_is_gone_within_a_read_is_looked_for_again(chain):
     tries = []
 
-    def inner():
+    def inner(_):
         tries.append(1)
         if len(tries) < 3:
             raise Moved
         return len(tries)
 
-    assert chain.view.consistent(lambda: chain.view.consistent(inner)) == 3
+    assert chain.view.at_tip(lambda _: chain.view.at_tip(inner)) == 3
 
 
 def test_a_block_says_what_follows_it(chain):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from shared.chain.view.txs import TxReader
 from shared.crypto.hashes import sha256
 from shared.primitives.transaction import TxOut
 from tests.builders import key, output_of, p2wpkh, pay, spend
@@ -115,8 +116,8 @@ def test_only_pages_that_there_are_can_be_asked_for(chain, get, query, status):
 def test_a_page_reads_no_more_coins_than_it_shows(chain, client, monkeypatch):
     pay_bob(chain, 120)
     asked = []
-    coins = type(chain.view).coins
-    monkeypatch.setattr(type(chain.view), "coins", lambda view, found: asked.append(len(found)) or coins(view, found))
+    coins = TxReader.coins
+    monkeypatch.setattr(TxReader, "coins", lambda txs, found: asked.append(len(found)) or coins(txs, found))
     for path in (BOBS, f"{BOBS}?coins=75"):
         asked.clear()
         assert client.get(path, headers=BROWSER).status_code == 200

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from urllib.parse import urlencode
 
 import pytest
-import redis as redis_py
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.explorer.live import event_hub, wait_endpoint
 from services.explorer.live.event_hub import EventHub
 from shared.chain.redis_keys import Keys
+from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.config import Settings
 from tests.builders import key, output_of, pay
@@ -219,7 +219,7 @@ def test_a_client_that_goes_away_leaves_its_place(chain, waits):
 
 
 def test_while_redis_is_away_it_says_so():
-    view = ChainView(redis_py.Redis(port=1, socket_connect_timeout=1, retry=None), Keys("regtest"))
+    view = ChainView(connect("redis://127.0.0.1:1/0"), Keys("regtest"))
     with running(view) as instance:
         status, text, headers = get(instance, "height=1")
     assert (status, text) == (503, "temporarily unavailable: Redis is away: ConnectionError")

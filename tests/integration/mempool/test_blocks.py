@@ -29,9 +29,9 @@ def refused(chain: Chain, block: Block) -> BlockVerdict:
 def test_a_new_chain_begins_with_cores_genesis_block(chain: Chain) -> None:
     tip = chain.view.tip()
     assert (tip.hash, tip.height) == (REGTEST.genesis.hash, 0)
-    assert chain.view.block(tip.hash) == REGTEST.genesis
+    assert chain.view.blocks.get(tip.hash) == REGTEST.genesis
     genesis_coinbase = REGTEST.genesis.transactions[0]
-    assert chain.view.coins([OutPoint(genesis_coinbase.txid, 0)]) == [None], "the genesis coinbase is unspendable"
+    assert chain.view.txs.coins([OutPoint(genesis_coinbase.txid, 0)]) == [None], "the genesis coinbase is unspendable"
 
 
 def test_a_block_extends_the_chain_and_can_be_read_at_once(chain: Chain) -> None:
@@ -39,12 +39,12 @@ def test_a_block_extends_the_chain_and_can_be_read_at_once(chain: Chain) -> None
     tip = chain.view.tip()
     assert (tip.hash, tip.height) == (block.hash, 1)
     assert chain.view.block_hash(1) == block.hash
-    assert chain.view.block(block.hash) == block
-    assert chain.view.undo(block.hash) == []
-    entry = chain.view.block_entry(block.hash)
+    assert chain.view.blocks.get(block.hash) == block
+    assert chain.view.blocks.undo(block.hash) == []
+    entry = chain.view.blocks.entry(block.hash)
     assert entry is not None
     assert (entry.tx_count, entry.size, entry.weight, entry.chain_tx_count) == (1, block.size, block.weight, 2)
-    record = chain.view.transaction(block.transactions[0].txid)
+    record = chain.view.txs.get(block.transactions[0].txid)
     assert record is not None
     assert record.tx == block.transactions[0]
     assert record.block == entry
@@ -60,13 +60,13 @@ def test_a_payment_moves_coins_between_scripts(chain: Chain) -> None:
     alice = key("alice")
     tx = pay(coin, alice, 10_000_000)
     (block,) = chain.mine(txs=[tx], fees=1_000)
-    (unspent,) = chain.view.script_unspent([p2wpkh(alice)])
+    (unspent,) = chain.view.scripts.unspent_paying([p2wpkh(alice)])
     assert (unspent.outpoint, unspent.output.value) == (OutPoint(tx.txid, 0), 10_000_000)
-    (spend,) = chain.view.spends([coin.outpoint])
+    (spend,) = chain.view.txs.spends([coin.outpoint])
     assert spend is not None
     assert (spend.txid, spend.vin) == (tx.txid, 0)
-    assert chain.view.undo(block.hash)[0][0].output == coin.output
-    assert chain.view.coins([coin.outpoint]) == [None]
+    assert chain.view.blocks.undo(block.hash)[0][0].output == coin.output
+    assert chain.view.txs.coins([coin.outpoint]) == [None]
 
 
 @pytest.mark.parametrize("excess", [1, SUBSIDY])
@@ -127,7 +127,7 @@ def test_a_block_that_does_not_fit_on_its_branch_is_remembered(chain: Chain) -> 
     assert chain.accept(block).reason == Reason.DUPLICATE_INVALID
     chain.node = chain.new_writer()
     assert chain.accept(make_block(block.header, 2, p2wpkh(chain.miner))).reason == Reason.BAD_PREVBLK
-    assert chain.view.block(block.hash) is None
+    assert chain.view.blocks.get(block.hash) is None
     chain.mine()
 
 

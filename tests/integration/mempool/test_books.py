@@ -49,7 +49,7 @@ class Play:
         height = self.chain.view.tip().height
         return [
             Spendable(item.outpoint, item.output, self.owners[item.output.script_pubkey])
-            for item in self.chain.view.script_unspent(list(self.owners))
+            for item in self.chain.view.scripts.unspent_paying(list(self.owners))
             if not item.is_coinbase or (item.height is not None and height - item.height >= 99)
         ]
 
@@ -70,7 +70,7 @@ class Play:
         if not pooled:
             return
         outpoints = rng.sample(pooled, min(len(pooled), rng.randint(1, 3)))
-        records = self.chain.view.transactions([outpoint.txid for outpoint in outpoints])
+        records = self.chain.view.txs.get_many([outpoint.txid for outpoint in outpoints])
         outputs = [r.tx.outputs[o.vout] for o, r in zip(outpoints, records, strict=True) if r is not None]
         coins = [
             Spendable(outpoint, output, self.owners[output.script_pubkey])
@@ -131,7 +131,7 @@ def test_any_sequence_of_payments_blocks_and_reorganisations_keeps_the_books(
     for action, seed in steps:
         getattr(play, action)(random.Random(seed))
     check_books(redis)
-    assert set(play.chain.view.pool_txids()) == {item.tx.txid for item in play.chain.node.pool}
+    assert set(play.chain.view.pool.txids()) == {item.tx.txid for item in play.chain.node.pool}
     node = play.chain.new_writer()
     assert {item.tx.txid: (item.parents, item.children) for item in node.pool} == {
         item.tx.txid: (item.parents, item.children) for item in play.chain.node.pool

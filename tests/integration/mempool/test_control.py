@@ -45,7 +45,7 @@ def submit_header(chain: Chain, header: BlockHeader) -> ControlResult:
 
 
 def status(chain: Chain, block: Block) -> BlockStatus:
-    entry = chain.view.block_entry(block.hash)
+    entry = chain.view.blocks.entry(block.hash)
     assert entry is not None
     assert entry == chain.node.index.get(block.hash), "memory and store agree"
     return entry.status
@@ -73,7 +73,7 @@ def test_an_invalidated_block_leaves_the_chain_in_one_commit_and_its_payments_re
     assert invalidate(chain, first[0]) == DONE
     tip = chain.view.tip()
     assert (tip.hash, tip.seq - before) == (base.hash, 3), "two blocks disconnected, one payment back"
-    assert chain.view.pool_txids() == [tx.txid]
+    assert chain.view.pool.txids() == [tx.txid]
     assert chain.view.block_hashes(base_height(chain, base), 10) == [base.hash]
     assert status(chain, first[0]) & BlockStatus.FAILED
     assert status(chain, second[0]) & BlockStatus.FAILED_PARENT
@@ -140,7 +140,7 @@ def test_a_block_that_broke_a_rule_breaks_it_again_when_reconsidered(chain: Chai
 def test_the_genesis_block_cannot_be_invalidated(chain: Chain) -> None:
     chain.mine()
     before = chain.dump()
-    genesis = chain.view.block(chain.view.block_hash(0) or b"")
+    genesis = chain.view.blocks.get(chain.view.block_hash(0) or b"")
     assert genesis is not None
     assert invalidate(chain, genesis) == DONE
     assert chain.dump() == before
@@ -186,7 +186,7 @@ def test_a_header_is_remembered_and_completed_by_its_block(chain: Chain) -> None
     verdict = chain.accept(block)
     assert (verdict.accepted, verdict.reason) == (True, "")
     assert chain.view.tip().hash == block.hash
-    entry = chain.view.block_entry(block.hash)
+    entry = chain.view.blocks.entry(block.hash)
     assert entry is not None
     assert entry.chain_tx_count == 3
 
@@ -202,7 +202,7 @@ def test_blocks_above_a_missing_one_wait_for_it(chain: Chain) -> None:
     verdict = chain.accept(lower)
     assert (verdict.accepted, verdict.reason) == (True, "")
     assert chain.view.tip().hash == upper.hash
-    assert [entry.chain_tx_count for entry in chain.view.block_entries([lower.hash, middle.hash, upper.hash])] == [
+    assert [entry.chain_tx_count for entry in chain.view.blocks.entries([lower.hash, middle.hash, upper.hash])] == [
         3,
         4,
         5,
@@ -233,14 +233,14 @@ def test_a_priority_lets_a_poor_transaction_in_and_is_forgotten_when_it_is_mined
     for delta in (5_000, -1_000):
         assert order(chain, ControlAction.PRIORITISE, txid=poor.txid_hex, fee_delta=delta) == DONE
     chain.node = chain.new_writer()
-    assert chain.view.prioritised() == {poor.txid: 4_000}
+    assert chain.view.pool.prioritised() == {poor.txid: 4_000}
     (verdict,) = chain.submit(poor)
     assert (verdict.accepted, verdict.fee) == (True, 1)
     chain.mine(txs=[poor], fees=1)
-    assert chain.view.prioritised() == chain.node.prioritised == {}
+    assert chain.view.pool.prioritised() == chain.node.prioritised == {}
     order(chain, ControlAction.PRIORITISE, txid=poor.txid_hex, fee_delta=5)
     order(chain, ControlAction.PRIORITISE, txid=poor.txid_hex, fee_delta=-5)
-    assert chain.view.prioritised() == {}, "nothing is kept of what adds up to nothing"
+    assert chain.view.pool.prioritised() == {}, "nothing is kept of what adds up to nothing"
 
 
 def test_the_clock_stands_where_it_is_set_and_over_a_restart(chain: Chain) -> None:

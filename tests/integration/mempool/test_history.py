@@ -33,7 +33,7 @@ def test_fees_of_a_block_are_kept_with_its_connection(chain: Chain) -> None:
     txs = [item.tx for item in chain.node.pool]
     empty = chain.view.tip().hash
     (block,) = chain.mine(txs=txs, fees=1650)
-    fees, nothing, unknown = chain.view.block_fees([block.hash, empty, bytes(32)])
+    fees, nothing, unknown = chain.view.blocks.fees([block.hash, empty, bytes(32)])
     assert nothing is None
     assert unknown is None
     assert fees is not None
@@ -52,14 +52,14 @@ def test_fees_of_a_block_that_went_stale_stay_known(chain: Chain) -> None:
     assert chain.accept(first).accepted
     assert chain.accept(chain.block(on=first)).accepted
     assert chain.view.tip().height == fork.height + 2
-    [fees] = chain.view.block_fees([block.hash])
+    [fees] = chain.view.blocks.fees([block.hash])
     assert fees is not None
     assert fees.total == 500
 
 
 def test_the_pool_is_sampled_once_a_minute_as_its_last_commit_left_it(chain: Chain) -> None:
     coins = chain.mature_coins(3)
-    before = len(chain.view.pool_history(0))
+    before = len(chain.view.pool.history(0))
     set_time(chain, START)
     pay_fee(chain, coins[0], 1_000)
     set_time(chain, START + 59)
@@ -68,24 +68,24 @@ def test_the_pool_is_sampled_once_a_minute_as_its_last_commit_left_it(chain: Cha
     pay_fee(chain, coins[2], 4_000)
     vsize = [item.vsize for item in chain.node.pool]
     two, three = sum(vsize[:2]), sum(vsize)
-    assert chain.view.pool_history(START) == [
+    assert chain.view.pool.history(START) == [
         PoolSample(START, 2, two, 3_000),
         PoolSample(START + 120, 3, three, 7_000),
     ]
-    assert chain.view.pool_history(START + 1) == [PoolSample(START + 120, 3, three, 7_000)]
+    assert chain.view.pool.history(START + 1) == [PoolSample(START + 120, 3, three, 7_000)]
     assert before >= 1, "blocks are commits too"
     set_time(chain, START + 180)
     chain.mine(txs=[item.tx for item in chain.node.pool], fees=7_000)
-    assert chain.view.pool_history(START + 180) == [PoolSample(START + 180, 0, 0, 0)]
+    assert chain.view.pool.history(START + 180) == [PoolSample(START + 180, 0, 0, 0)]
 
 
 def test_a_clock_that_is_set_back_takes_later_samples_back(chain: Chain) -> None:
     set_time(chain, START + 600)
     chain.mine()
-    assert chain.view.pool_history(START)
+    assert chain.view.pool.history(START)
     set_time(chain, START)
     chain.mine()
-    assert [sample.time for sample in chain.view.pool_history(START)] == [START]
+    assert [sample.time for sample in chain.view.pool.history(START)] == [START]
 
 
 def test_a_week_of_samples_is_kept(chain: Chain) -> None:

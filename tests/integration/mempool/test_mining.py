@@ -81,7 +81,7 @@ def test_a_request_is_answered_when_its_blocks_are_on_the_chain(desk: Desk) -> N
     assert all(verdict.accepted for verdict in verdicts)
     assert desk.answers() == [MineResult(hashes=tuple(verdict.hash for verdict in verdicts))]
     assert desk.chain.view.tip().height == 3
-    (unspent, *_) = desk.chain.view.script_unspent([PAYEE])
+    (unspent, *_) = desk.chain.view.scripts.unspent_paying([PAYEE])
     assert unspent.output.value == 50 * 100_000_000
 
 
@@ -95,11 +95,11 @@ def test_a_template_carries_the_pool_with_parents_first_and_its_fees(desk: Desk)
         assert chain.submit(tx)[0].accepted
     desk.ask()
     assert desk.step().accepted
-    block = chain.view.block(chain.view.tip().hash)
+    block = chain.view.blocks.get(chain.view.tip().hash)
     assert block is not None
     assert [tx.txid for tx in block.transactions[1:]] == [poor.txid, rich.txid, middle.txid]
     assert block.transactions[0].outputs[0].value == 50 * 100_000_000 + 100 + 50_000 + 2_000
-    assert chain.view.pool_txids() == []
+    assert chain.view.pool.txids() == []
 
 
 def test_the_second_solution_of_a_template_is_stale_and_changes_nothing(desk: Desk) -> None:
@@ -202,7 +202,7 @@ def test_requests_are_worked_on_in_order(desk: Desk) -> None:
     desk.ask(1, "a", p2wpkh(key("other")).hex())
     desk.step()
     assert [len(answer.hashes) for answer in desk.answers()] == [1]
-    assert len(desk.chain.view.script_unspent([PAYEE])) == 1
+    assert len(desk.chain.view.scripts.unspent_paying([PAYEE])) == 1
     desk.step()
     assert len(desk.answers()) == 2
 
@@ -289,11 +289,11 @@ def test_a_block_of_chosen_transactions_has_these_and_no_others(desk: Desk) -> N
     desk.chain.node = chain.new_writer()
     after = Desk(chain)
     assert after.step().accepted, "the choice outlives the writer"
-    block = chain.view.block(chain.view.tip().hash)
+    block = chain.view.blocks.get(chain.view.tip().hash)
     assert block is not None
     assert block.transactions[1:] == (pooled, raw)
     assert block.transactions[0].outputs[0].value == 50 * 100_000_000, "as in bitcoind, nobody takes the fees"
-    assert chain.view.pool_txids() == [other.txid]
+    assert chain.view.pool.txids() == [other.txid]
     assert len(after.answers()) == 1
 
 

@@ -30,9 +30,9 @@ def test_the_coin_of_the_genesis_block_is_spent_in_the_first_block(redis: redis_
     node = NodeState(redis, keys, params)
     node.load(epoch)
     genesis = params.genesis.transactions[0]
-    (unspent,) = node.view.script_unspent([p2wpkh(CREATOR)])
+    (unspent,) = node.view.scripts.unspent_paying([p2wpkh(CREATOR)])
     assert (unspent.height, unspent.output.value, unspent.is_coinbase) == (0, params.subsidy, False)
-    assert node.view.script_stats([script_hash(p2wpkh(CREATOR))])[0].balance == params.subsidy
+    assert node.view.scripts.stats([script_hash(p2wpkh(CREATOR))])[0].balance == params.subsidy
 
     tx = pay(output_of(genesis, 0, CREATOR), ALICE, 10 * 100_000_000)
     replies, _ = submit(node, [TxSubmitted(txs=(tx.serialize().hex(),))])
@@ -40,14 +40,14 @@ def test_the_coin_of_the_genesis_block_is_spent_in_the_first_block(redis: redis_
     block = make_block(params.genesis.header, 1, p2wpkh(ALICE), [tx], fees=1_000, params=params)
     verdict = accept_block(node, block)
     assert (verdict.accepted, verdict.reason) == (True, "")
-    assert node.view.coins([output_of(genesis, 0, CREATOR).outpoint]) == [None]
+    assert node.view.txs.coins([output_of(genesis, 0, CREATOR).outpoint]) == [None]
 
     rivals = [make_block(params.genesis.header, 1, p2wpkh(CREATOR), params=params, tag=b"rival")]
     rivals.append(make_block(rivals[0].header, 2, p2wpkh(CREATOR), params=params, tag=b"rival"))
     for rival in rivals:
         assert accept_block(node, rival).accepted
-    assert node.view.coins([output_of(genesis, 0, CREATOR).outpoint]) != [None], "back after a reorganisation"
-    assert node.view.pool_txids() == [tx.txid]
+    assert node.view.txs.coins([output_of(genesis, 0, CREATOR).outpoint]) != [None], "back after a reorganisation"
+    assert node.view.pool.txids() == [tx.txid]
     assert not a_reward_is_spendable_early(node, rivals[0])
 
 

@@ -47,7 +47,7 @@ def test_a_child_pays_for_a_parent_that_pays_nothing(chain: Chain, coins: list[S
     for verdict in reply.verdicts:
         assert verdict.effective_feerate == rate
         assert verdict.effective_includes == (parent.wtxid_hex, child.wtxid_hex)
-    assert set(chain.view.pool_txids()) == {parent.txid, child.txid}
+    assert set(chain.view.pool.txids()) == {parent.txid, child.txid}
     assert chain.view.tip().seq - before == 2
     chain.node = chain.new_writer()
     assert chain.node.pool.ancestors([child.txid]).keys() == {parent.txid, child.txid}
@@ -75,7 +75,7 @@ def test_a_package_that_pays_too_little_leaves_only_what_pays_for_itself(chain: 
         "",
         Reason.MIN_RELAY_FEE_NOT_MET,
     ]
-    assert chain.view.pool_txids() == [rich.txid]
+    assert chain.view.pool.txids() == [rich.txid]
     assert {item.tx.txid for item in chain.node.pool} == {rich.txid}
 
 
@@ -85,7 +85,7 @@ def test_a_broken_script_takes_the_package_down(chain: Chain, coins: list[Spenda
     reply = package(chain, parent, child)
     assert reply.package_error == Reason.TRANSACTION_FAILED
     assert not any(verdict.accepted for verdict in reply.verdicts)
-    assert chain.view.pool_txids() == []
+    assert chain.view.pool.txids() == []
     assert len(chain.node.pool) == 0
 
 
@@ -107,7 +107,7 @@ def test_the_senders_limit_holds_in_a_package(chain: Chain, coins: list[Spendabl
     reply = package(chain, parent, child_of([parent], 100_000), max_feerate=10_000)
     assert reply.package_error == Reason.TRANSACTION_FAILED
     assert reply.verdicts[1].reason == Reason.MAX_FEERATE_EXCEEDED
-    assert chain.view.pool_txids() == []
+    assert chain.view.pool.txids() == []
 
 
 def test_a_trial_changes_nothing(chain: Chain, coins: list[Spendable]) -> None:

@@ -37,24 +37,24 @@ def test_an_accepted_transaction_is_in_the_pool_at_once(chain: Chain, coin: Spen
     tx = pay(coin, ALICE, 1_000_000, fee=500)
     (verdict,) = chain.submit(tx)
     assert (verdict.accepted, verdict.txid, verdict.fee, verdict.vsize) == (True, tx.txid_hex, 500, tx.vsize)
-    record = chain.view.transaction(tx.txid)
+    record = chain.view.txs.get(tx.txid)
     assert record is not None
     assert record.pool is not None
     assert (record.tx, record.block, record.pool.fee) == (tx, None, 500)
-    stats = chain.view.pool_stats()
+    stats = chain.view.pool.stats()
     assert (stats.count, stats.vsize, stats.fees, stats.size) == (1, tx.vsize, 500, tx.size)
-    (unspent,) = chain.view.script_unspent([p2wpkh(ALICE)])
+    (unspent,) = chain.view.scripts.unspent_paying([p2wpkh(ALICE)])
     assert (unspent.output.value, unspent.height) == (1_000_000, None)
-    assert coin.outpoint not in [item.outpoint for item in chain.view.script_unspent([p2wpkh(chain.miner)])]
+    assert coin.outpoint not in [item.outpoint for item in chain.view.scripts.unspent_paying([p2wpkh(chain.miner)])]
 
 
 def test_a_mined_transaction_leaves_the_pool(chain: Chain, coin: Spendable) -> None:
     tx = pay(coin, ALICE, 1_000_000)
     chain.submit(tx)
     chain.mine(txs=[tx], fees=1_000)
-    assert chain.view.pool_txids() == []
-    assert chain.view.pool_stats().count == chain.view.pool_stats().vsize == 0
-    assert chain.view.pool_spends([coin.outpoint]) == [None]
+    assert chain.view.pool.txids() == []
+    assert chain.view.pool.stats().count == chain.view.pool.stats().vsize == 0
+    assert chain.view.pool.spends([coin.outpoint]) == [None]
     assert len(chain.node.pool) == 0
 
 
@@ -73,7 +73,7 @@ def test_a_conflicting_block_removes_a_transaction_and_its_descendants(chain: Ch
     chain.submit(parent)
     chain.submit(child)
     chain.mine(txs=[pay(coin, BOB, 2_000_000)], fees=1_000)
-    assert chain.view.pool_txids() == []
+    assert chain.view.pool.txids() == []
     removed = [body for topic, body in chain.events() if topic == "tx.removed"]
     assert len(removed) == 2
     assert all(b'"why":"conflict"' in body for body in removed)
@@ -83,7 +83,7 @@ def test_a_package_of_parent_and_child_enters_in_one_go(chain: Chain, coin: Spen
     parent = pay(coin, ALICE, 1_000_000)
     child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
     assert [verdict.accepted for verdict in chain.submit(parent, child)] == [True, True]
-    assert chain.view.pool_txids() == [child.txid, parent.txid]
+    assert chain.view.pool.txids() == [child.txid, parent.txid]
 
 
 def test_a_trial_tells_the_verdicts_and_changes_nothing(chain: Chain, coin: Spendable) -> None:
@@ -104,7 +104,7 @@ def test_a_child_that_came_first_enters_with_its_parent(chain: Chain, coin: Spen
     assert refused(chain, grandchild).reason == Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
     assert refused(chain, child).reason == Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
     assert chain.submit(parent)[0].accepted
-    assert set(chain.view.pool_txids()) == {parent.txid, child.txid, grandchild.txid}
+    assert set(chain.view.pool.txids()) == {parent.txid, child.txid, grandchild.txid}
 
 
 def test_a_parent_can_pay_in_a_block_for_a_child_that_came_first(chain: Chain, coin: Spendable) -> None:
@@ -115,7 +115,7 @@ def test_a_parent_can_pay_in_a_block_for_a_child_that_came_first(chain: Chain, c
     chain.submit(child)
     chain.mine(txs=[parent], fees=1_000)
     assert retry_orphans(chain.node, [parent.txid]) == []
-    assert chain.view.pool_txids() == [child.txid]
+    assert chain.view.pool.txids() == [child.txid]
 
 
 def test_an_output_to_nobody_is_not_found_by_anybody(chain: Chain, coin: Spendable) -> None:
@@ -244,7 +244,7 @@ def test_a_batch_of_submissions_is_one_commit(chain: Chain) -> None:
     txs = [pay(coin, ALICE, 1_000_000) for coin in coins]
     replies, _ = submit(chain.node, [TxSubmitted(txs=(tx.serialize().hex(),)) for tx in txs])
     assert all(reply.verdicts[0].accepted for reply in replies)
-    assert chain.view.pool_stats().count == 5
+    assert chain.view.pool.stats().count == 5
 
 
 def test_an_oversized_transaction_is_refused(chain: Chain, coin: Spendable) -> None:

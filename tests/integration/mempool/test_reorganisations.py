@@ -35,10 +35,10 @@ def test_of_two_branches_with_the_same_work_the_first_seen_stays(chain: Chain) -
     verdict = chain.accept(rival)
     assert (verdict.accepted, verdict.reason) == (True, Reason.INCONCLUSIVE)
     assert chain.view.tip().hash == first.hash
-    entry = chain.view.block_entry(rival.hash)
+    entry = chain.view.blocks.entry(rival.hash)
     assert entry is not None
     assert not chain.view.is_in_best_chain(entry)
-    assert chain.view.block(rival.hash) == rival, "a side branch is stored"
+    assert chain.view.blocks.get(rival.hash) == rival, "a side branch is stored"
 
 
 def test_the_branch_with_more_work_becomes_the_chain(chain: Chain) -> None:
@@ -49,8 +49,8 @@ def test_the_branch_with_more_work_becomes_the_chain(chain: Chain) -> None:
     assert chain.view.tip().hash == rivals[-1].hash
     assert chain.view.block_hashes(1, 10) == [base.hash, *(block.hash for block in rivals)]
     for block in old:
-        assert chain.view.transaction(block.transactions[0].txid) is None
-        assert chain.view.coins([chain.reward(block).outpoint]) == [None]
+        assert chain.view.txs.get(block.transactions[0].txid) is None
+        assert chain.view.txs.coins([chain.reward(block).outpoint]) == [None]
     topics = [topic for topic, _ in chain.events()]
     assert topics[-5:] == ["block.disconnected"] * 2 + ["block.connected"] * 3
 
@@ -66,12 +66,12 @@ def test_transactions_of_a_disconnected_block_return_to_the_pool(chain: Chain) -
     assert chain.submit(waiting)[0].accepted
     for block in branch(chain, base, 2, b"rival"):
         assert chain.accept(block).accepted
-    assert set(chain.view.pool_txids()) == {parent.txid, child.txid, waiting.txid}
-    assert chain.view.coins([coin.outpoint]) != [None]
+    assert set(chain.view.pool.txids()) == {parent.txid, child.txid, waiting.txid}
+    assert chain.view.txs.coins([coin.outpoint]) != [None]
     chain.node = chain.new_writer()
     assert chain.node.pool.ancestors([child.txid]).keys() == {child.txid, parent.txid}
     chain.mine(txs=[parent, child], fees=2_000)
-    assert chain.view.pool_txids() == [waiting.txid]
+    assert chain.view.pool.txids() == [waiting.txid]
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one block", "in two blocks"])
@@ -91,7 +91,7 @@ def test_a_child_that_was_confirmed_with_its_parent_returns_with_it(chain: Chain
     chain.node = chain.new_writer()
     assert [item.tx for item in chain.node.pool] == [parent, child]
     chain.mine(txs=[parent, child], fees=2_000)
-    assert chain.view.pool_txids() == []
+    assert chain.view.pool.txids() == []
 
 
 def test_a_transaction_in_both_branches_stays_confirmed(chain: Chain) -> None:
@@ -101,11 +101,11 @@ def test_a_transaction_in_both_branches_stays_confirmed(chain: Chain) -> None:
     chain.mine(txs=[tx], fees=1_000)
     for block in branch(chain, base, 2, b"rival", txs=[tx], fees=1_000):
         assert chain.accept(block).accepted
-    record = chain.view.transaction(tx.txid)
+    record = chain.view.txs.get(tx.txid)
     assert record is not None
     assert record.block is not None
-    assert chain.view.pool_txids() == []
-    assert [item.txid for item in chain.view.script_history(_hash(ALICE), 10)] == [tx.txid]
+    assert chain.view.pool.txids() == []
+    assert [item.txid for item in chain.view.scripts.history(_hash(ALICE), 10)] == [tx.txid]
 
 
 def _hash(owner) -> bytes:
@@ -123,8 +123,8 @@ def test_what_spends_a_disconnected_coinbase_leaves_the_pool(chain: Chain) -> No
     for block in branch(chain, base, REGTEST.coinbase_maturity + 2, b"rival"):
         assert chain.accept(block).accepted
     assert chain.view.tip().height == REGTEST.coinbase_maturity + 3
-    assert chain.view.pool_txids() == []
-    assert chain.view.pool_stats().count == 0
+    assert chain.view.pool.txids() == []
+    assert chain.view.pool.stats().count == 0
 
 
 def test_a_branch_that_breaks_a_rule_is_not_followed_and_remembered(chain: Chain) -> None:

@@ -59,20 +59,20 @@ def test_a_better_paying_spend_takes_the_place_of_another_and_its_child(chain: C
     new = pay(coin, BOB, 2_000_000, fee=5_000)
     (verdict,) = chain.submit(new)
     assert (verdict.accepted, set(verdict.replaced)) == (True, {old.txid_hex, child.txid_hex})
-    assert chain.view.pool_txids() == [new.txid]
-    assert chain.view.transaction(old.txid) is None
+    assert chain.view.pool.txids() == [new.txid]
+    assert chain.view.txs.get(old.txid) is None
     assert facts(chain, since) == [
         ("tx.removed", old.txid_hex, new.txid_hex),
         ("tx.removed", child.txid_hex, new.txid_hex),
         ("tx.accepted", new.txid_hex, ""),
     ]
     assert b'"why":"replaced"' in chain.events()[since][1]
-    for tx, record in zip((old, child), chain.view.replaced([old.txid, child.txid]), strict=True):
+    for tx, record in zip((old, child), chain.view.replacements.replaced([old.txid, child.txid]), strict=True):
         assert record is not None
         assert (record.tx, record.replaced_by, record.entry.fee) == (tx, new.txid, 1_000)
         assert record.time >= record.entry.time
-    assert chain.view.replaces(new.txid) == [old.txid]
-    assert chain.view.latest_replacements(10) == [new.txid]
+    assert chain.view.replacements.replaces(new.txid) == [old.txid]
+    assert chain.view.replacements.latest(10) == [new.txid]
     check_books(chain.client)
 
 
@@ -105,7 +105,7 @@ def test_a_replacement_may_spend_other_unconfirmed_outputs(chain: Chain) -> None
     coins = [first, output_of(other, 0, ALICE)]
     new = spend(coins, [TxOut(first.output.value, p2wpkh(BOB))])
     assert chain.submit(new)[0].accepted
-    assert set(chain.view.pool_txids()) == {other.txid, new.txid}
+    assert set(chain.view.pool.txids()) == {other.txid, new.txid}
 
 
 def test_a_transaction_does_not_replace_what_it_spends(chain: Chain, coin: Spendable) -> None:
@@ -124,7 +124,7 @@ def test_one_may_take_the_place_of_several(chain: Chain) -> None:
         chain.submit(tx)
     new = spend(coins, [TxOut(1_000_000, p2wpkh(BOB))])
     assert chain.submit(new)[0].accepted
-    assert set(chain.view.replaces(new.txid)) == {tx.txid for tx in old}
+    assert set(chain.view.replacements.replaces(new.txid)) == {tx.txid for tx in old}
     check_books(chain.client)
 
 
@@ -146,7 +146,7 @@ def test_what_came_and_went_within_one_commit_leaves_the_books_right(chain: Chai
     verdicts = batch(chain, first, child, second, third, first)
     assert [verdict.accepted for verdict in verdicts] == [True, True, True, True, False]
     assert [verdict.replaced for verdict in verdicts[2:4]] == [(first.txid_hex, child.txid_hex), (second.txid_hex,)]
-    assert chain.view.pool_txids() == [third.txid]
+    assert chain.view.pool.txids() == [third.txid]
     assert facts(chain, since) == [
         ("tx.accepted", first.txid_hex, ""),
         ("tx.accepted", child.txid_hex, ""),
@@ -156,9 +156,9 @@ def test_what_came_and_went_within_one_commit_leaves_the_books_right(chain: Chai
         ("tx.removed", second.txid_hex, third.txid_hex),
         ("tx.accepted", third.txid_hex, ""),
     ]
-    assert chain.view.all_replaces([third.txid, second.txid]) == [[second.txid], [first.txid]]
-    assert chain.view.latest_replacements(10) == [third.txid, second.txid]
-    assert chain.view.latest_replacements(10, start=1) == [second.txid]
+    assert chain.view.replacements.all_replaces([third.txid, second.txid]) == [[second.txid], [first.txid]]
+    assert chain.view.replacements.latest(10) == [third.txid, second.txid]
+    assert chain.view.replacements.latest(10, start=1) == [second.txid]
     check_books(chain.client)
     pool = chain.new_writer().pool
     assert [item.tx.txid for item in pool] == [third.txid]
@@ -200,18 +200,18 @@ def test_a_replaced_transaction_that_is_mined_after_all_is_not_shown_as_replaced
     chain.submit(old)
     chain.submit(new)
     (block,) = chain.mine(txs=[old], fees=1_000)
-    assert chain.view.pool_txids() == []
-    assert chain.view.replaced([old.txid]) == [None]
-    assert chain.view.replaces(new.txid) == []
+    assert chain.view.pool.txids() == []
+    assert chain.view.replacements.replaced([old.txid]) == [None]
+    assert chain.view.replacements.replaces(new.txid) == []
     assert chain.events()[-1][0] == "tx.removed"
     assert b'"why":"conflict"' in chain.events()[-1][1]
     # Its block goes, and it comes back to the pool: that is no replacement either.
     order = ChainControl(action=ControlAction.INVALIDATE, block=block.header.hash_hex)
     assert control(chain.node, order).done
-    assert chain.view.pool_txids() == [old.txid]
-    assert chain.view.replaced([old.txid]) == [None]
+    assert chain.view.pool.txids() == [old.txid]
+    assert chain.view.replacements.replaced([old.txid]) == [None]
     assert chain.submit(new)[0].accepted
-    [record] = chain.view.replaced([old.txid])
+    [record] = chain.view.replacements.replaced([old.txid])
     assert record is not None
     assert record.replaced_by == new.txid
     check_books(chain.client)
@@ -222,17 +222,17 @@ def test_a_reorganisation_brings_back_what_had_replaced(chain: Chain, coin: Spen
     chain.submit(old)
     chain.submit(new)
     (block,) = chain.mine(txs=[new], fees=5_000)
-    assert chain.view.replaces(new.txid) == [old.txid]
+    assert chain.view.replacements.replaces(new.txid) == [old.txid]
     assert refused(chain, old).reason == Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
     order = ChainControl(action=ControlAction.INVALIDATE, block=block.header.hash_hex)
     assert control(chain.node, order).done
-    assert chain.view.pool_txids() == [new.txid]
-    assert chain.view.replaces(new.txid) == [old.txid]
+    assert chain.view.pool.txids() == [new.txid]
+    assert chain.view.replacements.replaces(new.txid) == [old.txid]
     assert refused(chain, old).reason == Reason.INSUFFICIENT_FEE
     best = pay(coin, ALICE, 3_000_000, fee=9_000)
     assert chain.submit(best)[0].replaced == (new.txid_hex,)
     chain.mine(txs=[best], fees=9_000)
-    assert chain.view.all_replaces([best.txid, new.txid]) == [[new.txid], [old.txid]]
+    assert chain.view.replacements.all_replaces([best.txid, new.txid]) == [[new.txid], [old.txid]]
     check_books(chain.client)
 
 
@@ -248,8 +248,8 @@ def test_only_the_newest_replacements_are_kept(chain: Chain, coin: Spendable, mo
     for tx in txs[:3]:
         chain.submit(tx)
     batch(chain, *txs[3:])
-    assert chain.view.latest_replacements(10) == [tx.txid for tx in txs[:2:-1]]
-    assert [record is not None for record in chain.view.replaced([tx.txid for tx in txs])] == [
+    assert chain.view.replacements.latest(10) == [tx.txid for tx in txs[:2:-1]]
+    assert [record is not None for record in chain.view.replacements.replaced([tx.txid for tx in txs])] == [
         False,
         False,
         True,
@@ -274,8 +274,8 @@ def test_what_was_replaced_twice_is_kept_with_the_later_replacement(
     assert chain.submit(best)[0].replaced == (old.txid_hex,)
     one, other = ladder(second, 2)
     batch(chain, one, other)
-    assert chain.view.latest_replacements(10) == [other.txid, best.txid]
-    assert chain.view.replaces(best.txid) == [old.txid]
+    assert chain.view.replacements.latest(10) == [other.txid, best.txid]
+    assert chain.view.replacements.replaces(best.txid) == [old.txid]
 
 
 def replacing_package(coin: Spendable, fees: Sequence[int]) -> tuple[Transaction, Transaction]:
@@ -293,8 +293,8 @@ def test_a_package_takes_the_place_of_what_its_parent_conflicts_with(chain: Chai
     reply = package(chain, parent, child)
     assert (reply.package_error, [verdict.accepted for verdict in reply.verdicts]) == ("", [True, True])
     assert [verdict.replaced for verdict in reply.verdicts] == [(old.txid_hex,), ()]
-    assert chain.view.replaces(parent.txid) == [old.txid]
-    assert set(chain.view.pool_txids()) == {parent.txid, child.txid}
+    assert chain.view.replacements.replaces(parent.txid) == [old.txid]
+    assert set(chain.view.pool.txids()) == {parent.txid, child.txid}
     check_books(chain.client)
 
 
@@ -307,8 +307,8 @@ def test_parent_and_child_may_conflict_with_the_same(chain: Chain) -> None:
     child = spend(coins, [TxOut(1_000_000 + second.output.value - 10_000, p2wpkh(BOB))])
     reply = package(chain, parent, child)
     assert [verdict.replaced for verdict in reply.verdicts] == [(old.txid_hex,), ()]
-    assert set(chain.view.pool_txids()) == {parent.txid, child.txid}
-    assert chain.view.all_replaces([parent.txid, child.txid]) == [[old.txid], []]
+    assert set(chain.view.pool.txids()) == {parent.txid, child.txid}
+    assert chain.view.replacements.all_replaces([parent.txid, child.txid]) == [[old.txid], []]
     check_books(chain.client)
 
 

@@ -91,7 +91,7 @@ class Stack:
         with self._writer:
             prev = self.node.index.get(on.hash) if on else self.node.index.tip
             assert prev is not None
-            records = self.view.pool_records() if with_pool else []
+            records = self.view.pool.all_records() if with_pool else []
             records.sort(key=lambda record: record.pool.sequence)
             fees = sum(record.pool.fee for record in records)
             script = script or p2wpkh(key("somebody"))

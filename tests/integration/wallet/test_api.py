@@ -84,7 +84,7 @@ def test_a_fee_rate_is_paid(stack: Stack) -> None:
     address = stack.fund("w")
     slow = stack.post("/w/send", to=address, amount="1", password=PASSWORD).json
     fast = stack.post("/w/send", to=address, amount="1", password=PASSWORD, feerate="25.5").json
-    entry = stack.view.transaction(bytes.fromhex(fast["txid"])[::-1])
+    entry = stack.view.txs.get(bytes.fromhex(fast["txid"])[::-1])
     assert entry is not None
     assert entry.pool is not None
     assert entry.pool.fee == fast["fee"] > 20 * slow["fee"]

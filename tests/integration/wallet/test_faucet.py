@@ -54,14 +54,14 @@ def ask(one: Faucet, amount: int, message_id: str = "m1", script: bytes = ALICE)
 
 
 def received(stack: Stack, script: bytes = ALICE) -> int:
-    return sum(coin.output.value for coin in stack.view.unspent([sha256(script)]))
+    return sum(coin.output.value for coin in stack.view.scripts.unspent([sha256(script)]))
 
 
 def test_it_pays_any_script_to_the_satoshi(stack: Stack, directory: Path) -> None:
     answer = ask(faucet(stack, directory), 123_456)
     assert answer.reason == ""
     assert received(stack) == 123_456
-    assert stack.view.transaction(bytes.fromhex(answer.txid)[::-1]) is not None
+    assert stack.view.txs.get(bytes.fromhex(answer.txid)[::-1]) is not None
     p2sh = b"\xa9\x14" + bytes(20) + b"\x87"
     assert ask(faucet(stack, directory), 5_000, "m2", p2sh).reason == ""
     assert received(stack, p2sh) == 5_000

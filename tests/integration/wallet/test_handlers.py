@@ -135,7 +135,7 @@ def test_a_send_that_is_replaced_is_dropped_and_the_balance_is_that_of_the_other
     spent = stack.node.pool.get(sent)
     assert spent is not None
     outpoint = spent.tx.inputs[0].prevout
-    [prevout] = stack.view.prevouts([spent.tx]).values()
+    [prevout] = stack.view.txs.prevouts([spent.tx]).values()
     private_key = stack.wallets.open("w", PASSWORD).child(0).child(0).private_key
     assert private_key is not None
     coin = Spendable(outpoint, prevout, private_key)

@@ -40,14 +40,15 @@ class MemoryView:
         self.raw_blocks: dict[bytes, Block] = {}
         self.raw_undos: dict[bytes, bytes] = {}
         self.pool: dict[bytes, PoolRecord] = {}
+        self.blocks = self.txs = self
 
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
         return [self.unspent.get(outpoint) for outpoint in outpoints]
 
-    def block(self, block_hash: bytes) -> Block | None:
+    def get(self, block_hash: bytes) -> Block | None:
         return self.raw_blocks.get(block_hash)
 
-    def blocks(self, hashes: Sequence[bytes]) -> list[Block | None]:
+    def get_many(self, hashes: Sequence[bytes]) -> list[Block | None]:
         return [self.raw_blocks.get(block_hash) for block_hash in hashes]
 
     def undos(self, hashes: Sequence[bytes]) -> list[list[list[Coin]] | None]:

@@ -130,7 +130,7 @@ def test_what_rests_on_a_bad_block_is_marked_with_it(node: MemoryNode) -> None:
     marks = [node.index.get(block.hash).status & ~BlockStatus.HAVE_DATA for block in (rival, greedy, above, top)]
     assert marks == [0, BlockStatus.FAILED, BlockStatus.FAILED_PARENT, BlockStatus.FAILED_PARENT]
     assert node.index.tip.height == 3
-    assert node.view.block(top.hash) == top, "its bytes are kept"
+    assert node.view.blocks.get(top.hash) == top, "its bytes are kept"
     assert node.accept_block(make_block(top.header, 5, p2wpkh(MINER))).reason == Reason.BAD_PREVBLK
 
 

@@ -228,11 +228,11 @@ def test_a_reorganisation_reads_blocks_and_coins_by_the_chunk(
     rivals = node.branch(base, 5)
     for block in rivals[:-1]:
         assert node.accept_block(block).accepted
-    reads: dict[str, list[int]] = {"blocks": [], "undos": [], "coins": []}
+    reads: dict[str, list[int]] = {"get_many": [], "undos": [], "coins": []}
     for name, sizes in reads.items():
         monkeypatch.setattr(node.view, name, noting(getattr(node.view, name), sizes))
     assert node.accept_block(rivals[-1]).accepted
     assert node.index.tip.hash == rivals[-1].hash
-    assert reads["blocks"] == [2, 2, 2, 2, 0]
+    assert reads["get_many"] == [2, 2, 2, 2, 0]
     assert reads["undos"] == [2, 2]
     assert len(reads["coins"]) == 2 + 3

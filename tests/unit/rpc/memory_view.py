@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation, encode_coin
+from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView, PoolStats, Tip, TxRecord
+from shared.chain.view.blocks import BlockReader
+from shared.chain.view.pool import PoolReader
+from shared.chain.view.reader import StoreReader
+from shared.chain.view.txs import TxReader
 from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import block_work
 from shared.errors import StoreUnavailable
@@ -19,35 +23,38 @@ class MemoryView(ChainView):
     """Blocks are not validated. Set `away` to make every read fail as if Redis were away."""
 
     def __init__(self, params: ChainParams = REGTEST) -> None:
-        self._thread = threading.local()
+        self._reader = reader = MemoryReader(self)
+        self.blocks = MemoryBlocks(reader)
+        self.pool = MemoryPool(reader)
+        self.txs = MemoryTxs(reader, self.blocks, self.pool)
         self.away = False
         self.seq = 1
         self.priorities: dict[bytes, int] = {}
         self.time: int | None = None
-        self._best: list[bytes] = []
-        self._entries: dict[bytes, BlockEntry] = {}
-        self._raw: dict[bytes, bytes] = {}
-        self._undo: dict[bytes, list[list[Coin]]] = {}
-        self._coins: dict[OutPoint, Coin] = {}
-        self._confirmed: dict[bytes, tuple[Transaction, bytes]] = {}
-        self._pool: dict[bytes, TxRecord] = {}
+        self.best: list[bytes] = []
+        self.entries: dict[bytes, BlockEntry] = {}
+        self.raw: dict[bytes, bytes] = {}
+        self.undo_data: dict[bytes, list[list[Coin]]] = {}
+        self.unspent: dict[OutPoint, Coin] = {}
+        self.confirmed: dict[bytes, tuple[Transaction, bytes]] = {}
+        self.unconfirmed: dict[bytes, TxRecord] = {}
         self.connect(params.genesis)
 
     def connect(self, block: Block) -> None:
         """Put a block on top of the best chain."""
-        height = len(self._best)
+        height = len(self.best)
         self._store(block, height)
-        self._best.append(block.hash)
+        self.best.append(block.hash)
         undo = []
         for tx in block.transactions:
-            self._pool.pop(tx.txid, None)
+            self.unconfirmed.pop(tx.txid, None)
             if not tx.is_coinbase:
-                undo.append([self._coins.pop(txin.prevout) for txin in tx.inputs])
+                undo.append([self.unspent.pop(txin.prevout) for txin in tx.inputs])
             if height > 0:
                 for vout, output in enumerate(tx.outputs):
-                    self._coins[OutPoint(tx.txid, vout)] = Coin(output, height, tx.is_coinbase)
-            self._confirmed[tx.txid] = (tx, block.hash)
-        self._undo[block.hash] = undo
+                    self.unspent[OutPoint(tx.txid, vout)] = Coin(output, height, tx.is_coinbase)
+            self.confirmed[tx.txid] = (tx, block.hash)
+        self.undo_data[block.hash] = undo
         self.seq += 1
 
     def add_side_block(self, block: Block, height: int) -> None:
@@ -56,96 +63,31 @@ class MemoryView(ChainView):
 
     def lose_undo(self, block_hash: bytes) -> None:
         """Forget what a block spent, as a damaged store would."""
-        del self._undo[block_hash]
+        del self.undo_data[block_hash]
 
     def add_to_pool(self, tx: Transaction, fee: int, time: int = 1_700_000_000) -> None:
         """Put a transaction into the pool."""
-        sequence = len(self._pool) + 1
+        sequence = len(self.unconfirmed) + 1
         entry = PoolEntry(tx.wtxid, fee, tx.vsize, tx.weight, 4, time, sequence)
-        self._pool[tx.txid] = TxRecord(tx, pool=entry)
+        self.unconfirmed[tx.txid] = TxRecord(tx, pool=entry)
         self.seq += 1
 
-    def tip(self) -> Tip:
-        if self.away:
-            raise StoreUnavailable("Redis is away: test")
-        entry = self._entries[self._best[-1]]
-        return Tip(entry.hash, entry.height, entry.chain_work, self.seq, moves=self.seq)
-
     def block_hashes(self, start: int, count: int) -> list[bytes]:
-        return self._best[start : start + count] if start >= 0 and count > 0 else []
-
-    def block_entries(self, hashes: Sequence[bytes]) -> list[BlockEntry | None]:
-        return [self._entries.get(block_hash) for block_hash in hashes]
-
-    def all_block_entries(self) -> list[BlockEntry]:
-        return list(self._entries.values())
-
-    def tx_locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
-        found = [self._confirmed.get(txid) for txid in txids]
-        return [None if where is None else TxLocation(where[1], 0, where[0].size, 0, 0) for where in found]
-
-    def prioritised(self) -> dict[bytes, int]:
-        return dict(self.priorities)
+        return self.best[start : start + count] if start >= 0 and count > 0 else []
 
     def clock(self) -> int | None:
         return self.time
 
-    def raw_block(self, block_hash: bytes) -> bytes | None:
-        return self._raw.get(block_hash)
-
-    def block(self, block_hash: bytes) -> Block | None:
-        raw = self._raw.get(block_hash)
-        return None if raw is None else Block.parse(raw)
-
-    def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
-        return self._undo.get(block_hash)
-
-    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
-        return [self._coins.get(outpoint) for outpoint in outpoints]
-
-    def all_coins(self) -> dict[bytes, bytes]:
-        return {outpoint.serialize(): encode_coin(coin) for outpoint, coin in self._coins.items()}
-
-    def pool_spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
-        spends = {
-            txin.prevout: Spend(txid, vin)
-            for txid, record in self._pool.items()
-            for vin, txin in enumerate(record.tx.inputs)
-        }
-        return [spends.get(outpoint) for outpoint in outpoints]
-
-    def transactions(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
-        return [self._record(txid) for txid in txids]
-
-    def pool_stats(self) -> PoolStats:
-        records = self._pool.values()
-        entries = [record.pool for record in records if record.pool is not None]
-        return PoolStats(
-            len(entries),
-            sum(entry.vsize for entry in entries),
-            sum(entry.fee for entry in entries),
-            sum(record.tx.size for record in records),
-        )
-
-    def pool_entries(self) -> dict[bytes, PoolEntry]:
-        return {txid: record.pool for txid, record in self._pool.items() if record.pool is not None}
-
-    def pool_txids(self, limit: int | None = None) -> list[bytes]:
-        return list(reversed(self._pool))[:limit]
-
-    def pool_records(self) -> list[TxRecord]:
-        return list(reversed(self._pool.values()))
-
-    def _record(self, txid: bytes) -> TxRecord | None:
-        if txid in self._confirmed:
-            tx, block_hash = self._confirmed[txid]
-            return TxRecord(tx, self._entries[block_hash])
-        return self._pool.get(txid)
+    def record(self, txid: bytes) -> TxRecord | None:
+        if txid in self.confirmed:
+            tx, block_hash = self.confirmed[txid]
+            return TxRecord(tx, self.entries[block_hash])
+        return self.unconfirmed.get(txid)
 
     def _store(self, block: Block, height: int) -> None:
-        below = self._entries.get(block.header.prev_hash)
-        self._raw[block.hash] = block.serialize()
-        self._entries[block.hash] = BlockEntry(
+        below = self.entries.get(block.header.prev_hash)
+        self.raw[block.hash] = block.serialize()
+        self.entries[block.hash] = BlockEntry(
             header=block.header,
             height=height,
             chain_work=(below.chain_work if below else 0) + block_work(block.header.bits),
@@ -154,5 +96,94 @@ class MemoryView(ChainView):
             size=block.size,
             weight=block.weight,
             chain_tx_count=(below.chain_tx_count if below else 0) + len(block.transactions),
-            arrival=len(self._entries),
+            arrival=len(self.entries),
         )
+
+
+class MemoryReader(StoreReader):
+    """The state that the parts read."""
+
+    def __init__(self, state: MemoryView) -> None:
+        super().__init__(None, Keys("memory"))  # type: ignore[arg-type]
+        self.state = state
+
+    def tip(self) -> Tip:
+        state = self.state
+        if state.away:
+            raise StoreUnavailable("Redis is away: test")
+        entry = state.entries[state.best[-1]]
+        return Tip(entry.hash, entry.height, entry.chain_work, state.seq, moves=state.seq)
+
+
+class MemoryBlocks(BlockReader):
+    def __init__(self, reader: MemoryReader) -> None:
+        self._state = reader.state
+
+    def entries(self, hashes: Sequence[bytes]) -> list[BlockEntry | None]:
+        return [self._state.entries.get(block_hash) for block_hash in hashes]
+
+    def all_entries(self) -> list[BlockEntry]:
+        return list(self._state.entries.values())
+
+    def raw(self, block_hash: bytes) -> bytes | None:
+        return self._state.raw.get(block_hash)
+
+    def get_many(self, hashes: Sequence[bytes]) -> list[Block | None]:
+        raws = [self._state.raw.get(block_hash) for block_hash in hashes]
+        return [None if raw is None else Block.parse(raw) for raw in raws]
+
+    def undos(self, hashes: Sequence[bytes]) -> list[list[list[Coin]] | None]:
+        return [self._state.undo_data.get(block_hash) for block_hash in hashes]
+
+
+class MemoryPool(PoolReader):
+    def __init__(self, reader: MemoryReader) -> None:
+        self._state = reader.state
+
+    def prioritised(self) -> dict[bytes, int]:
+        return dict(self._state.priorities)
+
+    def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
+        spends = {
+            txin.prevout: Spend(txid, vin)
+            for txid, record in self._state.unconfirmed.items()
+            for vin, txin in enumerate(record.tx.inputs)
+        }
+        return [spends.get(outpoint) for outpoint in outpoints]
+
+    def stats(self) -> PoolStats:
+        records = self._state.unconfirmed.values()
+        entries = self.entries().values()
+        return PoolStats(
+            len(entries),
+            sum(entry.vsize for entry in entries),
+            sum(entry.fee for entry in entries),
+            sum(record.tx.size for record in records),
+        )
+
+    def entries(self) -> dict[bytes, PoolEntry]:
+        return {txid: record.pool for txid, record in self._state.unconfirmed.items() if record.pool is not None}
+
+    def txids(self, limit: int | None = None) -> list[bytes]:
+        return list(reversed(self._state.unconfirmed))[:limit]
+
+    def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        return [self._state.unconfirmed.get(txid) for txid in txids]
+
+
+class MemoryTxs(TxReader):
+    def __init__(self, reader: MemoryReader, blocks: MemoryBlocks, pool: MemoryPool) -> None:
+        self._state = reader.state
+
+    def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        return [self._state.record(txid) for txid in txids]
+
+    def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
+        found = [self._state.confirmed.get(txid) for txid in txids]
+        return [None if where is None else TxLocation(where[1], 0, where[0].size, 0, 0) for where in found]
+
+    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
+        return [self._state.unspent.get(outpoint) for outpoint in outpoints]
+
+    def all_coins(self) -> dict[bytes, bytes]:
+        return {outpoint.serialize(): encode_coin(coin) for outpoint, coin in self._state.unspent.items()}

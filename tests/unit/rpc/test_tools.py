@@ -192,7 +192,7 @@ def test_muhash_has_bitcoin_cores_values() -> None:
 
 def test_the_set_of_coins_has_a_hash_and_a_sum(rpc: Rpc, chain: Chain) -> None:
     info = rpc.call("gettxoutsetinfo")
-    raw = chain.view.all_coins()
+    raw = chain.view.txs.all_coins()
     data = b"".join(serialize_coin(decode_outpoint(key), decode_coin(raw[key])) for key in sorted(raw))
     expected = hashlib.sha256(hashlib.sha256(data).digest()).digest()[::-1].hex()
     assert info["hash_serialized_3"] == expected

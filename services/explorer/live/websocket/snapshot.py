@@ -69,7 +69,7 @@ class Snapshot:
         return await self._replacements[kind].get()
 
     def _read(self) -> Parts:
-        stats, recent = self._reads.snapshot(lambda: (self._reads.pool_stats(), self._reads.recent(LATEST_TXS)))
+        stats, recent = self._reads.at_tip(lambda _: (self._reads.pool_stats(), self._reads.recent(LATEST_TXS)))
         blocks = msgspec.json.decode(self._api.blocks().get_data(), type=list[msgspec.Raw])
         return {
             "mempoolInfo": _raw(pool_info(stats)),

@@ -103,7 +103,7 @@ class PastReader:
 
     def read(self, blocks: int | None) -> Past:
         """Return the last `blocks` of the best chain, or all of it."""
-        return self._outlooks.steady(lambda tip: self._read(tip, blocks))
+        return self._view.at_tip(lambda tip: self._read(tip, blocks))
 
     def _read(self, tip: Tip, blocks: int | None) -> Past:
         known_tip, known = self._known.get(blocks, (b"", Past((), ())))
@@ -121,7 +121,7 @@ class PastReader:
         pairs = list(pairwise(entries))
         chosen = [spread(first.height + 1, last.height, each) for first, last in pairs]
         heights = [height for some in chosen for height in some]
-        fees = iter(self._view.block_fees(self._view.block_hashes_at(heights)))
+        fees = iter(self._view.blocks.fees(self._view.block_hashes_at(heights)))
         found = []
         for index, ((before, last), some) in enumerate(zip(pairs, chosen, strict=True)):
             paid = tuple(next(fees) for _ in some)

@@ -61,14 +61,14 @@ def block_json(node: NodeContext, entry: BlockEntry, block: Block, tip: Tip, lev
 
 def stored_block(node: NodeContext, block_hash: bytes) -> Block:
     """Return a block that is in the index; `RpcError` MISC_ERROR if its data is not there."""
-    block = node.view.block(block_hash)
+    block = node.view.blocks.get(block_hash)
     if block is None:
         raise RpcError(RpcCode.MISC_ERROR, "Block not available (not fully downloaded)")
     return block
 
 
 def _transactions(node: NodeContext, block: Block, level: int) -> list[Json]:
-    undo = node.view.undo(block.hash)
+    undo = node.view.blocks.undo(block.hash)
     coins: Sequence[Sequence[Coin] | None]
     coins = [None, *undo] if undo is not None else [None] * len(block.transactions)
     prefix = node.params.address

@@ -85,7 +85,7 @@ def family(view: ChainView, txid: bytes) -> list[TxRecord]:
 
     def read(txids: Iterable[bytes]) -> None:
         missing = [wanted for wanted in txids if wanted not in known]
-        known.update(zip(missing, view.transactions(missing), strict=True))
+        known.update(zip(missing, view.txs.get_many(missing), strict=True))
 
     def record(wanted: bytes) -> TxRecord | None:
         found = known[wanted]
@@ -100,7 +100,7 @@ def family(view: ChainView, txid: bytes) -> list[TxRecord]:
     def children(parent: bytes) -> set[bytes]:
         found = record(parent)
         outputs = [OutPoint(parent, vout) for vout in range(len(found.tx.outputs))] if found else []
-        spenders = {spend.txid for spend in view.pool_spends(outputs) if spend is not None}
+        spenders = {spend.txid for spend in view.pool.spends(outputs) if spend is not None}
         read(spenders)
         return spenders
 

@@ -25,7 +25,7 @@ def getblockstats(node: NodeContext, hash_or_height: object, wanted: list[object
     """Return the figures of a block, all of them or those asked for."""
     entry = _find(node, hash_or_height)
     block = stored_block(node, entry.hash)
-    undo = node.view.undo(entry.hash) if entry.height > 0 else []
+    undo = node.view.blocks.undo(entry.hash) if entry.height > 0 else []
     if undo is None:
         raise RpcError(RpcCode.MISC_ERROR, "Undo data not available")
     stats = block_stats(block, entry.height, undo, node.params) | {"mediantime": node.median_time_past(entry)}

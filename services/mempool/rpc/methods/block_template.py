@@ -59,7 +59,7 @@ def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     if isinstance(request.get("longpollid"), str):
         _wait(node, request["longpollid"])
-    return node.at_tip(lambda tip: _template(node, tip))
+    return node.view.at_tip(lambda tip: _template(node, tip))
 
 
 def _wait(node: NodeContext, known: str) -> None:
@@ -75,9 +75,9 @@ def _wait(node: NodeContext, known: str) -> None:
 
 def candidates(node: NodeContext, tip: Tip) -> list[Candidate]:
     """Return the pool as `template.choose` takes it, parents before children."""
-    records = [record for record in reversed(node.view.pool_records()) if record.pool is not None]
+    records = [record for record in reversed(node.view.pool.all_records()) if record.pool is not None]
     graph = PoolGraph(records, tip.height)
-    deltas = node.view.prioritised()
+    deltas = node.view.pool.prioritised()
     return [
         Candidate(
             tx=record.tx,
@@ -116,7 +116,7 @@ def _propose(node: NodeContext, data: object) -> str | None:
     if not isinstance(data, str):
         raise RpcError(RpcCode.TYPE_ERROR, "Missing data String key for proposal")
     proposed = block(data)
-    known = node.view.block_entry(proposed.hash)
+    known = node.view.blocks.entry(proposed.hash)
     if known is not None:
         if known.failed:
             return str(Reason.DUPLICATE_INVALID)

@@ -55,7 +55,7 @@ def getblockheader(node: NodeContext, hash_hex: str, verbose: bool | None) -> Js
     entry = node.block_entry(block_or_tx_hash(hash_hex, "hash"))
     if verbose is False:
         return entry.header.serialize().hex()
-    return node.at_tip(lambda tip: header_json(node, entry, tip))
+    return node.view.at_tip(lambda tip: header_json(node, entry, tip))
 
 
 def getblock(node: NodeContext, hash_hex: str, level_or_flag: object) -> Json:
@@ -66,12 +66,12 @@ def getblock(node: NodeContext, hash_hex: str, level_or_flag: object) -> Json:
     block = stored_block(node, block_hash)
     if level <= 0:
         return block.serialize().hex()
-    return node.at_tip(lambda tip: block_json(node, entry, block, tip, level))
+    return node.view.at_tip(lambda tip: block_json(node, entry, block, tip, level))
 
 
 def getblockchaininfo(node: NodeContext) -> Json:
     """Return where the chain stands."""
-    return node.at_tip(lambda tip: _chain_info(node, tip))
+    return node.view.at_tip(lambda tip: _chain_info(node, tip))
 
 
 def _chain_info(node: NodeContext, tip: Tip) -> Json:
@@ -107,18 +107,18 @@ def gettxout(node: NodeContext, txid_hex: str, vout: object, include_mempool: bo
     """Return a coin, null if it is spent or was never there."""
     outpoint = OutPoint(block_or_tx_hash(txid_hex, "txid"), integer(vout, 0, 0xFFFFFFFF))
     with_pool = include_mempool is not False
-    return node.at_tip(lambda tip: _coin(node, outpoint, with_pool, tip))
+    return node.view.at_tip(lambda tip: _coin(node, outpoint, with_pool, tip))
 
 
 def _coin(node: NodeContext, outpoint: OutPoint, with_pool: bool, tip: Tip) -> Json:
-    coin = node.view.coins([outpoint])[0]
+    coin = node.view.txs.coins([outpoint])[0]
     confirmations = tip.height - coin.height + 1 if coin else 0
     if with_pool:
         if coin is None:
-            record = node.view.transaction(outpoint.txid)
+            record = node.view.txs.get(outpoint.txid)
             if record is not None and record.pool is not None and outpoint.vout < len(record.tx.outputs):
                 coin = Coin(record.tx.outputs[outpoint.vout], tip.height + 1, False)
-        if coin is not None and node.view.pool_spends([outpoint])[0] is not None:
+        if coin is not None and node.view.pool.spends([outpoint])[0] is not None:
             coin = None
     if coin is None:
         return None
@@ -199,7 +199,7 @@ def gettxoutproof(node: NodeContext, txid_hexes: list[object], block_hash_hex: s
     if block_hash_hex is not None:
         block_hash = node.block_entry(block_or_tx_hash(block_hash_hex, "blockhash")).hash
     else:
-        location = next(filter(None, node.view.tx_locations(sorted(txids))), None)
+        location = next(filter(None, node.view.txs.locations(sorted(txids))), None)
         if location is None:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not yet in block")
         block_hash = location.block_hash
@@ -219,7 +219,7 @@ def verifytxoutproof(node: NodeContext, proof_hex: str) -> Json:
         raise RpcError(RpcCode.MISC_ERROR, str(error)) from None
     if not proven:
         return []
-    entry = node.view.block_entry(header.hash)
+    entry = node.view.blocks.entry(header.hash)
     if entry is None or not node.view.is_in_best_chain(entry):
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found in chain")
     # A proof for an inner node of the tree would have another number of transactions (CVE-2017-12842).

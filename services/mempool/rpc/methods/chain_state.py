@@ -29,11 +29,11 @@ _NO_TIMEOUT = (1 << 63) - 1
 
 def getchaintips(node: NodeContext) -> list[Json]:
     """Return the last block of every branch, highest first."""
-    return node.at_tip(lambda tip: _tips(node, tip))
+    return node.view.at_tip(lambda tip: _tips(node, tip))
 
 
 def _tips(node: NodeContext, tip: Tip) -> list[Json]:
-    entries = {entry.hash: entry for entry in node.view.all_block_entries()}
+    entries = {entry.hash: entry for entry in node.view.blocks.all_entries()}
     best = set(node.view.block_hashes(0, tip.height + 1))
     parents = {entry.header.prev_hash for entry in entries.values()}
     ends = [entry for entry in entries.values() if entry.hash not in parents or entry.hash == tip.hash]
@@ -66,7 +66,7 @@ def getchaintxstats(node: NodeContext, count: object, block_hash_hex: str | None
     """Return how many transactions the last blocks up to a block of the best chain have, and how fast they came."""
     wanted = integer(count) if count is not None else None
     block_hash = block_or_tx_hash(block_hash_hex, "blockhash") if block_hash_hex is not None else None
-    return node.at_tip(lambda tip: _tx_stats(node, wanted, block_hash or tip.hash))
+    return node.view.at_tip(lambda tip: _tx_stats(node, wanted, block_hash or tip.hash))
 
 
 def _tx_stats(node: NodeContext, wanted: int | None, block_hash: bytes) -> Json:
@@ -130,7 +130,9 @@ def verifychain(node: NodeContext, level: object, count: object) -> bool:
     """Check stored blocks again: readable (0), valid by themselves (1), undo data (2), coins (3), reconnected (4)."""
     depth = 3 if level is None else integer(level)
     wanted = 6 if count is None else integer(count)
-    return node.at_tip(lambda tip: _is_sound(node, tip, depth, tip.height if wanted <= 0 else min(wanted, tip.height)))
+    return node.view.at_tip(
+        lambda tip: _is_sound(node, tip, depth, tip.height if wanted <= 0 else min(wanted, tip.height))
+    )
 
 
 def _is_sound(node: NodeContext, tip: Tip, depth: int, count: int) -> bool:
@@ -142,7 +144,7 @@ def _is_sound(node: NodeContext, tip: Tip, depth: int, count: int) -> bool:
 
 
 def _verify(node: NodeContext, tip: Tip, depth: int, count: int) -> None:
-    overlay = Overlay(node.view)
+    overlay = Overlay(node.view.txs)
     blocks: list[tuple[int, Block]] = []
     hashes = node.view.block_hashes(tip.height - count + 1, count)
     for height, block_hash in zip(range(tip.height, tip.height - count, -1), reversed(hashes), strict=True):
@@ -152,7 +154,7 @@ def _verify(node: NodeContext, tip: Tip, depth: int, count: int) -> None:
         if depth >= 1:
             check_block(block, node.params)
         if depth >= 2:
-            undo = node.view.undo(block_hash)
+            undo = node.view.blocks.undo(block_hash)
             if undo is None or [len(coins) for coins in undo] != [len(tx.inputs) for tx in block.transactions[1:]]:
                 raise ValueError("undo data does not fit its block")
             if depth >= 3:

@@ -33,13 +33,13 @@ def getrawmempool(node: NodeContext, verbose: bool | None, with_sequence: bool |
             raise RpcError(RpcCode.INVALID_PARAMETER, message)
         return _whole_pool(node).all_json()
     if with_sequence:
-        txids, sequence = node.view.consistent(lambda: (node.view.pool_txids(), node.view.tip().seq))
+        txids, sequence = node.view.at_tip(lambda _: (node.view.pool.txids(), node.view.tip().seq))
         return {"txids": _shown(txids), "mempool_sequence": sequence}
-    return _shown(node.view.pool_txids())
+    return _shown(node.view.pool.txids())
 
 
 def _whole_pool(node: NodeContext) -> PoolGraph:
-    return PoolGraph(reversed(node.view.pool_records()), node.view.tip().height, node.view.prioritised())
+    return PoolGraph(reversed(node.view.pool.all_records()), node.view.tip().height, node.view.pool.prioritised())
 
 
 def _shown(newest_first: list[bytes]) -> list[str]:
@@ -49,7 +49,7 @@ def _shown(newest_first: list[bytes]) -> list[str]:
 def getmempoolentry(node: NodeContext, txid_hex: str) -> Json:
     """Return what is known of one unconfirmed transaction."""
     txid = block_or_tx_hash(txid_hex, "txid")
-    return node.view.consistent(lambda: _entry(node, txid))
+    return node.view.at_tip(lambda _: _entry(node, txid))
 
 
 def _entry(node: NodeContext, txid: bytes) -> Json:
@@ -58,7 +58,7 @@ def _entry(node: NodeContext, txid: bytes) -> Json:
 
 def _family(node: NodeContext, txid: bytes) -> PoolGraph:
     """Return a transaction's family, which is all that its own entry tells of."""
-    return PoolGraph(family(node.view, txid), node.view.tip().height, node.view.prioritised())
+    return PoolGraph(family(node.view, txid), node.view.tip().height, node.view.pool.prioritised())
 
 
 def _known_in(graph: PoolGraph, txid: bytes) -> PoolGraph:
@@ -83,7 +83,7 @@ def _relatives(
     node: NodeContext, txid: bytes, related: Callable[[PoolGraph, bytes], set[bytes]], with_entries: bool
 ) -> Json:
     # The entries of relatives tell of theirs in turn, so that for them the whole pool is read.
-    graph = _whole_pool(node) if with_entries else node.view.consistent(lambda: _family(node, txid))
+    graph = _whole_pool(node) if with_entries else node.view.at_tip(lambda _: _family(node, txid))
     _known_in(graph, txid)
     found = sorted(related(graph, txid) - {txid}, key=display_hash)
     if not with_entries:
@@ -97,7 +97,7 @@ def gettxspendingprevout(node: NodeContext, outputs: list[Any]) -> Json:
         raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, outputs are missing")
     wanted = [_spendable(item) for item in outputs]
     shown = []
-    for place, spend in zip(wanted, node.view.pool_spends(wanted), strict=True):
+    for place, spend in zip(wanted, node.view.pool.spends(wanted), strict=True):
         entry: dict[str, Json] = {"txid": display_hash(place.txid), "vout": place.vout}
         if spend is not None:
             entry["spendingtxid"] = display_hash(spend.txid)
@@ -122,13 +122,13 @@ def _spendable(item: Any) -> OutPoint:
 
 def savemempool(node: NodeContext) -> Json:
     """Return where the pool is stored: in Redis, by every commit, so that there is nothing left to do."""
-    node.view.pool_stats()  # an error if Redis is away
+    node.view.pool.stats()  # an error if Redis is away
     return {"filename": f"redis:{Keys(node.params.name).pool_txs}"}
 
 
 def getmempoolinfo(node: NodeContext) -> Json:
     """Return the pool's totals and what it asks for."""
-    stats = node.view.pool_stats()
+    stats = node.view.pool.stats()
     return {
         "loaded": True,
         "size": stats.count,

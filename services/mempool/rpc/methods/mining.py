@@ -85,7 +85,7 @@ def generateblock(node: NodeContext, output: str, transactions: list[object], su
             is_refusal = result.error.startswith(CHOICE_REFUSED)
             raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
         return {"hash": result.hashes[0]}
-    found = node.at_tip(lambda tip: _solved(node, tip, script, raws))
+    found = node.view.at_tip(lambda tip: _solved(node, tip, script, raws))
     verdict = submit_block(node, found.serialize().hex(), test_only=True)
     if not verdict.accepted:
         raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
@@ -108,7 +108,7 @@ def _raw_of(node: NodeContext, item: object) -> Transaction:
     expect(item, str)
     text = str(item)
     if len(text) == 64:
-        record = node.view.transaction(block_or_tx_hash(text, "txid"))
+        record = node.view.txs.get(block_or_tx_hash(text, "txid"))
         if record is None or record.pool is None:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f"Transaction {text} not in mempool.")
         return record.tx
@@ -148,7 +148,7 @@ def submitheader(node: NodeContext, header_hex: str) -> None:
         header = BlockHeader.parse(parse_hex(header_hex, "header"))
     except DecodeError:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block header decode failed") from None
-    if node.view.block_entry(header.prev_hash) is None:
+    if node.view.blocks.entry(header.prev_hash) is None:
         message = f"Must submit previous header ({display_hash(header.prev_hash)}) first"
         raise RpcError(RpcCode.VERIFY_ERROR, message)
     order(node, RpcCode.VERIFY_ERROR, action=ControlAction.SUBMIT_HEADER, header=header_hex)
@@ -167,7 +167,7 @@ def prioritisetransaction(node: NodeContext, txid_hex: str, dummy: object, fee_d
 
 def getmininginfo(node: NodeContext) -> Json:
     """Return how hard mining is, and what waits to be mined."""
-    return node.at_tip(lambda tip: _mining_info(node, tip))
+    return node.view.at_tip(lambda tip: _mining_info(node, tip))
 
 
 def _mining_info(node: NodeContext, tip: Tip) -> Json:
@@ -179,7 +179,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
         "difficulty": real(difficulty(entry.header.bits)),
         "target": target_hex(entry.header.bits),
         "networkhashps": real(_hash_rate(node, tip.height, _RATE_WINDOW)),
-        "pooledtx": node.view.pool_stats().count,
+        "pooledtx": node.view.pool.stats().count,
         "blockmintxfee": btc(BLOCK_MIN_FEERATE),
         "chain": node.params.name,
     }
@@ -215,7 +215,7 @@ def _hash_rate(node: NodeContext, height: int, blocks: int) -> float:
     if blocks == -1:
         blocks = height % node.params.retarget_interval + 1
     hashes = node.view.block_hashes(max(0, height - blocks), min(blocks, height) + 1)
-    entries = [entry for entry in node.view.block_entries(hashes) if entry is not None]
+    entries = [entry for entry in node.view.blocks.entries(hashes) if entry is not None]
     return hash_rate(entries[-1].chain_work - entries[0].chain_work, [entry.header.time for entry in entries])
 
 
@@ -236,7 +236,7 @@ def _with_reserved_value(node: NodeContext, submitted: Block) -> Block:
     if not submitted.transactions or not submitted.transactions[0].is_coinbase:
         return submitted
     coinbase = submitted.transactions[0]
-    parent = node.view.block_entry(submitted.header.prev_hash)
+    parent = node.view.blocks.entry(submitted.header.prev_hash)
     has_segwit = parent is not None and parent.height + 1 >= node.params.segwit_height
     if not has_segwit or coinbase.has_witness or witness_commitment(submitted) is None:
         return submitted

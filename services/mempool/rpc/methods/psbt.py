@@ -110,7 +110,7 @@ def utxoupdatepsbt(node: NodeContext, text: str, wanted: list[Any] | None) -> st
     psbt = _decoded(text)
     scripts = _scripts(node, wanted or [])
     outputs = known_outputs(node, [psbt.tx])
-    previous = node.view.transactions([txin.prevout.txid for txin in psbt.tx.inputs])
+    previous = node.view.txs.get_many([txin.prevout.txid for txin in psbt.tx.inputs])
     for index, (txin, record) in enumerate(zip(psbt.tx.inputs, previous, strict=True)):
         fields = psbt.inputs[index]
         output = psbt.spent_output(index) or outputs.get(txin.prevout)

@@ -70,7 +70,7 @@ def getrawtransaction(node: NodeContext, txid_hex: str, level_or_flag: object, b
     level = verbosity(level_or_flag, default=0)
     if block_hash_hex is not None:
         return _from_block(node, txid, block_or_tx_hash(block_hash_hex, "parameter 3"), level)
-    record = node.view.transaction(txid)
+    record = node.view.txs.get(txid)
     if record is None:
         message = "No such mempool or blockchain transaction. Use gettransaction for wallet transactions."
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
@@ -98,7 +98,7 @@ def _spent_by(node: NodeContext, tx: Transaction, entry: BlockEntry) -> list[Coi
     """Return the coins that a transaction of this block spent; None for a coinbase or where they are not kept."""
     if tx.is_coinbase:
         return None
-    undo = node.view.undo(entry.hash)
+    undo = node.view.blocks.undo(entry.hash)
     if undo is None:
         return None
     place = next(place for place, other in enumerate(stored_block(node, entry.hash).transactions) if other == tx)
@@ -112,7 +112,7 @@ def _with_block(
     if entry is None:
         return shown
     shown["blockhash"] = entry.header.hash_hex
-    tip, is_best = node.at_tip(lambda tip: (tip, node.view.is_in_best_chain(entry)))
+    tip, is_best = node.view.at_tip(lambda tip: (tip, node.view.is_in_best_chain(entry)))
     shown["confirmations"] = tip.height - entry.height + 1 if is_best else 0
     if is_best:
         shown["time"] = shown["blocktime"] = entry.header.time

@@ -48,10 +48,10 @@ def hash_type_of(name: str | None) -> int:
 def known_outputs(node: NodeContext, txs: Sequence[Transaction]) -> dict[OutPoint, TxOut]:
     """Return the unspent outputs, of the chain or of the pool, that these transactions spend."""
     outpoints = list(dict.fromkeys(txin.prevout for tx in txs for txin in tx.inputs))
-    coins: list[Coin | None] = node.view.coins(outpoints)
+    coins: list[Coin | None] = node.view.txs.coins(outpoints)
     found = {place: coin.output for place, coin in zip(outpoints, coins, strict=True) if coin is not None}
     missing = [place for place in outpoints if place not in found]
-    records = node.view.transactions([place.txid for place in missing])
+    records = node.view.txs.get_many([place.txid for place in missing])
     for place, record in zip(missing, records, strict=True):
         if record is not None and record.pool is not None and place.vout < len(record.tx.outputs):
             found[place] = record.tx.outputs[place.vout]

@@ -39,11 +39,11 @@ def gettxoutsetinfo(node: NodeContext, hash_type: str | None, at: object, use_in
     if at is not None:
         message = "Querying specific block heights requires coinstatsindex"
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
-    return node.at_tip(lambda tip: _summary(node, tip, kind))
+    return node.view.at_tip(lambda tip: _summary(node, tip, kind))
 
 
 def _summary(node: NodeContext, tip: Tip, kind: str) -> Json:
-    raw = node.view.all_coins()
+    raw = node.view.txs.all_coins()
     coins = [decode_coin(value) for value in raw.values()]
     shown: dict[str, Json] = {
         "height": tip.height,
@@ -97,11 +97,11 @@ def scantxoutset(node: NodeContext, action: str, scan_objects: list[Any] | None)
         descriptor = parse.parse(text, node.params.address)
         for index in range(first, last + 1) if descriptor.is_ranged else range(1):
             wanted.update(descriptor.scripts(index))
-    return node.at_tip(lambda tip: _scan(node, tip, wanted))
+    return node.view.at_tip(lambda tip: _scan(node, tip, wanted))
 
 
 def _scan(node: NodeContext, tip: Tip, wanted: set[bytes]) -> Json:
-    raw = node.view.all_coins()
+    raw = node.view.txs.all_coins()
     found = [
         (decode_outpoint(outpoint), coin)
         for outpoint, value in raw.items()

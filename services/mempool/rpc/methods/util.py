@@ -111,7 +111,7 @@ def estimatesmartfee(node: NodeContext, target: object, mode: str | None) -> Jso
     if mode is not None and mode.lower() not in _MODES:
         shown = ", ".join(f'"{name}"' for name in _MODES)
         raise RpcError(RpcCode.INVALID_PARAMETER, f"Invalid estimate_mode parameter, must be one of: {shown}")
-    entries = node.view.pool_entries().values()
+    entries = node.view.pool.entries().values()
     feerate = feerate_for(((entry.fee, entry.vsize) for entry in entries), blocks)
     return {"feerate": btc(feerate), "blocks": blocks}
 

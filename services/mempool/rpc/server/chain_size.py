@@ -28,6 +28,6 @@ class ChainSize:
                 hashes = self._view.block_hashes(self._height + 1, min(_BATCH, tip.height - self._height))
                 if not hashes:  # the chain got shorter meanwhile
                     break
-                self._bytes += sum(entry.size for entry in self._view.block_entries(hashes) if entry is not None)
+                self._bytes += sum(entry.size for entry in self._view.blocks.entries(hashes) if entry is not None)
                 self._hash, self._height = hashes[-1], self._height + len(hashes)
             return self._bytes

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Method
 from shared.bus.broker import Broker
 from shared.chain.codec import BlockEntry
-from shared.chain.view import ChainView, Tip
+from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.block_check import median_time_past
 from shared.consensus.limits import MEDIAN_TIME_SPAN
 from shared.consensus.params import ChainParams
-from shared.errors import StoreUnavailable
 from shared.shutdown import ExitFlag
-
-T = TypeVar("T")
-
-_STEADY_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +36,6 @@ class NodeContext:
     """Set it to end the process in order; calls that wait give up when it is set."""
     started: float = field(default_factory=time.monotonic)
 
-    def at_tip(self, read: Callable[[Tip], T]) -> T:
-        """Return what `read` makes of the tip, read again if the tip moved meanwhile.
-
-        For answers about blocks: the pool may change as it likes, which `ChainView.consistent` would not allow.
-        """
-        for _ in range(_STEADY_TRIES):
-            tip = self.view.tip()
-            result = read(tip)
-            if self.view.tip().hash == tip.hash:
-                return result
-        raise StoreUnavailable("the chain moves faster than it can be read")
-
     def now(self) -> int:
         """Return the node's time in seconds since 1970: the clock's, or that at which `setmocktime` made it stand."""
         clock = self.view.clock()
@@ -61,7 +43,7 @@ class NodeContext:
 
     def block_entry(self, block_hash: bytes, message: str = "Block not found") -> BlockEntry:
         """Return a block's index entry; `RpcError` INVALID_ADDRESS_OR_KEY with `message` if it is unknown."""
-        entry = self.view.block_entry(block_hash)
+        entry = self.view.blocks.entry(block_hash)
         if entry is None:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
         return entry
@@ -74,9 +56,9 @@ class NodeContext:
             if self.view.is_in_best_chain(block):
                 count = min(MEDIAN_TIME_SPAN - len(times), block.height + 1)
                 hashes = self.view.block_hashes(block.height - count + 1, count)
-                known = [below for below in self.view.block_entries(hashes) if below is not None]
+                known = [below for below in self.view.blocks.entries(hashes) if below is not None]
                 times += [below.header.time for below in reversed(known)]
                 break
             times.append(block.header.time)
-            block = self.view.block_entry(block.header.prev_hash)
+            block = self.view.blocks.entry(block.header.prev_hash)
         return median_time_past(times[::-1])

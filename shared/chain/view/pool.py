@@ -1,0 +1,90 @@
+"""The part of `ChainView` that reads the pool: unconfirmed transactions and what is kept about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.chain import codec
+from shared.chain.codec import PoolEntry, PoolSample, Spend
+from shared.chain.records import PoolStats, TxRecord
+from shared.chain.view.reader import StoreReader
+from shared.errors import NoChain
+from shared.primitives.transaction import OutPoint, Transaction
+
+
+class PoolReader:
+    """Reads the unconfirmed transactions."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._redis = reader.redis
+        self._keys = reader.keys
+        self._reader = reader
+
+    def stats(self) -> PoolStats:
+        """Return the pool's totals."""
+        count, vsize, fees, size = self._redis.hmget(self._keys.pool_stats, "count", "vsize", "fees", "size")
+        return PoolStats(int(count or 0), int(vsize or 0), int(fees or 0), int(size or 0))
+
+    def txids(self, limit: int | None = None) -> list[bytes]:
+        """Return unconfirmed txids, newest first."""
+        txids: list[bytes] = self._redis.zrevrange(self._keys.pool_order, 0, -1 if limit is None else limit - 1)
+        return txids
+
+    def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        """Return each of these transactions, None for one that is not in the pool."""
+        if not txids:
+            return []
+        pipe = self._redis.pipeline()
+        pipe.hmget(self._keys.pool_txs, txids)
+        pipe.hmget(self._keys.pool_entries, txids)
+        raw, entries = pipe.execute()
+        return [
+            None
+            if data is None or entry is None
+            else TxRecord(Transaction.parse(data), pool=codec.decode_pool_entry(entry))
+            for data, entry in zip(raw, entries, strict=True)
+        ]
+
+    def present(self, txids: Sequence[bytes]) -> list[TxRecord]:
+        """Return those of these transactions that are in the pool."""
+        return [record for record in self.get_many(txids) if record is not None]
+
+    def all_records(self) -> list[TxRecord]:
+        """Return every unconfirmed transaction, newest first."""
+        return self.present(self.txids())
+
+    def entries(self) -> dict[bytes, PoolEntry]:
+        """Return the entry of every unconfirmed transaction by its txid."""
+        entries = self._redis.hgetall(self._keys.pool_entries)
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}
+
+    def entries_and_seq(self) -> tuple[dict[bytes, PoolEntry], int]:
+        """Return the entry of every unconfirmed transaction by its txid, and the tip's `seq` at that moment."""
+        pipe = self._redis.pipeline()
+        pipe.hgetall(self._keys.pool_entries)
+        pipe.hget(self._keys.tip, "seq")
+        entries, seq = pipe.execute()
+        if seq is None:
+            raise NoChain("there is no chain here yet")
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, int(seq)
+
+    def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
+        """Return the unconfirmed input that spends each outpoint."""
+        names = [outpoint.serialize() for outpoint in outpoints]
+        return self._reader.fields(self._keys.pool_spends, names, codec.decode_spend)
+
+    def prioritised(self) -> dict[bytes, int]:
+        """Return the satoshis that transactions count as paying beyond their fee, by txid.
+
+        Such a transaction may not have entered the pool yet.
+        """
+        deltas = self._redis.hgetall(self._keys.prioritised)
+        return {txid: int(delta) for txid, delta in deltas.items()}
+
+    def history(self, since: int) -> list[PoolSample]:
+        """Return the pool's totals at the end of each minute that had a commit, oldest first.
+
+        Minutes that began before `since` (seconds since 1970) are left out. Totals stay true until the next sample.
+        """
+        values = self._redis.zrangebyscore(self._keys.pool_history, since, "+inf")
+        return [codec.decode_pool_sample(value) for value in values]

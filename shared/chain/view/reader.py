@@ -1,0 +1,87 @@
+"""What all parts of `ChainView` share: the client, the tip, and reading several times from one state of the chain."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import redis
+
+from shared.chain import codec
+from shared.chain.records import Tip
+from shared.chain.redis_keys import Keys
+from shared.errors import NoChain, StoreUnavailable, UnsafeStore
+
+T = TypeVar("T")
+
+_TRIES = 20
+_TIP_FIELDS = ("hash", "height", "work", "seq", "moves", "format")
+
+
+class Moved(StoreUnavailable):
+    """A record that was just listed is no longer there: `ChainView.at_tip` reads again."""
+
+    def __init__(self) -> None:
+        super().__init__("the chain has moved")
+
+
+class StoreReader:
+    """Reads one chain of one Redis server. Every method but `at_tip` is one round trip."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self.redis: Any = client
+        self.keys = keys
+        self._thread = threading.local()
+
+    def tip(self) -> Tip:
+        """Return the tip; `NoChain` before the first block, `UnsafeStore` for a chain stored in another format."""
+        block_hash, height, work, seq, moves, stored = self.redis.hmget(self.keys.tip, _TIP_FIELDS)
+        if block_hash is None:
+            raise NoChain("there is no chain here yet")
+        if int(stored or 1) != codec.FORMAT:
+            raise UnsafeStore(
+                f"this chain is stored in format {int(stored or 1)}, and this version of Warren reads format "
+                f"{codec.FORMAT}: begin anew in an empty data directory, or run the version that wrote it"
+            )
+        return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq), int(moves))
+
+    def at_tip(self, read: Callable[[Tip], T]) -> T:
+        """Call `read` with the tip and return its result; see `ChainView.at_tip`."""
+        outer: Tip | None = getattr(self._thread, "tip", None)
+        if outer is not None:
+            return settled(lambda: read(outer))
+
+        def read_at_rest() -> T:
+            tip = self._thread.tip = self.tip()
+            try:
+                result = read(tip)
+            finally:
+                self._thread.tip = None
+            if self.tip().moves != tip.moves:
+                raise Moved
+            return result
+
+        return settled(read_at_rest)
+
+    def fields(self, key: str, names: Sequence[bytes], decode: Callable[[bytes], T]) -> list[T | None]:
+        """Return the decoded value of each field of a hash, None for a field that is not there."""
+        if not names:
+            return []
+        return [None if value is None else decode(value) for value in self.redis.hmget(key, names)]
+
+    def strings(self, keys: Sequence[str], decode: Callable[[bytes], T]) -> list[T | None]:
+        """Return the decoded value of each key, None for a key that is not there."""
+        if not keys:
+            return []
+        return [None if value is None else decode(value) for value in self.redis.mget(keys)]
+
+
+def settled(read: Callable[[], T]) -> T:
+    """Return the result of `read`, which is called again while it raises `Moved`."""
+    for _ in range(_TRIES):
+        try:
+            return read()
+        except Moved:
+            continue
+    raise StoreUnavailable("the chain moves faster than it can be read")

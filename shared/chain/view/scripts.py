@@ -1,0 +1,178 @@
+"""The part of `ChainView` that reads the index of scripts: counters, histories and coins.
+
+A script goes by its script hash, SHA-256 of the scriptPubKey (`script_hash`), except where a parameter is named
+`script_pubkeys`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.chain import codec
+from shared.chain.records import HistoryItem, ScriptStats, TxRecord, Unspent
+from shared.chain.redis_keys import script_hash
+from shared.chain.view.pool import PoolReader
+from shared.chain.view.reader import Moved, StoreReader
+from shared.chain.view.txs import TxReader
+from shared.primitives.transaction import OutPoint
+
+_COINS_AT_ONCE = 1000
+"""Coins that one command reads: a script may have very many."""
+
+
+class ScriptReader:
+    """Reads what touches a script."""
+
+    def __init__(self, reader: StoreReader, txs: TxReader, pool: PoolReader) -> None:
+        self._redis = reader.redis
+        self._keys = reader.keys
+        self._reader = reader
+        self._txs = txs
+        self._pool = pool
+
+    def stats(self, scripts: Sequence[bytes]) -> list[ScriptStats]:
+        """Return the confirmed counters of each script."""
+        found = self._reader.fields(self._keys.script_stats, scripts, codec.decode_script_stats)
+        return [stats or ScriptStats() for stats in found]
+
+    def with_prefix(self, ranges: Sequence[tuple[bytes, bytes]], limit: int) -> list[bytes]:
+        """Return up to `limit` scriptPubKeys that the best chain has paid to, that have an address and lie in a range.
+
+        A range is its first and its last scriptPubKey, compared as bytes.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for low, high in ranges:
+            pipe.zrangebylex(self._keys.scripts, b"[" + low, b"[" + high, start=0, num=limit)
+        return [script for found in pipe.execute() for script in found][:limit]
+
+    # ── histories ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions of a script, newest first.
+
+        `after` is the txid that the previous page ended with; a txid that is not in this history gives an empty page.
+        """
+        key = self._keys.script_history(script)
+        start = 0
+        if after is not None:
+            rank = self._redis.zrevrank(key, after)
+            if rank is None:
+                return []
+            start = rank + 1
+        members = self._redis.zrevrange(key, start, start + limit - 1, withscores=True)
+        return [HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members]
+
+    def first(self, script: bytes) -> HistoryItem | None:
+        """Return the first confirmed transaction of a script."""
+        members = self._redis.zrange(self._keys.script_history(script), 0, 0, withscores=True)
+        return next((HistoryItem(txid, *codec.split_history_score(score)) for txid, score in members), None)
+
+    def merged_history(self, scripts: Sequence[bytes], limit: int, after: bytes | None = None) -> list[HistoryItem]:
+        """Return up to `limit` confirmed transactions that touch any of these scripts, newest first.
+
+        `after` is the txid that the previous page ended with; a txid in none of the histories gives an empty page.
+        """
+        keys = [self._keys.script_history(script) for script in scripts]
+        most = "+inf"
+        if after is not None:
+            pipe = self._redis.pipeline(transaction=False)
+            for key in keys:
+                pipe.zscore(key, after)
+            scores = [score for score in pipe.execute() if score is not None]
+            if not scores:
+                return []
+            most = f"({scores[0]:.0f}"
+        pipe = self._redis.pipeline()
+        for key in keys:
+            pipe.zrevrangebyscore(key, most, "-inf", start=0, num=limit, withscores=True)
+        found = {score: txid for members in pipe.execute() for txid, score in members}
+        newest = sorted(found, reverse=True)[:limit]
+        return [HistoryItem(found[score], *codec.split_history_score(score)) for score in newest]
+
+    def is_in_history(self, scripts: Sequence[bytes], txid: bytes) -> bool:
+        """Whether a confirmed transaction touches any of these scripts."""
+        pipe = self._redis.pipeline(transaction=False)
+        for script in scripts:
+            pipe.zscore(self._keys.script_history(script), txid)
+        return any(score is not None for score in pipe.execute())
+
+    def pool_txids(self, script: bytes, limit: int | None = None) -> list[bytes]:
+        """Return the unconfirmed transactions that touch a script, newest first."""
+        low, high = codec.pool_script_range(script)
+        page = {} if limit is None else {"start": 0, "num": limit}
+        members = self._redis.zrevrangebylex(self._keys.pool_scripts, high, low, **page)
+        return [codec.decode_pool_script(member)[1] for member in members]
+
+    def merged_pool_txids(self, scripts: Sequence[bytes]) -> list[bytes]:
+        """Return the unconfirmed transactions that touch any of these scripts, newest first."""
+        pipe = self._redis.pipeline()
+        for script in scripts:
+            pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
+        found = {codec.decode_pool_script(member) for members in pipe.execute() for member in members}
+        return [txid for _, txid in sorted(found, reverse=True)]
+
+    # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def coin_count(self, script: bytes) -> int:
+        """Return how many confirmed outputs of a script no block has spent."""
+        count: int = self._redis.zcard(self._keys.script_coins(script))
+        return count
+
+    def coins(self, script: bytes, start: int, count: int) -> list[Unspent]:
+        """Return `count` confirmed outputs of a script from place `start`, 0 for the newest, downwards.
+
+        Outputs that the pool spends are among them, so that a place names the same output until the next block.
+        """
+        members = self._redis.zrevrange(self._keys.script_coins(script), start, start + count - 1)
+        return self._stored([codec.decode_outpoint(data) for data in members])
+
+    def unspent_paying(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
+        """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
+        return self.unspent([script_hash(script) for script in script_pubkeys])
+
+    def unspent(self, scripts: Sequence[bytes]) -> list[Unspent]:
+        """Return the outputs that pay any of these scripts and are not spent by a block or the pool.
+
+        The oldest come first, unconfirmed outputs last.
+        """
+        return self._reader.at_tip(lambda _: self._unspent(scripts))
+
+    def _unspent(self, scripts: Sequence[bytes]) -> list[Unspent]:
+        pipe = self._redis.pipeline()
+        for script in scripts:
+            pipe.zrange(self._keys.script_coins(script), 0, -1, withscores=True)
+        for script in scripts:
+            pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
+        replies = pipe.execute()
+        touching = [codec.decode_pool_script(member) for members in replies[len(scripts) :] for member in members]
+        records = self._all_in_pool(list({txid: None for _, txid in touching}))
+        # A transaction that spends a coin of one of the scripts touches the script: no later state is asked.
+        spent = {txin.prevout for record in records for txin in record.tx.inputs}
+        stored = sorted((height, data) for members in replies[: len(scripts)] for data, height in members)
+        outpoints = [outpoint for _, data in stored if (outpoint := codec.decode_outpoint(data)) not in spent]
+        unspent = self._stored(outpoints)
+        wanted = set(scripts)
+        for record in records:
+            for vout, output in enumerate(record.tx.outputs):
+                outpoint = OutPoint(record.tx.txid, vout)
+                if outpoint not in spent and script_hash(output.script_pubkey) in wanted:
+                    unspent.append(Unspent(outpoint, output, None, False))
+        return unspent
+
+    def _stored(self, outpoints: Sequence[OutPoint]) -> list[Unspent]:
+        """Return these confirmed coins; `Moved` if a block has spent one."""
+        unspent = []
+        for first in range(0, len(outpoints), _COINS_AT_ONCE):
+            part = outpoints[first : first + _COINS_AT_ONCE]
+            for outpoint, coin in zip(part, self._txs.coins(part), strict=True):
+                if coin is None:
+                    raise Moved
+                unspent.append(Unspent(outpoint, coin.output, coin.height, coin.is_coinbase))
+        return unspent
+
+    def _all_in_pool(self, txids: Sequence[bytes]) -> list[TxRecord]:
+        """Return these transactions of the pool; `Moved` if one has left it."""
+        records = self._pool.present(txids)
+        if len(records) != len(txids):
+            raise Moved
+        return records

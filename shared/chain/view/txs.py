@@ -1,0 +1,161 @@
+"""The part of `ChainView` that reads transactions by txid, and coins and spends by outpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from shared.chain import codec
+from shared.chain.codec import Spend, TxLocation
+from shared.chain.records import TxRecord
+from shared.chain.view.blocks import BlockReader
+from shared.chain.view.pool import PoolReader
+from shared.chain.view.reader import Moved, StoreReader, settled
+from shared.primitives.coin import Coin
+from shared.primitives.transaction import OutPoint, Transaction, TxOut
+
+_SCAN_STEP = 1000
+"""Coins that each step of a scan asks for."""
+
+
+class TxReader:
+    """Reads transactions of the best chain and of the pool."""
+
+    def __init__(self, reader: StoreReader, blocks: BlockReader, pool: PoolReader) -> None:
+        self._redis = reader.redis
+        self._keys = reader.keys
+        self._reader = reader
+        self._blocks = blocks
+        self._pool = pool
+
+    # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(self, txid: bytes) -> TxRecord | None:
+        """Return a transaction of the best chain or the pool."""
+        return self.get_many([txid])[0]
+
+    def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        """Return each transaction of the best chain or the pool."""
+        locations = self.locations(txids)
+        confirmed = self._read_located([location for location in locations if location])
+        missing = [txid for txid, location in zip(txids, locations, strict=True) if location is None]
+        pooled = dict(zip(missing, self._pool.get_many(missing), strict=True))
+        found = iter(confirmed)
+        return [next(found) if location else pooled[txid] for txid, location in zip(txids, locations, strict=True)]
+
+    def get_with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        """Return each transaction of the best chain or the pool with the outputs that it spends."""
+        return settled(lambda: self._with_spent(txids)) if txids else []
+
+    def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
+        """Return where each confirmed transaction's bytes are."""
+        return self._reader.fields(self._keys.txs, txids, codec.decode_location)
+
+    def prevouts(self, txs: Iterable[Transaction]) -> dict[OutPoint, TxOut]:
+        """Return the outputs that these transactions spend; an output that is not known is left out."""
+        outpoints = [txin.prevout for tx in txs if not tx.is_coinbase for txin in tx.inputs]
+        parents = list({outpoint.txid: None for outpoint in outpoints})
+        records = dict(zip(parents, self.get_many(parents), strict=True))
+        found = {}
+        for outpoint in outpoints:
+            record = records[outpoint.txid]
+            if record is not None and outpoint.vout < len(record.tx.outputs):
+                found[outpoint] = record.tx.outputs[outpoint.vout]
+        return found
+
+    # ── coins and spends ────────────────────────────────────────────────────────────────────────────────────────
+
+    def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
+        """Return the confirmed, unspent coin at each outpoint."""
+        names = [outpoint.serialize() for outpoint in outpoints]
+        return self._reader.fields(self._keys.coins, names, codec.decode_coin)
+
+    def all_coins(self) -> dict[bytes, bytes]:
+        """Return every coin as stored, by its outpoint, in many round trips: right only if the tip stays the same."""
+        return dict(self._redis.hscan_iter(self._keys.coins, count=_SCAN_STEP))
+
+    def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
+        """Return the confirmed input that spends each outpoint."""
+        names = [outpoint.serialize() for outpoint in outpoints]
+        return self._reader.fields(self._keys.spends, names, codec.decode_spend)
+
+    def all_spends(self, outpoints: Sequence[OutPoint]) -> list[tuple[Spend | None, Spend | None]]:
+        """Return the confirmed and the unconfirmed input that spends each outpoint, of which at most one exists."""
+        if not outpoints:
+            return []
+        names = [outpoint.serialize() for outpoint in outpoints]
+        pipe = self._redis.pipeline()
+        pipe.hmget(self._keys.spends, names)
+        pipe.hmget(self._keys.pool_spends, names)
+        confirmed, pooled = pipe.execute()
+        decoded = ([data and codec.decode_spend(data) for data in found] for found in (confirmed, pooled))
+        return list(zip(*decoded, strict=True))
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read_located(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
+        if not locations:
+            return []
+        raw = self._blocks.slices([(where.block_hash, where.offset, where.length) for where in locations])
+        entries = self._blocks.entries([where.block_hash for where in locations])
+        return [TxRecord(Transaction.parse(data), entry) for data, entry in zip(raw, entries, strict=True)]
+
+    def _with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
+        pipe = self._redis.pipeline()  # at once: a transaction that moves from the pool to a block is never missed
+        pipe.hmget(self._keys.txs, txids)
+        pipe.hmget(self._keys.pool_txs, txids)
+        pipe.hmget(self._keys.pool_entries, txids)
+        locations, raw, entries = pipe.execute()
+        confirmed = iter(self._read_with_spent([codec.decode_location(data) for data in locations if data]))
+        pooled = iter(
+            self._with_pool_spent(
+                [
+                    TxRecord(Transaction.parse(data), pool=codec.decode_pool_entry(entry))
+                    for where, data, entry in zip(locations, raw, entries, strict=True)
+                    if not where and data and entry
+                ]
+            )
+        )
+        return [
+            next(confirmed) if where else next(pooled) if data and entry else None
+            for where, data, entry in zip(locations, raw, entries, strict=True)
+        ]
+
+    def _read_with_spent(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
+        """Read confirmed transactions: the bytes of a block are the same whenever they are read."""
+        if not locations:
+            return []
+        hashes = list(dict.fromkeys(where.block_hash for where in locations))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hmget(self._keys.blocks, hashes)
+        for where in locations:
+            block_key, undo_key = self._keys.block(where.block_hash), self._keys.undo(where.block_hash)
+            pipe.getrange(block_key, where.offset, where.offset + where.length - 1)
+            if where.spent_length:
+                pipe.getrange(undo_key, where.spent_offset, where.spent_offset + where.spent_length - 1)
+        replies = iter(pipe.execute())
+        blocks = {key: codec.decode_block_entry(data) for key, data in zip(hashes, next(replies), strict=True)}
+        records = []
+        for where in locations:
+            tx = Transaction.parse(next(replies))
+            coins = codec.decode_spent(next(replies))[0] if where.spent_length else []
+            records.append(TxRecord(tx, blocks[where.block_hash], spent=tuple(coin.output for coin in coins)))
+        return records
+
+    def _with_pool_spent(self, records: Sequence[TxRecord]) -> list[TxRecord]:
+        """Add the outputs that unconfirmed transactions spend, of blocks or of the pool; `Moved` if one is gone."""
+        outpoints = [txin.prevout for record in records for txin in record.tx.inputs]
+        outputs = {
+            outpoint: coin.output
+            for outpoint, coin in zip(outpoints, self.coins(outpoints), strict=True)
+            if coin is not None
+        }
+        parents = list({outpoint.txid: None for outpoint in outpoints if outpoint not in outputs})
+        for record in self._pool.get_many(parents):
+            if record is None:
+                raise Moved
+            outputs.update((OutPoint(record.tx.txid, vout), output) for vout, output in enumerate(record.tx.outputs))
+        return [
+            dataclasses.replace(record, spent=tuple(outputs[txin.prevout] for txin in record.tx.inputs))
+            for record in records
+        ]

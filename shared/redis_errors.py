@@ -1,0 +1,42 @@
+"""Sorts the errors of redis-py: either the server cannot do its work for now, or the command itself was wrong.
+
+redis-py has a class for most error replies and strips their code from the message (`OOM`, `READONLY`, …); a reply with
+another code arrives as a plain `ResponseError` whose message begins with it. An error that a command meets within a Lua
+script has the same code as outside.
+"""
+
+from __future__ import annotations
+
+from redis import exceptions
+
+_AWAY = (exceptions.ConnectionError, exceptions.TimeoutError)
+_REFUSALS = (
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,  # and MasterDownError, which is one
+    exceptions.TryAgainError,
+    exceptions.NoPermissionError,
+)
+_OTHER_REFUSALS = (
+    "MISCONF ",  # cannot save to disk
+    "NOREPLICAS ",  # has fewer replicas than it wants
+    "BUSY ",  # runs a script for too long
+    "UNBLOCKED ",  # became a replica while a client waited
+    "The user executing the script ",  # NOPERM within a script, from Redis 7.0 on
+    "ACL failure in script: ",  # … and from Redis 7.2 on
+)
+
+
+def outage(error: exceptions.RedisError) -> str | None:
+    """Return why the server cannot do its work for now, None if it can and the command was wrong.
+
+    A server that refuses this client's password, or lets its user not do what a command needs, counts as one that
+    cannot: an operator sets it right, and the same command then succeeds.
+    """
+    code = error.status_code
+    if isinstance(error, _AWAY) and code is None:
+        return f"Redis is away: {type(error).__name__}"
+    if isinstance(error, _AWAY + _REFUSALS):
+        return f"Redis refuses: {code or type(error).__name__} {error}"
+    text = str(error)
+    return f"Redis refuses: {text}" if text.startswith(_OTHER_REFUSALS) else None
