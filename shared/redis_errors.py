@@ -7,8 +7,12 @@ script has the same code as outside.
 
 from __future__ import annotations
 
+import re
+
 from redis import exceptions
 
+_IN_PIPELINE = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
+"""The words that redis-py puts before the server's: they show the arguments of a command."""
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError)
 _REFUSALS = (
     exceptions.OutOfMemoryError,
@@ -27,6 +31,11 @@ _OTHER_REFUSALS = (
 )
 
 
+def server_message(error: exceptions.RedisError) -> str:
+    """Return the message of an error without the command and its arguments, which may be secret."""
+    return _IN_PIPELINE.sub("", str(error), count=1)
+
+
 def outage(error: exceptions.RedisError) -> str | None:
     """Return why the server cannot do its work for now, None if it can and the command was wrong.
 
@@ -37,6 +46,6 @@ def outage(error: exceptions.RedisError) -> str | None:
     if isinstance(error, _AWAY) and code is None:
         return f"Redis is away: {type(error).__name__}"
     if isinstance(error, _AWAY + _REFUSALS):
-        return f"Redis refuses: {code or type(error).__name__} {error}"
-    text = str(error)
+        return f"Redis refuses: {code or type(error).__name__} {server_message(error)}"
+    text = server_message(error)
     return f"Redis refuses: {text}" if text.startswith(_OTHER_REFUSALS) else None

@@ -10,12 +10,11 @@ import logging
 import threading
 from typing import Any
 
-import redis
-
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.chain.codec import decode_event
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 from shared.errors import BrokerError, StoreUnavailable
 from shared.shutdown import ExitFlag
 
@@ -30,7 +29,7 @@ _BLOCK_MILLISECONDS = 500
 class Outbox:
     """Publishes events until told to stop."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, broker: Broker, stop: ExitFlag) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, broker: Broker, stop: ExitFlag) -> None:
         self._redis: Any = client
         self._keys = keys
         self._broker = broker

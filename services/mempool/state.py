@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import time
 
-import redis
-
 from services.mempool import mining_job
 from services.mempool.block_tree import BlockTree, Branch
 from services.mempool.mining_job import MiningJob
@@ -22,6 +20,7 @@ from shared.chain.codec import BlockEntry, BlockStatus, store_block
 from shared.chain.commit import Committer, Delta, PoolRecord
 from shared.chain.overlay import CoinSource, Overlay
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 from shared.chain.view import ChainView
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import block_work
@@ -43,7 +42,7 @@ class NodeState:
     next_sequence: int
     """Order of entry that the next transaction of the pool gets."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, params: ChainParams) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, params: ChainParams) -> None:
         self._redis = client
         self._keys = keys
         self.params = params

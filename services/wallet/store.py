@@ -29,6 +29,7 @@ import redis
 from services.wallet.errors import UnknownWallet, WalletExists
 from services.wallet.keystore import Sealed
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 from shared.durations import DAY
 from shared.errors import StoreUnavailable
 
@@ -101,7 +102,7 @@ class Wallet:
 class WalletStore:
     """Reads and writes the wallet service's records."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._redis: Any = client
         self._prefix = keys.wallet
         self._ids = self._prefix + "ids"

@@ -16,6 +16,7 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from shared.errors import BrokerError, BrokerUnavailable
+from shared.redis_errors import outage, server_message
 
 GROUP = "warren"
 """The consumer group of every queue."""
@@ -53,26 +54,12 @@ class Scripts:
         self.reclaim: Script = client.register_script(_source("reclaim"))
 
 
-_AWAY = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.MasterDownError,
-)
-_AWAY_CODES = ("MISCONF", "OOM", "READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING")
-
-
 @contextmanager
 def bus_errors() -> Iterator[None]:
-    """Turn redis-py's exceptions into ours.
-
-    `BrokerUnavailable` if the server is away or cannot do its work for now (disk, memory, a replica), `BrokerError`
-    if the command itself was wrong.
-    """
+    """Raise an error of redis-py as `BrokerUnavailable` if it is an `outage` of the server, else as `BrokerError`."""
     try:
         yield
     except redis.RedisError as error:
-        if isinstance(error, _AWAY) or any(code in str(error) for code in _AWAY_CODES):
-            raise BrokerUnavailable(f"Redis: {error}") from None
-        raise BrokerError(f"Redis: {error}") from None
+        if reason := outage(error):
+            raise BrokerUnavailable(reason) from None
+        raise BrokerError(f"Redis: {server_message(error)}") from None

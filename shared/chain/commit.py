@@ -20,6 +20,7 @@ from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Scrip
 from shared.chain.lua import source
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 from shared.chain.view import ChainView
 from shared.crypto.address import has_address
 from shared.crypto.hashes import sha256
@@ -96,7 +97,7 @@ class Delta:
 class Committer:
     """Applies deltas for the writer of one epoch, each on top of the one before."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
         self._keys = keys
         self._view = ChainView(client, keys)
         self._epoch = epoch

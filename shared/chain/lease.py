@@ -9,10 +9,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-import redis
-
 from shared.chain.lua import source
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 
 TIME_LIMIT = 5.0
 """Seconds after which a lease that nobody renews is gone."""
@@ -23,7 +22,7 @@ RENEW_EVERY = 1.0
 class Lease:
     """One process's claim to be the writer."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._keys = keys
         self._token = secrets.token_hex(16)
         self._take: Any = client.register_script(source("take_lease"))

@@ -68,9 +68,9 @@ class StorePipeline(Pipeline):
         exception.add_note(f"command {number} of the pipeline: {command[0]}")
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str) -> StoreClient:
     """Return a client for `url`; it connects at the first command."""
-    return StoreClient.from_url(
+    client: StoreClient = StoreClient.from_url(  # type: ignore[assignment]
         url,
         socket_timeout=SOCKET_TIMEOUT,
         socket_connect_timeout=SOCKET_TIMEOUT,
@@ -78,9 +78,10 @@ def connect(url: str) -> redis.Redis:
         retry_on_error=[redis.ConnectionError],
         health_check_interval=30,
     )
+    return client
 
 
-def wait_for_server(client: redis.Redis, stop: ExitFlag) -> None:
+def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
     """Wait until the server answers, or `stop` is set, and check that it is fit: `UnsafeStore` if it is not."""
     failures = 0
     while not stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from redis import exceptions
 from redis._parsers.base import BaseParser
 
@@ -37,6 +38,20 @@ MISTAKES = [
 @pytest.mark.parametrize("reply", REFUSALS, ids=[reply.split(" ")[0] for reply in REFUSALS])
 def test_a_reply_that_names_a_state_of_the_server_is_an_outage_and_keeps_its_words(reply: str) -> None:
     assert outage(BaseParser.parse_error(reply)) == f"Redis refuses: {reply}"
+
+
+@pytest.mark.parametrize("reply", REFUSALS, ids=[reply.split(" ")[0] for reply in REFUSALS])
+def test_an_outage_within_a_pipeline_shows_no_arguments(reply: str) -> None:
+    error = BaseParser.parse_error(reply)
+    redis.Redis().pipeline().annotate_exception(error, 2, ("SET", "wallet", "sealed\n) of pipeline caused error: seed"))
+    assert outage(error) == f"Redis refuses: {reply}"
+
+
+@pytest.mark.parametrize("reply", MISTAKES, ids=[reply.split(" ")[0] for reply in MISTAKES])
+def test_arguments_that_look_like_an_outage_are_none(reply: str) -> None:
+    error = BaseParser.parse_error(reply)
+    redis.Redis().pipeline().annotate_exception(error, 1, ("SET", "x", ") of pipeline caused error: MISCONF "))
+    assert outage(error) is None
 
 
 @pytest.mark.parametrize("reply", IN_SCRIPTS)

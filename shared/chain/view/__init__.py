@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import redis
-
 from shared.bus.events import Fact
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, Replaced
 from shared.chain.records import HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.chain.redis_keys import Keys, script_hash
+from shared.chain.store import StoreClient
 from shared.chain.view.blocks import BlockReader
 from shared.chain.view.pool import PoolReader
 from shared.chain.view.reader import Moved, StoreReader
@@ -57,7 +56,7 @@ class ChainView:
     pool: PoolReader
     replacements: ReplacementReader
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._reader = reader = StoreReader(client, keys)
         self.blocks = BlockReader(reader)
         self.pool = PoolReader(reader)

@@ -6,11 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import redis
-
 from shared.chain import codec
 from shared.chain.records import Tip
 from shared.chain.redis_keys import Keys
+from shared.chain.store import StoreClient
 from shared.errors import NoChain, StoreUnavailable, UnsafeStore
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ class Moved(StoreUnavailable):
 class StoreReader:
     """Reads one chain of one Redis server. Every method but `at_tip` is one round trip."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self.redis: Any = client
         self.keys = keys
         self._thread = threading.local()
