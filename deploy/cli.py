@@ -16,8 +16,8 @@ from typing import NoReturn
 from deploy import command_line
 from deploy.console import Console
 from deploy.errors import UsageError
-from deploy.launcher import control
 from deploy.setup.environment import ROOT
+from deploy.stack import control
 from shared.config import load
 from shared.errors import WarrenError
 

@@ -24,8 +24,8 @@ from typing import Any
 import pika
 import redis
 
-from deploy.launcher import ports
 from deploy.launcher.redis_server import binaries, engine_of
+from deploy.processes import ports
 from shared.chain.server_version import OLDEST
 
 _WANTED = os.environ.get("WARREN_TEST_SERVERS", "")

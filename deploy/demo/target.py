@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import LaunchError
-from deploy.launcher import state
+from deploy.stack import state
 from shared.config import Settings
 
 COMPOSE_FILE = Path(__file__).resolve().parents[1] / "compose.yaml"

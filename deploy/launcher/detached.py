@@ -11,8 +11,8 @@ from pathlib import Path
 from deploy.console import Console
 from deploy.files import make_private_dir
 from deploy.launcher.local import Stack
-from deploy.launcher.log_files import LogFollower
 from deploy.launcher.options import UpOptions
+from deploy.processes.log_files import LogFollower
 
 _POLL = 0.05
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from deploy.console import Console
 from deploy.errors import Interrupted, LaunchError
 from deploy.files import kept_secret, make_private_dir, write_atomically
-from deploy.launcher import healthcheck, plan, ports, redis_server, state
+from deploy.launcher import plan, redis_server
 from deploy.launcher.options import UpOptions, child_environment
 from deploy.launcher.preflight import wanted_ports
-from deploy.launcher.processes import end_leftover, identify
-from deploy.launcher.signals import Signals
-from deploy.launcher.supervisor import Child, Spec, Supervisor
+from deploy.processes import ports
+from deploy.processes.process import end_leftover, identify
+from deploy.processes.signals import Signals
+from deploy.processes.supervisor import Child, Spec, Supervisor
+from deploy.stack import healthcheck, state
 from shared.config import Settings
 
 READY_SECONDS = 60.0

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from deploy.launcher import healthcheck
 from deploy.launcher.options import UpOptions
-from deploy.launcher.supervisor import Spec
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from deploy.processes.supervisor import Spec
+from deploy.setup.environment import ROOT
+from deploy.stack import healthcheck
 
 ServicePlan = Callable[[UpOptions, Mapping[str, int], "Secrets", Mapping[str, str]], list[Spec]]
 

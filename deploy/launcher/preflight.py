@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.errors import LaunchError
-from deploy.launcher import ports, redis_server, state
+from deploy.launcher import redis_server
 from deploy.launcher.options import UpOptions, server_address
+from deploy.processes import ports
+from deploy.stack import state
 
 _PATIENCE = 5.0
 """Seconds that a server has to answer."""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.setup import wheels
+from deploy.setup.environment import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LOCKS: dict[str, tuple[str, ...]] = {"runtime": (), "local": ("local",), "test": ("local", "test")}
 """Lock file and the extras of pyproject.toml that it has."""
 

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from deploy.demo.client import JsonClient
-from deploy.launcher.control import running
-from deploy.launcher.state import StackState
+from deploy.stack.control import running
+from deploy.stack.state import StackState
 from shared.primitives.block import Block
 
 COIN = 100_000_000

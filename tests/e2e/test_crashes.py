@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.client import HttpProblem, JsonClient
-from deploy.launcher import state as stack_state
+from deploy.stack import state as stack_state
 from tests.e2e.conftest import COIN, Stack, StartStack, eventually
 
 

@@ -47,7 +47,14 @@ STOREYS = {
         ("mine_page",),
         ("app",),
     ),
-    "deploy": (("errors", "console", "files"), ("command_line",), ("setup",), ("launcher",), ("demo",), ("cli",)),
+    "deploy": (
+        ("errors", "console", "files"),
+        ("command_line", "processes"),
+        ("setup",),
+        ("stack",),
+        ("launcher", "demo"),
+        ("cli",),
+    ),
 }
 DOORS = ("services/mempool/rpc", "services/explorer/live/websocket", "services/explorer/openapi")
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from deploy.launcher import state
 from deploy.launcher.plan import ROOT
+from deploy.stack import state
 
 pytestmark = [pytest.mark.redis, pytest.mark.stack]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import LaunchError
-from deploy.launcher import control, state
 from deploy.launcher.plan import ROOT
-from deploy.launcher.processes import Identity
+from deploy.processes.process import Identity
+from deploy.stack import control, state
 
 pytestmark = pytest.mark.redis
 

@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from deploy.errors import LaunchError
-from deploy.launcher import ports, redis_server
+from deploy.launcher import redis_server
 from deploy.launcher.plan import ROOT
-from deploy.launcher.processes import wait_until
+from deploy.processes import ports
+from deploy.processes.process import wait_until
 from shared.chain.store import check_server
 from tests.servers import servers
 

@@ -6,8 +6,9 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from deploy.launcher import ports, redis_server
-from deploy.launcher.processes import wait_until
+from deploy.launcher import redis_server
+from deploy.processes import ports
+from deploy.processes.process import wait_until
 from deploy.setup.access import REDIS_RULES, redis_acl
 from tests.servers import servers
 

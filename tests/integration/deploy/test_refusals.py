@@ -16,9 +16,10 @@ import pytest
 
 from deploy import cli
 from deploy.errors import LaunchError
-from deploy.launcher import preflight, state
+from deploy.launcher import preflight
 from deploy.launcher.plan import ROOT
-from deploy.launcher.processes import Identity, identify
+from deploy.processes.process import Identity, identify
+from deploy.stack import state
 from tests.unit.deploy.test_state import STACK
 
 FREE_PORTS = ("--wallet-port", "0", "--explorer-port", "0", "--rpc-port", "0")

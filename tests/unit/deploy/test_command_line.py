@@ -124,7 +124,7 @@ def test_an_unknown_variable_stops_a_command_that_reads_settings():
 
 def test_what_needs_no_installation_imports_only_the_standard_library():
     """With `-S` there are no site-packages, whatever is installed."""
-    rooms = ("launcher.control", "launcher.status", "demo.run", "setup.installation")
+    rooms = ("stack.control", "stack.status", "stack.healthcheck", "demo.run", "setup.installation")
     needless = ", ".join(f"deploy.{name}" for name in ("__main__", *rooms))
     command = [sys.executable, "-S", "-P", "-c", f"import {needless}"]
     result = subprocess.run(

@@ -9,8 +9,8 @@ from deploy.command_line import parse
 from deploy.demo import run, target
 from deploy.demo.client import HttpProblem, JsonClient
 from deploy.errors import LaunchError
-from deploy.launcher import state
-from deploy.launcher.processes import identify
+from deploy.processes.process import identify
+from deploy.stack import state
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

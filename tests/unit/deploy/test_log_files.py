@@ -1,4 +1,4 @@
-from deploy.launcher.log_files import LogFollower, last_lines
+from deploy.processes.log_files import LogFollower, last_lines
 
 WARNING = "2026-01-02T03:04:05.678Z WARNING mempool: odd"
 JSON_ERROR = '{"time": "2026-01-02T03:04:05.678Z", "level": "ERROR", "message": "worse"}'

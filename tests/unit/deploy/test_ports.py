@@ -8,8 +8,8 @@ import tempfile
 import pytest
 
 from deploy.errors import LaunchError
-from deploy.launcher import ports
 from deploy.launcher.plan import ROOT
+from deploy.processes import ports
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_free_port_is_found_beside_those_in_use(listener, monkeypatch):
 
 CHOOSE_AND_STAY = """
 import sys
-from deploy.launcher import ports
+from deploy.processes import ports
 print(ports.choose("127.0.0.1", {"any": 0})["any"], flush=True)
 sys.stdin.read()
 """

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from deploy.errors import LaunchError
-from deploy.launcher import state
-from deploy.launcher.processes import Identity, identify
+from deploy.processes.process import Identity, identify
+from deploy.stack import state
 
 STACK = state.StackState(
     launcher=Identity(12, "then"),

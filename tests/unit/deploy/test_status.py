@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from deploy.launcher import control, state
-from deploy.launcher.processes import Identity, identify
+from deploy.processes.process import Identity, identify
+from deploy.stack import control, state
 
 READY, UNREADY = {"redis": True}, {"redis": False, "broker": False, "store": True}
 ANSWERS = {

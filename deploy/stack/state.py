@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from deploy.errors import LaunchError
 from deploy.files import private_opener, write_atomically
-from deploy.launcher.processes import Identity
+from deploy.processes.process import Identity
 
 _T = TypeVar("_T")
 

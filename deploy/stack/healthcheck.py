@@ -1,4 +1,4 @@
-"""Whether a service is ready: for the launcher, and for containers (`python -m deploy.launcher.healthcheck URL...`)."""
+"""Whether a service is ready: for the launcher, and for containers (`python -m deploy.stack.healthcheck URL...`)."""
 
 from __future__ import annotations
 

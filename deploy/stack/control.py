@@ -14,11 +14,11 @@ from pathlib import Path
 
 from deploy.errors import LaunchError
 from deploy.files import make_private_dir
-from deploy.launcher import state
-from deploy.launcher import status as stack_status
-from deploy.launcher.processes import end_leftover, wait_until
-from deploy.launcher.state import StackState
+from deploy.processes.process import end_leftover, wait_until
 from deploy.setup.environment import ROOT
+from deploy.stack import state
+from deploy.stack import status as stack_status
+from deploy.stack.state import StackState
 
 STOP_SECONDS = 120.0
 """Longer than all services together may take to stop."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import Interrupted, LaunchError
-from deploy.launcher.log_files import LogFollower, last_line, last_lines
-from deploy.launcher.processes import Identity, end_all, identify, kill_group, spawn
-from deploy.launcher.signals import Signals
+from deploy.processes.log_files import LogFollower, last_line, last_lines
+from deploy.processes.process import Identity, end_all, identify, kill_group, spawn
+from deploy.processes.signals import Signals
 from shared.backoff import backoff
 
 STOP_GRACE = 20.0

@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from deploy.launcher import healthcheck, state
-from deploy.launcher.log_files import last_line
+from deploy.processes.log_files import last_line
+from deploy.stack import healthcheck, state
 from shared.durations import short_duration
 
 
