@@ -28,6 +28,11 @@ from __future__ import annotations
 from shared.reasons import Reason, script_verdict
 
 
+def with_detail(reason: str, detail: str) -> str:
+    """Return a refusal as bitcoind words it: the reason, and after a comma the detail if there is one."""
+    return f"{reason}, {detail}" if detail else reason
+
+
 class WarrenError(Exception):
     """Base of all errors raised on purpose."""
 
@@ -57,7 +62,7 @@ class ValidationError(WarrenError):
         return str(self.reason)
 
     def __str__(self) -> str:
-        return f"{self.reject_reason}, {self.detail}" if self.detail else self.reject_reason
+        return with_detail(self.reject_reason, self.detail)
 
 
 class BadVersionError(ValidationError):

@@ -20,6 +20,7 @@ from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested
+from shared.bus.mine import TooManyWaiting, mine
 from shared.consensus.params import ChainParams
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 RESERVED_IDS = frozenset({"api", "static", "shared", "healthz", "readyz", "metrics"})
 MAX_BLOCKS = 1000
 MAX_HISTORY = 100
-_MINE_MARGIN = 5.0
-"""Seconds to wait beyond `mine_timeout`, after which the mempool replies with the blocks found so far."""
 _MINING_AT_ONCE = 3
 """The most mining requests at a time: they may take long, and some HTTP threads must stay free for other requests."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -209,15 +208,12 @@ class WalletService:
             raise BadInput("count", "count-out-of-range", f"count must be a whole number from 1 to {MAX_BLOCKS}")
         script = self.current_key(wallet).script_pubkey
         request = MineRequested(count=count, script_pubkey=script.hex())
-        if not self._mining.acquire(blocking=False):
-            raise Busy(f"this service waits for {_MINING_AT_ONCE} mining requests already")
         try:
-            result = self._broker.request(request, timeout=self._mine_timeout + _MINE_MARGIN)
-        finally:
-            self._mining.release()
-        if len(result.hashes) < count:
-            text = result.error or f"{len(result.hashes)} of {count} blocks were mined in time"
-            raise MiningStopped(result.hashes, text)
+            result = mine(self._broker, self._mining, request, self._mine_timeout)
+        except TooManyWaiting:
+            raise Busy(f"this service waits for {_MINING_AT_ONCE} mining requests already") from None
+        if result.error:
+            raise MiningStopped(result.hashes, result.error)
         log.info("blocks mined", extra=with_fields(wallet=wallet.id, count=count, tip=result.hashes[-1]))
         return result.hashes
 

@@ -14,7 +14,7 @@ from flask import Response, request
 
 from services.explorer.api.parameters import read_texts
 from services.explorer.api.responses import Route, json
-from services.explorer.api.submit import TIMEOUT, with_detail
+from services.explorer.api.submit import TIMEOUT
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import TxSubmitted, TxVerdict
@@ -121,7 +121,7 @@ def _result(tx: Transaction, verdict: TxVerdict) -> dict[str, Any]:
     if verdict.other_wtxid:
         return result | {"other-wtxid": verdict.other_wtxid}
     if not verdict.accepted:
-        return result | {"error": with_detail(verdict)}
+        return result | {"error": verdict.refusal}
     return result | _costs(verdict)
 
 
@@ -132,7 +132,7 @@ def _test_result(tx: Transaction, verdict: TxVerdict) -> dict[str, Any]:
         return result | _costs(verdict)
     if verdict.reason in _MISSING:
         return result | {"reject-reason": Reason.MISSING_INPUTS}
-    return result | {"reject-reason": verdict.reason, "reject-details": with_detail(verdict)}
+    return result | {"reject-reason": verdict.reason, "reject-details": verdict.refusal}
 
 
 def _costs(verdict: TxVerdict) -> dict[str, Any]:

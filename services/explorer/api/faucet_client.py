@@ -10,6 +10,7 @@ import threading
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import AddressRequested, CoinsRequested, MineRequested, WalletName
+from shared.bus.mine import TooManyWaiting, mine
 from shared.bus.wallets import offered_wallets
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
@@ -38,6 +39,7 @@ class FaucetClient:
     def __init__(self, broker: Broker, prefix: AddressPrefix, mine_timeout: float, places: int) -> None:
         self._broker = broker
         self._prefix = prefix
+        self._mine_timeout = mine_timeout
         self._timeout = mine_timeout + _MARGIN
         self._places = threading.BoundedSemaphore(places)
 
@@ -75,12 +77,11 @@ class FaucetClient:
         if not 1 <= count <= MAX_BLOCKS:
             raise RequestError(400, f"count must be from 1 to {MAX_BLOCKS}")
         script = self.script_of(self.address(fresh=False) if address is None else address)
-        if not self._places.acquire(blocking=False):
-            raise RequestError(429, "too many requests wait for blocks already")
+        request = MineRequested(count=count, script_pubkey=script.hex())
         try:
-            reply = self._broker.request(MineRequested(count=count, script_pubkey=script.hex()), self._timeout)
-        finally:
-            self._places.release()
-        if len(reply.hashes) < count:
-            raise RequestError(503, reply.error or f"{len(reply.hashes)} of {count} blocks were mined in time")
+            reply = mine(self._broker, self._places, request, self._mine_timeout)
+        except TooManyWaiting:
+            raise RequestError(429, "too many requests wait for blocks already") from None
+        if reply.error:
+            raise RequestError(503, reply.error)
         return list(reply.hashes)

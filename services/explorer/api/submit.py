@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
-from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdict, WorkTemplate
+from shared.bus.events import TemplateRequested, TxSubmitted, WorkTemplate
 from shared.errors import DecodeError, RequestTimeout
 from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
-from shared.reasons import Reason
+from shared.web.sendrawtransaction import send_error
 
 TIMEOUT = 20.0
 """Seconds to wait for the verdict."""
 
-_ERROR = -25
-_REJECTED = -26
-_ALREADY_CONFIRMED = -27
 _DECODING = -22
 
 
@@ -32,9 +29,9 @@ def submit(broker: Broker, raw_hex: str) -> str:
     except DecodeError as error:
         raise refusal(_DECODING, f"TX decode failed. Make sure the tx has at least one input. ({error})") from None
     reply = broker.request(TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE), TIMEOUT)
-    error_of_verdict = verdict_error(reply.verdicts[0])
-    if error_of_verdict is not None:
-        raise error_of_verdict
+    refused = send_error(reply.verdicts[0])
+    if refused is not None:
+        raise refusal(*refused)
     return tx.txid_hex
 
 
@@ -44,23 +41,6 @@ def ask_template(broker: Broker) -> WorkTemplate:
         return broker.request(TemplateRequested(), TIMEOUT)
     except RequestTimeout:
         raise RequestError(503, "no template in time") from None
-
-
-def verdict_error(verdict: TxVerdict) -> RequestError | None:
-    """Return bitcoind's error for a verdict, None if the transaction is in the pool (it may have been before)."""
-    if verdict.accepted or verdict.reason == Reason.TXN_ALREADY_IN_MEMPOOL:
-        return None
-    match verdict.reason:
-        case Reason.MISSING_INPUTS | Reason.BAD_TXNS_INPUTS_MISSINGORSPENT:
-            return refusal(_ERROR, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
-        case Reason.TXN_ALREADY_KNOWN:
-            return refusal(_ALREADY_CONFIRMED, "Transaction outputs already in utxo set")
-    return refusal(_REJECTED, with_detail(verdict))
-
-
-def with_detail(verdict: TxVerdict) -> str:
-    """Return the reason of a refusal as bitcoind shows it."""
-    return f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason
 
 
 def refusal(code: int, message: str) -> RequestError:

@@ -95,7 +95,7 @@ class PackageCheck:
             try:
                 verdicts |= self._together(together) if len(txs) > 1 else {}
             except ValidationError as error:  # of the package as a whole: each keeps what it was told alone
-                package_error = f"{error.reject_reason}, {error.detail}" if error.detail else error.reject_reason
+                package_error = str(error)
             if not package_error and not all(verdicts[tx.txid].accepted for tx in together):
                 package_error = str(Reason.TRANSACTION_FAILED)
         return TxVerdicts(verdicts=tuple(verdicts[tx.txid] for tx in txs), package_error=package_error)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from shared.bus.events.message import Message, Request
 from shared.bus.topics import Topic
+from shared.errors import with_detail
 
 
 class ControlResult(Message, frozen=True, kw_only=True):
@@ -15,6 +16,11 @@ class ControlResult(Message, frozen=True, kw_only=True):
     done: bool
     reason: str = ""
     detail: str = ""
+
+    @property
+    def refusal(self) -> str:
+        """The reason and its detail, as bitcoind words them."""
+        return with_detail(self.reason, self.detail)
 
 
 class ControlAction(StrEnum):

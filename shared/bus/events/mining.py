@@ -48,6 +48,10 @@ class MineRequested(Request[MineResult], frozen=True, kw_only=True):
     txs: tuple[str, ...] | None = None
     """For one block with exactly these transactions: txids of the pool, or raw transactions in hex."""
 
+    def is_answered_by(self, reply: MineResult) -> bool:
+        """Tell whether all blocks were mined, or the reply says why not."""
+        return bool(reply.error) or len(reply.hashes) == self.count
+
 
 class TemplateTx(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction of a `WorkTemplate`."""

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.bus.events.message import Message, Request
 from shared.bus.topics import Topic
+from shared.errors import with_detail
 
 
 class TxVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,6 +31,11 @@ class TxVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The pool's transaction with the same txid and another witness."""
     replaced: tuple[str, ...] = ()
     """Txids of the transactions that left the pool for it."""
+
+    @property
+    def refusal(self) -> str:
+        """The reason and its detail, as bitcoind words them."""
+        return with_detail(self.reason, self.detail)
 
 
 class TxVerdicts(Message, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 import pytest
 
-from services.explorer.api.submit import submit, verdict_error
+from services.explorer.api.submit import submit
 from services.explorer.errors import RequestError
 from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
 from shared.errors import BrokerUnavailable, RequestFailed
@@ -29,8 +29,10 @@ def test_an_accepted_transaction_gives_its_txid(broker):
     assert broker.published == [TxSubmitted(txs=(TX.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE)]
 
 
-def test_one_that_is_in_the_pool_already_is_a_success():
-    assert verdict_error(verdict(accepted=False, reason="txn-already-in-mempool")) is None
+@pytest.mark.parametrize("reason", ["txn-already-in-mempool", "txn-same-nonwitness-data-in-mempool"])
+def test_one_that_is_in_the_pool_already_is_a_success(broker, reason):
+    broker.answers[TxSubmitted] = lambda message: TxVerdicts(verdicts=(verdict(accepted=False, reason=reason),))
+    assert submit(broker, TX.serialize().hex()) == TX.txid_hex
 
 
 @pytest.mark.parametrize(
@@ -41,11 +43,15 @@ def test_one_that_is_in_the_pool_already_is_a_success():
         ("missing-inputs", "", "-25: bad-txns-inputs-missingorspent"),
         ("bad-txns-inputs-missingorspent", "", "-25: bad-txns-inputs-missingorspent"),
         ("txn-already-known", "", "-27: Transaction outputs already in utxo set"),
+        ("max-fee-exceeded", "9 > 8", "-25: Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"),
     ],
 )
-def test_a_refusal_reads_as_bitcoinds(reason, detail, text):
-    error = verdict_error(verdict(accepted=False, reason=reason, detail=detail))
-    assert (error.status, error.message) == (400, f"sendrawtransaction RPC error {text}")
+def test_a_refusal_reads_as_bitcoinds(broker, reason, detail, text):
+    refused = verdict(accepted=False, reason=reason, detail=detail)
+    broker.answers[TxSubmitted] = lambda message: TxVerdicts(verdicts=(refused,))
+    with pytest.raises(RequestError) as caught:
+        submit(broker, TX.serialize().hex())
+    assert (caught.value.status, caught.value.message) == (400, f"sendrawtransaction RPC error {text}")
 
 
 @pytest.mark.parametrize(

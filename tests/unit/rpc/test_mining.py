@@ -31,12 +31,17 @@ def test_generating_nothing_asks_nobody(rpc: Rpc, broker: FakeBroker, count: int
     assert broker.published == []
 
 
-@pytest.mark.parametrize("result", [MineResult(hashes=HASHES[:1], error="no miner"), MineResult(hashes=HASHES[:1])])
-def test_fewer_blocks_than_asked_for_are_no_success(rpc: Rpc, broker: FakeBroker, result: MineResult) -> None:
-    broker.answers[MineRequested] = lambda message: result
-    code, message = rpc.error("generatetoaddress", 2, ADDRESS)
-    assert code == -1
-    assert "1 of 2 blocks are on the chain" in message
+def test_fewer_blocks_than_asked_for_are_no_success(rpc: Rpc, broker: FakeBroker) -> None:
+    broker.answers[MineRequested] = lambda message: MineResult(hashes=HASHES[:1], error="no miner")
+    assert rpc.error("generatetoaddress", 2, ADDRESS) == (-1, "no miner (1 of 2 blocks are on the chain)")
+
+
+@pytest.mark.parametrize("hashes", [(), HASHES[:1], HASHES * 2])
+def test_another_number_of_blocks_without_a_reason_is_no_answer(
+    rpc: Rpc, broker: FakeBroker, hashes: tuple[str, ...]
+) -> None:
+    broker.answers[MineRequested] = lambda message: MineResult(hashes=hashes)
+    assert rpc.error("generatetoaddress", 2, ADDRESS) == (-32603, "unexpected reply to mine.requested: MineResult")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ def target_hex(bits: int) -> str:
     return f"{bits_to_target(bits):064x}"
 
 
+def difficulty_json(bits: int) -> Json:
+    """Return the difficulty of `bits` as a JSON number."""
+    return real(difficulty(bits))
+
+
 def header_json(node: NodeContext, entry: BlockEntry, tip: Tip) -> dict[str, Json]:
     """Return a header with its place in the chain; confirmations are -1 off the best chain."""
     header = entry.header
@@ -38,7 +43,7 @@ def header_json(node: NodeContext, entry: BlockEntry, tip: Tip) -> dict[str, Jso
         "nonce": header.nonce,
         "bits": f"{header.bits:08x}",
         "target": target_hex(header.bits),
-        "difficulty": real(difficulty(header.bits)),
+        "difficulty": difficulty_json(header.bits),
         "chainwork": f"{entry.chain_work:064x}",
         "nTx": entry.tx_count,
     }

@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from services.mempool.rpc.json.block_json import block_json, header_json, stored_block, target_hex
+from services.mempool.rpc.json.block_json import block_json, difficulty_json, header_json, stored_block, target_hex
 from services.mempool.rpc.json.tx_json import script_json
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, hex_bytes, integer, real, verbosity
+from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, hex_bytes, integer, verbosity
 from shared.chain.view import Tip
 from shared.consensus.partial_merkle import decode_proof, encode_proof
-from shared.consensus.pow import difficulty
 from shared.errors import BrokerUnavailable, DecodeError
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
@@ -83,7 +82,7 @@ def _chain_info(node: NodeContext, tip: Tip) -> Json:
         "bestblockhash": entry.header.hash_hex,
         "bits": f"{entry.header.bits:08x}",
         "target": target_hex(entry.header.bits),
-        "difficulty": real(difficulty(entry.header.bits)),
+        "difficulty": difficulty_json(entry.header.bits),
         "time": entry.header.time,
         "mediantime": node.median_time_past(entry),
         "verificationprogress": 1,
@@ -100,7 +99,7 @@ def _chain_info(node: NodeContext, tip: Tip) -> Json:
 
 def getdifficulty(node: NodeContext) -> Json:
     """Return how hard the tip was to find."""
-    return real(difficulty(node.block_entry(node.view.tip().hash).header.bits))
+    return difficulty_json(node.block_entry(node.view.tip().hash).header.bits)
 
 
 def gettxout(node: NodeContext, txid_hex: str, vout: object, include_mempool: bool | None) -> Json:

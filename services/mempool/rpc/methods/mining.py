@@ -7,7 +7,7 @@ import dataclasses
 from services.mempool.mining import template
 from services.mempool.mining.select_txs import CHOICE_REFUSED
 from services.mempool.rpc.descriptors.parse import single_script
-from services.mempool.rpc.json.block_json import target_hex
+from services.mempool.rpc.json.block_json import difficulty_json, target_hex
 from services.mempool.rpc.methods.block_template import HeadersBelow, next_time
 from services.mempool.rpc.server.claims import mine, order, submit_block
 from services.mempool.rpc.server.context import NodeContext
@@ -27,7 +27,7 @@ from shared.bus.events import ControlAction
 from shared.chain.view import Tip
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.consensus.limits import MAX_MONEY
-from shared.consensus.pow import bits_to_target, difficulty, hash_rate, next_bits
+from shared.consensus.pow import bits_to_target, hash_rate, next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256d
@@ -176,7 +176,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
     shown: dict[str, Json] = {
         "blocks": tip.height,
         "bits": f"{entry.header.bits:08x}",
-        "difficulty": real(difficulty(entry.header.bits)),
+        "difficulty": difficulty_json(entry.header.bits),
         "target": target_hex(entry.header.bits),
         "networkhashps": real(_hash_rate(node, tip.height, _RATE_WINDOW)),
         "pooledtx": node.view.pool.stats().count,
@@ -188,7 +188,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
     shown["next"] = {
         "height": tip.height + 1,
         "bits": f"{bits:08x}",
-        "difficulty": real(difficulty(bits)),
+        "difficulty": difficulty_json(bits),
         "target": target_hex(bits),
     }
     shown["warnings"] = []

@@ -23,12 +23,13 @@ from services.mempool.rpc.server.values import (
     transaction,
     verbosity,
 )
+from shared import policy
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.codec import BlockEntry
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import hash160, sha256
 from shared.errors import DecodeError, RequestFailed
-from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT, fee_for
+from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT
 from shared.primitives.coin import Coin
 from shared.primitives.hex import parse_display_hash
 from shared.primitives.transaction import Transaction
@@ -43,12 +44,11 @@ from shared.script.standard import (
     p2wpkh_script,
     p2wsh_script,
 )
+from shared.web.sendrawtransaction import send_error
 
 _CATEGORY = "Rawtransactions"
 _DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 
-_IN_POOL = (Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
-_TOO_EXPENSIVE = (Reason.MAX_FEERATE_EXCEEDED, Reason.MAX_FEE_EXCEEDED)
 _MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
 
 _NEVER_WRAPPED = (
@@ -144,38 +144,24 @@ def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max
 
 
 def _sent(tx: Transaction, reply: TxVerdicts) -> str:
-    (verdict,) = reply.verdicts
-    if verdict.accepted or verdict.reason in _IN_POOL:
-        return tx.txid_hex
-    if verdict.reason == Reason.TXN_ALREADY_KNOWN:
-        raise RpcError(RpcCode.VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set")
-    if verdict.reason in _MISSING:
-        raise RpcError(RpcCode.VERIFY_ERROR, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
-    if verdict.reason in _TOO_EXPENSIVE:
-        message = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
-        raise RpcError(RpcCode.VERIFY_ERROR, message)
-    raise RpcError(RpcCode.VERIFY_REJECTED, _with_detail(verdict))
+    error = send_error(reply.verdicts[0])
+    if error is not None:
+        code, message = error
+        raise RpcError(RpcCode(code), message)
+    return tx.txid_hex
 
 
 def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: object) -> Json:
-    """Return what the pool would say to these transactions, parents before children; nothing enters it."""
-    if not 1 <= len(raw_hexes) <= MAX_PACKAGE_COUNT:
-        message = f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
-        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    """Return the pool's verdicts on these transactions, parents before children; nothing enters it."""
+    _check_count(raw_hexes)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
-    raws: list[str] = []
-    txs: list[Transaction] = []
-    for raw_hex in raw_hexes:
-        expect(raw_hex, str)
-        raws.append(str(raw_hex))
-        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
-        txs.append(transaction(raws[-1], message))
-    reply = submit_transactions(node, TxSubmitted(txs=tuple(raws), test_only=True))
+    txs = _transactions(raw_hexes)
+    reply = submit_transactions(node, TxSubmitted(txs=tuple(map(str, raw_hexes)), test_only=True))
     results: list[Json] = []
     is_too_expensive = False
     for tx, verdict in zip(txs, reply.verdicts, strict=True):
         result: dict[str, Json] = {"txid": tx.txid_hex, "wtxid": tx.wtxid_hex}
-        if not is_too_expensive:  # what follows a transaction that would not be sent is left open
+        if not is_too_expensive:  # the transactions after one that would not be sent stay open
             result |= _test_result(verdict, limit)
             is_too_expensive = result.get("reject-reason") == Reason.MAX_FEE_EXCEEDED
         results.append(result)
@@ -183,18 +169,11 @@ def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: o
 
 
 def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
-    """Submit a child with its parents, and return what became of each."""
-    if not 1 <= len(raw_hexes) <= MAX_PACKAGE_COUNT:
-        message = f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
-        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+    """Submit a child with its parents, and return the verdict on each."""
+    _check_count(raw_hexes)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     burn_limit = amount(max_burn) if max_burn is not None else 0
-    txs = []
-    for raw_hex in raw_hexes:
-        expect(raw_hex, str)
-        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
-        txs.append(transaction(str(raw_hex), message))
-        _check_burn(txs[-1], burn_limit)
+    txs = _transactions(raw_hexes, burn_limit)
     if len(txs) > 1 and not _is_child_with_parents(txs):
         message = "package topology disallowed. not child-with-parents or parents depend on each other."
         raise RpcError(RpcCode.VERIFY_ERROR, message)
@@ -209,8 +188,29 @@ def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: objec
     }
 
 
+def _check_count(raw_hexes: list[object]) -> None:
+    if not 1 <= len(raw_hexes) <= MAX_PACKAGE_COUNT:
+        message = f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
+        raise RpcError(RpcCode.INVALID_PARAMETER, message)
+
+
+def _transactions(raw_hexes: list[object], burn_limit: int | None = None) -> list[Transaction]:
+    """Return the transactions of raw ones; `RpcError` for the first that is malformed or burns more than the limit."""
+    txs = []
+    for raw_hex in raw_hexes:
+        expect(raw_hex, str)
+        message = f"TX decode failed: {raw_hex} Make sure the tx has at least one input."
+        txs.append(transaction(str(raw_hex), message))
+        if burn_limit is not None:
+            _check_burn(txs[-1], burn_limit)
+    return txs
+
+
 def _is_child_with_parents(txs: Sequence[Transaction]) -> bool:
-    """Whether the last one spends from all the others, which do not spend from each other (IsChildWithParentsTree)."""
+    """Tell whether the last transaction spends from all others, which spend nothing of each other's.
+
+    Source: Core's IsChildWithParentsTree.
+    """
     *parents, child = txs
     parent_txids = {parent.txid for parent in parents}
     spent = {txin.prevout.txid for txin in child.inputs}
@@ -224,35 +224,35 @@ def _package_result(tx: Transaction, verdict: TxVerdict) -> Json:
     if verdict.other_wtxid:
         return result | {"other-wtxid": verdict.other_wtxid}
     if not verdict.accepted:
-        return result | {"error": _with_detail(verdict)}
-    if verdict.fee is None or verdict.vsize is None:
-        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
-    fees: dict[str, Json] = {"base": btc(verdict.fee)}
+        return result | {"error": verdict.refusal}
+    fee, vsize = _fee_and_vsize(verdict)
+    fees: dict[str, Json] = {"base": btc(fee)}
     if verdict.effective_feerate is not None:
         fees["effective-feerate"] = btc(verdict.effective_feerate)
         fees["effective-includes"] = list(verdict.effective_includes)
-    return result | {"vsize": verdict.vsize, "fees": fees}
+    return result | {"vsize": vsize, "fees": fees}
+
+
+def _fee_and_vsize(verdict: TxVerdict) -> tuple[int, int]:
+    if verdict.fee is None or verdict.vsize is None:
+        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
+    return verdict.fee, verdict.vsize
 
 
 def _test_result(verdict: TxVerdict, max_feerate: int) -> dict[str, Json]:
     if not verdict.accepted:
         if verdict.reason in _MISSING:
             return {"allowed": False, "reject-reason": Reason.MISSING_INPUTS}
-        return {"allowed": False, "reject-reason": verdict.reason, "reject-details": _with_detail(verdict)}
-    if verdict.fee is None or verdict.vsize is None:
-        raise RequestFailed(f"the verdict on {verdict.txid} has no fee")
-    if max_feerate and verdict.fee > fee_for(verdict.vsize, max_feerate):
+        return {"allowed": False, "reject-reason": verdict.reason, "reject-details": verdict.refusal}
+    fee, vsize = _fee_and_vsize(verdict)
+    if max_feerate and fee > policy.fee_for(vsize, max_feerate):
         return {"allowed": False, "reject-reason": Reason.MAX_FEE_EXCEEDED}
     fees = {
-        "base": btc(verdict.fee),
-        "effective-feerate": btc(verdict.fee * 1000 // verdict.vsize),
+        "base": btc(fee),
+        "effective-feerate": btc(policy.feerate(fee, vsize)),
         "effective-includes": [verdict.wtxid],
     }
-    return {"allowed": True, "vsize": verdict.vsize, "fees": fees}
-
-
-def _with_detail(verdict: TxVerdict) -> str:
-    return f"{verdict.reason}, {verdict.detail}" if verdict.detail else verdict.reason
+    return {"allowed": True, "vsize": vsize, "fees": fees}
 
 
 def _check_burn(tx: Transaction, limit: int) -> None:

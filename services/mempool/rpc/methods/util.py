@@ -22,7 +22,7 @@ from shared.crypto.address import decode_address, encode_address
 from shared.crypto.hashes import hash160, sha256d
 from shared.crypto.keys import PrivateKey, PublicKey
 from shared.errors import DecodeError
-from shared.policy import MIN_RELAY_FEERATE
+from shared.policy import MIN_RELAY_FEERATE, feerate
 from shared.primitives.serialize import pack_var_bytes
 from shared.script.standard import ScriptType, classify, is_p2pkh, witness_program
 
@@ -112,8 +112,8 @@ def estimatesmartfee(node: NodeContext, target: object, mode: str | None) -> Jso
         shown = ", ".join(f'"{name}"' for name in _MODES)
         raise RpcError(RpcCode.INVALID_PARAMETER, f"Invalid estimate_mode parameter, must be one of: {shown}")
     entries = node.view.pool.entries().values()
-    feerate = feerate_for(((entry.fee, entry.vsize) for entry in entries), blocks)
-    return {"feerate": btc(feerate), "blocks": blocks}
+    enough = feerate_for(((entry.fee, entry.vsize) for entry in entries), blocks)
+    return {"feerate": btc(enough), "blocks": blocks}
 
 
 def feerate_for(pool: Iterable[tuple[int, int]], blocks: int) -> int:
@@ -125,7 +125,7 @@ def feerate_for(pool: Iterable[tuple[int, int]], blocks: int) -> int:
     for fee, vsize in sorted(pool, key=lambda entry: entry[0] / entry[1], reverse=True):
         room -= vsize
         if room < 0:
-            return max(MIN_RELAY_FEERATE, fee * 1000 // vsize + 1)
+            return max(MIN_RELAY_FEERATE, feerate(fee, vsize) + 1)
     return MIN_RELAY_FEERATE
 
 

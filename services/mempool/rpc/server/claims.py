@@ -13,6 +13,7 @@ from typing import Any
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED
+from shared.bus import mine as mining
 from shared.bus.events import (
     BlockMined,
     BlockVerdict,
@@ -22,12 +23,9 @@ from shared.bus.events import (
     TxSubmitted,
     TxVerdicts,
 )
-from shared.errors import BrokerUnavailable
 
 REQUEST_TIMEOUT = 30.0
 """Seconds that a verdict on transactions or a block may take."""
-_MINE_MARGIN = 5.0
-"""Seconds beyond `mine_timeout`, by which the writer answers with the blocks that were found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +43,17 @@ def order(node: NodeContext, refusal: RpcCode, **fields: Any) -> None:
     """Send the writer a `ChainControl` of these fields and wait for its commit; `RpcError` `refusal` if it refuses."""
     reply = node.broker.request(ChainControl(**fields), REQUEST_TIMEOUT)
     if not reply.done:
-        raise RpcError(refusal, f"{reply.reason}, {reply.detail}" if reply.detail else reply.reason)
+        raise RpcError(refusal, reply.refusal)
 
 
 def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
     """Have `count` blocks mined that pay `script_pubkey`, or one with just these `txs`, and wait for them.
 
-    `error` of the result says why there are fewer. Raises `BrokerError` if no answer comes at all, or if so many
+    `error` of the result says why there are fewer. Raises `BrokerError` if no reply comes at all, or if so many
     requests are under way that one more could leave no thread for other calls.
     """
-    message = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
-    if not node.mining_slots.acquire(blocking=False):
-        raise BrokerUnavailable("too many mining requests are under way, try again when one of them is done")
-    try:
-        reply = node.broker.request(message, node.settings.mine_timeout + _MINE_MARGIN)
-    finally:
-        node.mining_slots.release()
-    if len(reply.hashes) < count and not reply.error:
-        return MineResult(hashes=reply.hashes, error=f"only {len(reply.hashes)} of {count} blocks were mined")
-    return reply
+    request = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
+    return mining.mine(node.broker, node.mining_slots, request, node.settings.mine_timeout)
 
 
 def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxVerdicts:
