@@ -1,0 +1,80 @@
+"""The `rabbit` backend without a server: its errors, its end, and how it reads a delivery."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pika
+import pika.exceptions
+import pytest
+
+from shared.bus.events import TxSubmitted
+from shared.bus.rabbit import RabbitBroker
+from shared.bus.rabbit_consumer import _Subscription
+from shared.bus.rabbit_link import describe
+from shared.bus.topics import MEMPOOL_TXS
+from shared.errors import BrokerUnavailable
+from tests.servers import free_port
+
+
+class Wrapping(Exception):
+    """As pika's: the cause in an attribute."""
+
+    def __init__(self, exception: BaseException) -> None:
+        self.exception = exception
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("what happened"), "what happened"),
+        (TimeoutError(), "TimeoutError"),
+        (Exception(ValueError("the cause")), "the cause"),
+        (Wrapping(Wrapping(OSError("the cause"))), "the cause"),
+        (pika.exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), "320 CONNECTION_FORCED"),
+        (Exception(pika.exceptions.ConnectionClosedByBroker(403, "ACCESS_REFUSED")), "403 ACCESS_REFUSED"),
+    ],
+)
+def test_an_error_is_told_by_its_cause(error: BaseException, words: str) -> None:
+    assert describe(error) == words
+
+
+def test_what_is_published_after_closing_is_refused_with_the_reason() -> None:
+    broker = RabbitBroker(f"amqp://127.0.0.1:{free_port()}/", patience=0.05)
+    with pytest.raises(BrokerUnavailable):
+        broker.publish(TxSubmitted(txs=("00",)))
+    broker.close()
+    with pytest.raises(BrokerUnavailable, match="the bus is closed"):
+        broker.publish(TxSubmitted(txs=("00",)))
+
+
+def test_no_connection_is_kept_or_opened_after_closing() -> None:
+    def links() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("bus-")}
+
+    before = links()
+    broker = RabbitBroker(f"amqp://127.0.0.1:{free_port()}/", patience=0.05)
+    broker.consumer([MEMPOOL_TXS])
+    assert len(links() - before) == 2
+    broker.close()
+    assert links() <= before
+
+
+@pytest.mark.parametrize(
+    ("headers", "redelivered", "count"),
+    [
+        (None, False, 0),
+        ({}, True, 1),  # a queue that keeps no count says only that it has handed out the message before
+        ({"x-delivery-count": 3}, True, 3),
+        ({"x-delivery-count": "3"}, True, 0),
+    ],
+    ids=["first time", "again without a count", "counted", "no number"],
+)
+def test_a_delivery_says_how_often_it_was_handed_out(headers: Any, redelivered: bool, count: int) -> None:
+    link: Any = None  # a delivery needs none
+    subscription = _Subscription(link, MEMPOOL_TXS, 10, threading.Condition())
+    method = pika.spec.Basic.Deliver(delivery_tag=1, redelivered=redelivered)
+    subscription._message(None, method, pika.BasicProperties(type="tx.submitted", headers=headers), b"{}")
+    (delivery,) = subscription.buffer
+    assert delivery.delivery_count == count
