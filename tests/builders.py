@@ -21,7 +21,7 @@ SIGHASH_ALL = 1
 
 
 def key(name: str) -> PrivateKey:
-    """A private key that is always the same for the same name."""
+    """Return the private key of a name: each name has one fixed key."""
     return PrivateKey.from_bytes(sha256(name.encode()))
 
 
@@ -81,7 +81,7 @@ def coinbase(height: int, script_pubkey: bytes, reward: int, txs: Sequence[Trans
 
 
 def grind(header: BlockHeader) -> BlockHeader:
-    """The same header with a nonce that meets its target."""
+    """Return the header with a nonce that meets its target."""
     target = bits_to_target(header.bits)
     for nonce in range(1 << 32):
         tried = BlockHeader(header.version, header.prev_hash, header.merkle_root, header.time, header.bits, nonce)

@@ -65,7 +65,7 @@ def _tell_apart(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_this_shell() -> None:
-    """Services that tests start have the settings that the test gives, and would refuse those meant for the tests."""
+    """Services that a test starts get its settings only, and would refuse the variables that are meant for tests."""
     for name in [name for name in os.environ if name.startswith("WARREN_")]:
         del os.environ[name]
 

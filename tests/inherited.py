@@ -1,4 +1,4 @@
-"""What the shell that started the tests hands down to them, and must not reach the processes that tests start."""
+"""Drops signals and variables that the tests inherit from their shell, so that processes of tests do not get them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _HARMLESS = ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED")
 
 
 def shed() -> None:
-    """Let nothing of the shell reach what tests start. Before anything is started, on the main thread."""
+    """Let nothing of the shell reach the processes of tests. Call it before any is started, on the main thread."""
     _give_children_default_signals()
     _give_children_a_plain_python()
     _reach_this_machine_without_a_proxy()
 
 
 def _give_children_default_signals() -> None:
-    """Let what tests start have every signal as a terminal would leave it.
+    """Give child processes the signal state that a terminal would give them.
 
-    A background job of a script has SIGINT ignored, one under `nohup` SIGHUP; children inherit that, and blocked
-    signals. A handler is not inherited: one that does nothing goes on ignoring the signal in this process alone.
+    A background job of a script has SIGINT ignored, a job under `nohup` SIGHUP; children inherit ignored and blocked
+    signals, but not handlers: a handler that does nothing ignores the signal in this process alone.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -30,7 +30,7 @@ def _give_children_default_signals() -> None:
 
 
 def _give_children_a_plain_python() -> None:
-    """Drop what changes how Python runs: another path, other warnings, another encoding."""
+    """Drop the variables that change how Python runs: another path, other warnings, another encoding."""
     for name in [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]:
         del os.environ[name]
 

@@ -12,7 +12,7 @@ import pytest
 def oracle(module: str) -> ModuleType:
     """Import a module whose package has no wheel for some Pythons and machines (its marker in pyproject.toml).
 
-    There the tests that need it are skipped: those of the file that is importing. Where `CI` is set they fail.
+    There the tests of the importing file are skipped, or fail if `CI` is set.
     """
     if os.environ.get("CI"):
         return importlib.import_module(module)

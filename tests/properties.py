@@ -1,7 +1,7 @@
-"""How property tests run: the profiles of hypothesis, of which conftest.py loads one before any test is imported.
+"""The profiles of hypothesis for property tests; conftest.py loads one before any test is imported.
 
-With `CI` set every run looks at the same examples. Elsewhere each run looks at others, and prints the one that fails
-with the line that repeats it. Neither judges by the clock: a test is not wrong because the machine is busy.
+With `CI` set, every run tries the same examples. Elsewhere each run tries new examples, and prints a failing one with
+the line that repeats it. Neither has a time limit: a busy machine does not make a test fail.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def load_profile() -> None:
 
 
 def examples(count: int) -> settings:
-    """Settings of a differential test: `count` examples, times what the environment asks for."""
+    """Settings of a differential test: `count` examples, times the factor `WARREN_EXAMPLES`."""
     return settings(max_examples=count * FACTOR)
 
 
 def with_shared_fixtures(max_examples: int) -> settings:
-    """Settings of a property whose examples may all have the same fixtures: it clears or only reads what they hold."""
+    """Settings of a property whose examples share fixtures: it only reads their content, or clears it first."""
     return settings(
         max_examples=max_examples,
         suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],

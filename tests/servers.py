@@ -35,7 +35,7 @@ if _ENGINE not in _REDIS_IMAGES:
     raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {_ENGINE!r}")
 RUNNING_REDIS = os.environ.get("WARREN_TEST_REDIS_URL", "")
 RUNNING_RABBITMQ = os.environ.get("WARREN_TEST_AMQP_URL", "")
-"""URLs of servers for the tests that crash none, kept up between runs by whoever starts them."""
+"""URL of a running server for tests that crash none; the person who starts it keeps it up between runs."""
 _RABBITMQ_IMAGE = "rabbitmq:3-management"
 _PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
@@ -92,7 +92,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return as many different ones."""
+    """Return `count` different free ports."""
     return list(ports.choose("127.0.0.1", {str(number): 0 for number in range(count)}).values())
 
 
@@ -153,7 +153,7 @@ class _Process:
         return self._child.poll() is None
 
     def stop(self, number: int, seconds: float = 20.0) -> None:
-        """Signal the whole session; kill what is left of it after a while."""
+        """Signal the whole session; after a while kill its remaining processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, number)
             deadline = time.monotonic() + seconds

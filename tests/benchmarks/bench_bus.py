@@ -38,7 +38,7 @@ def drain(consumer: Consumer, count: int) -> None:
 
 
 def measure(connect: Callable[[], Broker], count: int) -> dict[str, float]:
-    """Return messages per second by what was done."""
+    """Return operation → messages per second."""
     client, server = connect(), connect()
     server.consumer([MEMPOOL_TXS]).close()
     results = {}

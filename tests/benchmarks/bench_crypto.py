@@ -1,8 +1,8 @@
-"""What keys and signatures cost on one core: `python -m tests.benchmarks.bench_crypto [ROUNDS]`.
+"""The cost of keys and signatures on one core: `python -m tests.benchmarks.bench_crypto [ROUNDS]`.
 
-Prints the microseconds of processor time that each operation of `shared.crypto` takes: the median of rounds in which
-all operations take turns, so that whatever else the machine does slows all alike. Each round uses 64 keys and digests;
-half of those need more than one try for a low R.
+Prints the microseconds of processor time of each operation of `shared.crypto`: the median of rounds in which all
+operations take turns, so that other load on the machine slows all of them alike. Each round uses 64 keys and digests;
+half of the digests need more than one try for a low R.
 """
 
 from __future__ import annotations

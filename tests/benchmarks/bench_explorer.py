@@ -1,10 +1,10 @@
-"""What each of the explorer's resources takes on a large chain beside the same on a small one.
+"""The time of each of the explorer's resources, on a large chain and on a small one.
 
     .venv/bin/python -m tests.benchmarks.bench_explorer [--outputs 1000000] [--requests 100] [--seconds 3]
 
 Builds both chains in a private Redis (the large one takes about two minutes), serves each with a process of its own,
-asks for every resource of docs/http-api-explorer.md, and prints milliseconds. Then requests per second over 50
-connections on the large chain, and the same resources while 1,000 transactions a second enter the pool.
+requests every resource of docs/http-api-explorer.md, and prints milliseconds. Then it prints requests per second over
+50 connections on the large chain, and times some resources again while 1,000 transactions a second enter the pool.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ BUSY_TIMES = (
     "page /address/:address",
     "page /mempool",
 )
-"""What is asked for again while transactions stream in."""
+"""Resources that are timed again while transactions stream in."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource, and what to ask for in turn."""
+    """A resource, and the paths to request in turn."""
 
     name: str
     paths: list[str]

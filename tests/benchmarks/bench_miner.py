@@ -14,7 +14,7 @@ _ROUNDS = 3
 
 
 def plain(header_76: bytes, target: int, start_nonce: int, count: int) -> int | None:
-    """What anyone would write first."""
+    """The simplest search, in plain Python."""
     for nonce in range(start_nonce, start_nonce + count):
         digest = hashlib.sha256(hashlib.sha256(header_76 + nonce.to_bytes(4, "little")).digest()).digest()
         if int.from_bytes(digest, "little") <= target:

@@ -1,7 +1,7 @@
-"""What the writer does per second, on a private Redis: `python -m tests.benchmarks.bench_node [TRANSACTIONS]`.
+"""The speed of the writer, on a private Redis: `python -m tests.benchmarks.bench_node [TRANSACTIONS]`.
 
-Prints the time to admit pooled transactions in batches of 100, to build the template of a block with all of them, to
-connect that block, to reorganise it away, and to connect it when no script in it is known.
+Prints the time to admit transactions to the pool in batches of 100, to build the template of a block with all of them,
+to connect that block, to reorganise it away, and to connect it without cached scripts.
 """
 
 from __future__ import annotations

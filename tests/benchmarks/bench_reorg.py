@@ -1,7 +1,7 @@
-"""What a deep reorganisation takes, on a private Redis: `python -m tests.benchmarks.bench_reorg [BLOCKS] [PAYMENTS]`.
+"""The cost of a deep reorganisation, on a private Redis: `python -m tests.benchmarks.bench_reorg [BLOCKS] [PAYMENTS]`.
 
-A branch of BLOCKS blocks, each with PAYMENTS payments, gives way to an empty one with one block more. Prints how long
-the block takes that tips the balance, how long Redis is busy with its commit, and how much memory the process grew by.
+An empty branch replaces a branch of BLOCKS blocks, each with PAYMENTS payments. Prints the time of the block that
+causes the reorganisation, the time that Redis is busy with its commit, and the growth of the process's memory.
 """
 
 from __future__ import annotations

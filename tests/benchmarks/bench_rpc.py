@@ -1,4 +1,4 @@
-"""Transactions admitted per second over JSON-RPC, and what a large block costs to connect and to show.
+"""Transactions admitted per second over JSON-RPC, and the time to connect and to show a large block.
 
     .venv/bin/python -m tests.benchmarks.bench_rpc [transactions]
 

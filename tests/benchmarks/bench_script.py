@@ -1,8 +1,8 @@
-"""What running scripts costs on one core: `python -m tests.benchmarks.bench_script [PART OF A BLOCK]`.
+"""The cost of running scripts on one core: `python -m tests.benchmarks.bench_script [PART OF A BLOCK]`.
 
-Prints how many spends of each kind are verified per second, and how many seconds blocks take that were built to be
-slow. Those are measured on a part of a block (a tenth if not told otherwise) and multiplied, but for the transactions
-that hash themselves for every input, which are measured as a whole.
+Prints the verified spends of each kind per second, and the seconds for blocks that were built to be slow. Such a block
+is measured on a part of it (a tenth by default) and multiplied, except transactions that are hashed again for every
+input, which are measured as a whole.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def repeated(part: int, start: bytes, body: bytes, end: bytes = b"") -> float:
 
 
 def quadratic_hashing(_: int) -> float:
-    """One transaction as large as a block, whose every input signs all of it."""
+    """Return one transaction as large as a block; the signature of each input covers all of it."""
     size = len(spend([coin_of(KINDS["bare key"])], [b"\x51"]).inputs[0].serialize())
     coins = [coin_of(KINDS["bare key"], number) for number in range(1_000_000 // size)]
     return verify(spend(coins, [b"\x51"]), coins)
 
 
 def repeated_hashing(_: int) -> float:
-    """The same with many signature checks in each input, of which all but one fail."""
+    """Return such a transaction with many signature checks in each input, of which all but one fail."""
     script = bytes([op.OP_2DUP, op.OP_CHECKSIG, op.OP_DROP]) * 66 + bytes([op.OP_CHECKSIG])
     kind = placed("bare", script)
     signed = push_data(bytes.fromhex("3006020101020101") + b"\x01") + push_data(OWNER.public_key.compressed)

@@ -26,7 +26,7 @@ WITNESS = (bytes(71), bytes(33))
 
 @dataclass(frozen=True)
 class Size:
-    """What a chain holds, about."""
+    """The approximate content of a chain."""
 
     outputs: int
 
@@ -43,7 +43,7 @@ class Size:
 
 @dataclass(frozen=True)
 class BuiltChain:
-    """A chain in Redis, and what to ask for."""
+    """A chain in Redis, with things in it to request."""
 
     chain: TestChain
     busy_txs: list[Transaction]
@@ -51,7 +51,7 @@ class BuiltChain:
     full: Block
     pooled: list[Transaction]
     coins: Iterator[OutPoint]
-    """Unspent ones of `COIN_VALUE`, for more transactions of the pool."""
+    """Unspent outputs of `COIN_VALUE`, for more transactions in the pool."""
 
     @property
     def busy(self) -> str:

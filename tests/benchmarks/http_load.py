@@ -1,4 +1,4 @@
-"""Asks an HTTP server many times: one request after the other for how long each takes, or over many connections."""
+"""Sends many requests to an HTTP server: one after another to time each, or over many connections at once."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def core_file():
 
 @pytest.fixture(scope="session")
 def core_vectors(core_file):
-    """Return a function from a file name to its content: that of a JSON file, or a list of a CSV file's rows."""
+    """Return a function from a file's name to its content: the JSON value, or the list of rows of a CSV file."""
 
     def load(name):
         text = core_file(name).read_text()

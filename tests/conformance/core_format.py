@@ -1,4 +1,4 @@
-"""What Core's test vectors are written in: scripts as words, flags as names, credit and spend transactions."""
+"""The notation of Core's test vectors: scripts as words, flags as names, credit and spend transactions."""
 
 from shared.crypto.keys import PrivateKey
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
@@ -33,7 +33,7 @@ def parse_flags(text):
 
 
 def trim_flags(flags):
-    """Take away what makes no sense without P2SH or WITNESS."""
+    """Remove the flags that have no meaning without P2SH or WITNESS."""
     if not flags & Flags.P2SH:
         flags &= ~Flags.WITNESS
     if not flags & Flags.WITNESS:
@@ -42,7 +42,7 @@ def trim_flags(flags):
 
 
 def fill_flags(flags):
-    """Add what others make no sense without."""
+    """Add the flags that other flags depend on."""
     if flags & Flags.CLEANSTACK:
         flags |= Flags.WITNESS
     if flags & Flags.WITNESS:

@@ -1,4 +1,4 @@
-"""Our node and Core's engine on the same chain: every block goes to both, and both must say the same."""
+"""Our node and Core's engine on one chain: every block goes to both, and their verdicts must agree."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Draft:
     bits: int = 0x207FFFFF
     prev_hash: bytes | None = None
     commitments: list[Callable[[bytes], bytes]] = field(default_factory=lambda: [lambda script: script])
-    """What becomes of the script of the commitment, once for each output that has it."""
+    """Changes of the commitment's script: the coinbase gets one commitment output for each."""
     arrange: Callable[[list[Transaction]], list[Transaction]] = lambda txs: txs
-    """What becomes of all transactions once the commitment is made, before the merkle root is."""
+    """Change of the list of transactions after the commitment is made and before the merkle root is."""
     replace_root: bytes | None = None
     mutate: Callable[[list[Transaction]], list[Transaction]] = lambda txs: txs
-    """What becomes of all transactions after everything."""
+    """Change of the list of transactions at the very end."""
 
     def coinbase(self) -> Transaction:
         root, _ = merkle_root([bytes(32), *(tx.wtxid for tx in self.txs)])

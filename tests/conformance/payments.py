@@ -164,7 +164,7 @@ def spend(
     lock_time: int = 100,
     sequence: int | None = None,
 ) -> Transaction:
-    """Spend coins in equal parts to scripts; the first output gets what is left over."""
+    """Spend coins in equal parts to scripts; the first output also gets the remainder."""
     rest = max(sum(coin.output.value for coin in coins) - fee, 0)
     share = rest // len(scripts)
     values = [rest - share * (len(scripts) - 1), *[share] * (len(scripts) - 1)]

@@ -42,7 +42,7 @@ recipes = st.fixed_dictionaries(
 
 
 def cook(duel: Duel, recipe: dict[str, Any]) -> Draft:
-    """Put a block together; coins that its first payments make may be spent by later ones."""
+    """Assemble a block; later payments may spend coins of earlier ones."""
     available = duel.coins[-5:] if recipe["young"] else duel.mature()
     txs: list[Transaction] = []
     fees = 0

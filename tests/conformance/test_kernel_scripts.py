@@ -63,7 +63,7 @@ def test_both_agree_on_random_scripts(place, script, stack, values, flags):
 
 @st.composite
 def balanced(draw):
-    """Return a script that mostly succeeds: operations with what they need on the stack."""
+    """Return a script that mostly succeeds: each operation finds its arguments on the stack."""
     script = b""
     for _ in range(draw(st.integers(0, 5))):
         opcode = draw(st.integers(op.OP_1ADD, op.OP_WITHIN))

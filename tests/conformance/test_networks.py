@@ -258,7 +258,7 @@ def test_times_are_bounded_by_the_median_and_the_clock():
 
 
 def without(chain, **changes):
-    """Return a chain of the same headers and coins with other parameters."""
+    """Return a chain with these headers and coins and other parameters."""
     other = MemoryChain(dataclasses.replace(chain.params, **changes))
     other.headers, other.unspent = chain.headers, chain.unspent
     return other

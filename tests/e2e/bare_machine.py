@@ -1,7 +1,7 @@
 """A machine with Python and nothing else: a container without compiler, git or network tools.
 
-Its user has no name and no home, its disk is read-only but for the checkout and /tmp, and it has no shared memory
-(/dev/shm). pip there reaches packages as pip here does, by the same index, proxy and certificates.
+Its user has no name and no home, its disk is read-only except the checkout and /tmp, and it has no shared memory
+(/dev/shm). pip uses this machine's index, proxy and certificates.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deploy.launcher.plan import ROOT
 from tests.servers import NoServer
 
 IMAGES = {"3.11": ("python:3.11-slim",), "newer": ("python:3.14-slim", "python:3.13-slim")}
-"""By what Python they have; the first that is here, or that can be had."""
+"""Version of Python → images with it; the first one that is present or can be pulled is used."""
 _NEWER_FROM_DEBIAN = """
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
@@ -31,7 +31,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 python3
 _PROXIES = [name for word in ("http_proxy", "https_proxy", "no_proxy") for name in (word, word.upper())]
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 _FILES = ("deploy", "pyproject.toml", "requirements", "services", "shared", "warren")
-"""What `up` needs of a checkout."""
+"""The parts of a checkout that `up` needs."""
 _USER = 1000
 
 
@@ -64,12 +64,12 @@ class BareMachine:
         self._container.start()
 
     def run(self, command: str) -> tuple[int, str]:
-        """Run a shell command; return its exit status and what it printed."""
+        """Run a shell command; return its exit status and output."""
         status, output = self._container.exec_run(["sh", "-c", command])
         return int(status), output.decode()
 
     def output(self) -> str:
-        """Return what the first process has printed."""
+        """Return the output of the first process."""
         return str(self._container.logs().decode())
 
     def wait_for(self, line_start: str, seconds: float) -> None:
@@ -141,7 +141,7 @@ def _build(client: Any) -> str:
 
 
 def _checkout() -> bytes:
-    """Return an archive of what `up` needs, as it is now, and of the certificates that pip trusts."""
+    """Return an archive of the present files that `up` needs, and of the certificates that pip trusts."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name in _FILES:

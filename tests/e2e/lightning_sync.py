@@ -1,8 +1,8 @@
-"""How LDK follows a chain through an Esplora server: lightning-transaction-sync's `EsploraSyncClient`, in Python.
+"""Follows a chain through an Esplora server as LDK does: lightning-transaction-sync's `EsploraSyncClient`, in Python.
 
-The same calls in the same order with the same checks (src/esplora.rs and src/common.rs there). Bytes are read by
-python-bitcoinlib, and merkle blocks (BIP37) by code of this file's own, so that nothing of Warren's judges itself.
-Hashes are hex in display order.
+Makes the client's calls in its order with its checks (src/esplora.rs and src/common.rs there). python-bitcoinlib parses
+the bytes and this file merkle blocks (BIP37), so that no code of Warren's judges itself. Hashes are hex in display
+order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Inconsistent(Exception):
 
 @dataclass
 class Confirmable:
-    """Stands for LDK's channel manager and monitors: it remembers what it is told (`lightning::chain::Confirm`)."""
+    """Stands for LDK's channel manager and monitors: records all notifications (`lightning::chain::Confirm`)."""
 
     confirmed: dict[str, tuple[int, str, int]] = field(default_factory=dict)
     """txid → height, block hash, position in the block."""
@@ -104,7 +104,7 @@ class Esplora:
 
 
 class EsploraSync:
-    """Keeps confirmables up to date with what is registered: transactions, outputs (`lightning::chain::Filter`)."""
+    """Notifies confirmables about the registered transactions and outputs (`lightning::chain::Filter`)."""
 
     def __init__(self, client: Esplora) -> None:
         self.client = client

@@ -1,7 +1,7 @@
-"""Reads the numbered steps of a document and does them in a browser, word for word.
+"""Reads the numbered steps of a document and carries them out in a browser, word for word.
 
-Whatever a step marks is done or checked: a link, a **button**, a `value`, a “quotation”. The phrases that say what to
-do with them are in `_PHRASES`; a mark in any other phrase is an error: no document can promise what nobody tried.
+Every mark in a step is done or checked: a link, a **button**, a `value`, a “quotation”. `_PHRASES` has the phrases that
+tell what to do with a mark; a mark in any other phrase is an error, so that a document promises only tried steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 PASSWORD = "correct horse battery"
 _MARK = re.compile(r"\*\*|`|“|”|<http|\]\(")
 _ASIDES = ("a `bitcoin:` link", "goes to `creator` unless")
-"""Marked words that are neither done nor seen."""
+"""Marked words that are neither done nor checked."""
 
 
 def steps_of(text: str, heading: str) -> list[str]:
@@ -48,7 +48,7 @@ Action = Callable[..., None]
 
 
 def actions_of(step: str) -> list[tuple[str, Action, tuple[str, ...]]]:
-    """Return the phrases of a step, with what to do and with which words. `AssertionError` for a mark in none."""
+    """Return the phrases of a step, each with its action and its marks. `AssertionError` for a mark outside of them."""
     for aside in _ASIDES:
         step = step.replace(aside, "")
     phrases = re.compile("|".join(f"(?:{pattern})" for pattern, _ in _PHRASES))
@@ -62,10 +62,10 @@ def actions_of(step: str) -> list[tuple[str, Action, tuple[str, ...]]]:
 
 
 class Walker:
-    """Does steps, as someone who reads them and nothing else; `urls` are where the documents' addresses are."""
+    """Carries out steps and nothing else; `urls` maps the addresses in the documents to the running services."""
 
     def __init__(self, page: Page, urls: Mapping[str, str], wallet_id: str = "") -> None:
-        """`wallet_id` is the name that is chosen where the steps leave it open."""
+        """`wallet_id` is the name to choose if the steps leave it open."""
         self._page = page
         self._urls = urls
         self._wallet_id = wallet_id
@@ -126,7 +126,7 @@ class Walker:
         expect(self._page.locator("main")).to_contain_text(text)
 
     def press(self, names: str) -> None:
-        """Press the buttons or links of exactly these names, one after the other."""
+        """Press the buttons or links with exactly these names, one after another."""
         for name in re.findall(r"\*\*([^*]+)\*\*", names):
             button = self._page.get_by_role("button", name=name, exact=True)
             button.or_(self._page.get_by_role("link", name=name, exact=True)).click()
@@ -147,4 +147,4 @@ _PHRASES: tuple[tuple[str, Action], ...] = (
     (r"the page says “([^”]+)”", Walker.says),
     (r"[Pp]ress ((?:(?: and )?\*\*[^*]+\*\*)+)", Walker.press),
 )
-"""Later phrases are tried where no earlier one fits. Each group is an argument of what is done."""
+"""The first pattern that matches is used. Its groups are the arguments of the action."""

@@ -108,7 +108,7 @@ def test_a_mining_request_survives_the_death_of_who_works_on_it(stack: Stack, fo
 
 
 def test_the_standby_takes_over_within_seconds(stack: Stack, folder: Path) -> None:
-    """Both instances are stopped dead in turn: whichever was the writer, the other goes on."""
+    """Both instances are stopped dead in turn, so one of them is the writer: the remaining instance goes on."""
     address = stack.balance("creator")["address"]
     for name in ("mempool", "mempool-2"):
         pid = pid_of(folder, name)
@@ -125,6 +125,6 @@ def test_the_standby_takes_over_within_seconds(stack: Stack, folder: Path) -> No
 
 
 def _mine_through(stack: Stack, folder: Path, address: str) -> None:
-    """Ask through the wallet: the node's port may be the one that is stopped."""
+    """Mine through the wallet: the instance behind the node's port may be stopped."""
     client = unlock(stack)
     client.post("/api/wallets/creator/mine", {"count": 1})

@@ -112,7 +112,7 @@ def test_the_explorers_faucet_gives_a_new_wallet_test_coins(stack: Stack, page: 
 
 
 def scripts_of(text: str) -> list[str]:
-    """Return the walkthrough's commands from curl on, without those of bitcoin-cli and of another chain."""
+    """Return the walkthrough's commands from curl on, without bitcoin-cli's and without the chain of one's own."""
     blocks = re.findall(r"```sh\n(.*?)```", text.split("\n## With curl\n")[1], re.DOTALL)
     return [block for block in blocks if "bitcoin-cli" not in block and "./warren" not in block]
 

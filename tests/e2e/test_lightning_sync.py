@@ -44,7 +44,7 @@ def mine(stack: Stack, blocks: int = 1) -> list[str]:
 
 
 def reorganise(stack: Stack, block_hash: str) -> None:
-    """Replace a block, and what is on it, by more blocks of nothing but coinbases."""
+    """Replace a block and all above it by more blocks with only a coinbase."""
     depth = stack.height() - stack.explorer.get(f"/api/block/{block_hash}")["height"] + 1
     stack.rpc("invalidateblock", block_hash)
     address = stack.balance("creator")["address"]
@@ -136,7 +136,7 @@ def test_transactions_are_told_in_the_order_of_the_chain_with_their_positions(st
 
 
 def test_a_tip_that_moves_during_a_sync_makes_it_begin_again(stack: Stack, sync: EsploraSync) -> None:
-    """Whatever the client reads after the chain moved fits together, or it notices by the tip's hash."""
+    """The client's reads fit together although the chain moved, or it notices the move by the tip's hash."""
     ours = Confirmable()
     outpoint = fund(stack)
     sync.register_tx(outpoint[0])

@@ -1,4 +1,4 @@
-"""The same walk on the deployed bus: RabbitMQ instead of Redis Streams, with a standby writer."""
+"""The walk of `test_walk` on the deployed bus: RabbitMQ instead of Redis Streams, with a standby writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk of the classroom project, through the public HTTP interfaces, and what must still be there afterwards."""
+"""The walk of the classroom project through the public HTTP interfaces, and the state that a restart must keep."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""Changes the code one thing at a time and asks the nearest tests whether they notice: `python -m tests.mutation`.
+"""Changes the code in one place at a time and runs the nearest tests, which must fail: `python -m tests.mutation`.
 
-`--sample 60 --seed 1` draws sixty changes, of each kind alike (`mutant.Operator`), from the modules that money,
-consensus and delivery hang on (`sources`); `--only PATH` draws from one file or folder, `--list` only shows them.
-Each runs on a copy of the tree, with the tests that run the changed line, the quickest first, up to the first that
-fails. A change after which a test never ends is noticed too. Which tests run a line is measured at the first use
-(some minutes), and again for test files that changed; `--fresh` measures all. What passed unnoticed is shown with its
-tests: either a test is missing, or nobody could see a difference, and the change goes into `reviewed.toml` with the
-reason.
+`--sample 60 --seed 1` draws sixty changes, evenly from each kind (`mutant.Operator`), from the modules on which money,
+consensus and delivery depend (`sources`); `--only PATH` draws from one file or folder, `--list` only prints them. Each
+change is made on a copy of the tree; the tests that run the changed line run there, the quickest first, until one fails
+or never ends. The first use measures which tests run which lines (some minutes), later uses measure changed test files
+again; `--fresh` measures all. A change that no test notices is printed with its tests: either a test is missing, or the
+change makes no visible difference and goes into `reviewed.toml` with the reason.
 
-It is our own because mutmut and cosmic-ray know neither Lua nor our kinds of change (a guard or a call dropped), and do
+mutmut and cosmic-ray do not serve: they know neither Lua nor our kinds of change (a guard or a call dropped), and do
 not choose among tests that need servers.
 """

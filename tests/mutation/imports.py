@@ -1,6 +1,6 @@
-"""Prints what importing the modules runs: `python -m tests.mutation.imports`, in the root of a tree.
+"""Prints the lines that importing the modules runs: `python -m tests.mutation.imports`, in the root of a tree.
 
-Such lines were run before any test began: each test that uses the module may notice a change of them.
+Such lines run before any test begins, so every test that uses the module may notice a change of them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Operator(StrEnum):
-    """What is changed."""
+    """The kind of a change."""
 
     COMPARISON = "comparison turned"
     ARITHMETIC = "operator swapped"
@@ -35,7 +35,7 @@ class Mutant:
     exact: bool = False
     """A test that runs none of these lines cannot notice."""
     names: tuple[str, ...] = ()
-    """What a statement outside of all functions assigns: its readers are the ones to notice."""
+    """Names that a statement outside of all functions assigns; tests of code that reads them must notice."""
 
     def apply(self, source: bytes) -> bytes:
         """Return the changed source."""

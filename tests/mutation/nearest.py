@@ -77,7 +77,7 @@ def functions(source: str) -> dict[int, str]:
 
 
 def line_keys(source: str) -> dict[int, str]:
-    """Return what each line inside a function is known by: the function and the line's text."""
+    """Return line number → key of each line inside a function: the function and the line's text."""
     lines = source.splitlines()
     return {line: f"{name}|{lines[line - 1].strip()}" for line, name in functions(source).items()}
 
@@ -86,7 +86,7 @@ def line_keys(source: str) -> dict[int, str]:
 
 
 def _digest(root: Path, test_file: str) -> str:
-    """Of a test file and the helpers beside it."""
+    """Return the hash of a test file and its helpers, the other files of its folder."""
     path = root / test_file
     beside = [other for other in path.parent.glob("*.py") if not other.name.startswith("test_")]
     return hashlib.sha256(b"".join(one.read_bytes() for one in [path, *sorted(beside)])).hexdigest()
@@ -102,13 +102,13 @@ def stale(root: Path = ROOT) -> list[str]:
 
 
 def _kept(root: Path, test_file: str) -> dict[str, Any]:
-    """Return what is known of a test file; nothing if it was never run."""
+    """Return the map of a test file; empty if it was never run."""
     file = _cache_file(root, test_file)
     return json.loads(file.read_bytes()) if file.exists() else {}
 
 
 def trace(files: Sequence[str], environment: dict[str, str], jobs: int, root: Path = ROOT) -> None:
-    """Run test files under coverage and keep what they ran. A test that fails is left out, with a word."""
+    """Run test files under coverage and store the lines that they run. A failing test is left out, with a message."""
     (root / ".cache" / "mutation").mkdir(parents=True, exist_ok=True)
     by_kind = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())  # slow and quick ones mixed
     batches = [by_kind[at : at + _BATCH] for at in range(0, len(by_kind), _BATCH)]
@@ -162,7 +162,7 @@ class Nearest:
         self._root = root
         self._lines: dict[str, dict[str, set[Test]]] = defaultdict(lambda: defaultdict(set))
         self._by_word: dict[str, set[Test]] = defaultdict(set)
-        """Identifier → the tests in whose file it stands."""
+        """Identifier → the tests in files that contain it."""
         for name in asked_files(root):
             kept = _kept(root, name)
             tests = self._load(kept) if kept else set()  # a file that came while the others were measured
@@ -183,10 +183,10 @@ class Nearest:
         return {test for test in tests if test is not None}
 
     def tests(self, mutant: Mutant) -> tuple[set[Test], set[Test]]:
-        """Return the tests that run the changed lines, and those further off that may notice.
+        """Return the tests that run the changed lines, and tests further off that may notice the change.
 
-        What is run at import is felt by all tests of the module; a constant by those that read it, or name it or its
-        module.
+        A line that runs at import affects all tests of the module; a constant affects the tests that read it, or name
+        it or its module.
         """
         if mutant.path.endswith(".lua"):
             return self._of_script(mutant.path), set()
@@ -221,7 +221,7 @@ class Nearest:
         return found
 
     def _readers(self, names: Sequence[str]) -> set[Test]:
-        """Return the tests that run a line in which one of these names stands, or that name it themselves."""
+        """Return the tests that run a line with one of these names, or contain one themselves."""
         found: set[Test] = set()
         for name in names:
             found |= self._by_word.get(name, set())
@@ -231,7 +231,7 @@ class Nearest:
 
     @cached_property
     def _mentions(self) -> dict[str, list[tuple[str, str]]]:
-        """Identifier → the lines in which it stands."""
+        """Identifier → the lines that contain it."""
         mentions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for path in sorted(self._lines):
             for key in self._lines[path]:
@@ -252,7 +252,7 @@ def _run_at_import(root: Path) -> dict[str, set[int]]:
 
 
 def within(nearest: Iterable[Test], further: Iterable[Test], seconds: float) -> list[Test]:
-    """Return the quickest tests that fit into a time, the nearest before the others.
+    """Return the quickest tests that fit into a time, the nearest tests first.
 
     They are in order, file by file, the quickest file first.
     """

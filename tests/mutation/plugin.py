@@ -76,7 +76,7 @@ class _Tracer:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
-        """What a fixture runs for a whole file counts for each of its tests."""
+        """Count the lines that a fixture runs for a whole file for each of the file's tests."""
         if fixturedef.scope == "function":
             return (yield)
         item = request.node if isinstance(request.node, pytest.Item) else getattr(request, "_pyfuncitem", None)

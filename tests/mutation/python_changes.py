@@ -1,7 +1,7 @@
 """The changes of a Python module: each an edit of its text, found through its syntax tree.
 
-Nothing is changed that has no behaviour: docstrings, annotations, decorators, `__slots__`, `if TYPE_CHECKING`, logging,
-metrics, `__repr__`, f-strings, and what an error says.
+Code without behaviour is not changed: docstrings, annotations, decorators, `__slots__`, `if TYPE_CHECKING`, logging,
+metrics, `__repr__`, f-strings, and the texts of errors.
 """
 
 from __future__ import annotations

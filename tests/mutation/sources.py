@@ -27,7 +27,7 @@ _LEFT_OUT = ("__main__.py", "__init__.py", "reference.py")  # wiring, and what g
 
 
 def paths(root: Path = ROOT, only: Sequence[str] = ()) -> list[str]:
-    """Return the files that are changed, those under one of the paths `only` if there are any."""
+    """Return the files to change; only files under one of the paths `only`, if there are any."""
     found = sorted({str(path.relative_to(root)) for pattern in _PATTERNS for path in root.glob(pattern)})
     wanted = [Path(one) for one in only] or [Path()]
     return [
@@ -43,10 +43,10 @@ def mutants(path: str, source: bytes) -> list[Mutant]:
 
 
 def sample(found: Sequence[Mutant], sources: Mapping[str, bytes], number: int, seed: int) -> list[Mutant]:
-    """Draw some changes, of each kind alike.
+    """Draw some changes, evenly from each kind.
 
-    The lot of a change hangs on its text and the seed alone, so that a seed draws nearly the same again when code
-    changed elsewhere.
+    Only a change's text and the seed decide whether it is drawn, so that a seed draws nearly the same changes after the
+    code has changed elsewhere.
     """
 
     def lot(mutant: Mutant) -> bytes:

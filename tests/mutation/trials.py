@@ -26,9 +26,9 @@ from tests.mutation.nearest import PYTEST, Test, base_environment
 from tests.servers import Server, rabbitmq_server, redis_server
 
 TEST_TIMEOUT = 20.0
-"""Seconds for any test, beside a multiple of what it takes by itself."""
+"""Seconds for any test, in addition to a multiple of its usual time."""
 _GRACE = 10.0
-"""Seconds in which an interrupted pytest may put away what its tests started."""
+"""Seconds in which an interrupted pytest may stop the processes of its tests."""
 _SERVERS = (
     ("redis", "WARREN_TEST_REDIS_URL", redis_server),
     ("rabbitmq", "WARREN_TEST_AMQP_URL", rabbitmq_server),
@@ -38,7 +38,7 @@ _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2
 
 
 class Outcome(StrEnum):
-    """What the tests said to a change."""
+    """The tests' answer to a change."""
 
     NOTICED = "noticed"
     UNNOTICED = "unnoticed"
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A change, the tests that ran on it and what became of it."""
+    """A change, the tests that ran on it, and the outcome."""
 
     mutant: Mutant
     outcome: Outcome
@@ -64,7 +64,7 @@ class Stopped(Exception):
 
 @dataclass
 class Copy:
-    """A copy of the tree with servers of its own, in which one change at a time is made."""
+    """A copy of the tree with its own servers, in which one change at a time is made."""
 
     source: Path
     stop: threading.Event
@@ -177,14 +177,14 @@ class Copy:
 
 
 def _files(root: Path) -> list[str]:
-    """Return what git knows of the tree, or would be told of: no environment, no caches."""
+    """Return the files that git tracks or would add: no environment, no caches."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True).stdout
     return [name for name in listed.decode().split("\0") if name and (root / name).is_file()]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt pytest, which stops what its tests started; after a while kill it with all its children."""
+    """Interrupt pytest, which stops the processes of its tests; after a while kill it with all its children."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What tests start gets nothing of the shell that the tests were started from: no ignored signal, no other Python."""
+"""Processes that tests start inherit nothing from the tests' shell: no ignored signal, no other Python."""
 
 import os
 import signal

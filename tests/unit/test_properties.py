@@ -22,7 +22,7 @@ print(*[check.name for check in now.suppress_health_check])
     ("ci", "shown"), [("", "False False None True too_slow"), ("true", "True True None True too_slow")]
 )
 def test_ci_looks_at_the_same_examples_every_time_and_other_runs_at_others(ci, shown):
-    """Whatever hypothesis itself does where it finds `CI`."""
+    """This must hold whatever hypothesis itself does when `CI` is set."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW], env={**os.environ, "CI": ci}, capture_output=True, text=True, check=True
     )

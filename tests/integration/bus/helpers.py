@@ -1,4 +1,4 @@
-"""What the bus tests share: numbered messages, a service that answers, and waiting with a deadline."""
+"""Helpers of the bus tests: numbered messages, a service that replies, and waiting with a deadline."""
 
 from __future__ import annotations
 

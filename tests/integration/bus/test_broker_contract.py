@@ -1,4 +1,4 @@
-"""What every broker promises: this suite runs against RabbitMQ and against Redis Streams."""
+"""The contract of every broker: this suite runs against RabbitMQ and against Redis Streams."""
 
 from __future__ import annotations
 
@@ -282,7 +282,7 @@ def test_a_body_that_does_not_decode_is_delivered_as_it_is(backend: Backend) -> 
 
 
 def publish_raw(backend: Backend, body: bytes) -> None:
-    """Publish what our own publisher never would."""
+    """Publish a message that our own publisher would never send."""
     if backend.name == "redis_streams":
         import redis
 

@@ -86,9 +86,9 @@ def test_what_was_not_acked_before_a_crash_comes_again(crashable: CrashableBacke
 
 
 def receive_until(consumer: Consumer, wanted: set[int], first_time: set[int]) -> list[Delivery]:
-    """Receive until all wanted numbers have come; those that come for the first time are in order, others come again.
+    """Receive until all wanted numbers have come; numbers that come for the first time must be in order.
 
-    What a consumer held when it lost touch may come twice, so more than the wanted ones may come.
+    Messages that a consumer held when it lost its connection may come twice, so more than the wanted numbers may come.
     """
     received: list[Delivery] = []
 
@@ -104,9 +104,9 @@ def receive_until(consumer: Consumer, wanted: set[int], first_time: set[int]) ->
 
 
 def test_consumers_that_leave_give_back_everything_in_any_order(backend: Backend) -> None:
-    """RabbitMQ deals what comes back in turn to those that are registered: here it comes as 1, 3, 0, 2, 4.
+    """RabbitMQ deals returned messages in turn to all registered consumers: here they arrive as 1, 3, 0, 2, 4.
 
-    A consumer whose process, host or server has died is registered until that is noticed.
+    A consumer whose process, host or server has died stays registered until RabbitMQ notices.
     """
     holder, idle, staying = (backend.connect() for _ in range(3))
     first = holder.consumer([MEMPOOL_TXS])

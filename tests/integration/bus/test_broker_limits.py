@@ -1,4 +1,4 @@
-"""What every broker promises about time and order, about settling twice, and about batches that go wrong in part."""
+"""The contract of every broker about time and order, about settling twice, and about batches that fail in part."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""RabbitMQ when one step fails alone: a channel, a connection, a confirm; and what is declared there.
+"""RabbitMQ when a single step fails: a channel, a connection, a confirm; and the queues that are declared.
 
-The server is well all the time. What holds for both backends is in `test_broker_contract`, what a crash of the server
-does in `test_broker_crashes`.
+The server itself never fails here. `test_broker_contract` has the tests for both backends, `test_broker_crashes` the
+crashes of the server.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def test_a_consumer_whose_channel_the_server_closed_goes_on_with_another(bus: Ra
 
 
 def assert_settled_by_none(bus: RabbitBroker, consumer: RabbitConsumer, old: list[Delivery]) -> None:
-    """Settle deliveries of a channel that is gone: their numbers are now those of others, which must stay unsettled."""
+    """Settle deliveries of a closed channel: other deliveries have their tags now, and must stay unsettled."""
     consumer.ack(old)
     consumer.requeue(old)
     assert consumer.receive(1, NOTHING) == []
@@ -269,7 +269,7 @@ def test_a_publisher_needs_no_consumer_to_be_there_first(operator: pika.Blocking
 def test_durable_queues_are_quorum_queues_whose_dead_letters_are_safe(
     bus: RabbitBroker, operator: pika.BlockingConnection
 ) -> None:
-    """To declare a queue again is an error unless it has the same properties."""
+    """Declaring a queue again is an error unless all its properties are equal."""
     bus.consumer([MEMPOOL_TXS])
     channel = operator.channel()
     channel.queue_declare(MEMPOOL_TXS.name, durable=True, arguments=DURABLE)

@@ -1,4 +1,4 @@
-"""What the embedded bus keeps in Redis, and for how long: nothing that was settled, and nothing of those who left."""
+"""The keys that the embedded bus keeps in Redis: none for settled messages, and none for consumers that left."""
 
 from __future__ import annotations
 

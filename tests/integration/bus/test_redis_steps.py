@@ -1,8 +1,7 @@
-"""The embedded bus when one of its steps fails alone, and when two of its consumers interleave.
+"""The embedded bus when a single step fails, and when two of its consumers interleave.
 
-The server is well all the time: a command is lost on its way, its answer on the way back, or another process acts in
-between. What holds for both backends is in `test_broker_contract`, what a crash of the server does in
-`test_broker_crashes`.
+The server itself never fails here: a command or its answer is lost on the way, or another process acts in between.
+`test_broker_contract` has the tests for both backends, `test_broker_crashes` the crashes of the server.
 """
 
 from __future__ import annotations
@@ -251,7 +250,7 @@ def test_a_client_that_cannot_read_its_replies_tries_again_with_pauses(
 def test_after_an_outage_nobody_is_taken_for_dead_before_its_time(
     connect_embedded: Connect, monkeypatch: pytest.MonkeyPatch, redis: redis_py.Redis
 ) -> None:
-    """All signs of life run out in an outage, and whoever shows a new one first must not take the others for dead."""
+    """All heartbeats expire in an outage; the first consumer with a new one must not take the others for dead."""
     now = [0.0]
     monkeypatch.setattr(redis_streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(redis_streams, "_BEAT", 0.02)

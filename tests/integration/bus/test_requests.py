@@ -1,4 +1,4 @@
-"""What every broker promises of requests and replies: this suite runs against RabbitMQ and against Redis Streams."""
+"""The contract of every broker for requests and replies: this suite runs against RabbitMQ and Redis Streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One commit is one step: fenced, whole however long its lists are, and what is to be forgotten is forgotten."""
+"""A commit is one step: fenced, whole even with long lists, and with all its deletions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALICE, BOB = p2wpkh(key("alice")), p2wpkh(key("bob"))
 
 
 class Store:
-    """A committer, and what is read back."""
+    """A committer, with reads of the stored state."""
 
     def __init__(self, client: redis_py.Redis) -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""What another version of Warren stored in another form is refused, and left as it is."""
+"""A chain that another version of Warren stored in another format is refused and not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A launcher whose services are stand-ins: the real one in everything else, Redis included.
+"""The real launcher and Redis with fake services.
 
 Run as `fake_stack.py DATA_DIR WALLET_PORT [name=manner ...]`; manners are in fake_service.py.
 """

@@ -1,4 +1,4 @@
-"""The command itself, in a checkout of its own whose path has a space, with an installation that needs no network."""
+"""The command itself, in a separate checkout whose path has a space, with an installation that needs no network."""
 
 import os
 import shutil
@@ -131,7 +131,7 @@ def test_without_a_new_enough_python_it_says_so(checkout, tmp_path):
 
 
 def test_a_newer_python_is_found_behind_an_old_python3(checkout, tmp_path):
-    """What would install is the newer one: here it only says its name."""
+    """The newer Python would install the packages; here it only prints its name."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "dirname", "readlink"):

@@ -24,12 +24,12 @@ DEADLINE = 20.0
 
 
 class Launcher:
-    """A running fake_stack.py, and what it printed."""
+    """A running fake_stack.py, and its output."""
 
     def __init__(
         self, data_dir: Path, *manners: str, wallet_port: int = 0, before: Callable[[], object] | None = None
     ) -> None:
-        """`before` runs in the new process first: it stands for what a parent may leave."""
+        """`before` runs in the new process first, to set up a state that a parent may leave."""
         self.data_dir = data_dir
         data_dir.mkdir(parents=True, exist_ok=True)
         self.output = data_dir / "output"
@@ -85,7 +85,7 @@ def thread_states(pid):
 
 @pytest.fixture
 def launch(tmp_path):
-    """Starts launchers on a data directory whose path has a space; ends them in the end."""
+    """Starts launchers on a data directory whose path has a space, and ends them after the test."""
     with contextlib.ExitStack() as stack:
 
         def start(*manners: str, name: str = "a stack", **options) -> Launcher:

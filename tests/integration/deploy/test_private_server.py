@@ -1,4 +1,4 @@
-"""The private server as `up` runs it: each Redis and Valkey of this machine keeps what was committed."""
+"""The private server as `up` runs it: each Redis and Valkey of this machine keeps all commits."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""The deployed server: every user is held to its part of the keys, and what was committed is there after a restart."""
+"""The deployed server: every user can reach its own keys only, and all commits are there after a restart."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Every bad invocation ends with status 1 or 2 and one line that names what was wrong, and changes nothing."""
+"""Every bad invocation ends with status 1 or 2 and one line that names the mistake, and changes nothing."""
 
 import dataclasses
 import json
@@ -289,7 +289,7 @@ def test_a_stale_state_is_no_stack_to_demonstrate_on(refuses, tmp_path):
 
 
 def test_a_full_disk_ends_up_with_one_line_that_names_the_file(tmp_path):
-    """A limit on the size of files does what a full disk does; 4 bytes are what Python tries in TMPDIR."""
+    """A limit on the size of files acts like a full disk; Python itself first writes 4 bytes to TMPDIR."""
     result = subprocess.run(
         [sys.executable, "-m", "deploy.cli", "up", "--data-dir", str(tmp_path / "data"), *FREE_PORTS],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The command works in whatever shell it is given in: nothing that a process inherits can make it fail."""
+"""The command works from any shell: nothing that a process inherits can make it fail."""
 
 import os
 import resource

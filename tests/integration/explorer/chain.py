@@ -1,4 +1,4 @@
-"""Writes a small chain into Redis as the mempool service would, without validating it: what the explorer reads."""
+"""Writes a small chain for the explorer into Redis, as the mempool service would but without validating it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TestChain:
         return block
 
     def replace_tip(self, owner: PrivateKey) -> tuple[Block, list[Block]]:
-        """Reorganise: two new blocks take the place of the tip. Returns the stale block and the new ones."""
+        """Reorganise: replace the tip by two new blocks. Return the stale block and the new ones."""
         stale = self.blocks[-1]
         height = len(self.blocks) - 1
         first = make_block(self.blocks[-2].header, height, p2wpkh(owner), tag=b"/rival/....")
@@ -83,7 +83,7 @@ class TestChain:
     def pool_replace(
         self, tx: Transaction, replaced: Sequence[Transaction], with_them: Sequence[Transaction] = (), time: int = 0
     ) -> None:
-        """Put a transaction into the pool in the place of others, and of those that depended on them."""
+        """Put a transaction into the pool that replaces others and their descendants."""
         prevouts = self.view.txs.prevouts([tx])
         record = self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time)
         direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))

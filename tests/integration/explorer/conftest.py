@@ -42,7 +42,7 @@ class Story:
     waiting: Transaction
     """In the pool: bob pays carol 2 BTC of the 12."""
     child: Transaction
-    """In the pool: carol spends what `waiting` paid her."""
+    """In the pool: carol spends her output of `waiting`."""
     big: Block
     """Has 31 transactions."""
     stale: Block
@@ -78,7 +78,7 @@ def client_for(view: ChainView, broker: FakeBroker) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def story(redis_url: str) -> Iterator[Story]:
-    """Told once for a module, whose tests only read."""
+    """The story, built once for a module whose tests only read."""
     with redis_py.Redis.from_url(redis_url) as client:
         client.flushall()
         yield tell_story(client)

@@ -1,4 +1,4 @@
-"""What the tests of event streams and websockets need: a chain that commits facts, instances, and clients."""
+"""Helpers for tests of event streams and websockets: a chain that commits facts, instances, and clients."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Stream:
         self.last_id = last_event_id
 
     def next(self) -> Sent:
-        """Return the next event, with those that have no type left out."""
+        """Return the next event that has a type."""
         while True:
             sent = self.next_block()
             if sent.event:

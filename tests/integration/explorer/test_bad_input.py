@@ -1,4 +1,4 @@
-"""What no well-behaved client sends, over a real connection: each is answered, and the server goes on."""
+"""Requests that no well-behaved client sends, over a real connection: each is answered, and the server goes on."""
 
 from __future__ import annotations
 

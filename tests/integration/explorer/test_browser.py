@@ -300,7 +300,7 @@ def test_its_own_hash_function_is_sha256(page, proven, size):
 
 
 def forge(page, path, change):
-    """Answer a path with what `change` makes of the true answer."""
+    """Answer a path with the true answer after `change`."""
 
     def answer(route):
         response = route.fetch()

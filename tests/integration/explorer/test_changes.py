@@ -1,4 +1,4 @@
-"""What the explorer shows while the chain changes, has nothing yet, or cannot be reached."""
+"""The explorer while the chain changes, is still empty, or cannot be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of single things: what a transaction, a block, a script and the search say; hostile data stays data."""
+"""The pages of a transaction, a block and a script, and the search; hostile data stays data."""
 
 from __future__ import annotations
 

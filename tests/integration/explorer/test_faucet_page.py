@@ -1,4 +1,4 @@
-"""The faucet's page: what a browser sees and sends, while programs get Nigiri's answers from the same path."""
+"""The faucet's page and form for browsers; programs get Nigiri's answers from its path."""
 
 from __future__ import annotations
 

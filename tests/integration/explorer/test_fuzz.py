@@ -1,4 +1,4 @@
-"""Whatever is asked for, the answer is an answer: never a 500, never a stack trace."""
+"""No request, however strange, gets a 500 or a stack trace."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def chain(redis) -> TestChain:
 
 @pytest.fixture
 def relay(redis, chain, settings) -> Iterator[None]:
-    """The writer's outbox: what is committed goes to the broker."""
+    """The writer's outbox: relays committed events to the broker."""
     stop = ExitFlag()
     broker = connect(load(settings))
     outbox = Outbox(redis, chain.keys, broker, stop)

@@ -1,4 +1,4 @@
-"""Home, blocks, pool and charts: what they show of the chain as a whole, read from a bounded number of entries."""
+"""Home, blocks, pool and charts: pages about the whole chain, read from a bounded number of entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages over a real chain: what they show, where they lead, and that what the chain holds is escaped."""
+"""The pages over a real chain: their content and links, and the escaping of data from the chain."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_home_shows_the_newest_blocks_who_mined_them_and_the_pool(get, story):
 
 
 ELSEWHERE = {"/api/block-template", "/api/events", "/api/getnewaddress", "/api/wait"}
-"""What the API page leads to and others answer: the writer, the event loop, the wallet."""
+"""Links on the API page that the writer, the event loop or the wallet answers."""
 
 
 def test_every_link_of_every_page_leads_somewhere(get, story):

@@ -1,4 +1,4 @@
-"""What the explorer remembers of the pool is what is in it, whatever happened since it last looked."""
+"""The explorer's cache of the pool equals the pool, after any changes since the last read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a page asks of Redis: what is needed, once, however its parts are built on each other."""
+"""The reads of a page from Redis: each value that it needs, once, although its parts share them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def chain(redis):
 
 @pytest.fixture
 def round_trips(monkeypatch):
-    """Return the list of what Redis is asked, one entry for each round trip."""
+    """Return the list of commands sent to Redis, one entry for each round trip."""
     asked = []
     for kind, method in ((redis_py.Redis, "execute_command"), (redis_py.client.Pipeline, "execute")):
         plain = getattr(kind, method)

@@ -55,7 +55,7 @@ NOT_EXPRESSIBLE = {
     "/wait": "exactly one of three, and something that comes about",
     "/scripthash/": "a txid of the history",
 }
-"""Beginnings of paths where a request may be refused though it meets the schema, and what no schema can say."""
+"""Prefix of a path where a request may be refused though it meets the schema → the rule that no schema can express."""
 
 
 def is_below(path: str, beginning: str) -> bool:

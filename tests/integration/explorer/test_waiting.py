@@ -42,7 +42,7 @@ def chain(redis):
 
 @contextmanager
 def caught_up(chain, settings=None):
-    """An instance whose hub has read the outbox: what it hears from now on is news."""
+    """An instance whose hub has read the outbox, so that it receives only new facts."""
     with running(chain.view, settings) as instance:
         deadline = time.monotonic() + 30
         while instance.hub.position != chain.view.tip().seq:

@@ -1,4 +1,4 @@
-"""`/api/v1/ws` in mempool.space's words: what is asked for is told, with the same shapes as the REST API's."""
+"""`/api/v1/ws` in mempool.space's protocol: each request gets its messages, with the shapes of the REST API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rebuilds every index of a chain from its raw blocks, to compare with what the commits kept."""
+"""Rebuilds every index of a chain from its raw blocks, to compare with the indexes in Redis."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _check_layout(client: redis_py.Redis, keys: Keys, block: Block) -> None:
 
 
 def _check_fees(stored: bytes | None, total: int, rates: list[tuple[float, int]]) -> None:
-    """Compare with a block's (feerate, virtual size) laid out one virtual byte after the other."""
+    """Compare with a list that has the feerate of each virtual byte of the block's payments."""
     if not rates:
         assert stored is None
         return

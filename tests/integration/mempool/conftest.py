@@ -31,7 +31,7 @@ class Chain:
         self.view = self.node.view
 
     def new_writer(self) -> NodeState:
-        """A node of a newer epoch, loaded from Redis: what a standby becomes."""
+        """Return a node of a newer epoch, loaded from Redis, as a standby that takes over."""
         self.client.delete(self.keys.writer)
         epoch = Lease(self.client, self.keys).take()
         assert epoch is not None

@@ -42,7 +42,7 @@ class Play:
         chain.mature_coins(6)
 
     def tag(self) -> bytes:
-        """What makes a block differ from all others, whatever the random numbers are."""
+        """Return a tag that makes a block differ from all others, whatever the random numbers are."""
         return next(self._numbers).to_bytes(8, "big")
 
     def coins(self) -> list[Spendable]:

@@ -1,4 +1,4 @@
-"""What is kept for looking back: the fees of blocks, and what was in the pool minute by minute."""
+"""History: the fees of blocks, and the pool minute by minute."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PAYEE = p2wpkh(key("payee"))
 
 
 def solve(template: BlockTemplate, extranonce: bytes | None = None, **changes: int) -> BlockMined:
-    """What a miner makes of a template."""
+    """Return the block that a miner makes from a template."""
     extranonce = bytes(template.extranonce_size) if extranonce is None else extranonce
     coinbase = bytes.fromhex(template.coinbase_prefix) + extranonce + bytes.fromhex(template.coinbase_suffix)
     root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node) for node in template.merkle_branch], 0)

@@ -1,4 +1,4 @@
-"""A chain of one's own whose genesis block pays somebody: the coin is there, and spendable from the first block on."""
+"""A chain whose genesis block has a payee: the coin exists, and can be spent from the first block on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replacement in the pool of a running node: what leaves, what is told of it, and what is remembered."""
+"""Replacement in the pool of a running node: the transactions that leave, the facts about it, and the records."""
 
 from __future__ import annotations
 

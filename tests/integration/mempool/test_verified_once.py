@@ -13,7 +13,7 @@ from tests.integration.mempool.conftest import Chain
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
-    """Txid and index of every input whose script was really run."""
+    """Return txid and index of every input whose script was run."""
     found: list[tuple[bytes, int]] = []
 
     def counting(tx: Transaction, index: int, *arguments: object, **options: object) -> None:

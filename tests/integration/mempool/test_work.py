@@ -1,4 +1,4 @@
-"""A template that the writer shows to whoever asks: it makes a valid block, and says what the RPC interface says."""
+"""The template that the writer returns for `template.requested`: it makes a valid block and equals the RPC's."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ TEST_FILE = "tests/unit/crypto/test_money.py"
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    """A tree with one module and its tests, of which is known what they run."""
+    """A tree with one module and its tests, with the map of the lines that the tests run."""
     root = tmp_path_factory.mktemp("toy")
     for name, text in (
         (PATH, MONEY),

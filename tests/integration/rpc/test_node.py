@@ -1,4 +1,4 @@
-"""The HTTP port in front of a real chain: what is mined, sent and submitted can be read at once."""
+"""The node's port over a real chain: mined blocks and submitted transactions can be read at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first start: the creator wallet and its blocks, whatever goes wrong on the way."""
+"""The first start makes the creator wallet and its blocks despite all faults on the way."""
 
 from __future__ import annotations
 

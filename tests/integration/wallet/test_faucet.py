@@ -1,4 +1,4 @@
-"""The faucet: what it pays, what it refuses, and that a request which comes twice is paid once."""
+"""The faucet: payments, refusals, and a repeated request that is paid once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages offer to someone who is new: test coins, payees by name, when coins mature, where the password is."""
+"""Help for newcomers on the pages: test coins, payees by name, when coins mature, where the password is."""
 
 from __future__ import annotations
 

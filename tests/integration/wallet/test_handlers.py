@@ -129,7 +129,7 @@ def test_what_a_block_brings_is_logged_once(stack: Stack, sent: bytes, caplog: p
 
 
 def test_a_send_that_is_replaced_is_dropped_and_the_balance_is_that_of_the_other(stack: Stack, sent: bytes) -> None:
-    """Another wallet with the same words pays more for the same coin, as after a fee bump there."""
+    """Another wallet with these words spends the coin with a higher fee, as after a fee bump there."""
     stack.deliver()
     assert stack.get("/payee").json["unconfirmed"] == COIN
     spent = stack.node.pool.get(sent)

@@ -48,7 +48,7 @@ class Browser:
 
 
 def check_page(response) -> None:
-    """What every page must keep to."""
+    """Check the rules for every page."""
     page = response.get_data(as_text=True)
     assert "script-src 'unsafe" not in response.headers["Content-Security-Policy"]
     assert "default-src 'self'" in response.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""The wallet's records when several instances write them, and what expires of them."""
+"""The wallet's records when several instances write them, and the expiry of request ids."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_sends_of_all_wallets_are_open_until_they_are_closed(store: WalletStore)
 
 
 def between(monkeypatch: pytest.MonkeyPatch, command: str, other: Callable[[], object]) -> None:
-    """Let another instance write after the next read by this command, before what follows from it is written."""
+    """Let another instance write after the next read by this command and before the write that follows from it."""
     read = getattr(Pipeline, command)
 
     def reading(pipe: Pipeline, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A broker in memory: the same contract as the real ones, without a server, and with knobs for tests."""
+"""A broker in memory: keeps the contract of the real ones without a server, with switches for tests."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class FakeBroker(Broker):
 
 
 class FakeConsumer(Consumer):
-    """Takes from the broker's queues; what is unacked is in `unacked`, what was acked in `acked`."""
+    """Takes messages from the broker's queues; they are in `unacked` until they are acked, then in `acked`."""
 
     def __init__(self, broker: FakeBroker, queues: Sequence[deque[Delivery]]) -> None:
         self._broker = broker

@@ -1,4 +1,4 @@
-"""The worker's promises about what goes wrong, against a broker in memory."""
+"""The worker's handling of faults, with a broker in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mine(count: int) -> MineRequested:
 
 
 class Setup:
-    """A worker on a fake broker, and what its handlers saw."""
+    """A worker on a fake broker, and the messages that its handlers saw."""
 
     def __init__(self, **options: Any) -> None:
         self.broker = FakeBroker()

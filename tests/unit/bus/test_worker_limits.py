@@ -1,4 +1,4 @@
-"""The worker's exact limits, what it does between failures, and what it counts."""
+"""The worker's exact limits, its waits between failures, and its metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of the chain's values, written out: what another version stored must be read as it was written."""
+"""The bytes of the chain's values, written out: data of another version must be read as it was written."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def block(count: int) -> tuple[Block, list[list[Coin]]]:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 253, 254])
 def test_any_part_of_a_block_and_of_what_it_spent_is_read_alone(count: int) -> None:
-    """Counts above 252 take 3 bytes: that of 253 transactions does, that of their 252 payments does not."""
+    """Counts above 252 take 3 bytes: the count of 253 transactions does, the count of their 252 payments does not."""
     one, spent = block(count)
     stored = codec.store_block(one, spent)
     raw = one.serialize()

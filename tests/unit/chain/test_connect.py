@@ -42,7 +42,7 @@ def block(*txs: Transaction, reward: int = SUBSIDY, script: bytes = ANYONE) -> B
 
 
 class Verifier:
-    """Takes every script as valid, and remembers whose it was asked for."""
+    """Accepts every script, and records the inputs that it was called for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[bytes, list[TxOut]]] = []

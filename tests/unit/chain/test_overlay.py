@@ -1,4 +1,4 @@
-"""Net changes over committed coins: what is applied and taken back in any number adds up to what differs at the end."""
+"""Net changes over committed coins: any sequence of blocks applied and undone leaves the final difference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLD_COIN = Coin(TxOut(5_000, ALICE), 7, False)
 
 
 class Committed:
-    """Coins by outpoint, and what was asked for."""
+    """Coins by outpoint, and the outpoints that were read."""
 
     def __init__(self, *coins: tuple[OutPoint, Coin]) -> None:
         self._coins = dict(coins)

@@ -1,4 +1,4 @@
-"""The limits of consensus, written out again: whoever changes one must mean it."""
+"""The limits of consensus, written out again, so that nobody changes one by mistake."""
 
 from shared.consensus import limits
 from shared.consensus.params import MAINNET, REGTEST

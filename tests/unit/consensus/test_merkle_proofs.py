@@ -1,4 +1,4 @@
-"""Merkle proofs that are not what they seem: each change to a good one proves nothing (ExtractMatches in Core)."""
+"""Forged merkle proofs: each change to a good proof makes it prove nothing (ExtractMatches in Core)."""
 
 import pytest
 

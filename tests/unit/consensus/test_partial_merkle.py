@@ -1,4 +1,4 @@
-"""Proofs that transactions are in a block: what is proven comes out again, and nothing else does."""
+"""Proofs that transactions are in a block: decoding returns the proven transactions and no others."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def unsolved():
 
 
 def solution_for(block, challenge, keys):
-    """Return what solves a bare multisig or P2WPKH challenge: an empty solution's place is signed over."""
+    """Return the solution of a bare multisig or P2WPKH challenge; it signs the block with an empty solution."""
     to_spend, to_sign = signet_transactions(solved(block, encoded(b"")), challenge)
     cache = SighashCache(to_sign, to_spend.outputs)
     if challenge[0] == 0:

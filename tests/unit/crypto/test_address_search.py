@@ -39,7 +39,7 @@ def test_an_address_is_found_by_each_of_its_prefixes(script, prefix):
 
 
 def beside(script: bytes, step: int) -> bytes:
-    """A script of the same kind whose hash or program is so many numbers away."""
+    """Return a script of this kind whose hash or program is greater by `step`."""
     first, end = {25: (3, 23), 23: (2, 22)}.get(len(script), (2, len(script)))
     if script[0] in (0, *range(0x51, 0x61)):
         first, end = 2, len(script)

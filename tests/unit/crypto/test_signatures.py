@@ -86,7 +86,7 @@ def test_what_is_no_signature_is_not_valid_and_raises_nothing(signature):
 
 
 def _nearly_signatures():
-    """Each would be valid if what is wrong with it were overlooked."""
+    """Yield signatures with one fault each, which would be valid if the fault were overlooked."""
     r, s = _numbers(SIGNATURE)
     assert len(r) == 32
     return {

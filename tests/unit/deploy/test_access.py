@@ -87,7 +87,7 @@ def test_the_default_redis_user_is_off_but_may_replay_the_append_only_file():
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """The secrets volume after a first start, as whoever runs the tests."""
+    """The secrets volume after a first start, owned by the user who runs the tests."""
     monkeypatch.setattr("os.fchown", lambda *arguments: None)
     container_setup.main(tmp_path)
     return tmp_path

@@ -23,7 +23,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def pip(root):
-    """Makes a `.venv` whose Python says what a test wants it to say, whatever it is asked."""
+    """Makes a `.venv` whose Python prints a text of the test's choice."""
 
     def make(*lines: str, status: int = 0) -> None:
         python = environment.python_of(root)

@@ -1,4 +1,4 @@
-"""`./warren genesis`: what it writes, what it leaves alone, what it refuses."""
+"""`./warren genesis`: the settings that it writes, the text that it leaves unchanged, and its refusals."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_a_path_that_is_no_text_comes_back_as_it_was(tmp_path):
 
 
 def test_fields_of_other_versions_do_not_matter(tmp_path):
-    """So that `warren down` still stops what an earlier version started."""
+    """So that `warren down` still stops a stack of an earlier version."""
     state.write(tmp_path, STACK)
     content = json.loads((tmp_path / "stack.json").read_text())
     del content["started"], content["services"][0]["started"]

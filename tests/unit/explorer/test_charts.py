@@ -1,4 +1,4 @@
-"""From values to what a chart draws."""
+"""Charts drawn from values."""
 
 from __future__ import annotations
 

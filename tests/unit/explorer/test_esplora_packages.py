@@ -1,4 +1,4 @@
-"""Packages and trials: what is asked of the mempool, and bitcoind's answers and errors."""
+"""Packages and trials: the requests to the mempool service, and bitcoind's answers and errors."""
 
 from __future__ import annotations
 

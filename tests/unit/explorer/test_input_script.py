@@ -1,4 +1,4 @@
-"""What each item of a scriptSig and witness is, for every known kind of spend."""
+"""The names of all items of scriptSig and witness, for every known kind of spend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where charts cut the chain into pieces, and what they count in them."""
+"""The spans into which charts divide the chain, and the values of each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A writer's node without Redis: commits change dictionaries, and are kept to be looked at.
+"""A writer's node without Redis: commits change dictionaries, and are kept for tests to inspect.
 
-It holds what a commit wrote as `NodeState.load` would find it, so that a reorganisation reads back blocks, undo data
-and coins.
+It stores blocks, undo data and coins of each commit, so that a reorganisation can read them back.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ class MemoryNode(NodeState):
         return Spendable(outpoint, output, owner)
 
     def coin_to(self, script_pubkey: bytes, value: int = 10_000_000) -> OutPoint:
-        """The same for any script."""
+        """Return a coin that any script locks."""
         outpoint = self.coin(value).outpoint
         self.view.unspent[outpoint] = Coin(TxOut(value, script_pubkey), 0, False)
         return outpoint
@@ -166,6 +165,6 @@ class MemoryNode(NodeState):
         return blocks
 
     def state(self) -> tuple[object, ...]:
-        """What a refusal must leave as it was."""
+        """Return the state that a refusal must not change."""
         in_memory = [(item.tx.txid, frozenset(item.parents), frozenset(item.children)) for item in self.pool]
         return in_memory, self.pool.vsize, self.index.tip.hash, dict(self.view.pool), len(self.deltas)

@@ -35,7 +35,7 @@ def without_commitment(height: int, tag: bytes = b"plain") -> Transaction:
 
 
 def with_witness(block: Block, position: int, *witness: bytes) -> Block:
-    """The block with another witness in the first input of one transaction: the same hash."""
+    """Return the block with another witness in the first input of one transaction; its hash is unchanged."""
     txs = list(block.transactions)
     tx = txs[position]
     first = TxIn(tx.inputs[0].prevout, tx.inputs[0].script_sig, tx.inputs[0].sequence, witness)

@@ -1,4 +1,4 @@
-"""What one transaction needs to enter the pool: each limit met exactly, and missed by one."""
+"""Acceptance of a single transaction: each limit met exactly, and missed by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders of the operator: what is carried out, and the words in which the rest is refused."""
+"""Orders of the operator: their effects, and the texts of refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of what may be spent and how: exactly at each an input passes, one more and it is not standard."""
+"""Limits of standard inputs: an input exactly at a limit passes, one beyond it is not standard."""
 
 from __future__ import annotations
 

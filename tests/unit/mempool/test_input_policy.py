@@ -1,4 +1,4 @@
-"""What may be spent, and how, for a transaction to be relayed: ValidateInputsStandardness and IsWitnessStandard."""
+"""The inputs of a relayed transaction: ValidateInputsStandardness and IsWitnessStandard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mining desk by its clock: deadlines, what is sent again, what is kept and for how long."""
+"""Mining requests over time: deadlines, templates that are sent again, and how long jobs are kept."""
 
 from __future__ import annotations
 

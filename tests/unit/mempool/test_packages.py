@@ -1,4 +1,4 @@
-"""Packages: what a child may pay for, what it may not make up for, and what is stored of both."""
+"""Packages: the faults that a child's fee makes up for, the ones that it does not, and the stored transactions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def child_of(*parents: Transaction, fee: int) -> Transaction:
 
 
 def forged(tx: Transaction) -> Transaction:
-    """The same transaction with a signature that is well formed and wrong."""
+    """Return the transaction with a well-formed but wrong signature."""
     signature, public_key = tx.inputs[0].witness
     broken = signature[:-2] + bytes([signature[-2] ^ 1]) + signature[-1:]
     first = dataclasses.replace(tx.inputs[0], witness=(broken, public_key))

@@ -35,7 +35,7 @@ def standard(transaction: Transaction) -> str:
 
 
 def data_output(size: int) -> TxOut:
-    """An output of data whose script has so many bytes."""
+    """Return a data output whose script has `size` bytes."""
     head = 3 if size <= 258 else 4 if size <= 65_539 else 6
     script = bytes([op.OP_RETURN]) + push_data(bytes(size - head))
     assert len(script) == size

@@ -1,4 +1,4 @@
-"""What a reorganisation gives back to the pool, in which order, and what it takes from it."""
+"""The transactions that a reorganisation returns to the pool, their order, and the ones that it removes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reorganise(node: MemoryNode, on: Block, length: int, **options) -> None:
 
 
 def family(node: MemoryNode, length: int = 2) -> list[Transaction]:
-    """Transactions of which each spends the one before."""
+    """Return a chain of transactions, each spending the one before."""
     coin = node.coin(owner=ALICE)
     txs = []
     for _ in range(length):
@@ -208,7 +208,7 @@ def test_a_priority_ends_when_its_transaction_is_mined_and_only_then(node: Memor
 
 
 def noting(read: Callable[[Sequence[object]], object], sizes: list[int]) -> Callable[[Sequence[object]], object]:
-    """The same read, which notes how much is asked for at a time."""
+    """Wrap a read so that it records the number of items in each call."""
 
     def noted(keys: Sequence[object]) -> object:
         sizes.append(len(keys))

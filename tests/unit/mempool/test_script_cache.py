@@ -1,4 +1,4 @@
-"""What the verifier remembers, and what it must not take for verified."""
+"""The script cache: the inputs that it remembers, and the ones that it must not take for verified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REASON = Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
-    """Txid and index of every input whose script was really run."""
+    """Return txid and index of every input whose script was run."""
     found: list[tuple[bytes, int]] = []
 
     def counting(tx: Transaction, index: int, *arguments: object, **options: object) -> None:
@@ -32,7 +32,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
 
 
 def payment(number: int = 0) -> tuple[Transaction, list[TxOut]]:
-    """A transaction of two inputs, unlike that of another number."""
+    """Return a transaction of two inputs, a different one for each number."""
     tx, spent = unsigned(["p2wpkh", "p2tr"])
     tx = replace(tx, lock_time=number)
     for index, kind in enumerate(["p2wpkh", "p2tr"]):

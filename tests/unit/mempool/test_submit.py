@@ -1,4 +1,4 @@
-"""Submissions: what is answered, what is told to everybody, and which orphans come in with their parents."""
+"""Submissions: the verdicts, the published facts, and the orphans that enter with their parents."""
 
 from __future__ import annotations
 

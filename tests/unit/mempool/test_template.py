@@ -26,7 +26,7 @@ def transaction(number: int, size: int = 100) -> Transaction:
 def family(
     fees: list[int], parents: dict[int, list[int]], sizes: list[int] | None = None, sigops: int = 4
 ) -> list[Candidate]:
-    """Candidates by number; `parents` says who spends from whom."""
+    """Return candidates by number; `parents` maps a child's number to its parents' numbers."""
     txs = [transaction(n, sizes[n] if sizes else 100) for n in range(len(fees))]
 
     def ancestors(n: int) -> set[int]:

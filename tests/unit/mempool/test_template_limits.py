@@ -1,4 +1,4 @@
-"""How full a block gets, what is left out, and what getblocktemplate says of it: each limit exactly."""
+"""The limits of a template, each exactly: its weight, the transactions left out, and getblocktemplate's fields."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Bench:
         self.grinder = Grinder(self.broker, "bench", self.stop, self._search)
         self.searched: list[tuple[BlockHeader, int, int]] = []
         self.step: Callable[[int], int | None] = lambda _: None
-        """What a search does and finds; it gets the number of searches before it."""
+        """The action and result of a search, called with the number of searches before it."""
 
     def _search(self, header_76: bytes, target: int, start: int, count: int) -> int | None:
         self.searched.append((BlockHeader.parse(header_76 + bytes(4)), start, count))

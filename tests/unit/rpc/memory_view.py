@@ -1,4 +1,4 @@
-"""A chain in memory behind the interface of `ChainView`: what the RPC interface reads, without a server."""
+"""A chain in memory with the interface of `ChainView`, for the RPC methods to read without a server."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class MemoryView(ChainView):
         self._store(block, height)
 
     def lose_undo(self, block_hash: bytes) -> None:
-        """Forget what a block spent, as a damaged store would."""
+        """Drop a block's undo data, as in a damaged store."""
         del self.undo_data[block_hash]
 
     def add_to_pool(self, tx: Transaction, fee: int, time: int = 1_700_000_000) -> None:

@@ -1,4 +1,4 @@
-"""Who may call: basic auth, the cookie file, and what guessing costs."""
+"""Authentication: basic auth, the cookie file, and the limit on guessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Help, stop, and what needs no chain."""
+"""Help, stop, and other methods that need no chain."""
 
 from __future__ import annotations
 

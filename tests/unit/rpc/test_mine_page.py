@@ -1,4 +1,4 @@
-"""`/mine`: the page, the call, and what each of them refuses."""
+"""`/mine`: the page, the call for programs, and their refusals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def wallets(broker: FakeBroker) -> list[WalletName]:
 
 
 def mined(broker: FakeBroker) -> list[MineRequested]:
-    """What was asked of the miners."""
+    """The mining requests that were sent."""
     return [message for message in broker.published if isinstance(message, MineRequested)]
 
 

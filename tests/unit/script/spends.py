@@ -21,7 +21,7 @@ def script_of(kind, key=KEY):
 
 
 def unsigned(kinds, *, outputs=2, version=2):
-    """Return a transaction that spends one output of each kind, and those outputs."""
+    """Return a transaction that spends one output of each kind, and the outputs."""
     spent = [TxOut(100_000 + index, script_of(kind)) for index, kind in enumerate(kinds)]
     inputs = tuple(TxIn(OutPoint(bytes([index + 1]) * 32, index), b"") for index in range(len(kinds)))
     paid = tuple(TxOut(40_000 + index, script_of("p2wpkh")) for index in range(outputs))

@@ -1,4 +1,4 @@
-"""Spends of P2PKH, P2WPKH and P2TR by key: what is accepted, and the reason of each refusal."""
+"""Spends of P2PKH, P2WPKH and P2TR by key: acceptance, and the reason of each refusal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The short path of P2PKH and P2WPKH spends says what running their scripts says, down to the reason."""
+"""The short path of P2PKH and P2WPKH spends gives the verdict of running their scripts, down to the reason."""
 
 from unittest import mock
 

@@ -1,4 +1,4 @@
-"""What a signature in tapscript commits to: its leaf, the separator before it, the annex, the outputs."""
+"""The commitments of a signature in tapscript: its leaf, the separator before it, the annex, the outputs."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def outcome(tx, index, spent, flags=MANDATORY):
 
 
 def signed(script, *, position=0xFFFFFFFF, leaf=None, annex=None, hash_type=0):
-    """Return how a spend ends whose signature commits to these."""
+    """Return the verdict on a spend whose signature commits to these values."""
     tx, spent = spend("tapscript", script, [])
     leaf_hash = tapleaf_hash(script) if leaf is None else leaf
     digest = SighashCache(tx, [spent]).taproot(

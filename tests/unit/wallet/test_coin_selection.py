@@ -140,7 +140,7 @@ def test_no_coins_are_insufficient() -> None:
 
 
 def test_a_payment_spends_as_many_coins_as_a_transaction_may_weigh() -> None:
-    """Up to 400,000 weight units, with a change output, which the same number of coins might need."""
+    """The limit is 400,000 weight units, including a change output, which this number of coins may need."""
     most = (400_000 - 4 * (4 + 3 + 1 + 2 * 31 + 4) - 2) // 271
     selection = pay(coins(*[1_000] * 2_000), 1_000 * most - vsize(most, 1) - 2)  # two bytes for the longer count
     assert len(selection.coins) == most

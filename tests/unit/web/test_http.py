@@ -1,4 +1,4 @@
-"""What clients may send, at the level of bytes: sizes, order, slowness, and paths that are endpoints."""
+"""Requests at the level of bytes: sizes, order, slow clients, and paths of endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP server stops in order: nobody is cut off, and nobody who is idle holds it up."""
+"""The HTTP server stops in order: it finishes every request, and idle connections do not delay it."""
 
 from __future__ import annotations
 
