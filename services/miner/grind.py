@@ -1,7 +1,7 @@
-"""The thread that searches: takes the newest job, tries nonces in short slices, publishes what it finds.
+"""The thread that searches: takes the newest job, tries nonces in short slices, publishes the solution.
 
-`offer` is called by the thread that receives templates. Between two slices the grinder looks whether there is a newer
-job or it should stop, so that it never works for long on a block that is already found.
+`offer` is called by the thread that receives templates. Between two slices the grinder looks for a newer job and for
+the exit flag, so that it never works for long on a block that is already found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIRST_SLICE = 2_000
 _KEEP_SOLUTION = 60.0
 """Seconds for which a solution is offered to a broker that is away."""
 _CLAIM_LOST = 5.0
-"""Seconds after which a solved template that is still offered is searched again: the claim must be lost."""
+"""Seconds after which a solved template that is still offered is searched again: the claim must have been lost."""
 
 _OFFER_HOLDS = 5.0
 """Seconds for which an offer is worked on. The writer offers work twice a second for as long as it wants it."""
@@ -58,7 +58,7 @@ class Grinder:
         self._offered_at = 0.0
 
     def offer(self, job: Job) -> None:
-        """Work on this from now on; one that is under way, or was just solved, changes nothing."""
+        """Make this the job to search, unless it is under way already or was solved a moment ago."""
         with self._newer:
             self._offered_at = time.monotonic()
             if self._job is not None and self._job.template_id == job.template_id:
@@ -85,7 +85,7 @@ class Grinder:
             self._drop_unwanted(job)
 
     def _drop_unwanted(self, job: Job) -> None:
-        """Forget a job that is offered no more: somebody else found the block, or nobody wants it any longer."""
+        """Forget a job that is offered no more: another miner found the block, or the request for it has ended."""
         with self._newer:
             if self._job is job and not self._is_wanted():
                 log.info("the work is wanted no more", extra=with_fields(miner=self._name, height=job.height))
@@ -143,7 +143,7 @@ class Grinder:
                 self._job = None
 
     def _publish(self, job: Job, claim: BlockMined) -> None:
-        """Publish without waiting for the verdict: a new template tells soon enough. A stale claim is dropped."""
+        """Publish a solution without waiting for the verdict, which the next template shows; drop a stale one."""
         give_up_at = time.monotonic() + _KEEP_SOLUTION
         failures = 0
         while True:

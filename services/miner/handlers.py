@@ -1,4 +1,4 @@
-"""What the miner listens to: block templates, on a queue of its own, so that every miner gets every template."""
+"""The miner's subscription: block templates, on a queue of its own, so that every miner gets every template."""
 
 from __future__ import annotations
 

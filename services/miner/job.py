@@ -1,4 +1,4 @@
-"""From a template to headers that can be searched, and from a nonce to the claim that a block was found. All pure.
+"""Templates to headers that can be searched, and a nonce to the claim that a block was found. Pure.
 
 A miner fills the template's extranonce bytes with `/name/`, four bytes of its own and a counter: so no two miners ever
 search the same headers, and the block shows who found it.
@@ -50,12 +50,12 @@ class Work:
     target: int
 
     def claim(self, nonce: int, miner: str) -> BlockMined:
-        """Return the message that says that `nonce` solves this header."""
+        """Return the claim that `nonce` solves this header."""
         header = self.header_76 + pack_u32(nonce)
         return BlockMined(template_id=self.template_id, header=header.hex(), coinbase=self.coinbase.hex(), miner=miner)
 
     def hash_hex(self, nonce: int) -> str:
-        """Return the block's hash as users see it."""
+        """Return the block's hash in display order."""
         return display_hash(sha256d(self.header_76 + pack_u32(nonce)))
 
 
@@ -78,7 +78,7 @@ class Job:
 
     @classmethod
     def from_template(cls, template: BlockTemplate) -> Self:
-        """Return the job; `DecodeError` says what is wrong with the template."""
+        """Return the job of a template; raises `DecodeError` for a malformed one."""
         target = bits_to_target(template.bits)
         if target == 0:
             raise DecodeError(f"no hash can meet the bits {template.bits:08x}")

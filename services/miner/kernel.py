@@ -1,7 +1,7 @@
-"""The innermost loop of mining: find the nonce that gives a header a hash that meets the target.
+"""The innermost loop of mining: find the nonce with which a header's hash meets the target. Pure.
 
-Pure and without a view of the rest, so that a faster kernel can take its place. The header's first 64 bytes do not
-change with the nonce: their SHA-256 state is computed once and copied for each try.
+It knows nothing of jobs, so that a faster kernel can replace it. The header's first 64 bytes do not change with the
+nonce: their SHA-256 state is computed once and copied for each try.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _sha256 = hashlib.sha256
 _pack_nonce = struct.Struct("<I").pack
 
 NONCES = 1 << 32
-"""How many nonces a header has."""
+"""The number of nonces that a header can have."""
 
 
 def search(header_76: bytes, target: int, start_nonce: int, count: int) -> int | None:

@@ -1,14 +1,14 @@
-"""What a service may ask of a broker. Two backends implement it: `rabbit` (deployed) and `redis_streams` (embedded).
+"""The broker as a service sees it. Two backends implement it: `rabbit` (deployed) and `redis_streams` (embedded).
 
 Publishing is durable and confirmed: when `publish_many` returns, every message is safe with the broker. A queue's
 messages stay with the broker until they are acked; a consumer that goes away gives them back. All methods may be
 called from any thread.
 
 A queue's messages come in the order of their publication if one consumer takes them and all come for the first time.
-What comes again, after a requeue, a reconnect or a crash, comes in any order and may come after newer messages: while
-several consumers are registered, one that is gone but not yet known to be gone among them, each gets messages in turn,
-and what the others hold comes later. Nothing relies on more: facts carry `seq`, and whoever needs one claim handled
-after another waits for its reply.
+Messages that come again, after a requeue, a reconnect or a crash, come in any order and perhaps after newer ones: the
+broker deals them in turn to all registered consumers, among them one that has died unnoticed, and that one's share
+comes later. Nothing relies on more: facts carry `seq`, and a sender that needs one claim handled after another waits
+for the reply to the first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.bus.topics import Queue
 
 
 class ReplyAddress(msgspec.Struct, frozen=True):
-    """Where the answer to a request goes; plain data, so that it can be stored with a long-running job."""
+    """Where the reply to a request goes; plain data, so that it can be stored with a long-running job."""
 
     reply_to: str
     correlation_id: str
@@ -49,8 +49,8 @@ class Delivery:
 class Consumer(ABC):
     """Takes messages from one or more queues, an earlier queue always before a later one.
 
-    `ack`, `requeue` and `dead_letter` never raise because the broker is away: what they could not settle comes again,
-    like everything that was handed out before a reconnect.
+    `ack`, `requeue` and `dead_letter` never raise because the broker is away: messages that they could not settle come
+    again, like all that were handed out before a reconnect.
     """
 
     @abstractmethod
@@ -63,15 +63,15 @@ class Consumer(ABC):
 
     @abstractmethod
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker that these are done. One from before a reconnect may come again all the same."""
+        """Tell the broker that these messages are done. One from before a reconnect may come again all the same."""
 
     @abstractmethod
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
-        """Give these back for another try; each one's delivery count goes up by one."""
+        """Give these messages back for another try; the delivery count of each goes up by one."""
 
     @abstractmethod
     def dead_letter(self, deliveries: Sequence[Delivery], reason: str) -> None:
-        """Move these to the dead-letter queue."""
+        """Move these messages to the dead-letter queue."""
 
     @abstractmethod
     def close(self) -> None:
@@ -94,23 +94,23 @@ class Broker(ABC):
 
     @abstractmethod
     def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
-        """Publish all and return one reply for each, in order.
+        """Publish all requests and return one reply for each, in order.
 
         Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, or `RequestFailed` if a reply is a
         `Failure` or does not fit its request (`Request.check`).
         """
 
     def request(self, message: Request[Reply], timeout: float) -> Reply:
-        """Publish one message and return its reply: see `request_many`."""
+        """Publish one request and return its reply: see `request_many`."""
         return self.request_many([message], timeout)[0]
 
     @abstractmethod
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
-        """Send replies and return when confirmed; one whose requester has gone is dropped in silence."""
+        """Send replies and return when they are confirmed; a reply whose requester has gone is dropped in silence."""
 
     @abstractmethod
     def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> Consumer:
-        """Start taking messages from these queues, in falling priority; declares what does not exist yet.
+        """Start taking messages from these queues, in falling priority; queues that do not exist are declared.
 
         Returns when the queues exist; if the broker is away, after a few seconds, and the consumer declares them when
         it is back. The broker may hand over up to `prefetch` messages of each queue ahead of need.

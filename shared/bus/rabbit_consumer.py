@@ -1,7 +1,8 @@
 """The consuming half of the `rabbit` backend: a channel and a bounded buffer for each queue.
 
-The link's thread fills the buffers (up to the prefetch), the consumer's thread empties them by priority. Everything is
-declared again after each reconnect; messages handed out before it come again, and their acks are ignored.
+The link's thread fills the buffers (up to the prefetch), the consumer's thread empties them by priority. Exchanges,
+queues and bindings are declared again after each reconnect; messages handed out before it come again, and acks of
+theirs are ignored.
 
 Durable queues are quorum queues whose dead letters move at least once. Limits and time limits are left to a policy.
 """
@@ -168,7 +169,7 @@ class RabbitConsumer(Consumer):
         self._subscriptions = {queue.name: _Subscription(link, queue, prefetch, self._arrived) for queue in queues}
 
     def open(self, connection: Any) -> None:
-        """Declare and consume everything. On the link's thread, after each connect."""
+        """Declare and consume all queues. On the link's thread, after each connect."""
         for subscription in self._subscriptions.values():
             subscription.open(connection)
 

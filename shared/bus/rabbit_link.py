@@ -156,7 +156,7 @@ class RabbitLink:
 
 
 def describe(error: BaseException) -> str:
-    """Return one line that says what happened: pika wraps the cause several times."""
+    """Return the innermost cause of an error as one line: pika wraps it several times."""
     causes = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
     inner = [cause for cause in causes if isinstance(cause, BaseException)]
     if inner:

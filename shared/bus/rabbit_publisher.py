@@ -108,7 +108,7 @@ class RabbitPublisher:
             raise Unroutable(f"nobody takes {', '.join(sorted(lost))}")
 
     def close(self) -> None:
-        """Close the connection; what is not confirmed by then fails."""
+        """Close the connection; publishing that is not confirmed by then fails."""
         self._closed = True
         self._link.close()
         self._on_down("the bus is closed")
@@ -144,7 +144,7 @@ class RabbitPublisher:
         self._up.set()
 
     def _channel_closed(self, channel: Any, error: BaseException) -> None:
-        """Start over with a new connection: what was on its way has an unknown outcome."""
+        """Start over with a new connection: the outcome of messages on their way is unknown."""
         self._on_down(f"RabbitMQ closed the channel: {error}")
         if channel.connection.is_open:
             channel.connection.close()

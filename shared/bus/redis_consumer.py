@@ -3,7 +3,7 @@
 A message that was handed out stays in its stream, pending for its consumer, until it is acked (XACK and XDEL), so the
 length of a stream is its backlog. A consumer shows a sign of life every second; when it stops, the next beat of any
 other gives its messages back (`lua/reclaim.lua`). A consumer that lost touch with the server cannot know which
-messages it was given last, so it goes on under a new name and gives back what the old one had.
+messages it was given last, so it goes on under a new name and gives back all messages of the old one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 SIGN_OF_LIFE_MS = 5_000
 """After this long without a beat, a consumer counts as dead."""
 TRANSIENT_LIFE_MS = 60_000
-"""After this long without a beat, the queue of a process that died is removed with what is in it."""
+"""After this long without a beat, the queue of a process that died is removed with its messages."""
 _LONGEST_BLOCK = 0.2
 """Seconds after which a waiting consumer looks for messages that another gave back."""
 _DEAD_LETTERS = 10_000
@@ -66,7 +66,7 @@ class StreamKeys:
 class StreamConsumer(Consumer):
     """Takes messages from streams. `receive` belongs to one thread; the other methods may be called from any.
 
-    Nothing is taken ahead of need: a message becomes this consumer's when `receive` returns it.
+    No message is taken ahead of need: it becomes this consumer's when `receive` returns it.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class StreamConsumer(Consumer):
         self._queues = {keys.queue(queue.name): queue for queue in queues}
         self._name = uuid.uuid4().hex
         self._old_name = ""
-        """The name that it went by before, while messages may be pending for it."""
+        """The consumer's former name, while messages may be pending for it."""
         self._on_close = on_close
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -146,7 +146,7 @@ class StreamConsumer(Consumer):
         self._out_of_touch.set()
 
     def _start_afresh(self) -> None:
-        """Declare the queues again under a new name, and give back what the old one held."""
+        """Declare the queues again under a new name, and give back the messages of the old one."""
         if not self._old_name:
             self._old_name, self._name = self._name, uuid.uuid4().hex
         self.declare()
@@ -155,7 +155,7 @@ class StreamConsumer(Consumer):
         self._out_of_touch.clear()
 
     def _give_back_all(self, name: str) -> None:
-        """Let others have what was handed out under this name, which is not used any more."""
+        """Give back all messages pending for this name, which is not used any more."""
         with bus_errors():
             self._client.delete(self._keys.signs_of_life + name)
             for key in self._queues:
@@ -170,7 +170,7 @@ class StreamConsumer(Consumer):
         return self._deliveries(list(self._queues)[place - 1], fields, count)
 
     def _block(self, max_messages: int, seconds: float) -> list[Delivery]:
-        """Wait for new messages. What comes from lower queues at the same moment is given back for the next call."""
+        """Wait for new messages. Those of lower queues, if several have some, are given back for the next call."""
         if seconds <= 0:
             return []
         block_ms = max(1, int(min(seconds, _LONGEST_BLOCK) * 1000))
@@ -225,7 +225,7 @@ class StreamConsumer(Consumer):
 
     @contextmanager
     def _settling(self, what: str) -> Iterator[None]:
-        """If Redis is away, the deliveries are not settled and come again after the next `receive`."""
+        """Settle deliveries; if Redis is away, they stay unsettled and come again after the next `receive`."""
         try:
             with bus_errors():
                 yield

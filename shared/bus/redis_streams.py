@@ -41,7 +41,7 @@ _BEAT = 1.0
 """Seconds between signs of life."""
 _CHUNK_MESSAGES = 256
 _CHUNK_BYTES = 1 << 20
-"""What one script call appends at most, so that it never stalls the server for long."""
+"""The most that one script call appends, so that it never stalls the server for long."""
 
 
 class RedisStreamsBroker(Broker):

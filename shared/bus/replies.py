@@ -1,4 +1,4 @@
-"""Requests that wait for their replies: what both backends keep between publishing a request and its answer."""
+"""Requests that wait for their replies, as both backends keep them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReplyBox:
         return call, ids
 
     def put(self, correlation_id: str, type_name: str, body: bytes) -> None:
-        """Take a reply that arrived; one that nobody waits for any more is dropped."""
+        """Take a reply that arrived; a reply that no call waits for any more is dropped."""
         with self._lock:
             call, place = self._waiting.pop(correlation_id, (None, 0))
         if call is None:
@@ -77,7 +77,7 @@ class ReplyBox:
         return replies
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Stop waiting for these."""
+        """Stop waiting for the replies to these correlation ids."""
         with self._lock:
             for id_ in ids:
                 self._waiting.pop(id_, None)

@@ -1,4 +1,4 @@
-"""The topics of Warren and who listens to them: read this page top to bottom to see the flow.
+"""The topics of Warren and their listeners: read this page top to bottom to see the flow.
 
     wallet, explorer, RPC ── tx.submitted ──▶ mempool           claims: "please check this"
     miner, RPC ───────────── block.mined ───▶ mempool

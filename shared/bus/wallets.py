@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 CREATOR = "creator"
 """The wallet that a chain's first blocks pay, and its faucet pays from."""
 _OFFER_TIMEOUT = 1.0
-"""Seconds: a page that could do without them does not wait longer."""
+"""Seconds that a page waits for the names, which it can do without."""
 
 
 def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:

@@ -1,18 +1,19 @@
 """The loop that every consumer runs: take a batch, decode it, hand it to its handlers, reply, ack.
 
-What goes wrong has one of four outcomes, and a message is never lost:
+A failure has one of four outcomes, and a message is never lost:
 
-| what happened | outcome |
+| failure | outcome |
 |---|---|
-| it does not decode, or has no handler | dead-lettered at once |
+| the message does not decode, or has no handler | dead-lettered at once |
 | store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works |
 | another writer took over, or the store is not ours | raised out of `run`: the caller closes the consumer |
-| the handler failed in any other way | its batch again one by one; what fails alone is given back, and dead-lettered
-  when it has been handed out `delivery_limit` times |
+| the handler failed in any other way | its batch again one by one; a message that fails alone is given back, and
+  dead-lettered when it has been handed out `delivery_limit` times |
 
 A message that was handed out before is handled and acked alone, so that one that kills the process takes no others with
-it. One that has been handed out more often than the limit without even failing must be killing the process: the first
-such message after a start is dead-lettered unhandled (those behind it may only have been waiting in the same process).
+it. A message that has been handed out more often than the limit without even failing must be killing the process: the
+first such message after a start is dead-lettered unhandled (the ones behind it may only have been waiting in the same
+process).
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ class _Stopped(Exception):
 class Worker:
     """Runs one consumer in the calling thread.
 
-    `recover` is called before a batch is tried again, to throw away what was computed on a state that may be gone.
-    `on_idle` is called after every batch, and every `idle_wait` seconds while there is none. Both may raise what a
-    handler may.
+    `recover` is called before a batch is tried again, to drop results computed on a state that may be gone. `on_idle`
+    is called after every batch, and every `idle_wait` seconds while there is none. Both may raise the errors that a
+    handler may raise.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class Worker:
             yield _Item(delivery, Incoming(message, delivery.message_id, delivery.reply_address))
 
     def _handle(self, items: Sequence[_Item]) -> _Done:
-        """Return what was handled; the rest is given back or dead-lettered."""
+        """Return the handled deliveries with their replies; the rest is given back or dead-lettered."""
         type_name = items[0].delivery.type
         handler = self._handlers[type(items[0].incoming.message)]
         incoming = [item.incoming for item in items]
@@ -173,7 +174,7 @@ class Worker:
         return [done for item in items for done in self._handle([item])]
 
     def _patiently(self, action: Callable[[], T]) -> T:
-        """Do it; while the store or the broker is away, wait, recover and try again. Raises `_Stopped`."""
+        """Run `action`; while the store or the broker is away, wait, recover and try again. Raises `_Stopped`."""
         failures = 0
         while True:
             try:
@@ -204,7 +205,7 @@ class Worker:
             metrics.BUS_HANDLED.labels(delivery.queue, delivery.type).inc()
 
     def _give_up(self, delivery: Delivery) -> None:
-        """Give back a message whose handler failed, or dead-letter it if that was its last chance."""
+        """Give back a message whose handler failed, or dead-letter it after its last try."""
         if delivery.delivery_count + 1 >= self._delivery_limit:
             self._dead_letter(delivery, "its handler keeps failing", answer="internal error")
             return

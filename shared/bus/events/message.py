@@ -1,4 +1,4 @@
-"""The bases of all that travels on the bus: a message, and a request, whose type says which reply it has."""
+"""The bases of all messages on the bus: `Message`, and `Request`, whose type says which reply it has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.errors import RequestFailed
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of everything that travels on the bus; a reply has no topic."""
+    """Base of every message on the bus; a reply has no topic."""
 
     topic: ClassVar[Topic | None] = None
 

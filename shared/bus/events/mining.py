@@ -99,6 +99,6 @@ class WorkTemplate(Message, frozen=True, kw_only=True):
 
 
 class TemplateRequested(Request[WorkTemplate], frozen=True, kw_only=True):
-    """Show what the next block would be made of; nothing changes."""
+    """Show the template of the next block; nothing changes."""
 
     topic: ClassVar[Topic] = Topic.TEMPLATE_REQUESTED

@@ -104,4 +104,4 @@ class TxRemoved(Message, frozen=True, kw_only=True):
     txid: str
     why: Removal
     replaced_by: str = ""
-    """Txid of the transaction that took its place, or that of one it depended on."""
+    """Txid of the transaction that replaced it, or that replaced one of its ancestors."""

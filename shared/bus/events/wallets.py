@@ -53,7 +53,7 @@ class WalletName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WalletsResult(Message, frozen=True, kw_only=True):
-    """Reply to `WalletsRequested`: the wallet `creator`, if there is one, then the newest ones, not all if many."""
+    """Reply to `WalletsRequested`: the wallet `creator`, if there is one, then the newest ones, up to a limit."""
 
     wallets: tuple[WalletName, ...]
 

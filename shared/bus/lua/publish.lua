@@ -1,7 +1,7 @@
 -- Appends messages to every queue bound to their topic, in order and all at once.
 -- KEYS  sets   the bindings of one topic each, naming the queues (streams) that want its messages
 -- ARGV  six strings per message: the number of its topic in KEYS, type, id, reply_to, correlation id, body
--- Returns the places (from 1) of the messages that no queue took. A binding whose queue has gone is removed.
+-- Returns the places (from 1) of the messages that reached no queue. A binding whose queue has gone is removed.
 local queues = {}
 for i, key in ipairs(KEYS) do
   queues[i] = redis.call('SMEMBERS', key)
