@@ -1,4 +1,4 @@
-"""What the payments of a connected block paid: its total of fees, and how feerates are spread over it. Pure."""
+"""The fees of a connected block: their total, and feerates at evenly spaced points of the block. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RATES = 7
 
 
 def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
-    """Return what a block's payments paid, None where it has none.
+    """Return the fees of a block, None if it has only a coinbase.
 
     `fees` are the satoshis that each transaction but the coinbase paid, in the block's order.
     """
@@ -24,8 +24,8 @@ def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
 def spread(rates: Sequence[tuple[float, int]]) -> tuple[float, ...]:
     """Return seven feerates of (feerate, virtual size), from the lowest to the highest.
 
-    Each is that of whatever lies at its place when all are put end to end, the worst payer first: at the start, after a
-    sixth of the virtual size, after two sixths, and so on.
+    The transactions are laid end to end by feerate, the lowest first. The first feerate is the one at the start, the
+    second the one after a sixth of the whole virtual size, the third after two sixths, and so on.
     """
     ordered = sorted(rates)
     size = sum([vsize for _, vsize in ordered])

@@ -43,19 +43,19 @@ class PoolRecord:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A transaction that took the place of others in the pool."""
+    """A transaction that replaced others in the pool."""
 
     txid: bytes
     time: int
     """Seconds since 1970."""
     direct: tuple[PoolRecord, ...]
-    """Those that spent a coin that it spends."""
+    """The replaced transactions that spend a coin that this one spends."""
     descendants: tuple[PoolRecord, ...]
-    """Those that depended on them."""
+    """The replaced transactions that descend from those in `direct`."""
 
     @property
     def removed(self) -> tuple[PoolRecord, ...]:
-        """All that left the pool for it."""
+        """All transactions that it replaced."""
         return (*self.direct, *self.descendants)
 
 
@@ -76,17 +76,17 @@ class Delta:
     undo: dict[bytes, bytes] = field(default_factory=dict)
     """Block hash → undo data to store."""
     layouts: dict[bytes, bytes] = field(default_factory=dict)
-    """Block hash → where its transactions are in it."""
+    """Block hash → layout to store."""
     fees: dict[bytes, BlockFees] = field(default_factory=dict)
-    """Block hash → what its payments paid."""
+    """Block hash → the fees that its transactions paid."""
     pool_added: Sequence[PoolRecord] = ()
     pool_removed: Sequence[PoolRecord] = ()
     replacements: Sequence[Replacement] = ()
-    """What goes into the history of replacements, oldest first."""
+    """New entries of the history of replacements, oldest first."""
     jobs: dict[str, bytes | None] = field(default_factory=dict)
     """Mining requests under way: id → state, or None where one is done."""
     prioritised: dict[bytes, int] = field(default_factory=dict)
-    """Txid → satoshis that it counts as paying beyond its fee; 0 to forget it."""
+    """Txid → satoshis that the transaction counts as paying beyond its fee; 0 to forget them."""
     clock: int | None = None
     """Seconds at which the node's clock is to stand, 0 to let it run; None to leave it alone."""
     time: int | None = None
@@ -160,7 +160,7 @@ class Committer:
 def _pack_overlay(
     overlay: Overlay, committed_stats: Callable[[Sequence[bytes]], Sequence[ScriptStats]]
 ) -> dict[str, Any]:
-    """Return the changes of chain and scripts. Counters are read to be added to: if they move, the commit conflicts."""
+    """Return the changes of chain and scripts. Counters are read here; if they move before the commit, it conflicts."""
     fields: dict[str, Any] = {}
     coins = overlay.coin_changes()
     fields.update(

@@ -34,7 +34,7 @@ class ScriptVerifier(Protocol):
 
 @dataclass(slots=True)
 class Payments:
-    """What the transactions of a block spent and paid, all but the coinbase, in the block's order."""
+    """The coins spent and the fees paid by a block's transactions other than the coinbase, in the block's order."""
 
     spent: list[list[Coin]] = field(default_factory=list)
     fees: list[int] = field(default_factory=list)
@@ -51,9 +51,10 @@ def connect_block(
     mtp_at: Callable[[int], int],
     verifier: ScriptVerifier,
 ) -> Payments:
-    """Apply a block to the overlay and return what its payments spent and paid.
+    """Apply a block to the overlay and return its payments.
 
-    `median_time_past` is that of the parent, in seconds; `mtp_at` gives that of the block at a height of this branch.
+    `median_time_past` is the parent's, in seconds; `mtp_at` returns the median time past of this branch's block at a
+    height.
     Raises `ValidationError`; the overlay is then of no further use.
     """
     overlay.prefetch(touched_by_connect(block))

@@ -157,7 +157,7 @@ class Overlay:
     # ── the net change ──────────────────────────────────────────────────────────────────────────────────────────
 
     def coin_changes(self) -> dict[OutPoint, Coin | None]:
-        """Return what differs from committed state: a new coin, or None for one that is gone."""
+        """Return the coins that differ from committed state: the new coin, or None where the committed one is spent."""
         committed = self._base.get
         # Identity first: comparing coins field by field costs more than all else here.
         return {

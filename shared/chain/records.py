@@ -1,4 +1,4 @@
-"""What `ChainView` returns: transactions, histories, coins and totals, as they are committed."""
+"""The records that `ChainView` returns: transactions, histories, coins and totals, as they are committed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tip:
     seq: int
     """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
     moves: int
-    """How often the tip has moved: it stays the same while only the pool changes."""
+    """Number of moves of the tip: it stays the same while only the pool changes."""
 
 
 @dataclass(frozen=True, slots=True)

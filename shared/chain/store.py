@@ -19,7 +19,7 @@ from shared.shutdown import ExitFlag
 log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT = 10.0
-"""Seconds; longer than any script of ours runs."""
+"""Seconds; no script of Warren's runs so long."""
 
 
 class StoreClient(redis.Redis):

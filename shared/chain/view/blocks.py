@@ -12,7 +12,7 @@ from shared.primitives.coin import Coin
 
 
 class BlockReader:
-    """Reads blocks and what is kept about them."""
+    """Reads blocks, their index entries and their stored data."""
 
     def __init__(self, reader: StoreReader) -> None:
         self._redis = reader.redis

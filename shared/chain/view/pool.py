@@ -1,4 +1,4 @@
-"""The part of `ChainView` that reads the pool: unconfirmed transactions and what is kept about them."""
+"""The part of `ChainView` that reads the pool: unconfirmed transactions, their entries, totals and history."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PoolReader:
         ]
 
     def present(self, txids: Sequence[bytes]) -> list[TxRecord]:
-        """Return those of these transactions that are in the pool."""
+        """Return the records of those txids that are in the pool, in the order given."""
         return [record for record in self.get_many(txids) if record is not None]
 
     def all_records(self) -> list[TxRecord]:

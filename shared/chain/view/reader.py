@@ -1,4 +1,4 @@
-"""What all parts of `ChainView` share: the client, the tip, and reading several times from one state of the chain."""
+"""The common base of all parts of `ChainView`: the client, the tip, and several reads from one state of the chain."""
 
 from __future__ import annotations
 

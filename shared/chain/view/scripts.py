@@ -21,7 +21,7 @@ _COINS_AT_ONCE = 1000
 
 
 class ScriptReader:
-    """Reads what touches a script."""
+    """Reads the counters, histories and coins of scripts."""
 
     def __init__(self, reader: StoreReader, txs: TxReader, pool: PoolReader) -> None:
         self._redis = reader.redis

@@ -1,0 +1,109 @@
+"""The bytes of every binary value in Redis, an encoder and a decoder each: everything is imported from here.
+
+docs/redis-schema.md describes them. Integers are little-endian, except those that Redis compares as bytes: chain work
+and the pool's order of entry.
+"""
+
+from shared.chain.codec.block_data import (
+    LAYOUT_ENTRY_SIZE,
+    LayoutEntry,
+    StoredBlock,
+    block_head,
+    decode_layout,
+    decode_spent,
+    decode_undo,
+    store_block,
+)
+from shared.chain.codec.blocks import (
+    BlockEntry,
+    BlockFees,
+    BlockStatus,
+    decode_block_entry,
+    decode_block_fees,
+    encode_block_entry,
+    encode_block_fees,
+)
+from shared.chain.codec.coins import (
+    Spend,
+    TxLocation,
+    decode_coin,
+    decode_location,
+    decode_outpoint,
+    decode_spend,
+    encode_coin,
+    encode_location,
+    encode_spend,
+)
+from shared.chain.codec.outbox import decode_event
+from shared.chain.codec.pool import (
+    PoolEntry,
+    PoolSample,
+    Replaced,
+    decode_pool_entry,
+    decode_pool_sample,
+    decode_pool_script,
+    decode_replaced,
+    decode_replaces,
+    encode_pool_entry,
+    encode_pool_script,
+    encode_replaced,
+    encode_replaces,
+    pool_script_range,
+)
+from shared.chain.codec.scripts import (
+    ScriptStats,
+    decode_script_stats,
+    encode_script_stats,
+    history_score,
+    split_history_score,
+)
+
+FORMAT = 2
+"""Format of all values of a chain in Redis. It grows when a version of Warren changes one."""
+
+__all__ = [
+    "FORMAT",
+    "LAYOUT_ENTRY_SIZE",
+    "BlockEntry",
+    "BlockFees",
+    "BlockStatus",
+    "LayoutEntry",
+    "PoolEntry",
+    "PoolSample",
+    "Replaced",
+    "ScriptStats",
+    "Spend",
+    "StoredBlock",
+    "TxLocation",
+    "block_head",
+    "decode_block_entry",
+    "decode_block_fees",
+    "decode_coin",
+    "decode_event",
+    "decode_layout",
+    "decode_location",
+    "decode_outpoint",
+    "decode_pool_entry",
+    "decode_pool_sample",
+    "decode_pool_script",
+    "decode_replaced",
+    "decode_replaces",
+    "decode_script_stats",
+    "decode_spend",
+    "decode_spent",
+    "decode_undo",
+    "encode_block_entry",
+    "encode_block_fees",
+    "encode_coin",
+    "encode_location",
+    "encode_pool_entry",
+    "encode_pool_script",
+    "encode_replaced",
+    "encode_replaces",
+    "encode_script_stats",
+    "encode_spend",
+    "history_score",
+    "pool_script_range",
+    "split_history_score",
+    "store_block",
+]
