@@ -23,7 +23,6 @@ from services.explorer.api.nigiri import Nigiri
 from services.explorer.api.regtest_server import RegtestServer
 from services.explorer.api.responses import Route, blueprint, plain
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.rbf_trees import RbfTrees
 from services.explorer.errors import RequestError
 from services.explorer.live.event_hub import EventHub
 from services.explorer.live.routes import create_endpoints
@@ -70,10 +69,9 @@ def create_explorer(
     """Build the service; `ready` names what must answer before it is ready. `ConfigError` if a proxy is no address."""
     clients = Clients(settings)
     hub = EventHub(view)
-    reads = ChainQueries(view)
-    replacements = RbfTrees(view)
-    esplora = Esplora(reads, broker, params.address)
-    mempool_space = MempoolSpace(reads, replacements, params)
+    chain = ChainQueries(view, params)
+    esplora = Esplora(chain, broker, params.address)
+    mempool_space = MempoolSpace(chain)
     has_faucet = params.is_test_chain and settings.faucet == "on"
     description = Description(params, settings.explorer_url, has_faucet=has_faucet)
 
@@ -83,7 +81,7 @@ def create_explorer(
     app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     tables = [
         esplora.routes(),
-        Histories(reads, params.address).routes(),
+        Histories(chain, params.address).routes(),
         Packages(broker).routes(),
         description.routes(),
     ]
@@ -91,12 +89,12 @@ def create_explorer(
         faucet = FaucetClient(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
         nigiri = Nigiri(faucet)
         tables.append(nigiri.routes())
-        app.register_blueprint(FaucetPage(reads, faucet, nigiri).blueprint("faucet"))
-        regtest_server = RegtestServer(reads, broker, faucet, params.address)
+        app.register_blueprint(FaucetPage(chain, faucet).blueprint("faucet", nigiri))
+        regtest_server = RegtestServer(chain, broker, faucet, params.address)
         app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
-    app.register_blueprint(page_blueprint("pages", view, reads, replacements, esplora, params))
-    app.register_blueprint(Overview(view, reads, esplora, params).blueprint("overview"))
+    app.register_blueprint(page_blueprint("pages", chain, esplora))
+    app.register_blueprint(Overview(chain).blueprint("overview", esplora))
     app.add_url_rule("/docs", "pages.docs", description.page)
     app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
     app.register_blueprint(blueprint("root", *tables))
@@ -105,7 +103,7 @@ def create_explorer(
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
 
-    endpoints = create_endpoints(settings, clients, hub, reads, mempool_space, params.address)
+    endpoints = create_endpoints(settings, clients, hub, chain, mempool_space, params.address)
     return Explorer(app, endpoints, hub)
 
 

@@ -58,7 +58,21 @@ STOREYS = {
 }
 DOORS = ("services/mempool/rpc", "services/explorer/live/websocket", "services/explorer/openapi")
 
-SHARED_PARTS = ("ChainQueries", "PoolFeeCache", "RbfTrees", "Clients", "EventHub", "StreamSlots", "MempoolSpace")
+SHARED_PARTS = (
+    "ChainQueries",
+    "BlockQueries",
+    "TxQueries",
+    "ScriptQueries",
+    "PoolQueries",
+    "PoolFeeCache",
+    "PoolScriptStats",
+    "RbfTrees",
+    "HistoryReader",
+    "Clients",
+    "EventHub",
+    "StreamSlots",
+    "MempoolSpace",
+)
 """Classes of the explorer that hold a cache, a count or a lock: two of one kind would each know half of it."""
 
 

@@ -41,8 +41,8 @@ MAX_VOUT = 0xFFFFFFFF
 class Esplora:
     """The resources, read from the chain; `post_tx` alone asks for a change."""
 
-    def __init__(self, reads: ChainQueries, broker: Broker, prefix: AddressPrefix) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, broker: Broker, prefix: AddressPrefix) -> None:
+        self._chain = chain
         self._broker = broker
         self._prefix = prefix
 
@@ -50,47 +50,47 @@ class Esplora:
 
     def tip_hash(self) -> Response:
         """Return the tip's hash."""
-        return plain(display_hash(self._reads.tip().hash))
+        return plain(display_hash(self._chain.tip().hash))
 
     def tip_height(self) -> Response:
         """Return the tip's height."""
-        return plain(str(self._reads.tip().height))
+        return plain(str(self._chain.tip().height))
 
     def block_at(self, height: str) -> Response:
         """Return the hash of the best chain's block at a height."""
-        return plain(display_hash(self._reads.block_hash(read_number(height))))
+        return plain(display_hash(self._chain.blocks.hash_at(read_number(height))))
 
     def blocks(self, start: str = "") -> Response:
         """Return ten blocks, newest first, from a height or the tip downwards; what is not a number means the tip."""
         try:
             height = read_number(start)
         except RequestError:
-            return json([esplora_json.block_json(block) for block in self._reads.blocks(None, BLOCKS_PER_PAGE)])
-        return json([esplora_json.block_json(block) for block in self._reads.blocks(height, BLOCKS_PER_PAGE)])
+            return json([esplora_json.block_json(block) for block in self._chain.blocks.page(None, BLOCKS_PER_PAGE)])
+        return json([esplora_json.block_json(block) for block in self._chain.blocks.page(height, BLOCKS_PER_PAGE)])
 
     def block(self, block_hash: str) -> Response:
         """Return a block's summary."""
-        return immutable(json(esplora_json.block_json(self._reads.block(read_hash(block_hash)))))
+        return immutable(json(esplora_json.block_json(self._chain.blocks.get(read_hash(block_hash)))))
 
     def block_header(self, block_hash: str) -> Response:
         """Return a block's header in hex."""
-        return immutable(plain(self._reads.block(read_hash(block_hash)).entry.header.serialize().hex()))
+        return immutable(plain(self._chain.blocks.get(read_hash(block_hash)).entry.header.serialize().hex()))
 
     def block_raw(self, block_hash: str) -> Response:
         """Return a block's bytes."""
-        return immutable(octets(self._reads.raw_block(read_hash(block_hash))))
+        return immutable(octets(self._chain.blocks.raw(read_hash(block_hash))))
 
     def block_status(self, block_hash: str) -> Response:
         """Return whether a block is on the best chain."""
-        return json(esplora_json.block_status_json(self._reads.find_block(read_hash(block_hash))))
+        return json(esplora_json.block_status_json(self._chain.blocks.find(read_hash(block_hash))))
 
     def block_txids(self, block_hash: str) -> Response:
         """Return a block's txids, in its order."""
-        return immutable(json([display_hash(txid) for txid in self._reads.block_txids(read_hash(block_hash))]))
+        return immutable(json([display_hash(txid) for txid in self._chain.blocks.txids(read_hash(block_hash))]))
 
     def block_txid(self, block_hash: str, index: str) -> Response:
         """Return the txid at an index of a block."""
-        txid = self._reads.block_txid(read_hash(block_hash), read_number(index))
+        txid = self._chain.blocks.txid_at(read_hash(block_hash), read_number(index))
         if txid is None:
             raise RequestError(404, "tx index out of range")
         return immutable(plain(display_hash(txid)))
@@ -98,43 +98,43 @@ class Esplora:
     def block_txs(self, block_hash: str, start: str = "") -> Response:
         """Return 25 transactions of a block, from an index that is a multiple of 25."""
         block_id = read_hash(block_hash)
-        self._reads.check_block(block_id)  # a block that is not known comes before a wrong index
+        self._chain.blocks.check(block_id)  # a block that is not known comes before a wrong index
         try:
             index = read_number(start)
         except RequestError:
             index = 0
         if index % TXS_PER_PAGE:
             raise RequestError(400, f"start index must be a multiple of {TXS_PER_PAGE}")
-        return self._txs(self._reads.block_txs(block_id, index, TXS_PER_PAGE))
+        return self._txs(self._chain.blocks.txs(block_id, index, TXS_PER_PAGE))
 
     # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────
 
     def tx(self, txid: str) -> Response:
         """Return a transaction."""
-        return json(esplora_json.tx_json(self._reads.tx(read_hash(txid)), self._prefix))
+        return json(esplora_json.tx_json(self._chain.txs.get(read_hash(txid)), self._prefix))
 
     def tx_hex(self, txid: str) -> Response:
         """Return a transaction's bytes in hex."""
-        return plain(self._reads.tx_record(read_hash(txid)).tx.serialize().hex())
+        return plain(self._chain.txs.record(read_hash(txid)).tx.serialize().hex())
 
     def tx_raw(self, txid: str) -> Response:
         """Return a transaction's bytes."""
-        return octets(self._reads.tx_record(read_hash(txid)).tx.serialize())
+        return octets(self._chain.txs.record(read_hash(txid)).tx.serialize())
 
     def tx_status(self, txid: str) -> Response:
         """Return whether a transaction is confirmed, and where."""
-        record = self._reads.find_tx(read_hash(txid))
+        record = self._chain.txs.find(read_hash(txid))
         return json(esplora_json.status_json(record.block if record else None))
 
     def tx_merkle_proof(self, txid: str) -> Response:
         """Return the siblings on a transaction's way to its block's merkle root, as electrum servers do."""
-        proof = self._reads.merkle_proof(read_hash(txid))
+        proof = self._chain.txs.proof(read_hash(txid))
         branch = [display_hash(node) for node in branch_of(proof.tree, proof.position)]
         return json({"block_height": proof.block.height, "merkle": branch, "pos": proof.position})
 
     def tx_merkle_block_proof(self, txid: str) -> Response:
         """Return the merkle block that proves a transaction, in hex (BIP37, bitcoind's gettxoutproof)."""
-        proof = self._reads.merkle_proof(read_hash(txid))
+        proof = self._chain.txs.proof(read_hash(txid))
         return plain(encode_proof(proof.block.header, proof.tree, {read_hash(txid)}).hex())
 
     def tx_outspend(self, txid: str, vout: str) -> Response:
@@ -142,11 +142,11 @@ class Esplora:
         index = read_number(vout)
         if index > MAX_VOUT:
             raise RequestError(400, "Invalid number")
-        return json(esplora_json.found_outspend_json(self._reads.outspend(OutPoint(read_hash(txid), index))))
+        return json(esplora_json.found_outspend_json(self._chain.txs.outspend(OutPoint(read_hash(txid), index))))
 
     def tx_outspends(self, txid: str) -> Response:
         """Return what spends each output of a transaction."""
-        return json([esplora_json.found_outspend_json(found) for found in self._reads.outspends(read_hash(txid))])
+        return json([esplora_json.found_outspend_json(found) for found in self._chain.txs.outspends(read_hash(txid))])
 
     def post_tx(self) -> Response:
         """Take a raw transaction in hex and return its txid once it is in the pool."""
@@ -162,7 +162,7 @@ class Esplora:
 
     def script(self, kind: str, name: str) -> Response:
         """Return the counters of an address or script hash."""
-        confirmed, unconfirmed = self._reads.script_stats(read_script(kind, name, self._prefix))
+        confirmed, unconfirmed = self._chain.scripts.stats(read_script(kind, name, self._prefix))
         stats = {
             "chain_stats": esplora_json.stats_json(confirmed),
             "mempool_stats": esplora_json.stats_json(unconfirmed),
@@ -184,24 +184,24 @@ class Esplora:
         try:
             after = read_hash(last)
         except RequestError:
-            return self._txs(self._reads.script_txs(script, 0, count))
-        return self._txs(self._reads.script_txs(script, 0, count, after))
+            return self._txs(self._chain.scripts.txs(script, 0, count))
+        return self._txs(self._chain.scripts.txs(script, 0, count, after))
 
     def script_pool_txs(self, kind: str, name: str) -> Response:
         """Return up to 50 unconfirmed transactions, or `max_txs`, newest first."""
         count = read_count(request.args.get("max_txs"), POOL_TXS_PER_PAGE, MAX_TXS)
-        return self._txs(self._reads.script_txs(read_script(kind, name, self._prefix), count, 0))
+        return self._txs(self._chain.scripts.txs(read_script(kind, name, self._prefix), count, 0))
 
     def script_unspent(self, kind: str, name: str) -> Response:
         """Return the unspent outputs, less those that the pool spends; at most 20,000."""
-        found = self._reads.unspent(read_script(kind, name, self._prefix), MAX_COINS)
+        found = self._chain.scripts.unspent(read_script(kind, name, self._prefix), MAX_COINS)
         if found is None:
             raise too_many_coins(MAX_COINS)
         return json([esplora_json.unspent_json(coin.outpoint, coin.output.value, block) for coin, block in found])
 
     def addresses(self, start: str) -> Response:
         """Return up to ten known addresses that begin with a text."""
-        scripts = self._reads.scripts_within(read_script_ranges(start, self._prefix), ADDRESSES_FOUND)
+        scripts = self._chain.scripts.within(read_script_ranges(start, self._prefix), ADDRESSES_FOUND)
         return json(sorted(filter(None, (encode_address(script, self._prefix) for script in scripts))))
 
     def _txs(self, infos: list[TxInfo]) -> Response:
@@ -211,20 +211,20 @@ class Esplora:
 
     def pool(self) -> Response:
         """Return the pool's totals and its feerates."""
-        return json(self._reads.of_pool(_pool_json))
+        return json(self._chain.pool.derive(_pool_json))
 
     def pool_txids(self) -> Response:
         """Return every unconfirmed txid."""
-        return json([display_hash(txid) for txid in self._reads.pool_txids()])
+        return json([display_hash(txid) for txid in self._chain.pool.txids()])
 
     def pool_recent(self) -> Response:
         """Return the ten transactions that entered the pool last."""
-        records = self._reads.recent(RECENT_TXS)
+        records = self._chain.pool.newest(RECENT_TXS)
         return json([esplora_json.recent_json(record.tx, record.pool) for record in records if record.pool])
 
     def fee_estimates(self) -> Response:
         """Return the feerate for each number of blocks to wait."""
-        return json(self._reads.of_pool(fee_estimates))
+        return json(self._chain.pool.derive(fee_estimates))
 
     def block_template(self) -> Response:
         """Return what the next block would be made of, as bitcoind's getblocktemplate."""

@@ -28,8 +28,8 @@ MAX_OUTSPEND_TXIDS = 50
 class Histories:
     """The resources that answer about many transactions at once."""
 
-    def __init__(self, reads: ChainQueries, prefix: AddressPrefix) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, prefix: AddressPrefix) -> None:
+        self._chain = chain
         self._prefix = prefix
 
     def script_txs(self, kind: str, name: str) -> Response:
@@ -39,7 +39,7 @@ class Histories:
         """
         script = read_script(kind, name, self._prefix)
         if not {"max_txs", "after_txid"} & set(request.args):
-            return self._txs(self._reads.script_txs(script, POOL_TXS_PER_PAGE, TXS_PER_PAGE))
+            return self._txs(self._chain.scripts.txs(script, POOL_TXS_PER_PAGE, TXS_PER_PAGE))
         return self._page([script])
 
     def many_txs(self, kind: str) -> Response:
@@ -54,13 +54,13 @@ class Histories:
         """Return what each confirmed transaction did to a balance, newest first."""
         script = read_script(kind, name, self._prefix)
         count = read_count(request.args.get("max_txs"), MAX_MOVEMENTS, MAX_MOVEMENTS)
-        found = self._reads.movements(script, count, read_hash(last) if last else None)
+        found = self._chain.scripts.balance_changes(script, count, read_hash(last) if last else None)
         return json([esplora_json.movement_json(movement) for movement in found])
 
     def pool_txids(self, last: str = "") -> Response:
         """Return a page of the pool's txids, in the order of their bytes: what comes and goes shifts no page."""
         count = read_count(request.args.get("max_txs"), MAX_TXIDS, MAX_TXIDS)
-        txids = sorted(self._reads.pool_txids())
+        txids = sorted(self._chain.pool.txids())
         start = bisect_right(txids, read_hash(last)) if last else 0
         return json([display_hash(txid) for txid in txids[start : start + count]])
 
@@ -69,13 +69,13 @@ class Histories:
         names = [name for name in request.args.get("txids", "").split(",") if name]
         if len(names) > MAX_OUTSPEND_TXIDS:
             raise RequestError(400, "Too many txids requested")
-        found = self._reads.outspends_of([read_hash(name) for name in names])
+        found = self._chain.txs.outspends_of([read_hash(name) for name in names])
         return json([[esplora_json.found_outspend_json(spend) for spend in spends] for spends in found])
 
     def _page(self, scripts: Sequence[bytes]) -> Response:
         after = request.args.get("after_txid")
         count = read_count(request.args.get("max_txs"), DEFAULT_TXS, MAX_TXS)
-        found = self._reads.scripts_txs(scripts, count, None if after is None else read_hash(after))
+        found = self._chain.scripts.merged_txs(scripts, count, None if after is None else read_hash(after))
         if found is None:
             raise RequestError(422, "after_txid not found")
         return self._txs(found)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from services.explorer.chain.models import BlockInfo, Movement, Outspend, TxInfo
+from services.explorer.chain.models import BalanceChange, BlockInfo, Outspend, TxInfo
 from shared.chain.codec import BlockEntry, PoolEntry, Spend
 from shared.chain.view import ScriptStats
 from shared.consensus.pow import difficulty
@@ -199,7 +199,7 @@ def found_outspend_json(found: Outspend | None) -> Json:
     return outspend_json(None, None) if found is None else outspend_json(found.spend, found.block)
 
 
-def movement_json(movement: Movement) -> Json:
+def movement_json(movement: BalanceChange) -> Json:
     """Return what a confirmed transaction did to a balance."""
     return {
         "txid": display_hash(movement.item.txid),

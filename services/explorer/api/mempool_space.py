@@ -20,15 +20,13 @@ from services.explorer.chain.fee_estimates import (
     projected_blocks,
     recommended_fees,
 )
-from services.explorer.chain.hash_rate import read_period
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.rbf_trees import RbfTrees, version_json
+from services.explorer.chain.rbf_trees import version_json
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
 from shared.chain.codec import BlockFees, PoolEntry
-from shared.consensus.params import ChainParams
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
@@ -46,37 +44,35 @@ class MempoolSpace:
 
     def __init__(
         self,
-        reads: ChainQueries,
-        replacements: RbfTrees,
-        params: ChainParams,
+        chain: ChainQueries,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._reads = reads
-        self._replacements = replacements
-        self._params = params
+        self._chain = chain
+        self._replacements = chain.replacements
+        self._params = chain.params
         self._clock = clock
 
     def recommended(self) -> Response:
         """Return feerates to pay, in whole satoshis per virtual byte, never one below the next."""
-        return json(self._reads.of_pool(recommended_fees))
+        return json(self._chain.pool.derive(recommended_fees))
 
     def precise(self) -> Response:
         """Return the same feerates with up to three decimals."""
-        return json(self._reads.of_pool(precise_fees))
+        return json(self._chain.pool.derive(precise_fees))
 
     def projected(self) -> Response:
         """Return the blocks that the pool's transactions would make, best payers first; the last has all the rest."""
-        stats = self._reads.pool_stats()
+        stats = self._chain.pool.stats()
         bytes_per_vbyte = stats.size / stats.vsize if stats.vsize else 1.0
-        blocks = self._reads.of_pool(projected_blocks)
+        blocks = self._chain.pool.derive(projected_blocks)
         return json([_projected_json(block, bytes_per_vbyte) for block in blocks])
 
     def cpfp(self, txid: str) -> Response:
         """Return a transaction's unconfirmed relatives and the feerate by which a miner judges it."""
         tx_id = read_hash(txid)
-        members = self._reads.family(tx_id)
+        members = self._chain.pool.relatives(tx_id)
         if tx_id not in members:
-            info = self._reads.tx(tx_id)
+            info = self._chain.txs.get(tx_id)
             rate = info.fee / info.tx.vsize
             return json(_cpfp_json([], [], rate) | {"fee": info.fee, "adjustedVsize": info.tx.vsize})
         above, below = (
@@ -122,20 +118,19 @@ class MempoolSpace:
 
     def difficulty_adjustment(self) -> Response:
         """Return how far the difficulty period has come, and the outlook."""
-        period = self._reads.at_tip(lambda _: read_period(self._reads, self._params.retarget_interval))
-        return json(difficulty_adjustment(period, self._params, self._clock()))
+        return json(difficulty_adjustment(self._chain.blocks.period(), self._params, self._clock()))
 
     def blocks(self, start: str = "") -> Response:
         """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
-        return json(self._with_extras(self._reads.blocks(read_number(start) if start else None, BLOCKS_PER_PAGE)))
+        return json(self._with_extras(self._chain.blocks.page(read_number(start) if start else None, BLOCKS_PER_PAGE)))
 
     def block(self, block_hash: str) -> Response:
         """Return one such block."""
-        return json(self._with_extras([self._reads.block(read_hash(block_hash))])[0])
+        return json(self._with_extras([self._chain.blocks.get(read_hash(block_hash))])[0])
 
     def _with_extras(self, blocks: Sequence[BlockInfo]) -> list[dict[str, Any]]:
         hashes = [block.entry.hash for block in blocks]
-        coinbases, fees = self._reads.coinbases(hashes), self._reads.block_fees(hashes)
+        coinbases, fees = self._chain.blocks.coinbases(hashes), self._chain.blocks.fees(hashes)
         return [
             esplora_json.block_json(block) | {"extras": self._extras(block, coinbase, paid)}
             for block, coinbase, paid in zip(blocks, coinbases, fees, strict=True)
@@ -146,7 +141,7 @@ class MempoolSpace:
         txids = [read_hash(txid) for txid in request.args.getlist("txId[]")]
         if len(txids) > MAX_TXIDS:
             raise RequestError(400, "Too many txids requested")
-        return json(self._reads.pool_times(txids))
+        return json(self._chain.pool.entry_times(txids))
 
     def routes(self) -> tuple[Route, ...]:
         """Return every resource under its path below `/api/v1`."""

@@ -34,8 +34,8 @@ BEST = "best"
 class RegtestServer:
     """The resources."""
 
-    def __init__(self, reads: ChainQueries, broker: Broker, faucet: FaucetClient, prefix: AddressPrefix) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, broker: Broker, faucet: FaucetClient, prefix: AddressPrefix) -> None:
+        self._chain = chain
         self._broker = broker
         self._faucet = faucet
         self._prefix = prefix
@@ -44,7 +44,7 @@ class RegtestServer:
 
     def unspents(self, name: str) -> Response:
         """Return the unspent outputs, less those that the pool spends."""
-        coins = self._reads.unspent(script_hash(self._script(name)), LIMIT)
+        coins = self._chain.scripts.unspent(script_hash(self._script(name)), LIMIT)
         if coins is None:
             raise _too_many()
         return json(
@@ -77,7 +77,7 @@ class RegtestServer:
         return json([info.tx.txid_hex for info in self._txs(self._script(name))])
 
     def _txs(self, script: bytes) -> list[TxInfo]:
-        found = self._reads.scripts_txs([script_hash(script)], LIMIT + 1, None) or []
+        found = self._chain.scripts.merged_txs([script_hash(script)], LIMIT + 1, None) or []
         if len(found) > LIMIT:
             raise _too_many()
         return found
@@ -93,20 +93,20 @@ class RegtestServer:
 
     def tx(self, txid: str) -> Response:
         """Return a transaction in hex."""
-        return text(self._reads.tx_record(read_hash(txid)).tx.serialize().hex())
+        return text(self._chain.txs.record(read_hash(txid)).tx.serialize().hex())
 
     def tx_json(self, txid: str) -> Response:
         """Return a transaction's fields."""
-        return json(_tx_json(self._reads.tx_record(read_hash(txid)).tx, self._prefix))
+        return json(_tx_json(self._chain.txs.record(read_hash(txid)).tx, self._prefix))
 
     def tx_block(self, txid: str) -> Response:
         """Return the hash of a transaction's block, null while it has none."""
-        record = self._reads.tx_record(read_hash(txid))
+        record = self._chain.txs.record(read_hash(txid))
         return text(display_hash(record.block.hash)) if record.block else json(None)
 
     def pool(self) -> Response:
         """Return every unconfirmed txid."""
-        return json([display_hash(txid) for txid in self._reads.pool_txids()])
+        return json([display_hash(txid) for txid in self._chain.pool.txids()])
 
     def push(self) -> Response:
         """Take a raw transaction in hex; the answer is empty, or says why it is refused."""
@@ -117,18 +117,18 @@ class RegtestServer:
 
     def best(self) -> Response:
         """Return the tip's hash."""
-        return text(display_hash(self._reads.tip().hash))
+        return text(display_hash(self._chain.tip().hash))
 
     def header(self, name: str) -> Response:
         """Return a block's header in hex."""
-        return text(self._reads.block(self._block_hash(name)).entry.header.serialize().hex())
+        return text(self._chain.blocks.get(self._block_hash(name)).entry.header.serialize().hex())
 
     def height(self, name: str) -> Response:
         """Return a block's height."""
-        return json(self._reads.block(self._block_hash(name)).entry.height)
+        return json(self._chain.blocks.get(self._block_hash(name)).entry.height)
 
     def _block_hash(self, name: str) -> bytes:
-        return self._reads.tip().hash if name == BEST else read_hash(name)
+        return self._chain.tip().hash if name == BEST else read_hash(name)
 
     # ── what a test chain alone can do ──────────────────────────────────────────────────────────────────────────
 

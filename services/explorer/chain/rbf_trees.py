@@ -57,13 +57,22 @@ class Version:
 
 
 class RbfTrees:
-    """Reads the history of replacements."""
+    """Reads replaced transactions, and the trees that they form with their replacements."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
 
+    def replaced(self, txid: bytes) -> Replaced | None:
+        """Return the record of a transaction that another replaced in the pool, None for any other."""
+        return self._view.replacements.replaced([txid])[0]
+
+    def replaced_by(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return, for each of these transactions that was replaced in the pool, the transaction that replaced it."""
+        found = self._view.replacements.replaced(txids)
+        return {txid: record.replaced_by for txid, record in zip(txids, found, strict=True) if record is not None}
+
     def replaces(self, txid: bytes) -> list[bytes]:
-        """Return the transactions that this one directly took the place of."""
+        """Return the transactions that this one directly replaced."""
         return self._view.replacements.replaces(txid)
 
     def tree(self, txid: bytes) -> Version | None:

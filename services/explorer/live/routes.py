@@ -27,17 +27,17 @@ def create_endpoints(
     settings: Settings,
     clients: Clients,
     hub: EventHub,
-    reads: ChainQueries,
+    chain: ChainQueries,
     api: MempoolSpace,
     prefix: AddressPrefix,
 ) -> dict[str, Endpoint]:
     """Return the endpoints by path."""
     hosts = TrustedHosts(settings.trusted_hosts)
     places = StreamSlots(settings.max_streams, stream_limit(settings), clients.of_scope)
-    wait = Wait(reads, hub, places, Threads(_THREADS, "wait"))
+    wait = Wait(chain, hub, places, Threads(_THREADS, "wait"))
     threads = Threads(_THREADS, "websockets")
-    snapshot = Snapshot(reads, api, threads, lambda: hub.position)
-    broadcaster = Broadcaster(hub, snapshot, ChangeReader(reads, api, prefix), threads)
+    snapshot = Snapshot(chain, api, threads, lambda: hub.position)
+    broadcaster = Broadcaster(hub, snapshot, ChangeReader(chain, api, prefix), threads)
     return {
         path: guarded(_refusing(endpoint, clients), hosts)
         for endpoint, paths in (

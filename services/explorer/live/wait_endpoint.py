@@ -59,8 +59,8 @@ class Question:
 class Wait:
     """The endpoint."""
 
-    def __init__(self, reads: ChainQueries, hub: EventHub, places: StreamSlots, threads: Threads) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, hub: EventHub, places: StreamSlots, threads: Threads) -> None:
+        self._chain = chain
         self._hub = hub
         self._places = places
         self._threads = threads
@@ -98,9 +98,9 @@ class Wait:
 
     async def _look(self, question: Question) -> tuple[Tip, int | None]:
         def look(tip: Tip) -> tuple[Tip, int | None]:
-            return tip, question.confirmations(self._reads, tip)
+            return tip, question.confirmations(self._chain, tip)
 
-        return await self._threads.run(lambda: self._reads.at_tip(look))
+        return await self._threads.run(lambda: self._chain.at_tip(look))
 
 
 def read_question(query: str) -> Question:
@@ -118,20 +118,20 @@ def read_question(query: str) -> Question:
             return Question(lambda _, tip: max(0, tip.height - height + 1), max(1, least), seconds)
         case "hash":
             block_hash = read_hash(value)
-            return Question(lambda reads, tip: _of_block(reads, block_hash, tip), max(1, least), seconds)
+            return Question(lambda chain, tip: _of_block(chain, block_hash, tip), max(1, least), seconds)
     txid = read_hash(value)
-    return Question(lambda reads, tip: _of_tx(reads, txid, tip), least, seconds, display_hash(txid))
+    return Question(lambda chain, tip: _of_tx(chain, txid, tip), least, seconds, display_hash(txid))
 
 
-def _of_block(reads: ChainQueries, block_hash: bytes, tip: Tip) -> int | None:
-    block = reads.find_block(block_hash)
+def _of_block(chain: ChainQueries, block_hash: bytes, tip: Tip) -> int | None:
+    block = chain.blocks.find(block_hash)
     if block is None:
         return None
     return tip.height - block.entry.height + 1 if block.in_best_chain else 0
 
 
-def _of_tx(reads: ChainQueries, txid: bytes, tip: Tip) -> int | None:
-    record = reads.find_tx(txid)
+def _of_tx(chain: ChainQueries, txid: bytes, tip: Tip) -> int | None:
+    record = chain.txs.find(txid)
     if record is None:
         return None
     return tip.height - record.block.height + 1 if record.block else 0

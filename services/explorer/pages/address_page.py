@@ -10,26 +10,26 @@ from itertools import accumulate
 import segno
 from flask import Response, render_template, request
 
-from services.explorer.api.esplora import TXS_PER_PAGE
 from services.explorer.api.parameters import read_address, read_hash, read_number, read_script_hash
-from services.explorer.chain.models import TxInfo
+from services.explorer.chain.models import CoinPage, TxInfo
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.utxo_pages import COINS_PER_PAGE, CoinPage, CoinPages
+from services.explorer.chain.script_queries import COINS_PER_PAGE
 from services.explorer.pages.input_script import script_label
+from services.explorer.pages.links import TXS_PER_PAGE
 from shared.chain.codec import BlockEntry
-from shared.chain.view import ChainView, ScriptStats
-from shared.crypto.address import AddressPrefix, decode_address
+from shared.chain.view import ScriptStats
+from shared.crypto.address import decode_address
 from shared.script.script import to_rust_asm
 
 POOL_TXS = 25
-"""Unconfirmed transactions that are shown at a time."""
+"""Unconfirmed transactions shown at a time."""
 MAX_WALK = 200
-"""Confirmed transactions that are read at most to tell the balance in the midst of a history."""
+"""Confirmed transactions read at most to work out the balance in the middle of a history."""
 
 
 @dataclass(frozen=True, slots=True)
-class AddressPageModel:
-    """What is read of a script, all from one state of the chain."""
+class ScriptDetails:
+    """An address or script as its page shows it, read from one state of the chain."""
 
     confirmed: ScriptStats
     unconfirmed: ScriptStats
@@ -37,11 +37,11 @@ class AddressPageModel:
     """The block of its first confirmed transaction."""
     last: BlockEntry | None
     txs: list[TxInfo]
-    """Those that are shown, newest first."""
+    """The transactions shown, newest first."""
     pool_balance: int | None
-    """Satoshis after the first of these that is unconfirmed; None where it was not added up, as in the next."""
+    """Satoshis after the first unconfirmed one of `txs`; None if not added up."""
     chain_balance: int | None
-    """Satoshis after the first of these that is in a block."""
+    """Satoshis after the first confirmed one of `txs`; None if not added up."""
     coins: CoinPage
 
 
@@ -53,17 +53,15 @@ class HistoryRow:
     gain: int
     """Satoshis received less satoshis spent."""
     balance: int | None
-    """Satoshis after it; None where too much came later to add it up."""
+    """Satoshis after it; None where too many later ones would have to be added up."""
 
 
 class ScriptPage:
     """Shows addresses and script hashes."""
 
-    def __init__(self, view: ChainView, reads: ChainQueries, prefix: AddressPrefix) -> None:
-        self._view = view
-        self._reads = reads
-        self._coins = CoinPages(view)
-        self._prefix = prefix
+    def __init__(self, chain: ChainQueries) -> None:
+        self._chain = chain
+        self._prefix = chain.params.address
 
     def address(self, name: str) -> str:
         """Show an address."""
@@ -84,7 +82,7 @@ class ScriptPage:
     def _show(self, script: bytes, address: str, script_pubkey: bytes | None) -> str:
         after = read_hash(request.args["after"]) if "after" in request.args else None
         start = read_number(request.args.get("coins", "0"))
-        seen = self._reads.at_tip(lambda _: self._read(script, after, start))
+        seen = self._chain.at_tip(lambda _: self._read(script, after, start))
         if script_pubkey is None:
             script_pubkey = next((pubkey for info in seen.txs for pubkey in info.scripts_of(script)), None)
         rows = history_rows(seen.txs, script, seen.pool_balance, seen.chain_balance)
@@ -115,10 +113,10 @@ class ScriptPage:
             is_full=len(rows if after else in_blocks) == TXS_PER_PAGE,
         )
 
-    def _read(self, script: bytes, after: bytes | None, start: int) -> AddressPageModel:
-        confirmed, unconfirmed = self._reads.script_stats(script)
-        first, last = self._first_and_last_use(script)
-        return AddressPageModel(
+    def _read(self, script: bytes, after: bytes | None, start: int) -> ScriptDetails:
+        confirmed, unconfirmed = self._chain.scripts.stats(script)
+        first, last = self._chain.scripts.first_and_last_block(script)
+        return ScriptDetails(
             confirmed=confirmed,
             unconfirmed=unconfirmed,
             first=first,
@@ -126,34 +124,26 @@ class ScriptPage:
             txs=self._txs(script, after),
             pool_balance=None if after else confirmed.balance + unconfirmed.balance,
             chain_balance=self._balance_after(script, after, confirmed),
-            coins=self._coins.read(script, start),
+            coins=self._chain.scripts.coin_page(script, start),
         )
 
     def _txs(self, script: bytes, after: bytes | None) -> list[TxInfo]:
-        """Return the newest of both kinds, or those that follow one of either kind."""
+        """Return the newest transactions of pool and blocks, or the ones after `after` in its own list."""
         if after is None:
-            return self._reads.script_txs(script, POOL_TXS, TXS_PER_PAGE)
-        if self._view.scripts.is_in_history([script], after):
-            return self._reads.script_txs(script, 0, TXS_PER_PAGE, after)
-        return self._reads.scripts_txs([script], TXS_PER_PAGE, after) or []
-
-    def _first_and_last_use(self, script: bytes) -> tuple[BlockEntry | None, BlockEntry | None]:
-        """Return the blocks of the first and the last confirmed transaction, None for what was never used."""
-        first, newest = self._view.scripts.first(script), self._view.scripts.history(script, 1)
-        if first is None or not newest:
-            return None, None
-        first_block, last_block = self._reads.entries_at([first.height, newest[0].height])
-        return first_block, last_block
+            return self._chain.scripts.txs(script, POOL_TXS, TXS_PER_PAGE)
+        if self._chain.scripts.has_confirmed(script, after):
+            return self._chain.scripts.txs(script, 0, TXS_PER_PAGE, after)
+        return self._chain.scripts.merged_txs([script], TXS_PER_PAGE, after) or []
 
     def _balance_after(self, script: bytes, after: bytes | None, confirmed: ScriptStats) -> int | None:
-        """Return the balance in blocks before the transaction `after`, or that of now; None if it lies too far back."""
-        if after is None or not self._view.scripts.is_in_history([script], after):
+        """Return the confirmed balance before the transaction `after`, or the present one; None if too far back."""
+        if after is None or not self._chain.scripts.has_confirmed(script, after):
             return confirmed.balance
-        movements = self._reads.movements(script, MAX_WALK, None)
-        balances = accumulate((-movement.value for movement in movements), initial=confirmed.balance)
+        changes = self._chain.scripts.balance_changes(script, MAX_WALK, None)
+        balances = accumulate((-change.value for change in changes), initial=confirmed.balance)
         next(balances)
-        for movement, balance in zip(movements, balances, strict=True):
-            if movement.item.txid == after:
+        for change, balance in zip(changes, balances, strict=True):
+            if change.item.txid == after:
                 return balance
         return None
 
@@ -161,7 +151,7 @@ class ScriptPage:
 def history_rows(
     txs: list[TxInfo], script: bytes, pool_balance: int | None, chain_balance: int | None
 ) -> list[HistoryRow]:
-    """Return the rows of transactions, newest first; the balances are those after the first of either kind."""
+    """Return a row for each transaction, newest first, given the balances after the first ones of pool and blocks."""
     rows = []
     balances = {False: pool_balance, True: chain_balance}
     for info in txs:

@@ -1,7 +1,7 @@
-"""The faucet's page: test coins for a wallet of this stack or any address, and what became of them.
+"""The faucet's page: test coins for a wallet of this stack or any address, and the state of the payment.
 
-`/faucet` is the page for browsers; for programs a POST there is Nigiri's call. A payment is followed by a redirect to
-the page with its txid, which then shows what the chain says: reloading pays nothing again.
+`/faucet` is the page for browsers; for programs a POST there is Nigiri's call. A payment redirects to the page with its
+txid, which shows the payment as the chain has it: a reload does not pay again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_TEXT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Paid:
+class _Payment:
     """A payment as the chain has it now."""
 
     txid_hex: str
@@ -44,28 +44,27 @@ class _Paid:
 
 @dataclass(frozen=True, slots=True)
 class _FaucetProblem:
-    """What the page says of a request that failed."""
+    """A failed request, as the page explains it."""
 
     text: str
     field: str = ""
-    """The field that is wrong, empty if none is."""
+    """The wrong field of the form, empty if none is wrong."""
     advice: str = ""
 
 
 class FaucetPage:
-    """Shows the form, pays, and shows what became of it."""
+    """Shows the form, pays, and shows the payment."""
 
-    def __init__(self, reads: ChainQueries, faucet: FaucetClient, nigiri: Nigiri) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, faucet: FaucetClient) -> None:
+        self._chain = chain
         self._faucet = faucet
-        self._nigiri = nigiri
 
     def show(self) -> Response:
         """Show the form, filled in with `address`, and the payment `paid` to it."""
         address = _typed()
         return self._page(200, paid=self._paid(request.args.get("paid", ""), address))
 
-    def nothing(self) -> Response:
+    def no_resource(self) -> Response:
         """Refuse a program's GET: Nigiri has none either."""
         raise NotFound
 
@@ -94,7 +93,7 @@ class FaucetPage:
         return self._mine(address, txid_hex)
 
     def _mine(self, address: str, txid_hex: str) -> Response:
-        """Have a block mined, and go on to the page of the payment, which also tells where there was none."""
+        """Have a block mined and redirect to the payment's page, which also says if there was no block."""
         try:
             self._faucet.mine(1)
         except (RequestError, BrokerError) as error:
@@ -102,19 +101,19 @@ class FaucetPage:
         query = urlencode({"address": address, "paid": txid_hex})
         return make_response(redirect(f"/faucet?{query}", 303))
 
-    def _paid(self, txid_hex: str, address: str) -> _Paid | None:
-        """Return a payment to an address; None if it is not known, or does not pay it."""
+    def _paid(self, txid_hex: str, address: str) -> _Payment | None:
+        """Return a payment to an address; None if the transaction is unknown or does not pay it."""
         try:
-            record = self._reads.find_tx(read_hash(txid_hex))
+            record = self._chain.txs.find(read_hash(txid_hex))
             script = self._faucet.script_of(address)
         except RequestError:
             return None
         if record is None:
             return None
         amount = sum(output.value for output in record.tx.outputs if output.script_pubkey == script)
-        return _Paid(txid_hex, amount, record.block.height if record.block else None) if amount else None
+        return _Payment(txid_hex, amount, record.block.height if record.block else None) if amount else None
 
-    def _page(self, status: int, problem: _FaucetProblem | None = None, paid: _Paid | None = None) -> Response:
+    def _page(self, status: int, problem: _FaucetProblem | None = None, paid: _Payment | None = None) -> Response:
         page = render_template(
             "faucet.html",
             problem=problem,
@@ -128,11 +127,11 @@ class FaucetPage:
             response.headers["Retry-After"] = "1"
         return response
 
-    def blueprint(self, name: str) -> Blueprint:
-        """Return the page under its path."""
+    def blueprint(self, name: str, api: Nigiri) -> Blueprint:
+        """Return the page under its path; `api` answers there for programs."""
         blueprint = Blueprint(name, __name__)
-        blueprint.add_url_rule("/faucet", "show", PageOrResource(self.show, self.nothing))
-        blueprint.add_url_rule("/faucet", "pay", PageOrResource(self.pay, self._nigiri.pay), methods=["POST"])
+        blueprint.add_url_rule("/faucet", "show", PageOrResource(self.show, self.no_resource))
+        blueprint.add_url_rule("/faucet", "pay", PageOrResource(self.pay, api.pay), methods=["POST"])
         return blueprint
 
 
@@ -141,7 +140,7 @@ class _BadAmount(Exception):
 
 
 def _typed() -> str:
-    """Return the address that is typed in, or else that of the wallet that is chosen."""
+    """Return the typed address, or else the chosen wallet's; empty without either."""
     return request.values.get("address", "").strip() or request.values.get("wallet", "").strip()
 
 

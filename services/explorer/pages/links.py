@@ -6,6 +6,8 @@ from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash
 
+TXS_PER_PAGE = 25
+"""Transactions that the page of a block, address or script lists at a time."""
 SIDES_PER_PAGE = 25
 """Inputs, and outputs, that a transaction's page lists at a time."""
 

@@ -1,7 +1,4 @@
-"""The pages that show the chain as a whole: home, blocks, pool, charts. They work without scripts, and are live with.
-
-What they say is read in outlook.py and series.py, what charts look like is in charts.py and chart_texts.py.
-"""
+"""Pages of the chain as a whole: home, blocks, pool and charts. They work without JavaScript, and are live with it."""
 
 from __future__ import annotations
 
@@ -13,19 +10,15 @@ from flask import Blueprint, Response, jsonify, render_template, request
 
 from services.explorer.api.esplora import Esplora
 from services.explorer.api.parameters import read_number
-from services.explorer.chain.hash_rate import HASH_RATE_BLOCKS, rate_between, read_period
-from services.explorer.chain.overview_queries import OverviewQueries
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
 from services.explorer.pages import template_filters
 from services.explorer.pages.charts import catalogue
-from services.explorer.pages.charts.series import PastReader
+from services.explorer.pages.charts.series import HistoryReader
 from services.explorer.pages.page_or_api import PageOrResource
 from shared.chain.records import TxRecord
-from shared.chain.view import ChainView
 from shared.consensus.limits import COIN
-from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 from shared.consensus.subsidy import issued
 from shared.durations import DAY, HOUR
@@ -37,7 +30,7 @@ LISTED_BLOCKS = 25
 POOL_TXS = 25
 HISTORY_HOURS = {"2": "2 hours", "24": "24 hours", "168": "7 days"}
 SAMPLE_REACH = DAY
-"""Seconds before what is shown of the pool's past in which a sample tells what was there at the start."""
+"""Seconds before the shown time in which the last sample tells the pool at its start."""
 SHORTEST_HISTORY = 600
 """Seconds."""
 CHART_BLOCKS = ("144", "1008", "4032", "all")
@@ -46,30 +39,20 @@ CHART_BLOCKS = ("144", "1008", "4032", "all")
 class Overview:
     """One method for each page."""
 
-    def __init__(
-        self,
-        view: ChainView,
-        reads: ChainQueries,
-        api: Esplora,
-        params: ChainParams,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._view = view
-        self._reads = reads
-        self._api = api
-        self._params = params
+    def __init__(self, chain: ChainQueries, clock: Callable[[], float] = time.time) -> None:
+        self._chain = chain
         self._clock = clock
-        self._outlooks = OverviewQueries(view, reads)
-        self._past = PastReader(view, self._outlooks)
+        self._history = HistoryReader(chain)
 
     def home(self) -> str:
-        """Show the blocks that come and that came, what it takes to pay, how the chain is doing, what came in last."""
-        blocks, pool, adjustment, rate = self._view.at_tip(
+        """Show projected and mined blocks, feerates, the state of the chain, and the newest transactions."""
+        params = self._chain.params
+        blocks, pool, adjustment, rate = self._chain.at_tip(
             lambda tip: (
-                self._outlooks.blocks(None, HOME_BLOCKS),
-                self._outlooks.pool(),
-                self._adjustment(),
-                self._hash_rate(tip.height),
+                self._chain.blocks.mined_page(None, HOME_BLOCKS),
+                self._chain.pool.overview(),
+                difficulty_adjustment(self._chain.blocks.period(), params, self._clock()),
+                self._chain.blocks.hash_rate(tip.height),
             )
         )
         tip = blocks[0].entry
@@ -82,31 +65,18 @@ class Overview:
             difficulty=difficulty(tip.header.bits),
             hash_rate=rate,
             adjustment=adjustment,
-            retargets=not self._params.pow_no_retargeting,
-            supply=issued(tip.height, self._params) // COIN,
+            retargets=not params.pow_no_retargeting,
+            supply=issued(tip.height, params) // COIN,
             now=self._clock(),
         )
 
-    def _adjustment(self) -> dict[str, Any]:
-        period = read_period(self._reads, self._params.retarget_interval)
-        return difficulty_adjustment(period, self._params, self._clock())
-
-    def _hash_rate(self, height: int) -> float | None:
-        first, last = self._outlooks.entries(
-            self._view.block_hashes_at([max(0, height - HASH_RATE_BLOCKS), height]),
-        )
-        # The genesis block of a chain may be years older than the first one that was mined here.
-        if first.height == 0 and height > 1:
-            [first] = self._outlooks.entries(self._view.block_hashes_at([1]))
-        return rate_between(first, last)
-
     def _recent(self, count: int) -> list[TxRecord]:
-        return [record for record in self._reads.recent(count) if record.pool]
+        return [record for record in self._chain.pool.newest(count) if record.pool]
 
     def blocks(self, start: str = "") -> str:
         """List the blocks from a height downwards."""
         height = read_number(start) if start else None
-        blocks, tip = self._view.at_tip(lambda tip: (self._outlooks.blocks(height, LISTED_BLOCKS), tip.height))
+        blocks, tip = self._chain.at_tip(lambda tip: (self._chain.blocks.mined_page(height, LISTED_BLOCKS), tip.height))
         first, last = blocks[0].entry.height, blocks[-1].entry.height
         newer = min(tip, first + LISTED_BLOCKS) if first < tip else None
         older = last - 1 if last > 0 else None
@@ -115,14 +85,14 @@ class Overview:
         )
 
     def pool(self) -> str:
-        """Show what waits: by feerate, over time, as the blocks that it will make, and what came last."""
+        """Show the pool: by feerate, over time, as projected blocks, and its newest transactions."""
         hours = request.args.get("hours", "2")
         if hours not in HISTORY_HOURS:
             raise RequestError(400, f"hours is one of {', '.join(HISTORY_HOURS)}")
         now = int(self._clock())
-        pool = self._outlooks.pool()
+        pool = self._chain.pool.overview()
         start = now - int(hours) * HOUR
-        samples = self._view.pool.history(start - SAMPLE_REACH)
+        samples = self._chain.pool.history(start - SAMPLE_REACH)
         if samples:  # a young chain is shown from its first minute on
             start = max(start, min(samples[0].time, now - SHORTEST_HISTORY))
         return render_template(
@@ -141,31 +111,31 @@ class Overview:
         chosen = request.args.get("blocks", CHART_BLOCKS[0])
         if chosen not in CHART_BLOCKS:
             raise RequestError(400, f"blocks is one of {', '.join(CHART_BLOCKS)}")
-        past = self._past.read(None if chosen == "all" else int(chosen))
+        history = self._history.read(None if chosen == "all" else int(chosen))
         return render_template(
             "charts.html",
-            charts=catalogue.chain_charts(past, self._params) if past.stretches else [],
+            charts=catalogue.chain_charts(history, self._chain.params) if history.ranges else [],
             chosen=chosen,
             ranges={name: "all" if name == "all" else thousands(int(name)) for name in CHART_BLOCKS},
-            past=past,
+            history=history,
         )
 
     def feed(self) -> Response:
-        """Tell live pages, where event streams do not work, whether anything happened: each commit has a new number."""
-        return jsonify({"seq": self._reads.tip().seq})
+        """Return the number of the last commit: live pages poll it where event streams do not work."""
+        return jsonify({"seq": self._chain.tip().seq})
 
-    def blueprint(self, name: str) -> Blueprint:
-        """Return all pages under their paths."""
+    def blueprint(self, name: str, api: Esplora) -> Blueprint:
+        """Return all pages under their paths; `api` answers there for programs."""
         blueprint = Blueprint(name, __name__)
         blueprint.record(_add_to_templates)
         blueprint.add_url_rule("/", "home", self.home)
         blueprint.add_url_rule("/charts", "charts", self.charts)
         blueprint.add_url_rule("/feed", "feed", self.feed)
         for path, endpoint, page, resource in (
-            ("/blocks", "blocks", self.blocks, self._api.blocks),
-            ("/blocks/", "newest_blocks", self.blocks, self._api.blocks),
-            ("/blocks/<start>", "blocks", self.blocks, self._api.blocks),
-            ("/mempool", "pool", self.pool, self._api.pool),
+            ("/blocks", "blocks", self.blocks, api.blocks),
+            ("/blocks/", "newest_blocks", self.blocks, api.blocks),
+            ("/blocks/<start>", "blocks", self.blocks, api.blocks),
+            ("/mempool", "pool", self.pool, api.pool),
         ):
             blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
         return blueprint

@@ -1,7 +1,7 @@
-"""The pages of single things: blocks, transactions, scripts, and the search; programs get the API's resource there.
+"""Pages of single blocks, transactions and scripts, and the search; a program gets the API's resource instead.
 
-Pages show what the API says, so that the two can never disagree. They work without scripts. overview.py has the pages
-of the chain as a whole.
+Pages and API read through the same queries, so that the two cannot disagree. Pages work without JavaScript. overview.py
+has the pages of the chain as a whole.
 """
 
 from __future__ import annotations
@@ -12,25 +12,19 @@ from flask import Blueprint
 
 from services.explorer.api.esplora import Esplora
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.rbf_trees import RbfTrees
 from services.explorer.pages.address_page import ScriptPage
 from services.explorer.pages.block_page import BlockPage
 from services.explorer.pages.links import output_path
 from services.explorer.pages.page_or_api import PageOrResource
 from services.explorer.pages.search_page import SearchPage
 from services.explorer.pages.tx_page import TxPage
-from shared.chain.view import ChainView
-from shared.consensus.params import ChainParams
 from shared.primitives.hex import display_hash
 from shared.script.script import to_rust_asm
 
 
-def page_blueprint(
-    name: str, view: ChainView, reads: ChainQueries, replacements: RbfTrees, api: Esplora, params: ChainParams
-) -> Blueprint:
-    """Return all these pages under their paths."""
-    block, tx = BlockPage(view, reads, params), TxPage(view, reads, replacements, params.address)
-    script, search = ScriptPage(view, reads, params.address), SearchPage(view, reads, params.address)
+def page_blueprint(name: str, chain: ChainQueries, api: Esplora) -> Blueprint:
+    """Return all these pages under their paths; `api` answers there for programs."""
+    block, tx, script, search = BlockPage(chain), TxPage(chain), ScriptPage(chain), SearchPage(chain)
     blueprint = Blueprint(name, __name__)
     blueprint.record(_add_to_templates)
     blueprint.add_url_rule("/search", "search", search.show)

@@ -66,7 +66,7 @@ class KeyQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
+class UnknownQuery:
     """A text that is none of these; `tried` gives, for each reading, the reason against it."""
 
     tried: tuple[str, ...]
@@ -74,7 +74,7 @@ class Unclear:
     """Ranges of the scripts whose addresses begin with the text; empty if no address can, or if it is too short."""
 
 
-Query = HeightQuery | HashQuery | OutputQuery | AddressQuery | KeyQuery | Unclear
+Query = HeightQuery | HashQuery | OutputQuery | AddressQuery | KeyQuery | UnknownQuery
 
 
 def understand(text: str, prefix: AddressPrefix) -> Query:
@@ -103,7 +103,7 @@ def understand(text: str, prefix: AddressPrefix) -> Query:
     except DecodeError as error:
         reason = str(error).removeprefix("not an address: ")
         tried.append(f"As an address: {reason}")
-        return Unclear(tuple(tried), _ranges(text, prefix))
+        return UnknownQuery(tuple(tried), _ranges(text, prefix))
     return AddressQuery(text)
 
 

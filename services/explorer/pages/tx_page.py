@@ -1,4 +1,4 @@
-"""The page of a transaction: what it moves, how it was allowed to, where it is, and the proof of that."""
+"""The page of a transaction: amounts, the scripts that unlock them, its block, and the proof that it is in there."""
 
 from __future__ import annotations
 
@@ -12,49 +12,48 @@ from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.chain.cpfp import Members, ancestors, descendants, effective_feerate
 from services.explorer.chain.fee_estimates import projected_place
 from services.explorer.chain.miner_names import miner_name
-from services.explorer.chain.models import BlockInfo, Outspend, TxInfo, TxPlace
+from services.explorer.chain.models import BlockInfo, MerkleProof, Outspend, TxInfo
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.rbf_trees import RbfTrees, Version
+from services.explorer.chain.rbf_trees import Version
 from services.explorer.errors import RequestError, transaction_not_found
 from services.explorer.pages.links import SIDES_PER_PAGE
 from services.explorer.pages.tx_rows import input_rows, output_rows, picture, proof_steps, sigops, versions
 from services.explorer.pages.tx_text import lock_time_meaning, printable
 from shared.chain.codec import PoolEntry
-from shared.chain.view import ChainView, Replaced, Tip
+from shared.chain.view import Replaced, Tip
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
-from shared.crypto.address import AddressPrefix
 from shared.policy import signals_replacement
 from shared.primitives.transaction import LOCKTIME_THRESHOLD, Transaction
 
 MAX_HEX_SHOWN = 20_000
-"""Bytes of a transaction whose hex is on the page; that of a larger one is a click away."""
+"""Bytes of a transaction up to which its hex is on the page; a larger one has a link."""
 LISTED_RELATIVES = 25
 
 
 @dataclass(frozen=True, slots=True)
-class TxPageModel:
-    """What is read of a transaction, all from one state of the chain."""
+class TxDetails:
+    """A transaction as its page shows it, read from one state of the chain."""
 
     info: TxInfo
     tip: int
     """Height."""
-    place: TxPlace | None
-    """Where it stands in its block, once confirmed."""
+    proof: MerkleProof | None
+    """Its place in its block, once confirmed."""
     outspends: list[Outspend | None]
-    """What spends the outputs that are shown."""
+    """Spends of the outputs shown."""
     members: Members
     """Itself and its relatives while it is in the pool."""
     stale: BlockInfo | None
-    """The block that it was found in, if that is not on the best chain."""
+    """The stale block that it was found in."""
     replaced: Replaced | None
-    """What took its place, if it left the pool for another."""
+    """Its record if another transaction replaced it in the pool."""
     versions: Version | None
     """The tree of replacements that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """An unconfirmed transaction's relatives in the pool, and what a miner makes of them."""
+class Relatives:
+    """An unconfirmed transaction's relatives in the pool, and its feerate together with them."""
 
     ancestors: list[tuple[Transaction, PoolEntry]]
     descendants: list[tuple[Transaction, PoolEntry]]
@@ -65,22 +64,20 @@ class Family:
 class TxPage:
     """Shows transactions."""
 
-    def __init__(self, view: ChainView, reads: ChainQueries, replacements: RbfTrees, prefix: AddressPrefix) -> None:
-        self._view = view
-        self._reads = reads
-        self._replacements = replacements
-        self._prefix = prefix
+    def __init__(self, chain: ChainQueries) -> None:
+        self._chain = chain
 
     def show(self, txid: str) -> str:
-        """Show a transaction, 50 inputs and 50 outputs at a time; `?block=` looks in a stale block too."""
+        """Show a transaction, 25 inputs and outputs from `?start=` on; `?block=` names a stale block to search, too."""
         tx_id = read_hash(txid)
         start = read_number(request.args.get("start", "0"))
         stale = read_hash(request.args["block"]) if "block" in request.args else None
         window = slice(start, start + SIDES_PER_PAGE)
-        seen = self._view.at_tip(lambda tip: self._read(tip, tx_id, stale, window))
+        seen = self._chain.at_tip(lambda tip: self._read(tip, tx_id, stale, window))
         info, tx = seen.info, seen.info.tx
-        inputs = input_rows(info, window, self._prefix)
-        outputs = output_rows(info, window, seen.outspends, self._prefix)
+        prefix = self._chain.params.address
+        inputs = input_rows(info, window, prefix)
+        outputs = output_rows(info, window, seen.outspends, prefix)
         return render_template(
             "tx.html",
             now=time.time(),
@@ -93,7 +90,7 @@ class TxPage:
             step=SIDES_PER_PAGE,
             sides=_sides(tx),
             confirmations=seen.tip - info.block.height + 1 if info.block else 0,
-            proof=proof_steps(seen.place) if seen.place else [],
+            proof=proof_steps(seen.proof) if seen.proof else [],
             sigops=sigops(info),
             max_sigops=MAX_BLOCK_SIGOPS_COST,
             lock_time=lock_time_meaning(tx),
@@ -101,65 +98,62 @@ class TxPage:
             replaceable=signals_replacement(tx),
             fee=seen.replaced.entry.fee if seen.replaced else info.fee,
             versions=versions(seen.versions) if seen.versions else [],
-            family=_family(tx_id, seen.members),
+            relatives=_relatives(tx_id, seen.members),
             most_relatives=LISTED_RELATIVES,
             block_place=self._block_place(tx_id, seen.members),
             raw=tx.serialize().hex() if tx.size <= MAX_HEX_SHOWN else "",
             **_coinbase(tx),
         )
 
-    def _read(self, tip: Tip, txid: bytes, stale: bytes | None, window: slice) -> TxPageModel:
-        [replaced] = self._view.replacements.replaced([txid])
-        info = self._find(txid, stale) if replaced is None else self._former(replaced)
+    def _read(self, tip: Tip, txid: bytes, stale: bytes | None, window: slice) -> TxDetails:
+        txs, replaced = self._chain.txs, self._chain.replacements.replaced(txid)
+        info = self._find(txid, stale) if replaced is None else txs.with_prevouts(replaced.tx)
         if window.start >= _sides(info.tx):
             raise RequestError(400, "start index out of range")
         in_chain = info.block is not None or info.pool is not None
-        return TxPageModel(
+        return TxDetails(
             info=info,
             tip=tip.height,
-            place=self._reads.place(info.block, txid) if info.block else None,
-            outspends=self._reads.outspends_in(info.tx, window) if in_chain else [None] * len(info.tx.outputs[window]),
-            members=self._reads.family(txid) if info.pool else {},
-            stale=self._reads.block(stale) if stale and replaced is None and not in_chain else None,
+            proof=txs.proof_in(info.block, txid) if info.block else None,
+            outspends=txs.outspends_in(info.tx, window) if in_chain else [None] * len(info.tx.outputs[window]),
+            members=self._chain.pool.relatives(txid) if info.pool else {},
+            stale=self._chain.blocks.get(stale) if stale and replaced is None and not in_chain else None,
             replaced=replaced,
-            versions=self._replacements.tree(txid),
+            versions=self._chain.replacements.tree(txid),
         )
-
-    def _former(self, replaced: Replaced) -> TxInfo:
-        return TxInfo(replaced.tx, self._view.txs.prevouts([replaced.tx]))
 
     def _find(self, txid: bytes, stale: bytes | None) -> TxInfo:
         try:
-            return self._reads.tx(txid)
+            return self._chain.txs.get(txid)
         except RequestError:
             if stale is None:
                 raise
-        txids = self._reads.block_txids(stale)
+        txids = self._chain.blocks.txids(stale)
         if txid not in txids:
             raise transaction_not_found()
-        return self._reads.block_txs(stale, txids.index(txid), 1)[0]
+        return self._chain.blocks.txs(stale, txids.index(txid), 1)[0]
 
     def _block_place(self, txid: bytes, members: Members) -> int:
-        """Return the block, counted from the next as 1, that it would be in as things are; 0 if in the pool no more."""
+        """Return the projected block that the transaction is in, 1 for the next one; 0 if it has left the pool."""
         if txid not in members:
             return 0
-        if self._reads.pool_stats().vsize <= MAX_BLOCK_VSIZE:
-            return 1  # there is room for all, so nothing more has to be read
-        return projected_place(self._reads.of_pool(tuple), effective_feerate(members, txid))
+        if self._chain.pool.stats().vsize <= MAX_BLOCK_VSIZE:
+            return 1  # the whole pool fits in, so nothing more has to be read
+        return projected_place(self._chain.pool.derive(tuple), effective_feerate(members, txid))
 
 
 def _sides(tx: Transaction) -> int:
     return max(len(tx.inputs), len(tx.outputs))
 
 
-def _family(txid: bytes, members: Members) -> Family | None:
+def _relatives(txid: bytes, members: Members) -> Relatives | None:
     if txid not in members:
         return None
     above, below = (
         sorted((members[other] for other in find(members, txid)), key=lambda member: member[1].sequence)
         for find in (ancestors, descendants)
     )
-    return Family(above, below, effective_feerate(members, txid))
+    return Relatives(above, below, effective_feerate(members, txid))
 
 
 def _coinbase(tx: Transaction) -> dict[str, Any]:

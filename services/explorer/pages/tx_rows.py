@@ -1,11 +1,11 @@
-"""What a transaction's page shows of each input and output, its picture, and the steps of its proof. Pure."""
+"""Rows of a transaction's page for inputs, outputs and replacements, its drawing, and the steps of its proof. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.explorer.chain.models import Outspend, TxInfo, TxPlace
+from services.explorer.chain.models import MerkleProof, Outspend, TxInfo
 from services.explorer.chain.rbf_trees import Version
 from services.explorer.pages.input_script import Spending, read_spending, script_label
 from services.explorer.pages.links import input_path, output_path, script_path
@@ -29,7 +29,7 @@ _COUNTED = Flags.P2SH | Flags.WITNESS
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """An input; `output` is the coin that it spends, None where that is not known."""
+    """An input; `output` is the coin that it spends, None if unknown."""
 
     index: int
     txin: TxIn
@@ -39,12 +39,12 @@ class InputRow:
     coin_path: str
     spending: Spending
     sequence: str
-    """What its sequence means."""
+    """The meaning of its sequence."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputRow:
-    """An output and what became of it."""
+    """An output, and the input that spends it."""
 
     index: int
     output: TxOut
@@ -53,7 +53,7 @@ class OutputRow:
     kind: str
     asm: str
     text: str
-    """What an OP_RETURN says."""
+    """The text of an OP_RETURN output."""
     is_commitment: bool
     can_be_spent: bool
     outspend: Outspend | None
@@ -62,11 +62,11 @@ class OutputRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A payment of a tree of replacements."""
+    """A transaction of a tree of replacements."""
 
     version: Version
     depth: int
-    """How often the tree branched on the way here from the one that is left."""
+    """Branches of the tree between the last replacement and this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ProofStep:
 
     sibling: str
     is_left: bool
-    """Whether the sibling comes before what is proven so far."""
+    """Whether the sibling goes before the hash reached so far."""
     result: str
 
 
@@ -104,7 +104,7 @@ def input_rows(info: TxInfo, window: slice, prefix: AddressPrefix) -> list[Input
 def output_rows(
     info: TxInfo, window: slice, outspends: Sequence[Outspend | None], prefix: AddressPrefix
 ) -> list[OutputRow]:
-    """Return the rows of the outputs in `window`; `outspends` is what spends each of these."""
+    """Return the rows of the outputs in `window`, given the spend of each."""
     rows = []
     for index, outspend in zip(range(len(info.tx.outputs))[window], outspends, strict=True):
         output = info.tx.outputs[index]
@@ -128,7 +128,7 @@ def output_rows(
 
 
 def picture(info: TxInfo, inputs: Sequence[InputRow], outputs: Sequence[OutputRow]) -> Flow:
-    """Return the picture of a transaction by the rows of its first page."""
+    """Return the drawing of a transaction, given the rows of its first page."""
     paid = [output.value for output in info.tx.outputs]
     if info.tx.is_coinbase:
         left = [End("reward", sum(paid), "New coins and fees", "New coins and fees")]
@@ -148,7 +148,7 @@ def picture(info: TxInfo, inputs: Sequence[InputRow], outputs: Sequence[OutputRo
 
 
 def versions(tree: Version, depth: int = 0) -> list[VersionRow]:
-    """Return the payments of a tree of replacements, each above those that it took the place of."""
+    """Return the transactions of a tree of replacements, each above the ones it replaced."""
     rows = [VersionRow(tree, depth)]
     for replaced in sorted(tree.replaces, key=lambda version: version.time, reverse=True):
         rows += versions(replaced, depth + (len(tree.replaces) > 1))
@@ -156,7 +156,7 @@ def versions(tree: Version, depth: int = 0) -> list[VersionRow]:
 
 
 def sigops(info: TxInfo) -> int | None:
-    """Return the signature operations as a block counts them (BIP141); None where a spent output is not known."""
+    """Return the signature operation cost (BIP141); None if a spent output is unknown."""
     spent = [info.prevouts.get(txin.prevout) for txin in info.tx.inputs]
     known = [output for output in spent if output is not None]
     if not info.tx.is_coinbase and len(known) < len(spent):
@@ -164,11 +164,11 @@ def sigops(info: TxInfo) -> int | None:
     return sigop_cost(info.tx, known, _COUNTED)
 
 
-def proof_steps(place: TxPlace) -> list[ProofStep]:
-    """Return how a confirmed transaction's id is hashed, step by step, to the root in its block's header."""
+def proof_steps(proof: MerkleProof) -> list[ProofStep]:
+    """Return the hashes, step by step, from a confirmed transaction's id to the root in its block's header."""
     steps = []
-    node, position = place.tree[0][place.position], place.position
-    for sibling in branch_of(place.tree, place.position):
+    node, position = proof.tree[0][proof.position], proof.position
+    for sibling in branch_of(proof.tree, proof.position):
         is_left = bool(position & 1)
         node = sha256d(sibling + node if is_left else node + sibling)
         steps.append(ProofStep(display_hash(sibling), is_left, display_hash(node)))

@@ -154,7 +154,7 @@ def test_relatives_and_the_effective_feerate_show_while_unconfirmed(chain, get):
     child = pay(output_of(parent, 0, BOB), CAROL, COIN, fee=30_000)
     for tx in (parent, child):
         chain.pool_add(tx)
-    of_parent, of_child = (part(get(f"/tx/{tx.txid_hex}"), 'id="family"') for tx in (parent, child))
+    of_parent, of_child = (part(get(f"/tx/{tx.txid_hex}"), 'id="relatives"') for tx in (parent, child))
     assert "Descendants" in of_parent
     assert child.txid_hex in of_parent
     assert "Ancestors" in of_child
@@ -163,7 +163,7 @@ def test_relatives_and_the_effective_feerate_show_while_unconfirmed(chain, get):
     assert rate in part(get(f"/tx/{parent.txid_hex}"), "Effective feerate", "</dd>")
     assert "next block" in get(f"/tx/{parent.txid_hex}")
     chain.mine(ALICE, [parent, child])
-    assert 'id="family"' not in get(f"/tx/{parent.txid_hex}")
+    assert 'id="relatives"' not in get(f"/tx/{parent.txid_hex}")
 
 
 def test_a_replaced_transaction_keeps_a_page_that_leads_on(chain, get, broker):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.explorer.chain import queries
+from services.explorer.chain import block_queries
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from shared.script.standard import p2pkh_script
@@ -154,7 +154,7 @@ def test_one_block_with_what_it_earned(client, story):
 
 def test_a_coinbase_longer_than_what_is_read_first_is_found(client, story, monkeypatch):
     expected = get(client, "/blocks")
-    monkeypatch.setattr(queries, "COINBASE_SIZE", 100)
+    monkeypatch.setattr(block_queries, "COINBASE_SIZE", 100)
     assert get(client, "/blocks") == expected
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import ChainView, Moved
+from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import StoreUnavailable
 from shared.primitives.transaction import Transaction, TxOut
@@ -49,7 +50,7 @@ def view(chain, redis):
 
 @pytest.fixture
 def reads(view):
-    return ChainQueries(view)
+    return ChainQueries(view, REGTEST)
 
 
 def fan(chain: TestChain, count: int) -> list[Spendable]:
@@ -66,13 +67,13 @@ def add_forever(chain: TestChain):
 
 def test_a_stream_of_transactions_stops_no_reader(chain, view, reads, broker):
     view.between = add_forever(chain)
-    confirmed, unconfirmed = reads.script_stats(BOBS)
+    confirmed, unconfirmed = reads.scripts.stats(BOBS)
     assert confirmed.tx_count == 0
     assert unconfirmed.tx_count == unconfirmed.funded_count > 0
-    assert reads.script_txs(BOBS, 50, 25)
-    assert reads.unspent(BOBS, 100)
-    assert reads.tx(view.pool.txids()[0]).fee == 1_000
-    assert reads.blocks(None, 10)
+    assert reads.scripts.txs(BOBS, 50, 25)
+    assert reads.scripts.unspent(BOBS, 100)
+    assert reads.txs.get(view.pool.txids()[0]).fee == 1_000
+    assert reads.blocks.page(None, 10)
 
 
 def test_counters_of_the_pool_follow_it(chain, view, reads):
@@ -89,7 +90,7 @@ def test_counters_of_the_pool_follow_it(chain, view, reads):
         (lambda: chain.mine(ALICE, [first]), (2, 2, 19_000, 1, 10_000)),
     ):
         change()
-        stats = reads.script_stats(BOBS)[1]
+        stats = reads.scripts.stats(BOBS)[1]
         counters = (stats.tx_count, stats.funded_count, stats.funded_sum, stats.spent_count, stats.spent_sum)
         assert counters == expected
     assert sorted(itertools.chain(*asked)) == sorted(tx.txid for tx in (first, own, second, third)), "each is read once"
@@ -98,7 +99,7 @@ def test_counters_of_the_pool_follow_it(chain, view, reads):
 def test_blocks_without_end_are_unavailability(chain, view, reads):
     view.between = lambda: chain.mine(ALICE)
     with pytest.raises(StoreUnavailable, match="moves faster"):
-        reads.blocks(None, 10)
+        reads.blocks.page(None, 10)
 
 
 def test_unspent_outputs_never_miss_the_change_of_what_spends_them(chain, view, reads):
@@ -114,9 +115,9 @@ def test_unspent_outputs_never_miss_the_change_of_what_spends_them(chain, view, 
             chain.pool_add(tx)
 
     view.between = add_once
-    values = [item.output.value for item, _ in reads.unspent(BOBS, 100)]
+    values = [item.output.value for item, _ in reads.scripts.unspent(BOBS, 100)]
     assert values in ([99_000], [58_000])
-    assert [item.output.value for item, _ in reads.unspent(BOBS, 100)] == [58_000]
+    assert [item.output.value for item, _ in reads.scripts.unspent(BOBS, 100)] == [58_000]
 
 
 def test_what_leaves_the_pool_while_it_is_read_makes_it_read_again(chain, view, reads):
@@ -129,8 +130,8 @@ def test_what_leaves_the_pool_while_it_is_read_makes_it_read_again(chain, view, 
             chain.pool_remove(tx)
 
     view.between = remove_once
-    assert [item.output.value for item, _ in reads.unspent(BOBS, 100)] == [20_000]
-    assert [info.tx.txid for info in reads.script_txs(BOBS, 50, 25)] == [stays.txid]
+    assert [item.output.value for item, _ in reads.scripts.unspent(BOBS, 100)] == [20_000]
+    assert [info.tx.txid for info in reads.scripts.txs(BOBS, 50, 25)] == [stays.txid]
 
 
 def test_a_transaction_that_is_mined_while_it_is_read_is_found(chain, view, reads):
@@ -143,9 +144,9 @@ def test_a_transaction_that_is_mined_while_it_is_read_is_found(chain, view, read
             chain.mine(ALICE, [mined])
 
     view.between = mine_once
-    info = reads.tx(tx.txid)
+    info = reads.txs.get(tx.txid)
     assert info.fee == 1_000
-    assert [found.tx.txid for found in reads.script_txs(BOBS, 50, 25)] == [tx.txid]
+    assert [found.tx.txid for found in reads.scripts.txs(BOBS, 50, 25)] == [tx.txid]
 
 
 def test_outside_of_a_whole_read_what_is_gone_is_unavailability():
@@ -186,6 +187,6 @@ def test_any_part_of_a_block_is_its_transactions(chain, reads):
     txs = [pay(coin, BOB, 10_000) for coin in fan(chain, 60)]
     block = chain.mine(ALICE, txs)
     for start in (0, 1, 25, 50, 60):
-        part = reads.block_txs(block.hash, start, 25)
+        part = reads.blocks.txs(block.hash, start, 25)
         assert [info.tx.txid for info in part] == [tx.txid for tx in block.transactions[start : start + 25]]
         assert [info.fee for info in part] == [1_000 if place else 0 for place in range(start, start + len(part))]

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from services.explorer.chain.overview_queries import OverviewQueries
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.pages.charts.series import PLACES, TIME_PLACES, PastReader
+from services.explorer.pages.charts.series import PLACES, TIME_PLACES, HistoryReader
+from shared.consensus.params import REGTEST
 from shared.errors import StoreUnavailable
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
@@ -153,7 +153,7 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
     for _ in range(400):
         chain.mine(ALICE)
     view = Counting(chain.view)
-    reader = PastReader(view, OverviewQueries(view, ChainQueries(view)))
+    reader = HistoryReader(ChainQueries(view, REGTEST))
     past = reader.read(None)
     assert past.blocks == 400
     assert past.has_all_fees
@@ -162,17 +162,17 @@ def test_charts_read_as_much_of_a_long_chain_as_of_a_short_one(chain):
     calls = view.calls
     reader.read(None)
     assert view.calls == calls + 1  # at the tip: what is known is not read again
-    assert len(reader.read(144).stretches) == 144
+    assert len(reader.read(144).ranges) == 144
 
 
 def test_a_reorganisation_is_seen_in_charts(chain):
     for _ in range(3):
         chain.mine(ALICE)
-    reader = PastReader(chain.view, OverviewQueries(chain.view, ChainQueries(chain.view)))
-    assert reader.read(144).stretches[-1].last.hash == chain.tip.hash
+    reader = HistoryReader(ChainQueries(chain.view, REGTEST))
+    assert reader.read(144).ranges[-1].last.hash == chain.tip.hash
     chain.replace_tip(BOB)
     past = reader.read(144)
-    assert past.stretches[-1].last.hash == chain.tip.hash
+    assert past.ranges[-1].last.hash == chain.tip.hash
     assert past.blocks == 4
 
 
@@ -184,10 +184,10 @@ def test_a_chain_that_never_rests_is_a_503_and_no_mixture(chain):
 def test_the_pool_is_read_once_for_each_state(chain):
     pay_at(chain, 3)
     view = Counting(chain.view)
-    outlooks = OverviewQueries(view, ChainQueries(view))
-    assert outlooks.pool() is outlooks.pool()
+    pool = ChainQueries(view, REGTEST).pool
+    assert pool.overview() is pool.overview()
     pay_at(chain, 5)
-    assert outlooks.pool().count == 2
+    assert pool.overview().count == 2
 
 
 def test_a_wide_pool_makes_several_projected_blocks(get, chain, monkeypatch):

@@ -7,6 +7,7 @@ import redis as redis_py
 
 from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import Moved, Tip
+from shared.consensus.params import REGTEST
 from tests.builders import key, output_of, pay
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import COIN, address_of, client_for
@@ -93,10 +94,10 @@ def test_what_is_gone_within_a_read_is_looked_for_again(chain):
 
 
 def test_a_block_says_what_follows_it(chain):
-    reads = ChainQueries(chain.view)
+    reads = ChainQueries(chain.view, REGTEST)
     blocks = [chain.mine(ALICE) for _ in range(13)]
     stale, new = chain.replace_tip(BOB)
     for block, following in ((blocks[3], blocks[4]), (blocks[11], new[0]), (new[1], None), (stale, None)):
-        found = reads.block(block.hash)
+        found = reads.blocks.get(block.hash)
         assert found.in_best_chain is (block is not stale)
         assert found.next_hash == (following.hash if following else None)

@@ -9,7 +9,7 @@ from services.explorer.pages.search_query import (
     KeyQuery,
     OutputQuery,
     Query,
-    Unclear,
+    UnknownQuery,
     understand,
 )
 from shared.crypto.address import MAINNET_PREFIX, REGTEST_PREFIX, encode_address
@@ -61,34 +61,34 @@ def test_a_txid_with_a_number_is_an_output(vout):
 @pytest.mark.parametrize("text", [f"{HASH}:", f"{HASH}:x", f"{HASH}:-1", f"{HASH}:4294967296", f"{HASH}:²", ":0"])
 def test_what_is_no_output_says_so(text):
     query = understand(text, REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert any(reason.startswith("As an output") for reason in query.tried)
 
 
 @pytest.mark.parametrize("text", [ADDRESS[:12], ADDRESS[:-1], ADDRESS[:10].upper(), "2N8F", "mkES"])
 def test_the_beginning_of_an_address_says_where_to_look(text):
     query = understand(text, REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert query.ranges
 
 
 def test_the_scripts_of_an_address_lie_where_its_beginning_says():
     script = p2wpkh(key("alice"))
     query = understand(ADDRESS[:12], REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert any(low <= script <= high for low, high in query.ranges)
 
 
 @pytest.mark.parametrize("text", ["mk0S", "bcrt1qb", "<script>", "2N8", "l" * 90, "hello there"])
 def test_what_cannot_begin_an_address_is_not_looked_for(text):
     query = understand(text, REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert query.ranges == ()
 
 
 def test_an_address_of_another_network_says_so():
     query = understand(encode_address(p2wpkh(key("alice")), MAINNET_PREFIX), REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert "mainnet" in query.tried[-1]
 
 
@@ -97,7 +97,7 @@ def test_an_address_of_another_network_says_so():
 )
 def test_what_is_none_of_these_says_what_was_tried(text):
     query = understand(text, REGTEST_PREFIX)
-    assert isinstance(query, Unclear)
+    assert isinstance(query, UnknownQuery)
     assert len(query.tried) >= 3
 
 

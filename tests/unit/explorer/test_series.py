@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.pages.charts.series import PLACES, Span, Stretch, bounds_of, heights_at
+from services.explorer.pages.charts.series import PLACES, BlockRange, TimeSpan, bounds_of, heights_at
 from shared.chain.codec import BlockEntry, BlockFees, BlockStatus
 from shared.consensus.params import REGTEST
 
@@ -52,11 +52,11 @@ def test_times_that_run_backwards_give_heights_that_do_not():
 
 def test_a_stretch_tells_means_and_the_middle_of_medians():
     low, high = (BlockFees(total, (rate,) * 7) for total, rate in ((300, 2.0), (600, 9.0)))
-    stretch = Stretch(entry(10, 100), entry(13, 112), (low, None, high), None)
+    stretch = BlockRange(entry(10, 100), entry(13, 112), (low, None, high), None)
     assert (stretch.blocks, stretch.transactions, stretch.mean_fees) == (3, 12, 300.0)
     assert stretch.median_rate == 9.0
-    assert Stretch(entry(1, 1), entry(2, 2), (None,), None).median_rate is None
+    assert BlockRange(entry(1, 1), entry(2, 2), (None,), None).median_rate is None
 
 
 def test_a_span_counts_by_the_hour():
-    assert Span(0, 900, 3).per_hour == 12
+    assert TimeSpan(0, 900, 3).per_hour == 12

@@ -114,8 +114,8 @@ class Changes:
 class ChangeReader:
     """Reads changes; blocks its thread."""
 
-    def __init__(self, reads: ChainQueries, api: MempoolSpace, prefix: AddressPrefix) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, api: MempoolSpace, prefix: AddressPrefix) -> None:
+        self._chain = chain
         self._api = api
         self._prefix = prefix
 
@@ -132,17 +132,17 @@ class ChangeReader:
 
     def txs(self, txids: Sequence[bytes]) -> list[Tx]:
         """Return those of these transactions that are in the pool or on the best chain."""
-        return [self._tx(info) for info in self._reads.find_txs(txids)]
+        return [self._tx(info) for info in self._chain.txs.find_many(txids)]
 
     def replaced(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of these transactions whose place another took, with the other."""
-        return self._reads.replaced_by(txids)
+        return self._chain.replacements.replaced_by(txids)
 
     def pool(self, needs: Needs) -> tuple[dict[bytes, tuple[int, float]], dict[int, dict[bytes, list[Any]]]]:
         """Return the places of all transactions of the pool, and the projected blocks that are followed."""
         if not needs.pool:
             return {}, {}
-        blocks = fill_blocks(self._reads.pool_entries().items())
+        blocks = fill_blocks(self._chain.pool.entries().items())
         places: dict[bytes, tuple[int, float]] = {}
         for index, block in enumerate(blocks):
             above = 0
@@ -152,7 +152,7 @@ class ChangeReader:
         projected = {}
         for index in needs.projected:
             entries = dict(blocks[index]) if index < len(blocks) else {}
-            infos = self._reads.find_txs(list(entries))
+            infos = self._chain.txs.find_many(list(entries))
             projected[index] = {
                 info.tx.txid: [
                     info.tx.txid_hex,
@@ -177,7 +177,7 @@ class ChangeReader:
             if fact.hash not in shown:
                 continue  # no longer on the best chain: the fact that says so follows
             block_hash = parse_display_hash(fact.hash)
-            txids = self._reads.block_txids(block_hash) if needs.block_txids or needs.txs else ()
+            txids = self._chain.blocks.txids(block_hash) if needs.block_txids or needs.txs else ()
             txs = self._block_txs(block_hash, len(txids)) if needs.txs else []
             blocks.append(NewBlock(shown[fact.hash], frozenset(txids), txs))
         return blocks
@@ -186,7 +186,7 @@ class ChangeReader:
         """Return the JSON of these blocks as `/api/v1/blocks` has it, by hash."""
         found: dict[str, msgspec.Raw] = {}
         heights = sorted(hashes)
-        tip = self._reads.tip().height
+        tip = self._chain.tip().height
         while heights and heights[-1] > tip:
             heights.pop()
         while heights:
@@ -198,7 +198,7 @@ class ChangeReader:
         return {block_hash: found[block_hash] for block_hash in hashes.values() if block_hash in found}
 
     def _block_txs(self, block_hash: bytes, count: int) -> list[Tx]:
-        return [self._tx(info) for info in self._reads.block_txs(block_hash, 0, count)]
+        return [self._tx(info) for info in self._chain.blocks.txs(block_hash, 0, count)]
 
     def _tx(self, info: TxInfo) -> Tx:
         spent = [info.prevouts[txin.prevout] for txin in info.tx.inputs if txin.prevout in info.prevouts]

@@ -51,8 +51,8 @@ class _Cached(Generic[T]):
 class Snapshot:
     """Reads each part of the state when it is asked for and `position`, the number of the newest fact, has changed."""
 
-    def __init__(self, reads: ChainQueries, api: MempoolSpace, threads: Threads, position: Callable[[], int]) -> None:
-        self._reads = reads
+    def __init__(self, chain: ChainQueries, api: MempoolSpace, threads: Threads, position: Callable[[], int]) -> None:
+        self._chain = chain
         self._api = api
         self._parts = _Cached(self._read, threads, position)
         self._replacements = {
@@ -69,7 +69,7 @@ class Snapshot:
         return await self._replacements[kind].get()
 
     def _read(self) -> Parts:
-        stats, recent = self._reads.at_tip(lambda _: (self._reads.pool_stats(), self._reads.recent(LATEST_TXS)))
+        stats, recent = self._chain.at_tip(lambda _: (self._chain.pool.stats(), self._chain.pool.newest(LATEST_TXS)))
         blocks = msgspec.json.decode(self._api.blocks().get_data(), type=list[msgspec.Raw])
         return {
             "mempoolInfo": _raw(pool_info(stats)),

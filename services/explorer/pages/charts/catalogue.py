@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.explorer.chain.overview_queries import PoolOverview
-from services.explorer.pages.charts.series import Past, Span, Stretch
+from services.explorer.chain.pool_queries import PoolOverview
+from services.explorer.pages.charts.series import BlockRange, ChainHistory, TimeSpan
 from services.explorer.pages.charts.svg import Chart, ChartKind, Value, make_chart, spread
 from services.explorer.pages.template_filters import fees_text, rate_class, rate_text, si
 from shared.chain.codec import PoolSample
@@ -20,19 +20,19 @@ POOL_PLACES = 120
 _MARKS = 5
 
 
-def chain_charts(past: Past, params: ChainParams) -> list[Chart]:
+def chain_charts(history: ChainHistory, params: ChainParams) -> list[Chart]:
     """Return the charts of the last blocks; there must be at least one block."""
     return [
-        _pace(past.spans),
-        _transactions(past),
-        _fees(past),
-        _hash_rate(past),
-        _difficulty(past),
-        _supply(past, params),
+        _pace(history.spans),
+        _transactions(history),
+        _fees(history),
+        _hash_rate(history),
+        _difficulty(history),
+        _supply(history, params),
     ]
 
 
-def _pace(spans: Sequence[Span]) -> Chart:
+def _pace(spans: Sequence[TimeSpan]) -> Chart:
     start, end = spans[0].start, spans[-1].end
     total = sum(span.blocks for span in spans)
     values = [
@@ -49,62 +49,60 @@ def _pace(spans: Sequence[Span]) -> Chart:
     return make_chart("pace", "Blocks per hour", "blocks an hour", summary, ChartKind.BARS, values, _times(start, end))
 
 
-def _transactions(past: Past) -> Chart:
+def _transactions(history: ChainHistory) -> Chart:
     values = [
         Value(
-            _label(stretch),
-            stretch.transactions / stretch.blocks,
-            counted(stretch.transactions, "transaction")
-            + ("" if stretch.blocks == 1 else f" in {stretch.blocks} blocks"),
+            _label(part),
+            part.transactions / part.blocks,
+            counted(part.transactions, "transaction") + ("" if part.blocks == 1 else f" in {part.blocks} blocks"),
         )
-        for stretch in past.stretches
+        for part in history.ranges
     ]
-    total = sum(stretch.transactions for stretch in past.stretches)
+    total = sum(part.transactions for part in history.ranges)
     summary = (
-        f"{counted(total, 'transaction')} in {counted(past.blocks, 'block')}: {_number(total / past.blocks)} each, "
-        "coinbases counted."
+        f"{counted(total, 'transaction')} in {counted(history.blocks, 'block')}: "
+        f"{_number(total / history.blocks)} each, coinbases counted."
     )
-    return make_chart("transactions", "Transactions", "per block", summary, ChartKind.BARS, values, _heights(past))
+    return make_chart("transactions", "Transactions", "per block", summary, ChartKind.BARS, values, _heights(history))
 
 
-def _fees(past: Past) -> Chart:
+def _fees(history: ChainHistory) -> Chart:
     values = [
         Value(
-            _label(stretch),
-            stretch.mean_fees,
-            fees_text(stretch.mean_fees)
-            + ("" if stretch.blocks == 1 else " a block")
-            + ("" if stretch.median_rate is None else f", median {rate_text(stretch.median_rate)} sat/vB"),
-            rate_class(stretch.median_rate),
+            _label(part),
+            part.mean_fees,
+            fees_text(part.mean_fees)
+            + ("" if part.blocks == 1 else " a block")
+            + ("" if part.median_rate is None else f", median {rate_text(part.median_rate)} sat/vB"),
+            rate_class(part.median_rate),
         )
-        for stretch in past.stretches
+        for part in history.ranges
     ]
-    read = [fees for stretch in past.stretches for fees in stretch.fees]
+    read = [fees for part in history.ranges for fees in part.fees]
     mean = f"{fees_text(sum(fees.total for fees in read if fees) / len(read))} a block"
-    which = "" if past.has_all_fees else f" From {thousands(len(read))} evenly spaced blocks."
+    which = "" if history.has_all_fees else f" From {thousands(len(read))} evenly spaced blocks."
     summary = f"{mean}. The colour is that of the median feerate.{which}"
-    return make_chart("fees", "Fees", "satoshis a block", summary, ChartKind.BARS, values, _heights(past))
+    return make_chart("fees", "Fees", "satoshis a block", summary, ChartKind.BARS, values, _heights(history))
 
 
-def _hash_rate(past: Past) -> Chart:
+def _hash_rate(history: ChainHistory) -> Chart:
     values = [
         Value(
-            _label(stretch),
-            stretch.hash_rate,
-            "not known" if stretch.hash_rate is None else si(stretch.hash_rate, "H/s"),
+            _label(part),
+            part.hash_rate,
+            "not known" if part.hash_rate is None else si(part.hash_rate, "H/s"),
         )
-        for stretch in past.stretches
+        for part in history.ranges
     ]
     last = values[-1].text
     summary = f"Now about {last}, estimated from the work of the blocks and the time between them."
-    return make_chart("hash-rate", "Hash rate", "hashes a second", summary, ChartKind.AREA, values, _heights(past))
+    return make_chart("hash-rate", "Hash rate", "hashes a second", summary, ChartKind.AREA, values, _heights(history))
 
 
-def _difficulty(past: Past) -> Chart:
-    numbers = [difficulty(stretch.last.header.bits) for stretch in past.stretches]
+def _difficulty(history: ChainHistory) -> Chart:
+    numbers = [difficulty(part.last.header.bits) for part in history.ranges]
     values = [
-        Value(_label(stretch), number, _significant(number))
-        for stretch, number in zip(past.stretches, numbers, strict=True)
+        Value(_label(part), number, _significant(number)) for part, number in zip(history.ranges, numbers, strict=True)
     ]
     low, high = min(numbers), max(numbers)
     summary = (
@@ -119,21 +117,23 @@ def _difficulty(past: Past) -> Chart:
         summary,
         ChartKind.STEPS,
         values,
-        _heights(past),
+        _heights(history),
     )
 
 
-def _supply(past: Past, params: ChainParams) -> Chart:
-    amounts = [issued(stretch.last.height, params) for stretch in past.stretches]
+def _supply(history: ChainHistory, params: ChainParams) -> Chart:
+    amounts = [issued(part.last.height, params) for part in history.ranges]
     values = [
-        Value(f"Block {thousands(stretch.last.height)}", amount / COIN, f"{thousands(amount // COIN)} BTC")
-        for stretch, amount in zip(past.stretches, amounts, strict=True)
+        Value(f"Block {thousands(part.last.height)}", amount / COIN, f"{thousands(amount // COIN)} BTC")
+        for part, amount in zip(history.ranges, amounts, strict=True)
     ]
-    gained = amounts[-1] - issued(past.stretches[0].before.height, params)
+    gained = amounts[-1] - issued(history.ranges[0].before.height, params)
     summary = (
         f"{thousands(amounts[-1] // COIN)} BTC issued so far, {thousands(gained // COIN)} of them by these blocks."
     )
-    return make_chart("supply", "Coin supply", "BTC", summary, ChartKind.AREA, values, _heights(past), from_zero=False)
+    return make_chart(
+        "supply", "Coin supply", "BTC", summary, ChartKind.AREA, values, _heights(history), from_zero=False
+    )
 
 
 def pool_charts(samples: Sequence[PoolSample], times: tuple[int, int], now: PoolOverview) -> list[Chart]:
@@ -186,9 +186,9 @@ def _sample(edge: int, number: int | None, text: str) -> Value:
     return Value(utc_text(edge)[:-3], number, "not known" if number is None else text)
 
 
-def _label(stretch: Stretch) -> str:
-    last = thousands(stretch.last.height)
-    return f"Block {last}" if stretch.blocks == 1 else f"Blocks {thousands(stretch.before.height + 1)} to {last}"
+def _label(part: BlockRange) -> str:
+    last = thousands(part.last.height)
+    return f"Block {last}" if part.blocks == 1 else f"Blocks {thousands(part.before.height + 1)} to {last}"
 
 
 def _number(number: float) -> str:
@@ -199,8 +199,8 @@ def _significant(number: float) -> str:
     return f"{number:.4g}"
 
 
-def _heights(past: Past) -> list[str]:
-    first, last = past.stretches[0].before.height + 1, past.stretches[-1].last.height
+def _heights(history: ChainHistory) -> list[str]:
+    first, last = history.ranges[0].before.height + 1, history.ranges[-1].last.height
     return [thousands(height) for height in spread(first, last, _MARKS)]
 
 

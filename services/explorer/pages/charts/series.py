@@ -1,4 +1,4 @@
-"""What charts show of the chain: values over its last blocks, from a bounded number of index entries.
+"""Reads the chain's history for charts: values over its last blocks, from a bounded number of index entries.
 
 An entry counts transactions and work from the genesis block on, so the difference of two is exact for all blocks
 between them. A chart has up to `PLACES` values, whatever the number of blocks.
@@ -10,23 +10,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.explorer.chain.hash_rate import rate_between
-from services.explorer.chain.overview_queries import OverviewQueries
+from services.explorer.chain.block_queries import rate_between
+from services.explorer.chain.queries import ChainQueries
 from services.explorer.pages.charts.svg import spread
 from shared.chain.codec import BlockEntry, BlockFees
-from shared.chain.view import ChainView, Tip
+from shared.chain.view import Tip
 from shared.durations import HOUR
 
 PLACES = 144
 TIME_PLACES = 48
 FEE_BLOCKS = 1_008
-"""Blocks whose fees are read at most, evenly spaced."""
+"""Evenly spaced blocks whose fees are read at most."""
 _HASH_RATE_PLACES = 12
 """Places in the chain that a hash rate looks back over: single blocks come too irregularly to tell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class BlockRange:
     """A run of blocks that is one value of a chart."""
 
     before: BlockEntry
@@ -35,7 +35,7 @@ class Stretch:
     fees: tuple[BlockFees | None, ...]
     """Of all its blocks, or of some that are evenly spaced; None for one without payments."""
     hash_rate: float | None
-    """Hashes per second, over this stretch and those before it."""
+    """Hashes per second, over this range and those before it."""
 
     @property
     def blocks(self) -> int:
@@ -60,7 +60,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """Blocks that came within some seconds."""
 
     start: float
@@ -75,63 +75,62 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ChainHistory:
     """The last blocks of the best chain."""
 
-    stretches: tuple[Stretch, ...]
+    ranges: tuple[BlockRange, ...]
     """The oldest first; empty while there is only the genesis block."""
-    spans: tuple[Span, ...]
+    spans: tuple[TimeSpan, ...]
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return sum(stretch.blocks for stretch in self.stretches)
+        return sum(part.blocks for part in self.ranges)
 
     @property
     def has_all_fees(self) -> bool:
         """Whether the fees of each block were read."""
-        return all(len(stretch.fees) == stretch.blocks for stretch in self.stretches)
+        return all(len(part.fees) == part.blocks for part in self.ranges)
 
 
-class PastReader:
-    """Reads it, once for each tip and length."""
+class HistoryReader:
+    """Reads the chain's history, once for each tip and length."""
 
-    def __init__(self, view: ChainView, outlooks: OverviewQueries) -> None:
-        self._view = view
-        self._outlooks = outlooks
-        self._known: dict[int | None, tuple[bytes, Past]] = {}
+    def __init__(self, chain: ChainQueries) -> None:
+        self._chain = chain
+        self._known: dict[int | None, tuple[bytes, ChainHistory]] = {}
 
-    def read(self, blocks: int | None) -> Past:
+    def read(self, blocks: int | None) -> ChainHistory:
         """Return the last `blocks` of the best chain, or all of it."""
-        return self._view.at_tip(lambda tip: self._read(tip, blocks))
+        return self._chain.at_tip(lambda tip: self._read(tip, blocks))
 
-    def _read(self, tip: Tip, blocks: int | None) -> Past:
-        known_tip, known = self._known.get(blocks, (b"", Past((), ())))
+    def _read(self, tip: Tip, blocks: int | None) -> ChainHistory:
+        known_tip, known = self._known.get(blocks, (b"", ChainHistory((), ())))
         if known_tip == tip.hash:
             return known
         bounds = bounds_of(tip.height, blocks)
         entries = self._entries_at(bounds)
-        past = Past(self._stretches(entries), self._spans(entries))
-        if self._view.tip().hash == tip.hash:
-            self._known[blocks] = tip.hash, past
-        return past
+        history = ChainHistory(self._ranges(entries), self._spans(entries))
+        if self._chain.tip().hash == tip.hash:
+            self._known[blocks] = tip.hash, history
+        return history
 
-    def _stretches(self, entries: Sequence[BlockEntry]) -> tuple[Stretch, ...]:
+    def _ranges(self, entries: Sequence[BlockEntry]) -> tuple[BlockRange, ...]:
         each = FEE_BLOCKS // PLACES
         pairs = list(pairwise(entries))
         chosen = [spread(first.height + 1, last.height, each) for first, last in pairs]
         heights = [height for some in chosen for height in some]
-        fees = iter(self._view.blocks.fees(self._view.block_hashes_at(heights)))
+        fees = iter(self._chain.blocks.fees_at(heights))
         found = []
         for index, ((before, last), some) in enumerate(zip(pairs, chosen, strict=True)):
             paid = tuple(next(fees) for _ in some)
             # The genesis block may be years older than the first one that was mined here: its time tells nothing.
             earliest = entries[max(1 if entries[0].height == 0 else 0, index + 1 - _HASH_RATE_PLACES)]
             rate = rate_between(earliest, last)
-            found.append(Stretch(before, last, paid, rate))
+            found.append(BlockRange(before, last, paid, rate))
         return tuple(found)
 
-    def _spans(self, entries: Sequence[BlockEntry]) -> tuple[Span, ...]:
+    def _spans(self, entries: Sequence[BlockEntry]) -> tuple[TimeSpan, ...]:
         if len(entries) < 2:
             return ()
         first, last = entries[0], entries[-1]
@@ -143,19 +142,19 @@ class PastReader:
         inner = heights_at(edges[1:-1], first.height, last.height, self._times_at)
         heights = [first.height, *inner, last.height]
         return tuple(
-            Span(edge, next_edge, height - lower)
+            TimeSpan(edge, next_edge, height - lower)
             for (edge, next_edge), (lower, height) in zip(pairwise(edges), pairwise(heights), strict=True)
         )
 
     def _entries_at(self, heights: Sequence[int]) -> list[BlockEntry]:
-        return self._outlooks.entries(self._view.block_hashes_at(heights))
+        return self._chain.blocks.entries_at(heights)
 
     def _times_at(self, heights: Sequence[int]) -> list[int]:
         return [entry.header.time for entry in self._entries_at(heights)]
 
 
 def bounds_of(tip: int, blocks: int | None) -> list[int]:
-    """Return the heights between which stretches lie, the lowest first; the first one may be shorter than others."""
+    """Return the heights between which ranges lie, the lowest first; the first one may be shorter than others."""
     count = tip if blocks is None else min(blocks, tip)
     step = max(1, -(-count // PLACES))
     return [tip - count, *reversed(range(tip, tip - count, -step))]
