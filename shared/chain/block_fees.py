@@ -8,13 +8,13 @@ from shared.chain.codec import BlockFees
 from shared.primitives.block import Block
 
 RATES = 7
-"""Feerates that are kept of a block."""
+"""Number of feerates stored for a block."""
 
 
 def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
     """Return the fees of a block, None if it has only a coinbase.
 
-    `fees` are the satoshis that each transaction but the coinbase paid, in the block's order.
+    `fees` has the fee in satoshis of each transaction except the coinbase, in the block's order.
     """
     sizes = [tx.vsize for tx in block.transactions[1:]]
     rates = [(fee / vsize, vsize) for fee, vsize in zip(fees, sizes, strict=True)]
@@ -22,7 +22,7 @@ def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
 
 
 def spread(rates: Sequence[tuple[float, int]]) -> tuple[float, ...]:
-    """Return seven feerates of (feerate, virtual size), from the lowest to the highest.
+    """Return seven feerates of pairs (feerate, virtual size), from the lowest to the highest.
 
     The transactions are laid end to end by feerate, the lowest first. The first feerate is the one at the start, the
     second the one after a sixth of the whole virtual size, the third after two sixths, and so on.

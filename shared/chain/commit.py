@@ -1,4 +1,4 @@
-"""Writes one computed and validated change of chain state: all of it, or nothing.
+"""Writes a computed and validated change of chain state as a whole or not at all.
 
 The change travels as one packed argument to `lua/commit.lua`, which checks the writer's epoch, the tip and `seq`
 before its first write, and appends the outgoing events to the outbox in the same step.
@@ -28,7 +28,7 @@ from shared.errors import CommitConflict, StaleWriter
 from shared.primitives.transaction import Transaction
 
 KEPT_REPLACEMENTS = 10_000
-"""Replacements that stay in the history, with the transactions that they replaced."""
+"""Number of replacements kept in the history, with the transactions that they replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class PoolRecord:
     tx: Transaction
     entry: PoolEntry
     script_hashes: tuple[bytes, ...]
-    """Of every script that it pays or spends from, each once."""
+    """Hashes of all scripts that the transaction pays or spends from, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Delta:
     first_height: int = 0
     """Height of the first of `best_chain`."""
     best_chain: Sequence[bytes] = ()
-    """Hashes of the blocks that the best chain now has from `first_height` on; it ends with the new tip."""
+    """Hashes of the best chain's blocks from `first_height` on; the last is the new tip."""
     entries: Sequence[BlockEntry] = ()
     """Block index entries to write."""
     blocks: dict[bytes, bytes] = field(default_factory=dict)
@@ -84,13 +84,13 @@ class Delta:
     replacements: Sequence[Replacement] = ()
     """New entries of the history of replacements, oldest first."""
     jobs: dict[str, bytes | None] = field(default_factory=dict)
-    """Mining requests under way: id → state, or None where one is done."""
+    """Mining requests in progress: id → state, None for a finished one."""
     prioritised: dict[bytes, int] = field(default_factory=dict)
     """Txid → satoshis that the transaction counts as paying beyond its fee; 0 to forget them."""
     clock: int | None = None
-    """Seconds at which the node's clock is to stand, 0 to let it run; None to leave it alone."""
+    """Seconds at which to stop the node's clock, 0 to let it run; None leaves it unchanged."""
     time: int | None = None
-    """Seconds since 1970 by the node's clock: the minute of which the pool's totals are a sample; None takes none."""
+    """Seconds since 1970 by the node's clock, for the minute's sample of the pool's totals; None takes no sample."""
     events: Sequence[Fact] = ()
 
 
@@ -108,8 +108,8 @@ class Committer:
     def commit(self, delta: Delta) -> int:
         """Apply the delta and return the new `seq`.
 
-        Raises `StaleWriter` or `CommitConflict`, with nothing written, or `StoreUnavailable`, with the outcome unknown:
-        after any of them this committer's idea of the chain is void.
+        Raises `StaleWriter` or `CommitConflict` (nothing was written) or `StoreUnavailable` (the outcome is unknown).
+        After any of them this committer no longer knows the state of the chain and must be replaced.
         """
         packed = self._pack(delta)
         try:

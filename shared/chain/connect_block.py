@@ -1,4 +1,4 @@
-"""Connects a block to an overlay, with every rule that needs coins, and disconnects it again.
+"""Connects a block to an overlay, checking every rule that needs coins, and disconnects it again.
 
 The block has passed `check_block`, `check_header_context` and `check_block_context`. Source: Core's ConnectBlock and
 DisconnectBlock.
@@ -29,7 +29,7 @@ class ScriptVerifier(Protocol):
     """Runs the scripts of all inputs of a transaction."""
 
     def verify(self, tx: Transaction, spent: list[TxOut], flags: Flags, reason: Reason) -> None:
-        """Raise `ValidationError` with this reason if one of them fails."""
+        """Raise `ValidationError` with this reason if a script fails."""
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> 
 
 
 def touched_by_connect(block: Block) -> Iterator[OutPoint]:
-    """Yield the coins that `connect_block` looks up, to prefetch those of several blocks at once."""
+    """Yield the coins that `connect_block` looks up, so that the coins of several blocks can be prefetched at once."""
     own = {tx.txid for tx in block.transactions}
     for tx in block.transactions:
         txid = tx.txid
@@ -127,7 +127,7 @@ def touched_by_disconnect(block: Block) -> Iterator[OutPoint]:
 
 
 def _check_no_overwrite(overlay: Overlay, block: Block) -> None:
-    """Refuse a transaction whose txid still has unspent outputs (BIP30)."""
+    """Raise `ValidationError` for a transaction whose txid still has unspent outputs (BIP30)."""
     outpoints = [OutPoint(tx.txid, vout) for tx in block.transactions for vout in range(len(tx.outputs))]
     for outpoint, coin in zip(outpoints, overlay.coins(outpoints), strict=True):
         if coin is not None:

@@ -1,7 +1,7 @@
 """The writer's lease: a Redis key with a time limit, in the very store that it protects.
 
-Taking it increments `writer:epoch`, and every commit names its epoch: a writer that lost its lease without noticing is
-refused by the store itself (fencing). The lease only decides who tries; the epoch decides who may write.
+Taking the lease increments `writer:epoch`, and every commit names its epoch: Redis itself refuses a writer that lost
+its lease without noticing (fencing). The lease decides which process tries to write, the epoch which process may.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 
 TIME_LIMIT = 5.0
-"""Seconds after which a lease that nobody renews is gone."""
+"""Seconds after which a lease expires that is not renewed."""
 RENEW_EVERY = 1.0
 """Seconds between renewals."""
 
@@ -37,9 +37,9 @@ class Lease:
         return None if epoch is None else int(epoch)
 
     def renew(self) -> bool:
-        """Hold on to the lease for another time limit; False when it is lost."""
+        """Extend the lease by another time limit; return False if it is lost."""
         return bool(self._renew(keys=[self._keys.writer], args=[self._token, int(TIME_LIMIT * 1000)]))
 
     def release(self) -> None:
-        """Give the lease back at a clean stop, if it is still ours."""
+        """Release the lease at a clean stop, if this process still holds it."""
         self._release(keys=[self._keys.writer], args=[self._token])

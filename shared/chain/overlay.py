@@ -1,7 +1,7 @@
 """Changes to the chain, computed on top of committed state and not yet written.
 
-A block is connected or disconnected here in memory; any number of both add up to one net change, which `commit` applies
-as a whole or not at all. Nothing here knows a rule of validation: see `connect`.
+Blocks are connected and disconnected in memory; any number of both adds up to one net change, which `commit` applies as
+a whole or not at all. `connect_block` has the rules of validation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from shared.script.standard import is_unspendable
 
 
 class CoinSource(Protocol):
-    """Where committed coins come from: a `ChainView`, or a dictionary in a test."""
+    """The source of committed coins: a part of `ChainView`, or a dictionary in a test."""
 
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
-        """Return the coin at each outpoint, None where there is none."""
+        """Return the coin at each outpoint, None if there is none."""
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class StatsDelta:
 
 @dataclass(slots=True)
 class ScriptDelta:
-    """Change of everything that is kept for one script."""
+    """Change of the index of one script."""
 
     coins_added: list[tuple[int, bytes]] = field(default_factory=list)
     """Heights and outpoints."""
     coins_removed: list[bytes] = field(default_factory=list)
     history: dict[bytes, int | None] = field(default_factory=dict)
-    """Txid → score, or None where the transaction left the best chain."""
+    """Txid → score, None if the transaction left the best chain."""
     stats: StatsDelta = field(default_factory=StatsDelta)
 
 
@@ -72,13 +72,13 @@ class Overlay:
     # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prefetch(self, outpoints: Iterable[OutPoint]) -> None:
-        """Read the committed coins that are about to be looked up, in one round trip."""
+        """Read committed coins before they are looked up, in one round trip."""
         missing = [outpoint for outpoint in outpoints if outpoint not in self._coins and outpoint not in self._base]
         if missing:
             self._base.update(zip(missing, self._source.coins(missing), strict=True))
 
     def coin(self, outpoint: OutPoint) -> Coin | None:
-        """Return the unspent coin at an outpoint, as of all changes so far."""
+        """Return the unspent coin at an outpoint after all changes so far."""
         if outpoint in self._coins:
             return self._coins[outpoint]
         if outpoint not in self._base:
@@ -86,26 +86,26 @@ class Overlay:
         return self._base[outpoint]
 
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
-        """Return the coin at each outpoint: an overlay is itself a source."""
+        """Return the coin at each outpoint: an overlay is itself a `CoinSource`."""
         self.prefetch(outpoints)
         return [self.coin(outpoint) for outpoint in outpoints]
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def locate(self, block: Block, locations: Sequence[TxLocation]) -> None:
-        """Remember where the transactions of a block that was applied are."""
+        """Record the locations of the transactions of an applied block."""
         self.txs.update(zip([tx.txid for tx in block.transactions], locations, strict=True))
 
     def apply(self, tx: Transaction, height: int, position: int) -> list[Coin]:
-        """Spend a transaction's inputs, create its outputs, note it for its scripts, and return the coins it spent.
+        """Spend a transaction's inputs, create its outputs, add it to its scripts' indexes; return the spent coins.
 
-        Every input's coin must exist. A coinbase spends nothing. `locate` says where the transaction is.
+        Every input's coin must exist. A coinbase spends nothing. `locate` records the transaction's location.
         """
         spent: list[Coin] = []
         touched: dict[bytes, ScriptDelta] = {}
         txid = tx.txid
         is_coinbase = tx.is_coinbase
-        # What a chain's own genesis block pays need not mature: no reorganisation can take it back.
+        # The coin of a spendable genesis block need not mature: no reorganisation can remove it.
         matures = is_coinbase and height > 0
         if not is_coinbase:
             for vin, txin in enumerate(tx.inputs):
@@ -131,13 +131,13 @@ class Overlay:
         return spent
 
     def revert(self, tx: Transaction, spent: Sequence[Coin]) -> None:
-        """Undo `apply`: remove a transaction's outputs and give back the coins that it spent."""
+        """Undo `apply`: remove a transaction's outputs and restore the coins that it spent."""
         touched: dict[bytes, ScriptDelta] = {}
         txid = tx.txid
         for vout, output in enumerate(tx.outputs):
             if not is_unspendable(output.script_pubkey):
                 outpoint = OutPoint(txid, vout)
-                self.coin(outpoint)  # the net change needs to know what is committed
+                self.coin(outpoint)  # the net change needs the committed coin
                 self._coins[outpoint] = None
                 stats = self._touch(output.script_pubkey, touched).stats
                 stats.funded_count -= 1
@@ -159,7 +159,7 @@ class Overlay:
     def coin_changes(self) -> dict[OutPoint, Coin | None]:
         """Return the coins that differ from committed state: the new coin, or None where the committed one is spent."""
         committed = self._base.get
-        # Identity first: comparing coins field by field costs more than all else here.
+        # Identity first: comparing coins field by field would take most of the time.
         return {
             outpoint: coin
             for outpoint, coin in self._coins.items()
@@ -167,7 +167,7 @@ class Overlay:
         }
 
     def script_changes(self, coin_changes: Mapping[OutPoint, Coin | None]) -> dict[bytes, ScriptDelta]:
-        """Return the change of each script's index, by scriptPubKey, that goes with these changes of coins."""
+        """Return scriptPubKey → change of its index, for these changes of coins."""
         for delta in self._scripts.values():
             delta.coins_added.clear()
             delta.coins_removed.clear()

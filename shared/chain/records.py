@@ -18,14 +18,14 @@ class Tip:
     height: int
     chain_work: int
     seq: int
-    """Number of the last event: it moves with every commit, of blocks and of the pool alike."""
+    """Number of the last event: grows with every commit, of blocks and of the pool alike."""
     moves: int
     """Number of moves of the tip: it stays the same while only the pool changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TxRecord:
-    """A transaction, and where it is."""
+    """A transaction, and the block or pool entry that it is in."""
 
     tx: Transaction
     block: BlockEntry | None = None

@@ -1,4 +1,4 @@
-"""The name of every key of a chain, in one place.
+"""The names of all keys of a chain.
 
 All keys of a chain share one hash tag, `{warren:<chain>}`, so that a commit touches one cluster slot and several chains
 can share a server. Hashes in key names are hex: block hashes in display order, script hashes (SHA-256 of the
@@ -54,11 +54,11 @@ class Keys:
         return f"{self.prefix}block:{display_hash(block_hash)}"
 
     def undo(self, block_hash: bytes) -> str:
-        """Key of the coins that a block spent."""
+        """Key of a block's undo data: the coins that it spent."""
         return f"{self.prefix}undo:{display_hash(block_hash)}"
 
     def layout(self, block_hash: bytes) -> str:
-        """Key of where a block's transactions are in it."""
+        """Key of a block's layout: the ends of its transactions."""
         return f"{self.prefix}layout:{display_hash(block_hash)}"
 
     def script_coins(self, script_hash: bytes) -> str:

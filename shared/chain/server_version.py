@@ -1,4 +1,4 @@
-"""Which servers may hold a chain: Redis and Valkey, from the oldest that the tests run against."""
+"""The servers that may hold a chain: Redis and Valkey, from the oldest version that the tests use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 Version = tuple[int, int]
 
 OLDEST: Version = (7, 0)
-"""Of Redis: the first with permissions for reading alone. Valkey, which begins at 7.2, calls itself a Redis 7.2."""
+"""The first Redis with read-only key permissions. Valkey, whose first version is 7.2, reports itself as Redis 7.2."""
 WANTED = f"Redis {OLDEST[0]}.{OLDEST[1]} or newer, or Valkey"
 
 

@@ -25,7 +25,7 @@ SOCKET_TIMEOUT = 10.0
 class StoreClient(redis.Redis):
     """A client whose commands, scripts and pipelines raise `StoreUnavailable` while the server cannot do its work.
 
-    A mistake in a command stays the error of redis-py.
+    A mistake in a command raises the error of redis-py.
     """
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -64,7 +64,7 @@ class StorePipeline(Pipeline):
             raise
 
     def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
-        """Note which command failed beside the server's message, not in it, and without its arguments."""
+        """Name the failed command in a note to the error, without its arguments, and keep the server's message."""
         exception.add_note(f"command {number} of the pipeline: {command[0]}")
 
 
@@ -82,7 +82,7 @@ def connect(url: str) -> StoreClient:
 
 
 def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
-    """Wait until the server answers, or `stop` is set, and check that it is fit: `UnsafeStore` if it is not."""
+    """Wait until the server answers or `stop` is set, then check it; raises `UnsafeStore` if it must hold no chain."""
     failures = 0
     while not stop.is_set():
         try:
@@ -95,7 +95,7 @@ def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
 
 
 def check_server(client: redis.Redis) -> None:
-    """Refuse a server that is too old or may throw keys away: `UnsafeStore`."""
+    """Raise `UnsafeStore` for a server that is too old or may evict keys."""
     found: dict[str, Any] = client.info()
     version = str(found.get("redis_version", "of no known version"))
     if parse_version(version) < OLDEST:

@@ -1,9 +1,9 @@
 -- commit: applies one change of chain state, computed and validated by the writer, as a whole or not at all.
 --
--- KEYS[1]  {warren:<chain>}:tip    hash; its hash tag is that of every key below
+-- KEYS[1]  {warren:<chain>}:tip    hash; all keys below have its hash tag
 -- ARGV[1]  the delta, cmsgpack:
---   epoch, tip, seq      fencing: the writer's epoch; the tip's hash ('' when there is no chain yet) and seq that the delta
---                        was computed on
+--   epoch, tip, seq      fencing: the writer's epoch; the tip's hash ('' before the first block) and the seq on which the
+--                        delta was computed
 --   new_tip              {hash, height, work, format of all values}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
 --   blocks, coins, txs, spends, script_stats, block_fees    {field, value, …} to set in the hash of that name
@@ -11,8 +11,8 @@
 --   raw                  {key suffix, value, …}: blocks, undo data and layouts to store
 --   script_changes       {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …},
 --                        history- {txid, …}}, …}
---   scripts              {0, scriptPubKey, …}: those that are new and have an address
---   scripts_del          {scriptPubKey, …}: those that no block knows any more
+--   scripts              {0, scriptPubKey, …}: new scripts with an address
+--   scripts_del          {scriptPubKey, …}: scripts that no block pays any more
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
 --   pool_scripts_del     {member, …}
@@ -23,11 +23,11 @@
 --   pool_spends          {outpoint, spend, …}
 --   pool_stats           {name, change, …}
 --   replacements         {{replacing txid, txids that it replaced (packed), {replaced txid, record, …}}, …}, oldest first
---   kept_replacements    how many of them are kept
---   jobs, jobs_del       mining requests under way
---   prioritised, prioritised_del    transactions that count as paying more or less than their fee
---   clock                seconds at which the clock is to stand; 0 to let it run
---   minute               start of the minute of which the pool's totals are a sample
+--   kept_replacements    number of replacements to keep
+--   jobs, jobs_del       mining requests in progress
+--   prioritised, prioritised_del    fee deltas of transactions
+--   clock                seconds at which to stop the clock; 0 to let it run
+--   minute               start of the minute that the pool's totals are a sample of
 --   events               {topic, body, …}
 -- Key families: tip, heights, blocks, coins, txs, spends, script_stats, block_fees, block:*, undo:*, layout:*, scripts,
 -- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
@@ -48,7 +48,7 @@ if (current[1] or '') ~= delta.tip or seq ~= delta.seq then
   return redis.error_reply('CONFLICT the chain has moved')
 end
 
--- Lua's stack holds some 8,000 values: long lists go in slices (of an even length, for pairs).
+-- Lua's stack holds some 8,000 values, so long lists are passed in slices (of an even length, for pairs).
 local SLICE = 4000
 local SAMPLES = 7 * 24 * 60 -- of the pool: a week
 local function each_slice(command, key, list)
@@ -97,7 +97,7 @@ elseif delta.clock then
   call('SET', prefix .. 'clock', string.format('%.0f', delta.clock))
 end
 
--- What leaves the pool goes first: a reorganisation may put a transaction back in another place.
+-- Removals from the pool come first: a reorganisation may return a transaction at another position.
 local pool_del = delta.pool_del or {}
 each_slice('HDEL', prefix .. 'pool:txs', pool_del)
 each_slice('HDEL', prefix .. 'pool:entries', pool_del)
@@ -115,7 +115,7 @@ for i = 1, #pool_stats, 2 do
 end
 
 if delta.minute then
-  -- One sample a minute, of its last commit. A clock that was set back takes back what came after it.
+  -- One sample a minute, of its last commit. If the clock was set back, later samples are removed.
   local key, now = prefix .. 'pool:history', string.format('%.0f', delta.minute)
   local totals = call('HMGET', prefix .. 'pool:stats', 'count', 'vsize', 'fees')
   for i = 1, 3 do totals[i] = tonumber(totals[i] or '0') end
@@ -124,7 +124,7 @@ if delta.minute then
   call('ZREMRANGEBYRANK', key, 0, -1 - SAMPLES)
 end
 
--- A replacement is forgotten with what it replaced, unless that was replaced again by another since.
+-- An old replacement is removed with the transactions that it replaced, except any that were replaced again since.
 local function forget_replacement(txid)
   local replaces = call('HGET', prefix .. 'replaces', txid)
   if not replaces then return end
@@ -141,7 +141,7 @@ for position, replacement in ipairs(delta.replacements or {}) do
   forget_replacement(txid)
   call('HSET', prefix .. 'replaces', txid, replacement[2])
   each_slice('HSET', prefix .. 'replaced', replacement[3])
-  -- Every replacement has events of its own, so that the numbers of the next commit's are higher.
+  -- Every replacement has its own events, so the scores of the next commit are higher.
   call('ZADD', prefix .. 'replacements', string.format('%.0f', seq + position), txid)
 end
 if delta.replacements then

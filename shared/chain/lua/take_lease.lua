@@ -1,6 +1,6 @@
--- take_lease: become the writer, if nobody is.
+-- take_lease: take the lease if nobody holds it.
 --
--- KEYS[1]  {warren:<chain>}:writer         string: who holds the lease
+-- KEYS[1]  {warren:<chain>}:writer         string: the holder's token
 -- KEYS[2]  {warren:<chain>}:writer:epoch   string: fencing token
 -- ARGV[1]  the taker's token    ARGV[2]  time limit in milliseconds
 -- Returns the new epoch, or false when another holds the lease.

@@ -1,4 +1,4 @@
-"""Committed chain state, read-only: the one way in which wallet, explorer and RPC see the chain.
+"""Committed chain state, read-only: wallet, explorer and RPC read the chain only through this view.
 
 `ChainView` reads the tip and the best chain's hashes; its parts read the rest:
 
@@ -8,8 +8,8 @@
     view.pool            the unconfirmed transactions
     view.replacements    transactions that others replaced in the pool
 
-A method takes one or two round trips and reads only what it returns; those named `all…` read a whole index. Each single
-read is consistent, because a commit is atomic; an answer that needs several reads takes them in `ChainView.at_tip`.
+A method takes one or two round trips and reads only the values that it returns; methods named `all…` read a whole
+index. Each single read is consistent, because a commit is atomic; `ChainView.at_tip` makes several reads consistent.
 All methods raise `StoreUnavailable` while Redis is away.
 """
 
@@ -67,7 +67,7 @@ class ChainView:
     # ── the tip ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def has_chain(self) -> bool:
-        """Whether there is a chain: the writer's first act is to commit the genesis block."""
+        """Whether there is a chain: the writer commits the genesis block first of all."""
         return bool(self._reader.redis.exists(self._reader.keys.heights))
 
     def tip(self) -> Tip:
@@ -75,11 +75,11 @@ class ChainView:
         return self._reader.tip()
 
     def at_tip(self, read: Callable[[Tip], T]) -> T:
-        """Return the result of `read`, whose reads all see the chain with the tip that it is given.
+        """Call `read` with the tip and return its result; all its reads see the chain with that tip.
 
-        `read` is called again when the tip moved meanwhile, or when a record that it had found listed was gone
-        (`Moved`). Within `read` another call of `at_tip` gives the same tip. The pool may change during `read`: a
-        stream of transactions keeps nobody from reading.
+        `read` is called again if the tip moved meanwhile, or if a listed record was gone (`Moved`). A nested call of
+        `at_tip` keeps the tip of the outer call. The pool may change during `read`: a flood of transactions must not
+        keep anyone from reading.
         """
         return self._reader.at_tip(read)
 
@@ -98,7 +98,7 @@ class ChainView:
         return [data[i : i + 32] for i in range(0, len(data), 32)]
 
     def block_hashes_at(self, heights: Sequence[int]) -> list[bytes]:
-        """Return the best chain's hash at each of these heights, which it must have."""
+        """Return the best chain's hash at each of these heights, which must not be above the tip."""
         pipe = self._reader.redis.pipeline(transaction=False)
         for height in heights:
             pipe.getrange(self._reader.keys.heights, height * 32, height * 32 + 31)
@@ -116,13 +116,13 @@ class ChainView:
     def events_since(self, seq: int, limit: int) -> list[Fact]:
         """Return up to `limit` facts that follow number `seq`, oldest first.
 
-        Every number has exactly one fact (the commit script counts by them), and the last 10,000 are kept. Facts are
-        gone where the first one returned is not `seq` + 1, or where none is returned though the tip's `seq` is higher.
+        Facts are numbered without gaps (the commit script counts them), and the last 10,000 are kept. Facts are lost if
+        the first one returned is not number `seq` + 1, or if none is returned although the tip's `seq` is higher.
         """
         found = self._reader.redis.xrange(self._reader.keys.events, min=f"{seq + 1}-0", count=limit)
         return [codec.decode_event(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in found]
 
     def clock(self) -> int | None:
-        """Return the time in seconds since 1970 at which the node's clock stands; None while it runs."""
+        """Return the time in seconds since 1970 at which the node's clock stands still; None while it runs."""
         time = self._reader.redis.get(self._reader.keys.clock)
         return None if time is None else int(time)

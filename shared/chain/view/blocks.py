@@ -45,7 +45,7 @@ class BlockReader:
         return data
 
     def slices(self, slices: Sequence[tuple[bytes, int, int]]) -> list[bytes]:
-        """Return pieces of raw blocks, each of (block hash, offset, length); empty where there is no such block."""
+        """Return slices of raw blocks, each given as (block hash, offset, length); empty for an unknown block."""
         pipe = self._redis.pipeline(transaction=False)
         for block_hash, offset, length in slices:
             pipe.getrange(self._keys.block(block_hash), offset, offset + length - 1)
@@ -53,7 +53,7 @@ class BlockReader:
         return pieces
 
     def part(self, block_hash: bytes, span: tuple[int, int], undo_span: tuple[int, int]) -> tuple[bytes, bytes]:
-        """Return a piece of a raw block and one of its undo data, each from one offset up to another."""
+        """Return a slice of a raw block and a slice of its undo data, each from one offset up to another."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.getrange(self._keys.block(block_hash), span[0], span[1] - 1)
         pipe.getrange(self._keys.undo(block_hash), undo_span[0], undo_span[1] - 1)
@@ -61,12 +61,12 @@ class BlockReader:
         return raw, undo
 
     def layout(self, block_hash: bytes, start: int = 0, stop: int | None = None) -> list[LayoutEntry]:
-        """Return where transactions `start` to `stop` of a block end; an empty list if it was never connected."""
+        """Return the layout's entries `start` to `stop` of a block; an empty list if it was never connected."""
         first, last = start * codec.LAYOUT_ENTRY_SIZE, -1 if stop is None else stop * codec.LAYOUT_ENTRY_SIZE - 1
         return codec.decode_layout(self._redis.getrange(self._keys.layout(block_hash), first, last))
 
     def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
-        """Return the coins that each transaction but the coinbase spent, for a block that was once connected."""
+        """Return the coins that each transaction except the coinbase spent; the block was once connected."""
         return self.undos([block_hash])[0]
 
     def undos(self, hashes: Sequence[bytes]) -> list[list[list[Coin]] | None]:
@@ -74,5 +74,5 @@ class BlockReader:
         return self._reader.strings([self._keys.undo(block_hash) for block_hash in hashes], codec.decode_undo)
 
     def fees(self, hashes: Sequence[bytes]) -> list[BlockFees | None]:
-        """Return the fees of each block; None for a block without payments, or that was never connected."""
+        """Return the fees of each block; None for a block without payments and for one that was never connected."""
         return self._reader.fields(self._keys.block_fees, hashes, codec.decode_block_fees)

@@ -31,7 +31,7 @@ class PoolReader:
         return txids
 
     def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
-        """Return each of these transactions, None for one that is not in the pool."""
+        """Return each of these transactions, None if it is not in the pool."""
         if not txids:
             return []
         pipe = self._redis.pipeline()
@@ -59,7 +59,7 @@ class PoolReader:
         return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}
 
     def entries_and_seq(self) -> tuple[dict[bytes, PoolEntry], int]:
-        """Return the entry of every unconfirmed transaction by its txid, and the tip's `seq` at that moment."""
+        """Return the entry of every unconfirmed transaction by its txid, and the tip's `seq`, in one atomic read."""
         pipe = self._redis.pipeline()
         pipe.hgetall(self._keys.pool_entries)
         pipe.hget(self._keys.tip, "seq")
@@ -74,9 +74,9 @@ class PoolReader:
         return self._reader.fields(self._keys.pool_spends, names, codec.decode_spend)
 
     def prioritised(self) -> dict[bytes, int]:
-        """Return the satoshis that transactions count as paying beyond their fee, by txid.
+        """Return txid → fee delta in satoshis (`prioritisetransaction`).
 
-        Such a transaction may not have entered the pool yet.
+        The transaction need not be in the pool yet.
         """
         deltas = self._redis.hgetall(self._keys.prioritised)
         return {txid: int(delta) for txid, delta in deltas.items()}

@@ -19,14 +19,14 @@ _TIP_FIELDS = ("hash", "height", "work", "seq", "moves", "format")
 
 
 class Moved(StoreUnavailable):
-    """A record that was just listed is no longer there: `ChainView.at_tip` reads again."""
+    """A record that was just listed is gone: `ChainView.at_tip` reads again."""
 
     def __init__(self) -> None:
         super().__init__("the chain has moved")
 
 
 class StoreReader:
-    """Reads one chain of one Redis server. Every method but `at_tip` is one round trip."""
+    """Reads one chain of one Redis server. Every method except `at_tip` is one round trip."""
 
     def __init__(self, client: StoreClient, keys: Keys) -> None:
         self.redis: Any = client
@@ -64,20 +64,20 @@ class StoreReader:
         return settled(read_at_rest)
 
     def fields(self, key: str, names: Sequence[bytes], decode: Callable[[bytes], T]) -> list[T | None]:
-        """Return the decoded value of each field of a hash, None for a field that is not there."""
+        """Return the decoded value of each field of a hash, None for a missing field."""
         if not names:
             return []
         return [None if value is None else decode(value) for value in self.redis.hmget(key, names)]
 
     def strings(self, keys: Sequence[str], decode: Callable[[bytes], T]) -> list[T | None]:
-        """Return the decoded value of each key, None for a key that is not there."""
+        """Return the decoded value of each key, None for a missing key."""
         if not keys:
             return []
         return [None if value is None else decode(value) for value in self.redis.mget(keys)]
 
 
 def settled(read: Callable[[], T]) -> T:
-    """Return the result of `read`, which is called again while it raises `Moved`."""
+    """Return the result of `read`; call it again while it raises `Moved`."""
     for _ in range(_TRIES):
         try:
             return read()

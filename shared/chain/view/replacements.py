@@ -10,7 +10,7 @@ from shared.chain.view.reader import StoreReader
 
 
 class ReplacementReader:
-    """Reads which transactions replaced which, as far back as the history goes."""
+    """Reads the history of replacements."""
 
     def __init__(self, reader: StoreReader) -> None:
         self._redis = reader.redis
@@ -19,7 +19,7 @@ class ReplacementReader:
     def replaced(self, txids: Sequence[bytes]) -> list[Replaced | None]:
         """Return the replacement of each transaction; None for a transaction that was not replaced.
 
-        A transaction that is in a block or in the pool counts as not replaced, whatever happened to it before.
+        A transaction in a block or in the pool counts as not replaced, whatever happened to it before.
         """
         if not txids:
             return []
@@ -37,7 +37,7 @@ class ReplacementReader:
         return self.all_replaces([txid])[0]
 
     def all_replaces(self, txids: Sequence[bytes]) -> list[list[bytes]]:
-        """Return for each transaction the transactions that it directly replaced."""
+        """Return txid → txids that the transaction directly replaced."""
         if not txids:
             return []
         values = self._redis.hmget(self._keys.replaces, txids)

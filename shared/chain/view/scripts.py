@@ -1,7 +1,6 @@
 """The part of `ChainView` that reads the index of scripts: counters, histories and coins.
 
-A script goes by its script hash, SHA-256 of the scriptPubKey (`script_hash`), except where a parameter is named
-`script_pubkeys`.
+Methods take script hashes, SHA-256 of the scriptPubKey (`script_hash`), except for parameters named `script_pubkeys`.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class ScriptReader:
         return [stats or ScriptStats() for stats in found]
 
     def with_prefix(self, ranges: Sequence[tuple[bytes, bytes]], limit: int) -> list[bytes]:
-        """Return up to `limit` scriptPubKeys that the best chain has paid to, that have an address and lie in a range.
+        """Return up to `limit` scriptPubKeys within the ranges that have an address and are paid by the best chain.
 
-        A range is its first and its last scriptPubKey, compared as bytes.
+        A range has a first and a last scriptPubKey, compared as bytes.
         """
         pipe = self._redis.pipeline(transaction=False)
         for low, high in ranges:
@@ -50,7 +49,7 @@ class ScriptReader:
     def history(self, script: bytes, limit: int, after: bytes | None = None) -> list[HistoryItem]:
         """Return up to `limit` confirmed transactions of a script, newest first.
 
-        `after` is the txid that the previous page ended with; a txid that is not in this history gives an empty page.
+        `after` is the last txid of the previous page; a txid outside of this history gives an empty page.
         """
         key = self._keys.script_history(script)
         start = 0
@@ -70,7 +69,7 @@ class ScriptReader:
     def merged_history(self, scripts: Sequence[bytes], limit: int, after: bytes | None = None) -> list[HistoryItem]:
         """Return up to `limit` confirmed transactions that touch any of these scripts, newest first.
 
-        `after` is the txid that the previous page ended with; a txid in none of the histories gives an empty page.
+        `after` is the last txid of the previous page; a txid in none of the histories gives an empty page.
         """
         keys = [self._keys.script_history(script) for script in scripts]
         most = "+inf"
@@ -114,24 +113,24 @@ class ScriptReader:
     # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def coin_count(self, script: bytes) -> int:
-        """Return how many confirmed outputs of a script no block has spent."""
+        """Return the number of a script's confirmed outputs that no block has spent."""
         count: int = self._redis.zcard(self._keys.script_coins(script))
         return count
 
     def coins(self, script: bytes, start: int, count: int) -> list[Unspent]:
-        """Return `count` confirmed outputs of a script from place `start`, 0 for the newest, downwards.
+        """Return `count` confirmed outputs of a script from position `start` on; position 0 is the newest output.
 
-        Outputs that the pool spends are among them, so that a place names the same output until the next block.
+        Outputs spent in the pool are included, so that positions do not change until the next block.
         """
         members = self._redis.zrevrange(self._keys.script_coins(script), start, start + count - 1)
         return self._stored([codec.decode_outpoint(data) for data in members])
 
     def unspent_paying(self, script_pubkeys: Sequence[bytes]) -> list[Unspent]:
-        """Return the outputs that pay any of these scriptPubKeys and are not spent by a block or the pool."""
+        """Return the outputs that pay any of these scriptPubKeys and are spent neither in a block nor in the pool."""
         return self.unspent([script_hash(script) for script in script_pubkeys])
 
     def unspent(self, scripts: Sequence[bytes]) -> list[Unspent]:
-        """Return the outputs that pay any of these scripts and are not spent by a block or the pool.
+        """Return the outputs that pay any of these scripts and are spent neither in a block nor in the pool.
 
         The oldest come first, unconfirmed outputs last.
         """
@@ -146,7 +145,7 @@ class ScriptReader:
         replies = pipe.execute()
         touching = [codec.decode_pool_script(member) for members in replies[len(scripts) :] for member in members]
         records = self._all_in_pool(list({txid: None for _, txid in touching}))
-        # A transaction that spends a coin of one of the scripts touches the script: no later state is asked.
+        # A transaction that spends a coin of a script also touches the script, so these reads suffice.
         spent = {txin.prevout for record in records for txin in record.tx.inputs}
         stored = sorted((height, data) for members in replies[: len(scripts)] for data, height in members)
         outpoints = [outpoint for _, data in stored if (outpoint := codec.decode_outpoint(data)) not in spent]

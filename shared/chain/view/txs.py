@@ -48,11 +48,11 @@ class TxReader:
         return settled(lambda: self._with_spent(txids)) if txids else []
 
     def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
-        """Return where each confirmed transaction's bytes are."""
+        """Return the location of each confirmed transaction's bytes."""
         return self._reader.fields(self._keys.txs, txids, codec.decode_location)
 
     def prevouts(self, txs: Iterable[Transaction]) -> dict[OutPoint, TxOut]:
-        """Return the outputs that these transactions spend; an output that is not known is left out."""
+        """Return the outputs that these transactions spend; unknown outputs are left out."""
         outpoints = [txin.prevout for tx in txs if not tx.is_coinbase for txin in tx.inputs]
         parents = list({outpoint.txid: None for outpoint in outpoints})
         records = dict(zip(parents, self.get_many(parents), strict=True))
@@ -71,7 +71,7 @@ class TxReader:
         return self._reader.fields(self._keys.coins, names, codec.decode_coin)
 
     def all_coins(self) -> dict[bytes, bytes]:
-        """Return every coin as stored, by its outpoint, in many round trips: right only if the tip stays the same."""
+        """Return every coin as stored, by its outpoint, in many round trips: correct only if the tip does not move."""
         return dict(self._redis.hscan_iter(self._keys.coins, count=_SCAN_STEP))
 
     def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
@@ -80,7 +80,7 @@ class TxReader:
         return self._reader.fields(self._keys.spends, names, codec.decode_spend)
 
     def all_spends(self, outpoints: Sequence[OutPoint]) -> list[tuple[Spend | None, Spend | None]]:
-        """Return the confirmed and the unconfirmed input that spends each outpoint, of which at most one exists."""
+        """Return the confirmed and the unconfirmed input that spends each outpoint; at most one of them exists."""
         if not outpoints:
             return []
         names = [outpoint.serialize() for outpoint in outpoints]
@@ -101,7 +101,7 @@ class TxReader:
         return [TxRecord(Transaction.parse(data), entry) for data, entry in zip(raw, entries, strict=True)]
 
     def _with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
-        pipe = self._redis.pipeline()  # at once: a transaction that moves from the pool to a block is never missed
+        pipe = self._redis.pipeline()  # one transaction: a tx that moves from the pool to a block is not missed
         pipe.hmget(self._keys.txs, txids)
         pipe.hmget(self._keys.pool_txs, txids)
         pipe.hmget(self._keys.pool_entries, txids)
@@ -122,7 +122,7 @@ class TxReader:
         ]
 
     def _read_with_spent(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
-        """Read confirmed transactions: the bytes of a block are the same whenever they are read."""
+        """Read confirmed transactions with their spent outputs; the bytes of a block never change between reads."""
         if not locations:
             return []
         hashes = list(dict.fromkeys(where.block_hash for where in locations))
@@ -143,7 +143,7 @@ class TxReader:
         return records
 
     def _with_pool_spent(self, records: Sequence[TxRecord]) -> list[TxRecord]:
-        """Add the outputs that unconfirmed transactions spend, of blocks or of the pool; `Moved` if one is gone."""
+        """Add the outputs, in blocks or the pool, that unconfirmed transactions spend; `Moved` if one is gone."""
         outpoints = [txin.prevout for record in records for txin in record.tx.inputs]
         outputs = {
             outpoint: coin.output
