@@ -14,12 +14,11 @@ from services.wallet.accounts import WalletKey
 from services.wallet.coin_selection import SpendableCoin
 from services.wallet.store import Send, SendStatus
 from shared.chain.view import ChainView, TxRecord, script_hash
-from shared.errors import DecodeError, StoreUnavailable
+from shared.errors import DecodeError
 from shared.primitives.block import HEADER_SIZE
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
-_BALANCE_TRIES = 50
 _COINBASE_BYTES = 1024
 """More than a coinbase from Warren's template has; a longer one is read with its whole block."""
 
@@ -98,13 +97,7 @@ class Ledger:
         All reads happen at one tip, so that no payment counts twice, in the pool and in a block. The pool may change
         between them: a flood of transactions must not keep anyone from seeing a balance.
         """
-        tip = self._view.tip()
-        for _ in range(_BALANCE_TRIES):
-            balance = self._balance(keys, tip.height)
-            before, tip = tip, self._view.tip()
-            if tip.hash == before.hash:
-                return balance
-        raise StoreUnavailable("blocks come faster than the balance can be read")
+        return self._view.at_tip(lambda tip: self._balance(keys, tip.height))
 
     def _balance(self, keys: Sequence[WalletKey], height: int) -> Balance:
         scripts = {key.script_pubkey for key in keys}
@@ -144,8 +137,10 @@ class Ledger:
 
         If a coin is spent meanwhile, the mempool refuses the payment, and the wallet builds it again.
         """
+        return self._view.at_tip(lambda tip: (self._spendable(keys, tip.height), tip.height))
+
+    def _spendable(self, keys: Sequence[WalletKey], tip_height: int) -> list[SpendableCoin]:
         by_script = {key.script_pubkey: key for key in keys}
-        tip_height = self._view.tip().height
         unspent = self._view.scripts.unspent_paying(list(by_script))
         parents = {item.outpoint.txid for item in unspent if item.height is None}
         effects = self._effects(self._view.txs.get_many(list(parents)), set(by_script))
@@ -157,7 +152,7 @@ class Ledger:
                 continue
             key = by_script[item.output.script_pubkey]
             coins.append(SpendableCoin(item.outpoint, item.output, item.height, key.branch, key.index))
-        return coins, tip_height
+        return coins
 
     def unconfirmed(self, keys: Sequence[WalletKey]) -> list[HistoryEntry]:
         """Return the pool's transactions that touch these keys, newest first."""

@@ -30,6 +30,14 @@ class PoolReader:
         txids: list[bytes] = self._redis.zrevrange(self._keys.pool_order, 0, -1 if limit is None else limit - 1)
         return txids
 
+    def txids_and_seq(self) -> tuple[list[bytes], int]:
+        """Return unconfirmed txids, newest first, and the tip's `seq` at that moment."""
+        pipe = self._redis.pipeline()
+        pipe.zrevrange(self._keys.pool_order, 0, -1)
+        pipe.hget(self._keys.tip, "seq")
+        txids, seq = pipe.execute()
+        return txids, _seq(seq)
+
     def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         """Return each of these transactions, None if it is not in the pool."""
         if not txids:
@@ -64,9 +72,7 @@ class PoolReader:
         pipe.hgetall(self._keys.pool_entries)
         pipe.hget(self._keys.tip, "seq")
         entries, seq = pipe.execute()
-        if seq is None:
-            raise NoChain("there is no chain here yet")
-        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, int(seq)
+        return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, _seq(seq)
 
     def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
         """Return the unconfirmed input that spends each outpoint."""
@@ -88,3 +94,9 @@ class PoolReader:
         """
         values = self._redis.zrangebyscore(self._keys.pool_history, since, "+inf")
         return [codec.decode_pool_sample(value) for value in values]
+
+
+def _seq(stored: bytes | None) -> int:
+    if stored is None:
+        raise NoChain("there is no chain here yet")
+    return int(stored)

@@ -57,6 +57,17 @@ def test_pages_ask_redis_a_few_times_only(chain, broker, round_trips):
     assert {name: count for name, count in counts.items() if count > MOST_ROUND_TRIPS[name]} == {}
 
 
+def test_txids_of_the_pool_and_the_number_of_their_last_event_are_one_read(chain, round_trips):
+    """Whoever follows the events from that number on misses no transaction."""
+    coin = output_of(chain.mine(ALICE).transactions[0], 0, ALICE)
+    tx = pay(coin, BOB, COIN)
+    chain.pool_add(tx)
+    seq = chain.view.tip().seq
+    round_trips.clear()
+    assert chain.view.pool.txids_and_seq() == ([tx.txid], seq)
+    assert len(round_trips) == 1
+
+
 def test_a_read_within_another_is_of_its_tip(chain):
     view = chain.view
     tips: list[Tip] = []

@@ -167,6 +167,9 @@ class MemoryPool(PoolReader):
     def txids(self, limit: int | None = None) -> list[bytes]:
         return list(reversed(self._state.unconfirmed))[:limit]
 
+    def txids_and_seq(self) -> tuple[list[bytes], int]:
+        return self.txids(), self._state.seq
+
     def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         return [self._state.unconfirmed.get(txid) for txid in txids]
 

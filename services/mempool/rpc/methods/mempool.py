@@ -33,7 +33,7 @@ def getrawmempool(node: NodeContext, verbose: bool | None, with_sequence: bool |
             raise RpcError(RpcCode.INVALID_PARAMETER, message)
         return _whole_pool(node).all_json()
     if with_sequence:
-        txids, sequence = node.view.at_tip(lambda _: (node.view.pool.txids(), node.view.tip().seq))
+        txids, sequence = node.view.pool.txids_and_seq()
         return {"txids": _shown(txids), "mempool_sequence": sequence}
     return _shown(node.view.pool.txids())
 
