@@ -23,6 +23,8 @@ from hypothesis import is_hypothesis_test
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from shared.primitives.transaction import Transaction
+from shared.script.interpreter import verify_input
 from tests import inherited
 from tests.properties import PROPERTY_SECONDS, load_profile
 from tests.servers import RUNNING_RABBITMQ, RUNNING_REDIS, NoServer, Server, rabbitmq_server, redis_server
@@ -74,6 +76,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers a core, since most tests wait for servers; none for a single file, or where output is shown."""
     is_one_file = len(config.args) == 1 and not Path(config.args[0].partition("::")[0]).is_dir()
     return 0 if is_one_file or config.option.capture == "no" else min(2 * (os.cpu_count() or 1), MAX_WORKERS)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
+    """Return txid and index of every input whose script was run."""
+    found: list[tuple[bytes, int]] = []
+
+    def counting(tx: Transaction, index: int, *arguments: object, **options: object) -> None:
+        found.append((tx.txid, index))
+        verify_input(tx, index, *arguments, **options)
+
+    monkeypatch.setattr("services.mempool.pool.script_cache.verify_input", counting)
+    return found
 
 
 def run_server(make: Callable[[], Server]) -> Iterator[Server]:

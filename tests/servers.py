@@ -172,20 +172,10 @@ def _group_alive(group: int) -> bool:
     return True
 
 
-class _NativeRedis(Server):
-    def __init__(self) -> None:
-        self._binary = _redis_binary(_ENGINE)
-        self._directory = Path(tempfile.mkdtemp(prefix="warren-redis-"))
-        self._port = free_port()
-        self._process: _Process | None = None
-        self.url = _redis_url(self._port)
+class _NativeServer(Server):
+    """A server of this machine, with its data in a directory of its own."""
 
-    def start(self) -> None:
-        log = self._directory / "log"
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
-        command = [str(self._binary), *(option.strip("'") for option in options)]
-        self._process = _Process(command, log, self._directory)
-        _wait_for(_redis_answers, self.url, 20, self._process.alive, log)
+    _process: _Process | None = None
 
     def kill(self) -> None:
         assert self._process is not None
@@ -194,6 +184,21 @@ class _NativeRedis(Server):
     def stop(self) -> None:
         assert self._process is not None
         self._process.stop(signal.SIGTERM, seconds=30)
+
+
+class _NativeRedis(_NativeServer):
+    def __init__(self) -> None:
+        self._binary = _redis_binary(_ENGINE)
+        self._directory = Path(tempfile.mkdtemp(prefix="warren-redis-"))
+        self._port = free_port()
+        self.url = _redis_url(self._port)
+
+    def start(self) -> None:
+        log = self._directory / "log"
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
+        command = [str(self._binary), *(option.strip("'") for option in options)]
+        self._process = _Process(command, log, self._directory)
+        _wait_for(_redis_answers, self.url, 20, self._process.alive, log)
 
     def close(self) -> None:
         if self._process is not None:
@@ -216,7 +221,7 @@ def _redis_binary(kind: str) -> Path:
     raise NoServer(f"install {kind or 'redis'}-server or Docker")
 
 
-class _NativeRabbitMQ(Server):
+class _NativeRabbitMQ(_NativeServer):
     """Debian's or the official layout; its own Erlang name server, so that no other node is seen or disturbed."""
 
     def __init__(self) -> None:
@@ -229,7 +234,6 @@ class _NativeRabbitMQ(Server):
         self._directory = Path(tempfile.mkdtemp(prefix="warren-rabbitmq-"))
         self._port, dist_port, self._epmd_port = free_ports(3)
         self.url = _amqp_url(self._port)
-        self._process: _Process | None = None
         self._epmd: _Process | None = None
         self._environment = self._configure(path, dist_port)
 
@@ -274,14 +278,6 @@ class _NativeRabbitMQ(Server):
             _wait_for(lambda _: _listening(self._epmd_port), "", 10, epmd.alive, log)
         self._process = _Process([self._binary], log, self._directory, self._environment)
         _wait_for(_rabbitmq_answers, self.url, 90, self._process.alive, log)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.stop(signal.SIGKILL)
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.stop(signal.SIGTERM, seconds=30)
 
     def close(self) -> None:
         for process in (self._process, self._epmd):

@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import tomlkit
@@ -52,15 +52,8 @@ class GenesisOrder:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     """Mine what the options ask for and say how to go on; `LaunchError` or `ConfigError` if it cannot be."""
-    order = GenesisOrder(
-        payee=options.payee,
-        name=options.name,
-        reward=options.reward,
-        bits=options.bits,
-        time=options.time,
-        again=options.again,
-    )
-    chain = write_genesis(Path(options.chain), order)
+    asked = {field.name: getattr(options, field.name) for field in fields(GenesisOrder)}
+    chain = write_genesis(Path(options.chain), GenesisOrder(**asked))
     header = chain.genesis.header
     say(f"genesis {header.hash_hex} of {chain.name} (nonce {header.nonce}, time {header.time}, bits {header.bits:08x})")
     say(f"run it with: ./warren up --chain {options.chain}")

@@ -13,9 +13,6 @@ import argparse
 import contextlib
 import json
 import multiprocessing
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from shared.chain.store import connect
 from shared.crypto.hashes import sha256
 from tests.benchmarks.explorer_chain import BUSY, BuiltChain, Size, address, build, payment, script
 from tests.benchmarks.http_load import Client, Latencies, requests_per_second
+from tests.benchmarks.services import services
 from tests.builders import p2wpkh
 from tests.servers import free_port, redis_server
 
@@ -137,14 +135,7 @@ def resources(built: BuiltChain) -> list[Resource]:
 def served(redis_url: str) -> Iterator[int]:
     """Run the explorer and give its port."""
     port = free_port()
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("WARREN_")},
-        "WARREN_REDIS_URL": redis_url,
-        "WARREN_EXPLORER_PORT": str(port),
-        "WARREN_LOG_LEVEL": "ERROR",
-    }
-    service = subprocess.Popen([sys.executable, "-m", "services.explorer"], env=environ)
-    try:
+    with services("explorer", redis_url=redis_url, explorer_port=str(port)) as (service,):
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError):
@@ -154,9 +145,6 @@ def served(redis_url: str) -> Iterator[int]:
                 raise RuntimeError("the explorer does not answer")
             time.sleep(0.05)
         yield port
-    finally:
-        service.terminate()
-        service.wait(30)
 
 
 def stream(built: BuiltChain, count: Synchronized[int], stop: Event) -> None:

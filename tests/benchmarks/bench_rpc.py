@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +24,7 @@ from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from tests import builders
+from tests.benchmarks.services import services
 from tests.servers import free_port, redis_server
 
 BATCH = 100
@@ -132,22 +131,12 @@ def main() -> None:
     port = free_port()
     server = redis_server()
     server.start()
-    with tempfile.TemporaryDirectory() as directory:
-        environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("WARREN_")},
-            "WARREN_REDIS_URL": server.url,
-            "WARREN_DATA_DIR": directory,
-            "WARREN_RPC_PORT": str(port),
-            "WARREN_LOG_LEVEL": "WARNING",
-        }
-        service = subprocess.Popen([sys.executable, "-m", "services.mempool"], env=environ)
-        try:
-            client = wait_for_writer(port, Path(directory))
-            run(client, count, port, Path(directory))
-        finally:
-            service.terminate()
-            service.wait(30)
-            server.close()
+    settings = {"redis_url": server.url, "rpc_port": str(port)}
+    try:
+        with tempfile.TemporaryDirectory() as directory, services("mempool", data_dir=directory, **settings):
+            run(wait_for_writer(port, Path(directory)), count, port, Path(directory))
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +26,7 @@ from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import TxOut
 from tests import builders
 from tests.benchmarks.bench_rpc import OWNER, SCRIPT, Client, submit, wait_for_writer
+from tests.benchmarks.services import services
 from tests.servers import free_ports, redis_server
 
 REQUESTS_AT_A_TIME = 50
@@ -175,28 +174,17 @@ def main() -> None:
     rpc_port, port = free_ports(2)
     server = redis_server()
     server.start()
-    with tempfile.TemporaryDirectory() as directory:
-        environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("WARREN_")},
-            "WARREN_REDIS_URL": server.url,
-            "WARREN_DATA_DIR": directory,
-            "WARREN_RPC_PORT": str(rpc_port),
-            "WARREN_EXPLORER_PORT": str(port),
-            "WARREN_LOG_LEVEL": "WARNING",
-        }
-        services = [
-            subprocess.Popen([sys.executable, "-m", f"services.{name}"], env=environ)
-            for name in ("mempool", "explorer")
-        ]
-        try:
+    settings = {"redis_url": server.url, "rpc_port": str(rpc_port), "explorer_port": str(port)}
+    try:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            services("mempool", "explorer", data_dir=directory, **settings) as (_, explorer),
+        ):
             client = wait_for_writer(rpc_port, Path(directory))
             setup = prepare(client, 2 * seconds * 5 * TXS_AT_A_TIME)
-            asyncio.run(measure(client, port, services[1].pid, streams, sockets, seconds, setup))
-        finally:
-            for service in services:
-                service.terminate()
-                service.wait(30)
-            server.close()
+            asyncio.run(measure(client, port, explorer.pid, streams, sockets, seconds, setup))
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":

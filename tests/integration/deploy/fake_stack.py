@@ -7,33 +7,21 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from deploy.command_line import parse
 from deploy.console import Console
 from deploy.launcher import plan
 from deploy.launcher.local import Stack
-from deploy.launcher.options import UpOptions
+from deploy.launcher.options import UpOptions, up_options
 from deploy.launcher.preflight import preflight
+from shared.config import Settings
 
 SERVICE = Path(__file__).with_name("fake_service.py")
 
 
 def options(data_dir: Path, wallet_port: int) -> UpOptions:
-    return UpOptions(
-        data_dir=data_dir,
-        chain="regtest",
-        chain_name="regtest",
-        host="127.0.0.1",
-        wallet_port=wallet_port,
-        explorer_port=0,
-        rpc_port=0,
-        miners=2,
-        mempools=1,
-        broker="embedded",
-        redis_url="",
-        amqp_url="",
-        rpc_user="",
-        rpc_password="",
-        creator_blocks=0,
-    )
+    words = ["up", "--data-dir", str(data_dir), "--wallet-port", str(wallet_port), "--miners", "2"]
+    free = ["--explorer-port", "0", "--rpc-port", "0"]
+    return up_options(parse([*words, *free], {}), Settings(creator_blocks=0))
 
 
 def main(data_dir: Path, wallet_port: int, manners: dict[str, str]) -> int:

@@ -114,12 +114,18 @@ def test_it_works_from_anywhere_and_through_a_link(checkout, tmp_path):
     assert result.stdout == f"no stack runs on {tmp_path / 'data'} (`warren up` starts one)\n"
 
 
-def test_without_a_new_enough_python_it_says_so(checkout, tmp_path):
-    """PATH has the tools that the script needs, and a Python that is too old."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
+@pytest.fixture
+def tools(tmp_path):
+    """A directory for PATH with the tools that the script needs, and no Python."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
     for name in ("sh", "dirname", "readlink"):
-        (tools / name).symlink_to(shutil.which(name))
+        (directory / name).symlink_to(shutil.which(name))
+    return directory
+
+
+def test_without_a_new_enough_python_it_says_so(checkout, tools):
+    """PATH has the tools that the script needs, and a Python that is too old."""
     old = tools / "python3"
     old.write_text("#!/bin/sh\ncase $1 in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac\n")
     old.chmod(0o755)
@@ -130,12 +136,8 @@ def test_without_a_new_enough_python_it_says_so(checkout, tmp_path):
         assert result.stderr == f"warren: needs Python 3.11 or newer, and found {found} {hint}\n"
 
 
-def test_a_newer_python_is_found_behind_an_old_python3(checkout, tmp_path):
+def test_a_newer_python_is_found_behind_an_old_python3(checkout, tools):
     """The newer Python would install the packages; here it only prints its name."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("sh", "dirname", "readlink"):
-        (tools / name).symlink_to(shutil.which(name))
     for name, body in (("python3", "exit 1"), ("python3.12", 'case $1 in -c) exit 0 ;; esac; echo "new $*"; exit 7')):
         (tools / name).write_text(f"#!/bin/sh\n{body}\n")
         (tools / name).chmod(0o755)

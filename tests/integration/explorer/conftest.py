@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -14,9 +14,10 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
+from shared.crypto.keys import PrivateKey
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
-from tests.builders import key, output_of, p2wpkh, pay, spend
+from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.integration.explorer.chain import TestChain
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -68,12 +69,33 @@ def tell_story(client: redis_py.Redis) -> Story:
 
 
 @pytest.fixture
+def chain(redis: redis_py.Redis) -> TestChain:
+    """A chain of nothing but its genesis block."""
+    return TestChain(redis)
+
+
+@pytest.fixture
 def broker() -> FakeBroker:
     return FakeBroker()
 
 
 def client_for(view: ChainView, broker: FakeBroker) -> FlaskClient:
     return create_explorer(Settings(), REGTEST, view, broker, {}).app.test_client()
+
+
+def mined_coin(chain: TestChain, owner: PrivateKey = ALICE) -> Spendable:
+    return output_of(chain.mine(owner).transactions[0], 0, owner)
+
+
+def page_reader(client: FlaskClient) -> Callable[..., str]:
+    """Return a function that gets a page as a browser does, with the status that is expected."""
+
+    def get(path: str, status: int = 200) -> str:
+        answer = client.get(path, headers={"Accept": "text/html"})
+        assert answer.status_code == status
+        return answer.text
+
+    return get
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,12 @@ from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.primitives.transaction import TxOut
 from tests.builders import key, output_of, p2wpkh, pay, spend
-from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import COIN, address_of, client_for
 
 ALICE, BOB = key("alice"), key("bob")
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 PAGES = ("/", "/blocks", "/mempool", "/charts", f"/address/{address_of('bob')}", "/tx/" + "ab" * 32, "/search?q=1")
 RESOURCES = ("/blocks/tip/height", "/blocks", f"/address/{address_of('bob')}/txs", "/tx/" + "ab" * 32)
-
-
-@pytest.fixture
-def chain(redis):
-    return TestChain(redis)
 
 
 @pytest.fixture

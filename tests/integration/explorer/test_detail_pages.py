@@ -16,8 +16,7 @@ from shared.script.opcodes import OP_CHECKSIG
 from shared.script.script import push_data, push_number
 from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wsh_script
 from tests.builders import key, output_of, p2wpkh, pay, spend
-from tests.integration.explorer.chain import TestChain
-from tests.integration.explorer.conftest import COIN, address_of, client_for
+from tests.integration.explorer.conftest import COIN, address_of, client_for, mined_coin, page_reader
 
 BROWSER = {"Accept": "text/html"}
 ALICE, BOB, CAROL = key("alice"), key("bob"), key("carol")
@@ -25,24 +24,10 @@ HOSTILE = "<script>alert('x')</script>\"&"
 
 
 @pytest.fixture
-def chain(redis):
-    return TestChain(redis)
-
-
-@pytest.fixture
 def get(chain, broker):
     client = client_for(chain.view, broker)
 
-    def get(path, status=200):
-        answer = client.get(path, headers=BROWSER)
-        assert answer.status_code == status
-        return answer.text
-
-    return get
-
-
-def mined_coin(chain, owner=ALICE):
-    return output_of(chain.mine(owner).transactions[0], 0, owner)
+    return page_reader(client)
 
 
 def part(page, start, end="</section>"):

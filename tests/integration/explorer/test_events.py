@@ -21,11 +21,6 @@ ALICE, BOB = key("alice"), key("bob")
 
 
 @pytest.fixture
-def chain(redis):
-    return TestChain(redis)
-
-
-@pytest.fixture
 def instance(chain):
     with running(chain.view) as instance:
         yield instance

@@ -39,11 +39,6 @@ class BusyView(ChainView):
 
 
 @pytest.fixture
-def chain(redis):
-    return TestChain(redis)
-
-
-@pytest.fixture
 def view(chain, redis):
     return BusyView(redis, chain.keys)
 

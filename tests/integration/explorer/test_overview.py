@@ -12,28 +12,17 @@ from services.explorer.pages.charts.series import PLACES, TIME_PLACES, HistoryRe
 from shared.consensus.params import REGTEST
 from shared.errors import StoreUnavailable
 from tests.builders import key, output_of, pay
-from tests.integration.explorer.chain import TestChain
-from tests.integration.explorer.conftest import COIN, client_for
+from tests.integration.explorer.conftest import COIN, client_for, page_reader
 
 ALICE, BOB = key("alice"), key("bob")
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
 @pytest.fixture
-def chain(redis):
-    return TestChain(redis)
-
-
-@pytest.fixture
 def get(chain, broker):
     client = client_for(chain.view, broker)
 
-    def get(path):
-        page = client.get(path, headers=BROWSER)
-        assert page.status_code == 200
-        return page.text
-
-    return get
+    return page_reader(client)
 
 
 def places(page):

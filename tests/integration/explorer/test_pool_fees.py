@@ -31,11 +31,6 @@ class CountingView(ChainView):
 
 
 @pytest.fixture
-def chain(redis):
-    return TestChain(redis)
-
-
-@pytest.fixture
 def view(chain, redis):
     return CountingView(redis, chain.keys)
 

@@ -9,16 +9,10 @@ from services.explorer.chain.queries import ChainQueries
 from shared.chain.view import Moved, Tip
 from shared.consensus.params import REGTEST
 from tests.builders import key, output_of, pay
-from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import COIN, address_of, client_for
 
 ALICE, BOB = key("alice"), key("bob")
 MOST_ROUND_TRIPS = {"/": 16, "/blocks": 6, "block": 11, "tx": 8, "waiting": 15, "address": 24}
-
-
-@pytest.fixture
-def chain(redis):
-    return TestChain(redis)
 
 
 @pytest.fixture

@@ -10,17 +10,11 @@ from shared.chain.view.txs import TxReader
 from shared.crypto.hashes import sha256
 from shared.primitives.transaction import TxOut
 from tests.builders import key, output_of, p2wpkh, pay, spend
-from tests.integration.explorer.chain import TestChain
-from tests.integration.explorer.conftest import COIN, address_of, client_for
+from tests.integration.explorer.conftest import COIN, address_of, client_for, mined_coin, page_reader
 
 BROWSER = {"Accept": "text/html"}
 ALICE, BOB, CAROL = key("alice"), key("bob"), key("carol")
 BOBS = f"/address/{address_of('bob')}"
-
-
-@pytest.fixture
-def chain(redis):
-    return TestChain(redis)
 
 
 @pytest.fixture
@@ -30,16 +24,7 @@ def client(chain, broker):
 
 @pytest.fixture
 def get(client):
-    def get(path, status=200):
-        answer = client.get(path, headers=BROWSER)
-        assert answer.status_code == status
-        return answer.text
-
-    return get
-
-
-def mined_coin(chain, owner=ALICE):
-    return output_of(chain.mine(owner).transactions[0], 0, owner)
+    return page_reader(client)
 
 
 def pay_bob(chain, count):

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from services.mempool.pool import script_cache as module
-from shared.primitives.transaction import Transaction, TxOut
-from shared.script.interpreter import verify_input
+from shared.primitives.transaction import TxOut
 from tests.builders import key, p2wpkh, pay, spend
 from tests.integration.mempool.conftest import Chain
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
-    """Return txid and index of every input whose script was run."""
-    found: list[tuple[bytes, int]] = []
-
-    def counting(tx: Transaction, index: int, *arguments: object, **options: object) -> None:
-        found.append((tx.txid, index))
-        verify_input(tx, index, *arguments, **options)
-
-    monkeypatch.setattr(module, "verify_input", counting)
-    return found
 
 
 def test_a_block_of_pooled_transactions_verifies_nothing_twice(chain: Chain, runs: list[tuple[bytes, int]]) -> None:

@@ -59,6 +59,19 @@ class Setup:
                 return
         pytest.fail("the queue never ran empty")
 
+    def run_without_store(self, seconds: float) -> None:
+        """Run while the store is away, until it is told to stop, this long after the first try."""
+        timer = threading.Timer(seconds, self.stop.set)
+
+        def trouble(_names: list[str]) -> None:
+            if len(self.batches) == 1:
+                timer.start()
+            raise StoreUnavailable("away")
+
+        self.trouble = trouble
+        self.worker.run()
+        timer.join()
+
 
 def fail_on(name: str, error: Exception, times: int = 1_000_000) -> Callable[[list[str]], None]:
     left = iter(range(times))
@@ -177,17 +190,8 @@ def test_replies_wait_for_the_broker() -> None:
 
 def test_stopping_during_an_outage_leaves_the_batch_to_others() -> None:
     setup = Setup()
-    timer = threading.Timer(0.1, setup.stop.set)
-
-    def trouble(_names: list[str]) -> None:
-        if len(setup.batches) == 1:
-            timer.start()
-        raise StoreUnavailable("away")
-
-    setup.trouble = trouble
     setup.put("a")
-    setup.worker.run()
-    timer.join()
+    setup.run_without_store(0.1)
     assert setup.batches
     assert setup.consumer.acked == []
     setup.consumer.close()

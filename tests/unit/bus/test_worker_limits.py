@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from shared import metrics
 from shared.bus.events import Failure, TxSubmitted
-from shared.errors import BrokerUnavailable, StoreUnavailable
+from shared.errors import BrokerUnavailable
 from tests.unit.bus.test_worker import SOMEONE, Setup, fail_on
 
 
@@ -76,17 +75,8 @@ def test_the_store_is_asked_again_with_pauses_and_the_outage_is_counted_once() -
     setup = Setup()
     stalls = metrics.BUS_STALLS.labels("test")
     before = stalls._value.get()
-    timer = threading.Timer(1.0, setup.stop.set)
-
-    def trouble(_names: list[str]) -> None:
-        if len(setup.batches) == 1:
-            timer.start()
-        raise StoreUnavailable("away")
-
-    setup.trouble = trouble
     setup.put("a")
-    setup.worker.run()
-    timer.join()
+    setup.run_without_store(1.0)
     assert 3 <= len(setup.batches) <= 12
     assert stalls._value.get() == before + 1
 

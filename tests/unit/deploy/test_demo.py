@@ -1,7 +1,6 @@
 import http.server
 import json
 import os
-import threading
 
 import pytest
 
@@ -11,6 +10,7 @@ from deploy.demo.client import HttpProblem, JsonClient
 from deploy.errors import LaunchError
 from deploy.processes.process import identify
 from deploy.stack import state
+from tests.unit.deploy.web_server import serving
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,13 +45,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def client():
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield JsonClient(f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        yield JsonClient(url)
 
 
 def test_the_client_reads_json_and_plain_numbers(client):

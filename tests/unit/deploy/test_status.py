@@ -2,13 +2,13 @@ import dataclasses
 import http.server
 import json
 import os
-import threading
 import time
 
 import pytest
 
 from deploy.processes.process import Identity, identify
 from deploy.stack import control, state
+from tests.unit.deploy.web_server import serving
 
 READY, UNREADY = {"redis": True}, {"redis": False, "broker": False, "store": True}
 ANSWERS = {
@@ -33,13 +33,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def explorer():
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 @pytest.fixture

@@ -16,16 +16,9 @@ from services.explorer.rate_limit import (
 )
 from shared.config import Settings
 from shared.errors import ConfigError
+from tests.clock import Clock
 
 RATE = 10
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

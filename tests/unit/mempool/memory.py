@@ -24,7 +24,7 @@ from shared.crypto.keys import PrivateKey
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
-from tests.builders import Spendable, key, make_block, p2wpkh
+from tests.builders import Spendable, key, make_block, output_of, p2wpkh, spend
 
 NOW = REGTEST.genesis.header.time + 100_000
 """The clock of every node here stands still."""
@@ -168,3 +168,13 @@ class MemoryNode(NodeState):
         """Return the state that a refusal must not change."""
         in_memory = [(item.tx.txid, frozenset(item.parents), frozenset(item.children)) for item in self.pool]
         return in_memory, self.pool.vsize, self.index.tip.hash, dict(self.view.pool), len(self.deltas)
+
+
+def family(node: MemoryNode, length: int) -> list[Transaction]:
+    """Return a chain of transactions, each spending the one before."""
+    coin = node.coin(owner=ALICE)
+    txs = []
+    for _ in range(length):
+        txs.append(spend([coin], [TxOut(coin.output.value - 1_000, p2wpkh(ALICE))]))
+        coin = output_of(txs[-1], 0, ALICE)
+    return txs

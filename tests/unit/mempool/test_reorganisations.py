@@ -9,9 +9,9 @@ import pytest
 from services.mempool.blocks import activate
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.primitives.block import Block
-from shared.primitives.transaction import Transaction, TxOut
+from shared.primitives.transaction import TxOut
 from tests.builders import output_of, p2wpkh, pay, spend
-from tests.unit.mempool.memory import ALICE, BOB, MemoryNode
+from tests.unit.mempool.memory import ALICE, BOB, MemoryNode, family
 
 
 @pytest.fixture
@@ -24,16 +24,6 @@ def reorganise(node: MemoryNode, on: Block, length: int, **options) -> None:
     for block in node.branch(on, length, **options):
         assert node.accept_block(block).accepted
     assert node.index.tip.hash == block.hash
-
-
-def family(node: MemoryNode, length: int = 2) -> list[Transaction]:
-    """Return a chain of transactions, each spending the one before."""
-    coin = node.coin(owner=ALICE)
-    txs = []
-    for _ in range(length):
-        txs.append(spend([coin], [TxOut(coin.output.value - 1_000, p2wpkh(ALICE))]))
-        coin = output_of(txs[-1], 0, ALICE)
-    return txs
 
 
 @pytest.mark.parametrize("blocks", [[4], [1, 3], [2, 2], [1, 1, 1, 1]])
@@ -63,7 +53,7 @@ def test_parents_and_children_return_together_from_any_blocks(
 
 def test_transactions_of_one_block_return_in_its_order(node: MemoryNode) -> None:
     base = node.mine()
-    (a, b), (c, d) = family(node), family(node)
+    (a, b), (c, d) = family(node, 2), family(node, 2)
     block = node.mine([a, c, b, d], fees=4_000)
     reorganise(node, base, 2)
     assert [item.tx for item in node.pool] == list(block.transactions[1:])
@@ -71,7 +61,7 @@ def test_transactions_of_one_block_return_in_its_order(node: MemoryNode) -> None
 
 def test_what_waits_stays_behind_what_returns_and_finds_its_parent(node: MemoryNode) -> None:
     base = node.mine()
-    parent, child = family(node)
+    parent, child = family(node, 2)
     node.mine([parent], fees=1_000)
     other = pay(node.coin(), BOB, 1_000_000)
     assert node.send_one(child).accepted
@@ -105,7 +95,7 @@ def test_what_conflicts_with_the_new_branch_leaves_with_its_descendants(node: Me
 def test_what_waits_and_the_new_branch_confirms_is_told_as_mined(node: MemoryNode) -> None:
     base = node.mine()
     node.mine()
-    parent, child = family(node)
+    parent, child = family(node, 2)
     for tx in (parent, child):
         assert node.send_one(tx).accepted
     reorganise(node, base, 2, txs=[parent], fees=1_000)
@@ -118,7 +108,7 @@ def test_what_waits_and_the_new_branch_confirms_is_told_as_mined(node: MemoryNod
 
 def test_a_transaction_of_both_branches_is_neither_given_back_nor_told_of(node: MemoryNode) -> None:
     base = node.mine()
-    parent, child = family(node)
+    parent, child = family(node, 2)
     node.mine([parent, child], fees=2_000)
     reorganise(node, base, 2, txs=[parent], fees=1_000)
     assert [item.tx for item in node.pool] == [child]
@@ -158,7 +148,7 @@ def test_what_is_not_final_yet_on_a_lower_tip_leaves_with_its_children(node: Mem
 
 def test_the_events_of_a_reorganisation_come_in_the_order_of_what_happened(node: MemoryNode) -> None:
     base = node.mine()
-    parent, child = family(node)
+    parent, child = family(node, 2)
     one = node.mine([parent], fees=1_000)
     two = node.mine([child], fees=1_000)
     waiting = pay(node.coin(), BOB, 1_000_000)
@@ -180,7 +170,7 @@ def test_the_events_of_a_reorganisation_come_in_the_order_of_what_happened(node:
 
 
 def test_a_block_takes_what_it_confirms_and_what_conflicts_out_of_the_pool(node: MemoryNode) -> None:
-    parent, child = family(node)
+    parent, child = family(node, 2)
     coin = node.coin(owner=ALICE)
     loser = spend([coin], [TxOut(coin.output.value - 1_000, p2wpkh(ALICE))])
     orphaned = spend([output_of(loser, 0, ALICE)], [TxOut(1_000_000, p2wpkh(BOB))])

@@ -6,29 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.mempool.pool import script_cache as module
 from services.mempool.pool.script_cache import Verifier
 from shared.errors import ScriptCheckError
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 from shared.reasons import Reason
 from shared.script.flags import MANDATORY, STANDARD, Flags
-from shared.script.interpreter import verify_input
 from tests.unit.script.spends import signed, unsigned
 
 REASON = Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
-    """Return txid and index of every input whose script was run."""
-    found: list[tuple[bytes, int]] = []
-
-    def counting(tx: Transaction, index: int, *arguments: object, **options: object) -> None:
-        found.append((tx.txid, index))
-        verify_input(tx, index, *arguments, **options)
-
-    monkeypatch.setattr(module, "verify_input", counting)
-    return found
 
 
 def payment(number: int = 0) -> tuple[Transaction, list[TxOut]]:

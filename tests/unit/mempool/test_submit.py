@@ -12,7 +12,7 @@ from shared.policy import MAX_PACKAGE_COUNT, feerate
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
 from tests.builders import output_of, p2wpkh, pay, spend
-from tests.unit.mempool.memory import ALICE, BOB, NOW, MemoryNode
+from tests.unit.mempool.memory import ALICE, BOB, NOW, MemoryNode, family
 
 MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 
@@ -20,16 +20,6 @@ MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 @pytest.fixture
 def node() -> MemoryNode:
     return MemoryNode()
-
-
-def family(node: MemoryNode, length: int = 3) -> list[Transaction]:
-    """Transactions of which each spends the one before."""
-    coin = node.coin(owner=ALICE)
-    txs = []
-    for _ in range(length):
-        txs.append(spend([coin], [TxOut(coin.output.value - 1_000, p2wpkh(ALICE))]))
-        coin = output_of(txs[-1], 0, ALICE)
-    return txs
 
 
 def batch(node: MemoryNode, *submissions: TxSubmitted) -> tuple[list[list[TxVerdict]], list[TxRejected]]:
@@ -45,7 +35,7 @@ def submission(*txs: Transaction, **options) -> TxSubmitted:
 
 
 def test_a_batch_is_one_commit_and_each_submission_has_its_own_answers(node: MemoryNode) -> None:
-    parent, child, _ = family(node)
+    parent, child, _ = family(node, 3)
     poor = pay(node.coin(), BOB, 1_000_000, fee=0)
     replies, rejected = batch(node, submission(parent), submission(poor, child), submission(parent))
     assert [[verdict.accepted for verdict in reply] for reply in replies] == [[True], [False, True], [True]]
@@ -108,7 +98,7 @@ def test_a_submission_has_at_most_25_transactions(node: MemoryNode) -> None:
 
 
 def test_only_a_trial_asks_for_a_well_formed_submission(node: MemoryNode) -> None:
-    parent, child, _ = family(node)
+    parent, child, _ = family(node, 3)
     assert node.send(child, parent, test_only=True).package_error == Reason.PACKAGE_NOT_SORTED
     reply = node.send(child, parent)
     assert (reply.package_error, [verdict.accepted for verdict in reply.verdicts]) == ("", [False, True])
@@ -116,7 +106,7 @@ def test_only_a_trial_asks_for_a_well_formed_submission(node: MemoryNode) -> Non
 
 
 def test_a_trial_tells_nobody_and_keeps_no_orphans(node: MemoryNode) -> None:
-    parent, child, _ = family(node)
+    parent, child, _ = family(node, 3)
     poor = pay(node.coin(), BOB, 1_000_000, fee=0)
     before = node.state()
     replies, rejected = batch(
@@ -177,7 +167,7 @@ def test_of_a_package_only_what_was_refused_is_told_as_refused(node: MemoryNode)
 
 
 def test_a_trial_leaves_orphans_where_they_are(node: MemoryNode) -> None:
-    parent, child, _ = family(node)
+    parent, child, _ = family(node, 3)
     assert node.send_one(child).reason == MISSING
     for package in (False, True):
         assert node.send_one(parent, test_only=True, package=package).accepted
@@ -190,7 +180,7 @@ def test_a_trial_leaves_orphans_where_they_are(node: MemoryNode) -> None:
 
 
 def test_orphans_of_orphans_come_in_parents_first_in_the_same_commit(node: MemoryNode) -> None:
-    parent, child, grandchild = family(node)
+    parent, child, grandchild = family(node, 3)
     for tx in (grandchild, child):
         assert node.send_one(tx).reason == MISSING
     assert len(node.orphans) == 2
@@ -228,7 +218,7 @@ def test_what_is_refused_for_another_reason_is_no_orphan(node: MemoryNode) -> No
 
 
 def test_orphans_come_in_after_a_package_too(node: MemoryNode) -> None:
-    parent, child, grandchild = family(node)
+    parent, child, grandchild = family(node, 3)
     assert node.send_one(grandchild).reason == MISSING
     assert node.send(parent, child, package=True).package_error == ""
     assert [item.tx for item in node.pool] == [parent, child, grandchild]

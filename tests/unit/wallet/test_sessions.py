@@ -6,16 +6,9 @@ import pytest
 
 from services.wallet.sessions import LIFETIME, Notice, Sessions
 from shared.crypto.bip32 import ExtendedKey
+from tests.clock import Clock
 
 KEY = ExtendedKey.from_seed(bytes(64))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
