@@ -1,4 +1,4 @@
-"""The node's HTTP port: JSON-RPC at `/`, `/mine`, and what every service has (`/healthz`, `/readyz`, `/metrics`).
+"""The node's HTTP port: JSON-RPC at `/`, `/mine`, and the paths of every service (`/healthz`, `/readyz`, `/metrics`).
 
 It reads through `ChainView` and sends every change as a request on the bus, so it never touches the writer that runs
 in the same process, and it answers on a standby just as well.
@@ -63,7 +63,7 @@ def create_rpc_app(
 
 
 def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | None:
-    """Return the response to a caller who may not call, None for one who may."""
+    """Return the response that refuses a request (401, 403 or 429), None for one from an admitted caller."""
     if is_cross_site(request):
         return text("cross-site request refused", HTTPStatus.FORBIDDEN)
     header = request.headers.get("Authorization")

@@ -1,7 +1,7 @@
 """Output descriptors that callers write (BIP380 to BIP389): from text to scripts.
 
-`embit` parses key expressions, miniscript and script trees; what it lacks (`addr`, `raw`, `rawtr`, `combo`, scripts at
-the top level) and the checks on checksum and network are added here. Nothing of consensus depends on it.
+`embit` parses key expressions, miniscript and script trees. This module adds `addr`, `raw`, `rawtr`, `combo`, scripts
+at the top level, and the checks on checksum and network. No consensus rule depends on it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _MAX_RANGE = 20_000
 _SCAN_RANGE = 1_000
 """Last index of a ranged descriptor without a range."""
 _BARE = ("pk(", "multi(", "sortedmulti(")
-# What embit raises for text that is no descriptor: it checks by assertions, conversions and look-ups too.
+# Raised by embit for text that is no descriptor: it checks by assertions, conversions and look-ups too.
 _EMBIT_ERRORS = (EmbitError, ValueError, AssertionError, IndexError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A descriptor that was understood. `canonical` is its public form without checksum."""
+    """A parsed descriptor. `canonical` is its public form without checksum."""
 
     canonical: str
     is_ranged: bool
@@ -63,7 +63,7 @@ class Descriptor:
 
 
 def parse(text: str, prefix: AddressPrefix, *, needs_checksum: bool = False) -> Descriptor:
-    """Return the descriptor that a text is; `RpcError` INVALID_ADDRESS_OR_KEY says what is wrong with it."""
+    """Return the descriptor of a text. Raises `RpcError` INVALID_ADDRESS_OR_KEY, which names the fault."""
     body = _without_checksum(text, needs_checksum)
     if len(body) > MAX_LENGTH or _depth(body) > _MAX_DEPTH:
         raise _invalid("the descriptor is too long or too deeply nested")

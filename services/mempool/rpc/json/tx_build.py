@@ -30,7 +30,7 @@ BUILD_ARGS = (
 def unsigned_transaction(
     node: NodeContext, inputs: list[Any], outputs: Any, lock_time: object, replaceable: bool | None, version: object
 ) -> Transaction:
-    """Return the transaction that the arguments describe; `RpcError` with bitcoind's messages if they are wrong."""
+    """Return the transaction that the arguments describe. Raises `RpcError` with bitcoind's messages."""
     lock = _bounded(lock_time, 0, 0, 0xFFFFFFFF, "Invalid parameter, locktime out of range")
     number = _bounded(version, 2, 1, MAX_STANDARD_VERSION, "Invalid parameter, version out of range(1~3)")
     txins = tuple(_input(item, lock, replaceable) for item in inputs)

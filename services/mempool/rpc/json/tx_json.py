@@ -19,7 +19,7 @@ from shared.script.standard import classify
 def script_json(script: bytes, prefix: AddressPrefix) -> Mapping[str, Json]:
     """Return a scriptPubKey with asm, descriptor, hex, address (where it has one) and type.
 
-    Kept for a while, because a block shows the same scripts many times; so nobody may change it.
+    Results are cached, because a block shows the same scripts many times: callers must not change them.
     """
     address = encode_address(script, prefix)
     shown: dict[str, Json] = {

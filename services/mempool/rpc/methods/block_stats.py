@@ -22,7 +22,7 @@ _PER_UTXO_OVERHEAD = 36 + 4 + 1
 
 
 def getblockstats(node: NodeContext, hash_or_height: object, wanted: list[object] | None) -> Json:
-    """Return the figures of a block, all of them or those asked for."""
+    """Return the figures of a block, all or the `wanted` ones."""
     entry = _find(node, hash_or_height)
     block = stored_block(node, entry.hash)
     undo = node.view.blocks.undo(entry.hash) if entry.height > 0 else []

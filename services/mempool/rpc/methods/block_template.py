@@ -23,7 +23,7 @@ from shared.primitives.hex import display_hash
 from shared.reasons import Reason
 
 _REFRESH_SECONDS = 60
-"""After which a long poll ends if there are new transactions, though the tip is the same."""
+"""Seconds after which new transactions alone end a long poll, though the tip has not moved."""
 
 
 class HeadersBelow:
@@ -41,7 +41,7 @@ class HeadersBelow:
 
 
 def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
-    """Return a template for the next block, or in proposal mode what is wrong with a block."""
+    """Return a template for the next block, or in proposal mode BIP22's word for the fault of a block."""
     mode = request.get("mode", "template")
     if mode is not None and not isinstance(mode, str):
         raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")

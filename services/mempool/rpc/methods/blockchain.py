@@ -69,7 +69,7 @@ def getblock(node: NodeContext, hash_hex: str, level_or_flag: object) -> Json:
 
 
 def getblockchaininfo(node: NodeContext) -> Json:
-    """Return where the chain stands."""
+    """Return the state of the chain."""
     return node.view.at_tip(lambda tip: _chain_info(node, tip))
 
 
@@ -98,7 +98,7 @@ def _chain_info(node: NodeContext, tip: Tip) -> Json:
 
 
 def getdifficulty(node: NodeContext) -> Json:
-    """Return how hard the tip was to find."""
+    """Return the difficulty of the tip."""
     return difficulty_json(node.block_entry(node.view.tip().hash).header.bits)
 
 
@@ -149,7 +149,7 @@ def wait_for(node: NodeContext, is_reached: Callable[[Tip], bool], seconds: floa
 
 
 def waitfornewblock(node: NodeContext, timeout: object, current_tip_hex: str | None) -> Json:
-    """Wait until the tip is another one than now, or than the one given."""
+    """Wait until the tip differs from the one now, or from the one given."""
     seconds = _wait_seconds(timeout)
     known = node.view.tip().hash
     if current_tip_hex is not None:

@@ -63,7 +63,7 @@ def _status(branch: list[BlockEntry]) -> str:
 
 
 def getchaintxstats(node: NodeContext, count: object, block_hash_hex: str | None) -> Json:
-    """Return how many transactions the last blocks up to a block of the best chain have, and how fast they came."""
+    """Return the number and rate of transactions in the last blocks up to a block of the best chain."""
     wanted = integer(count) if count is not None else None
     block_hash = block_or_tx_hash(block_hash_hex, "blockhash") if block_hash_hex is not None else None
     return node.view.at_tip(lambda tip: _tx_stats(node, wanted, block_hash or tip.hash))

@@ -65,7 +65,7 @@ def echo(node: NodeContext, *args: object) -> Json:
 
 
 def getmemoryinfo(node: NodeContext, mode: str | None) -> Json:
-    """Return the use of locked memory, of which there is none."""
+    """Return the use of locked memory: none."""
     if mode in (None, "stats"):
         names = ("used", "free", "total", "locked", "chunks_used", "chunks_free")
         return {"locked": dict.fromkeys(names, 0)}
@@ -75,7 +75,7 @@ def getmemoryinfo(node: NodeContext, mode: str | None) -> Json:
 
 
 def logging(node: NodeContext, include: list[Any] | None, exclude: list[Any] | None) -> Json:
-    """Turn debug logs of categories on, then off, and return which are on."""
+    """Turn the debug logs of `include` on and those of `exclude` off; return the state of every category."""
     for names, level in ((include, python_logging.DEBUG), (exclude, python_logging.NOTSET)):
         for logger in _loggers(names or []):
             python_logging.getLogger(logger).setLevel(level)
@@ -121,7 +121,7 @@ def _require_mockable(node: NodeContext, method: str) -> None:
 
 
 def getrpcinfo(node: NodeContext) -> Json:
-    """Return what is being answered: this call."""
+    """Return the calls being answered, of which this one is named."""
     return {"active_commands": [{"method": "getrpcinfo", "duration": 0}], "logpath": ""}
 
 

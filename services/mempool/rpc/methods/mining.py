@@ -117,7 +117,7 @@ def _raw_of(node: NodeContext, item: object) -> Transaction:
 
 
 def _solved(node: NodeContext, tip: Tip, script: bytes, txs: list[Transaction]) -> Block:
-    """Return a block with a nonce that this process finds by itself, which only easy chains allow."""
+    """Return a block with a nonce found in this process, as only chains of low difficulty allow."""
     entry = node.block_entry(tip.hash)
     min_time, now = next_time(node, entry)
     made = template.build(
@@ -143,7 +143,7 @@ def _solved(node: NodeContext, tip: Tip, script: bytes, txs: list[Transaction]) 
 
 
 def submitheader(node: NodeContext, header_hex: str) -> None:
-    """Submit a header whose block may follow."""
+    """Submit a header ahead of its block."""
     try:
         header = BlockHeader.parse(parse_hex(header_hex, "header"))
     except DecodeError:
@@ -166,7 +166,7 @@ def prioritisetransaction(node: NodeContext, txid_hex: str, dummy: object, fee_d
 
 
 def getmininginfo(node: NodeContext) -> Json:
-    """Return how hard mining is, and what waits to be mined."""
+    """Return the difficulty now and for the next block, and the number of transactions that wait."""
     return node.view.at_tip(lambda tip: _mining_info(node, tip))
 
 
@@ -209,7 +209,7 @@ def getnetworkhashps(node: NodeContext, count: object, height: object) -> Json:
 
 
 def _hash_rate(node: NodeContext, height: int, blocks: int) -> float:
-    """Return hashes per second over `blocks` blocks up to a height; -1 for those of this difficulty period."""
+    """Return hashes per second over `blocks` blocks up to a height; -1 means the blocks of this difficulty period."""
     if height == 0:
         return 0.0
     if blocks == -1:
@@ -229,7 +229,7 @@ def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | Non
 
 
 def _with_reserved_value(node: NodeContext, submitted: Block) -> Block:
-    """Return the block with the coinbase's witness, if it has a commitment and lacks that (as miners may leave it out).
+    """Return the block with its coinbase's witness, which miners may leave out though there is a commitment.
 
     Source: Core's UpdateUncommittedBlockStructures.
     """

@@ -11,7 +11,7 @@ from shared.version import VERSION
 _CATEGORY = "Network"
 
 CORE_VERSION = 300_000
-"""The release of Bitcoin Core whose rules and interface this is; clients look here for what they may call."""
+"""The release of Bitcoin Core whose rules and interface this is; clients derive the methods they may call from it."""
 PROTOCOL_VERSION = 70_016
 
 

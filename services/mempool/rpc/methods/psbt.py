@@ -6,7 +6,7 @@ from typing import Any
 
 from services.mempool.rpc.descriptors import parse
 from services.mempool.rpc.json.tx_build import BUILD_ARGS, unsigned_transaction
-from services.mempool.rpc.methods.signing import check_inputs, known_outputs
+from services.mempool.rpc.methods.signing import UNKNOWN_OUTPUT, check_inputs, known_outputs
 from services.mempool.rpc.psbt.codec import In, Psbt
 from services.mempool.rpc.psbt.psbt_json import psbt_json
 from services.mempool.rpc.psbt.solver import Evidence, unlock
@@ -16,12 +16,11 @@ from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, expect, transaction
 from shared.crypto.hashes import hash160, sha256
 from shared.errors import DecodeError
-from shared.primitives.transaction import Transaction, TxIn, TxOut
+from shared.primitives.transaction import Transaction, TxIn
 from shared.script.sighash import SighashCache
 from shared.script.standard import is_p2sh, witness_program
 
 _CATEGORY = "Rawtransactions"
-_UNKNOWN_OUTPUT = TxOut(-1, b"")
 _EVIDENCE = (In.PARTIAL_SIG, In.REDEEM_SCRIPT, In.WITNESS_SCRIPT, In.TAP_KEY_SIG)
 
 
@@ -40,7 +39,7 @@ def createpsbt(
 
 
 def converttopsbt(node: NodeContext, raw_hex: str, permits_signatures: bool | None, is_witness: bool | None) -> str:
-    """Return a PSBT of a raw transaction, whose signatures are dropped if that is permitted."""
+    """Return a PSBT of a raw transaction; its signatures are refused unless `permits_signatures` drops them."""
     tx = transaction(raw_hex, "TX decode failed")
     if is_witness is False and tx.has_witness:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, "TX decode failed")
@@ -57,7 +56,7 @@ def decodepsbt(node: NodeContext, text: str) -> Json:
 
 
 def combinepsbt(node: NodeContext, texts: list[Any]) -> str:
-    """Return one PSBT with the fields of several for the same transaction."""
+    """Return one PSBT with the fields of several, which must be of one transaction."""
     if not texts:
         raise RpcError(RpcCode.INVALID_PARAMETER, "Parameter 'txs' cannot be empty")
     psbts = []
@@ -74,7 +73,7 @@ def combinepsbt(node: NodeContext, texts: list[Any]) -> str:
 
 
 def finalizepsbt(node: NodeContext, text: str, extract: bool | None) -> Json:
-    """Fill in what unlocks each input whose signatures are there; return the transaction if all are complete."""
+    """Complete the inputs whose signatures are there; return the transaction if all inputs are complete."""
     psbt = _decoded(text)
     is_complete = _finalize(psbt)
     if is_complete and extract is not False:
@@ -84,7 +83,7 @@ def finalizepsbt(node: NodeContext, text: str, extract: bool | None) -> Json:
 
 def _finalize(psbt: Psbt) -> bool:
     known = [psbt.spent_output(index) for index in range(len(psbt.inputs))]
-    spent = [output or _UNKNOWN_OUTPUT for output in known]
+    spent = [output or UNKNOWN_OUTPUT for output in known]
     cache = SighashCache(psbt.tx, spent)
     outputs = {txin.prevout: output for txin, output in zip(psbt.tx.inputs, known, strict=True) if output is not None}
     for index, fields in enumerate(psbt.inputs):
@@ -106,7 +105,7 @@ def _finalize(psbt: Psbt) -> bool:
 
 
 def utxoupdatepsbt(node: NodeContext, text: str, wanted: list[Any] | None) -> str:
-    """Add the outputs that a PSBT spends, from the chain and the pool, and scripts that descriptors tell."""
+    """Add the outputs that a PSBT spends, from the chain and the pool, and scripts from descriptors."""
     psbt = _decoded(text)
     scripts = _scripts(node, wanted or [])
     outputs = known_outputs(node, [psbt.tx])

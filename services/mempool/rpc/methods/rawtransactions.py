@@ -13,6 +13,7 @@ from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import (
+    TX_DECODE_FAILED,
     Json,
     amount,
     block_or_tx_hash,
@@ -47,7 +48,6 @@ from shared.script.standard import (
 from shared.web.sendrawtransaction import send_error
 
 _CATEGORY = "Rawtransactions"
-_DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 
 _MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
 
@@ -137,7 +137,7 @@ def createrawtransaction(
 def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max_burn: object) -> Claim:
     """Submit a transaction: its txid, or the code and reason with which bitcoind refuses it."""
     burn_limit = amount(max_burn) if max_burn is not None else 0
-    tx = transaction(raw_hex, _DECODE_FAILED)
+    tx = transaction(raw_hex, TX_DECODE_FAILED)
     _check_burn(tx, burn_limit)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
@@ -195,7 +195,7 @@ def _check_count(raw_hexes: list[object]) -> None:
 
 
 def _transactions(raw_hexes: list[object], burn_limit: int | None = None) -> list[Transaction]:
-    """Return the transactions of raw ones; `RpcError` for the first that is malformed or burns more than the limit."""
+    """Return the parsed transactions; `RpcError` for the first that is malformed or burns more than the limit."""
     txs = []
     for raw_hex in raw_hexes:
         expect(raw_hex, str)
@@ -300,7 +300,7 @@ def _can_wrap(script: bytes) -> bool:
 
 
 def _segwit_form(script: bytes) -> bytes | None:
-    """Return the segwit output that commits to the same condition, None where there is none."""
+    """Return the scriptPubKey of a segwit output that commits to this script, None where none can."""
     kind, parts = classify(script)
     match kind:
         case ScriptType.PUBKEY if len(parts[0]) == _COMPRESSED_SIZE:

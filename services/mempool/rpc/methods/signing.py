@@ -1,4 +1,4 @@
-"""RPC methods that sign, and that bring signatures together (rpc/rawtransaction.cpp, rawtransaction_util.cpp)."""
+"""RPC methods that sign and that combine signatures (rpc/rawtransaction.cpp, rawtransaction_util.cpp)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from services.mempool.rpc.psbt.solver import Evidence, FirstOf, Keyring, Source,
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
-from services.mempool.rpc.server.values import SIGHASH_TYPES, Json, amount, expect, hex_bytes, transaction
+from services.mempool.rpc.server.values import (
+    SIGHASH_TYPES,
+    TX_DECODE_FAILED,
+    Json,
+    amount,
+    expect,
+    hex_bytes,
+    transaction,
+)
 from shared.crypto.hashes import hash160, sha256
 from shared.crypto.keys import PrivateKey
 from shared.errors import DecodeError, ScriptError
@@ -26,9 +34,9 @@ from shared.script.sighash import SighashCache
 from shared.script.standard import is_p2sh, witness_program
 
 _CATEGORY = "Rawtransactions"
-_DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 _GONE = "Input not found or already spent"
-_UNKNOWN_OUTPUT = TxOut(-1, b"")
+UNKNOWN_OUTPUT = TxOut(-1, b"")
+"""Stands for a spent output that is not known: no signature verifies against it."""
 
 _EXPLANATIONS = {
     Reason.INVALID_STACK_OPERATION: "Unable to sign input, invalid stack size (possibly missing key)",
@@ -37,7 +45,7 @@ _EXPLANATIONS = {
 
 
 def hash_type_of(name: str | None) -> int:
-    """Return the byte of a sighash name (ParseSighashString); INVALID_PARAMETER for another one."""
+    """Return the byte of a sighash name (ParseSighashString); INVALID_PARAMETER for an unknown name."""
     if name is None:
         return 0
     if name not in SIGHASH_TYPES:
@@ -61,8 +69,8 @@ def known_outputs(node: NodeContext, txs: Sequence[Transaction]) -> dict[OutPoin
 def signrawtransactionwithkey(
     node: NodeContext, raw_hex: str, wifs: list[Any], prevtxs: list[Any] | None, sighash: str | None
 ) -> Json:
-    """Sign what these keys can sign, and say which inputs are not complete."""
-    tx = transaction(raw_hex, _DECODE_FAILED)
+    """Sign the inputs that these keys unlock; name the inputs that stay incomplete."""
+    tx = transaction(raw_hex, TX_DECODE_FAILED)
     keys = []
     for wif in wifs:
         expect(wif, str)
@@ -86,8 +94,8 @@ def signrawtransactionwithkey(
 def fill_in(
     tx: Transaction, outputs: Mapping[OutPoint, TxOut], sources: Sequence[Source]
 ) -> tuple[Transaction, dict[int, str]]:
-    """Return the transaction with what its sources unlock, and what is wrong with each input that is not complete."""
-    spent = [outputs.get(txin.prevout, _UNKNOWN_OUTPUT) for txin in tx.inputs]
+    """Return the transaction, its inputs unlocked as far as the sources go, and the error of each incomplete one."""
+    spent = [outputs.get(txin.prevout, UNKNOWN_OUTPUT) for txin in tx.inputs]
     cache = SighashCache(tx, spent)
     inputs = list(tx.inputs)
     for index, source in enumerate(sources):
@@ -101,9 +109,9 @@ def fill_in(
 
 
 def check_inputs(tx: Transaction, outputs: Mapping[OutPoint, TxOut]) -> dict[int, str]:
-    """Return why an input does not succeed under the standard rules, by its index; nothing for a complete one."""
+    """Return the error of each input that fails under the standard rules, by its index."""
     errors = {}
-    spent = [outputs.get(txin.prevout, _UNKNOWN_OUTPUT) for txin in tx.inputs]
+    spent = [outputs.get(txin.prevout, UNKNOWN_OUTPUT) for txin in tx.inputs]
     cache = SighashCache(tx, spent)
     for index, txin in enumerate(tx.inputs):
         if txin.prevout not in outputs:
@@ -128,7 +136,7 @@ def _error_json(txin: TxIn, message: str) -> Json:
 
 
 def _learn_output(item: Any, outputs: dict[OutPoint, TxOut], scripts: list[bytes]) -> None:
-    """Take in an output that the caller describes, and the scripts behind its hashes (ParsePrevouts)."""
+    """Add an output that the caller describes, and the scripts behind its hashes (ParsePrevouts)."""
     expect(item, dict)
     place = outpoint(item)
     script = hex_bytes(item.get("scriptPubKey"), "scriptPubKey")

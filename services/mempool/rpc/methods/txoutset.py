@@ -28,7 +28,7 @@ from shared.primitives.transaction import OutPoint
 _CATEGORY = "Blockchain"
 _HASH_TYPES = ("hash_serialized_3", "muhash", "none")
 _BOGO_OVERHEAD = 32 + 4 + 4 + 8 + 2
-"""What Core counts for a coin beside its script (GetBogoSize)."""
+"""Bytes that Core counts for a coin beside its script (GetBogoSize)."""
 
 
 def gettxoutsetinfo(node: NodeContext, hash_type: str | None, at: object, use_index: bool | None) -> Json:
@@ -82,7 +82,7 @@ _HASHES = {"hash_serialized_3": serialized_hash, "muhash": set_hash}
 
 
 def scantxoutset(node: NodeContext, action: str, scan_objects: list[Any] | None) -> Json:
-    """Return the coins whose scripts are those of descriptors; `status` and `abort` find no scan under way."""
+    """Return the coins that pay the scripts of descriptors; `status` and `abort` find no scan under way."""
     if action == "status":
         return None
     if action == "abort":

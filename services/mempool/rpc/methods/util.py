@@ -46,7 +46,7 @@ _PAYS_TO_SCRIPT = {
 
 
 def validateaddress(node: NodeContext, address: str) -> Json:
-    """Return whether an address is one of this chain, and what it stands for."""
+    """Return whether an address is valid on this chain, and its scriptPubKey and kind."""
     try:
         script = decode_address(address, node.params.address)
     except DecodeError as error:
@@ -68,7 +68,7 @@ def validateaddress(node: NodeContext, address: str) -> Json:
 
 
 def getdescriptorinfo(node: NodeContext, text: str) -> Json:
-    """Return the public form of a descriptor with its checksum, and what kind it is."""
+    """Return the public form of a descriptor with its checksum, and its properties."""
     found = parse.parse(text, node.params.address)
     body = text.partition("#")[0]
     return {
@@ -81,7 +81,7 @@ def getdescriptorinfo(node: NodeContext, text: str) -> Json:
 
 
 def deriveaddresses(node: NodeContext, text: str, index_range: object) -> list[str]:
-    """Return the addresses of a descriptor, of a ranged one those at a range of indexes."""
+    """Return the addresses of a descriptor; of a ranged one, the addresses at a range of indexes."""
     found = parse.parse(text, node.params.address, needs_checksum=True)
     if not found.is_ranged and index_range is not None:
         message = "Range should not be specified for an un-ranged descriptor"
@@ -117,7 +117,7 @@ def estimatesmartfee(node: NodeContext, target: object, mode: str | None) -> Jso
 
 
 def feerate_for(pool: Iterable[tuple[int, int]], blocks: int) -> int:
-    """Return satoshis per 1,000 vbytes: just above what would not fit into `blocks` blocks, at least the relay minimum.
+    """Return the satoshis per 1,000 vbytes that get a transaction into `blocks` blocks, at least the relay minimum.
 
     `pool` has fee and virtual size of each transaction.
     """

@@ -1,7 +1,7 @@
 """Partially signed transactions, version 0 (BIP174, BIP371): bytes to maps and back, without losing a field. Pure.
 
-A PSBT is one map for the transaction and one for each input and output. Keys that nobody here knows are kept as they
-are, so that what other programs put in comes out again.
+A PSBT is one map for the transaction and one for each input and output. Unknown keys are kept as they are, so that the
+fields of other programs survive.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _AFTER_FINAL = (In.PARTIAL_SIG, In.SIGHASH_TYPE, In.REDEEM_SCRIPT, In.WITNESS_SC
 
 @dataclass(slots=True)
 class Psbt:
-    """An unsigned transaction with what its signers tell each other."""
+    """An unsigned transaction with the data that its signers exchange."""
 
     tx: Transaction
     globals: Fields = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Psbt:
 
     @classmethod
     def decode(cls, text: str) -> Psbt:
-        """Return the PSBT of a base64 text; `DecodeError` says what does not fit."""
+        """Return the PSBT of a base64 text. Raises `DecodeError`, with Core's message where it has one."""
         try:
             data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
@@ -90,7 +90,7 @@ class Psbt:
 
     @classmethod
     def parse(cls, data: bytes) -> Psbt:
-        """Return the PSBT of exactly these bytes; `DecodeError` says what does not fit."""
+        """Return the PSBT of exactly these bytes. Raises `DecodeError`, with Core's message where it has one."""
         reader = Reader(data)
         if reader.take(len(_MAGIC), "PSBT magic") != _MAGIC:
             raise DecodeError("Invalid PSBT magic bytes")
@@ -117,7 +117,7 @@ class Psbt:
         return _MAGIC + b"".join(map(_pack_map, maps))
 
     def encode(self) -> str:
-        """Return it in base64."""
+        """Return the PSBT in base64."""
         return base64.b64encode(self.serialize()).decode()
 
     def spent_output(self, index: int) -> TxOut | None:
@@ -130,7 +130,7 @@ class Psbt:
         return None
 
     def merge(self, other: Psbt) -> None:
-        """Take over all fields of another PSBT for the same transaction; what is here already stays."""
+        """Add the fields of another PSBT of this transaction; fields that are here already stay."""
         for mine, theirs in zip(
             (self.globals, *self.inputs, *self.outputs), (other.globals, *other.inputs, *other.outputs), strict=True
         ):
@@ -138,12 +138,12 @@ class Psbt:
                 mine.setdefault(key, value)
 
     def is_final(self, index: int) -> bool:
-        """Whether an input has all that it needs."""
+        """Tell whether an input has its final scriptSig or witness."""
         fields = self.inputs[index]
         return bytes([In.FINAL_SCRIPTSIG]) in fields or bytes([In.FINAL_SCRIPTWITNESS]) in fields
 
     def finalize(self, index: int, script_sig: bytes, witness: tuple[bytes, ...]) -> None:
-        """Store what unlocks an input, in place of what led to it."""
+        """Store the scriptSig and witness that unlock an input, in place of the fields they were made from."""
         fields = self.inputs[index]
         for key in [key for key in fields if key[0] in _AFTER_FINAL]:
             del fields[key]
@@ -153,7 +153,7 @@ class Psbt:
             fields[bytes([In.FINAL_SCRIPTWITNESS])] = pack_witness(witness)
 
     def extract(self) -> Transaction:
-        """Return the transaction with what its inputs' final fields hold."""
+        """Return the transaction with the final scriptSigs and witnesses of its inputs."""
         inputs = []
         for txin, fields in zip(self.tx.inputs, self.inputs, strict=True):
             witness = parse_witness(fields.get(bytes([In.FINAL_SCRIPTWITNESS]), b"\x00"))
@@ -167,7 +167,7 @@ def pack_witness(witness: tuple[bytes, ...]) -> bytes:
 
 
 def parse_witness(data: bytes) -> tuple[bytes, ...]:
-    """Inverse of `pack_witness`; `DecodeError` if it is cut short or goes on."""
+    """Return the stack that `pack_witness` packed; `DecodeError` for missing or trailing bytes."""
     reader = Reader(data)
     witness = tuple(reader.var_bytes("witness item") for _ in range(reader.count("witness items", 1)))
     reader.finish("witness")

@@ -1,7 +1,7 @@
-"""Fills in what unlocks an input: scriptSig and witness, from keys or from signatures that are there already. Pure.
+"""Makes the scriptSig and witness that unlock an input, from keys or from signatures that are there already. Pure.
 
-The same walk down the script (P2SH, P2WSH, then the template within) serves signing, combining and finalising; what
-differs is the `Source` of signatures, keys and scripts. Source: Core's script/sign.cpp (ProduceSignature).
+One walk down the script (P2SH, P2WSH, then the template within) serves signing, combining and finalising; they differ
+in the `Source` of signatures, keys and scripts. After Core's script/sign.cpp (ProduceSignature).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY_SIZES = (33, 65)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a signature is needed: an input, and the script whose signature check asks for it."""
+    """The place of a signature: an input, and the script whose signature check needs it."""
 
     cache: SighashCache
     index: int
@@ -40,7 +40,7 @@ class Place:
 
 
 class Source(Protocol):
-    """Where signatures, public keys and scripts come from; None where it does not have one."""
+    """A store of signatures, public keys and scripts; it returns None for one that it lacks."""
 
     def public_key(self, key_hash: bytes) -> bytes | None:
         """Return the public key with this HASH160."""
@@ -57,14 +57,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unlocking:
-    """What goes into an input."""
+    """The scriptSig and witness of an input."""
 
     script_sig: bytes
     witness: tuple[bytes, ...]
 
 
 def unlock(cache: SighashCache, index: int, source: Source) -> Unlocking | None:
-    """Return what unlocks an input as far as the source goes (a multisig may lack signatures), None for nothing."""
+    """Return the scriptSig and witness as far as the source goes (a multisig may lack signatures), None for none."""
     script = cache.spent_outputs[index].script_pubkey
     place = Place(cache, index)
     kind, parts = classify(script)
@@ -98,7 +98,7 @@ def unlock(cache: SighashCache, index: int, source: Source) -> Unlocking | None:
 
 
 def _satisfy(kind: ScriptType, parts: Sequence[bytes], place: Place, source: Source) -> list[bytes] | None:
-    """Return the stack for one of the templates, None if nothing can be given for it (Core's SignStep)."""
+    """Return the stack that satisfies a template, None if the source lacks its parts (Core's SignStep)."""
     match kind:
         case ScriptType.PUBKEY:
             signature = source.signature(parts[0], place)
@@ -127,7 +127,7 @@ class Keyring:
     _scripts: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Index keys by what scripts show of them."""
+        """Index the keys by the hashes and public keys that stand in scripts."""
         for key in self.keys:
             for form in (key.public_key.compressed, key.public_key.uncompressed):
                 self._by_key[form] = key
@@ -170,9 +170,9 @@ class Keyring:
 
 
 class Evidence:
-    """Finds what is needed among byte strings: the pushes and witness items of inputs, or the values of a PSBT.
+    """Finds signatures, keys and scripts among byte strings: pushes and witness items of inputs, or values of a PSBT.
 
-    A signature counts only where it verifies, so nothing has to say what is what.
+    A signature counts only where it verifies, so the strings need no labels.
     """
 
     def __init__(self, items: Iterable[bytes]) -> None:
@@ -234,7 +234,7 @@ class FirstOf:
 
 
 def evidence_of(script_sig: bytes, witness: Sequence[bytes]) -> list[bytes]:
-    """Return everything that an input pushes, and the items of its witness."""
+    """Return the pushes of an input's scriptSig, and the items of its witness."""
     try:
         pushed = [op.data for op in iterate(script_sig) if op.data]
     except DecodeError:

@@ -1,4 +1,4 @@
-"""Who may call: HTTP basic auth with the configured user, or with the cookie file that bitcoin-cli finds by itself.
+"""Admission of callers: HTTP basic auth with the configured user, or with the cookie file that bitcoin-cli finds.
 
 The cookie is `DIR/<chain>/.cookie` (for the main chain `DIR/.cookie`), as bitcoind lays it out. Unlike bitcoind's it
 stays when the process stops and is used again at the next start: clients go on working over a restart, and all
@@ -32,16 +32,16 @@ _OWNER_ONLY = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The one user and password that are let in."""
+    """The one user and password that are admitted."""
 
     user: str
     password: str = field(repr=False)
 
     @classmethod
     def load(cls, settings: Settings, params: ChainParams) -> Credentials:
-        """Return those of the settings, or else of the chain's cookie file, which is made if need be.
+        """Return the user and password of the settings, or of the chain's cookie file, which is made if it is missing.
 
-        `ConfigError` if the file cannot be read or written.
+        Raises `ConfigError` if the file cannot be read or written.
         """
         if settings.rpc_user:
             return cls(settings.rpc_user, settings.rpc_password)
@@ -53,7 +53,7 @@ class Credentials:
         return cls(user, password)
 
     def admit(self, header: str) -> bool:
-        """Whether an `Authorization` header is right; takes the same time for every wrong one."""
+        """Tell whether an `Authorization` header is right, in a time that depends on no part of the password."""
         scheme, _, encoded = header.partition(" ")
         try:
             given = base64.b64decode(encoded.strip(), validate=True)
@@ -110,8 +110,8 @@ def _digest(secret: bytes) -> bytes:
 class FailureLimit:
     """Lets each address fail a few times at once and then a few times a second; no thread ever waits for it.
 
-    While an address is over its limit its calls are refused unread, right password or wrong: so guessing is slow
-    however many connections it is spread over.
+    While an address is over its limit its calls are refused unread, even with the right password: so guessing is slow
+    over any number of connections.
     """
 
     BURST = 20
@@ -124,7 +124,7 @@ class FailureLimit:
         self._failures: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def is_exceeded(self, address: str) -> bool:
-        """Whether this address must wait before it may try again."""
+        """Tell whether this address must wait before it may try again."""
         with self._lock:
             return self._level(address) > self.BURST - 1
 

@@ -1,7 +1,7 @@
 """Runs calls in order. Neighbouring submissions of a batch are published together and still act one after another.
 
-`tx.submitted` claims stand in one queue, so a run of `sendrawtransaction` calls costs one round trip and each still
-sees the effect of those before it. Any other call waits until the run before it is answered.
+`tx.submitted` claims share one queue, so a run of `sendrawtransaction` calls costs one round trip, and each call still
+sees the effect of the calls before it. Any other call waits until the run before it is answered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Run:
 
 
 def execute(node: NodeContext, requests: Sequence[RpcRequest]) -> list[Outcome]:
-    """Return the outcome of each request, as if each one had begun after the one before it ended."""
+    """Return the outcomes of requests that act one after another, in order."""
     outcomes = [Outcome()] * len(requests)
     run = _Run()
     for place, request in enumerate(requests):
@@ -88,7 +88,7 @@ def _ask(node: NodeContext, claim: Claim) -> object:
 
 
 def _guarded(what: str, action: Callable[..., object], *args: object) -> Outcome:
-    """Return what `action` comes to; an unforeseen failure is logged and answered, and ends nothing else."""
+    """Return the outcome of `action`; an unforeseen error is logged and becomes the answer to this call alone."""
     try:
         return Outcome(action(*args))
     except RpcError as error:

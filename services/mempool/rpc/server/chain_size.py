@@ -1,4 +1,4 @@
-"""How many bytes the blocks of the best chain have: summed once, then kept up block by block."""
+"""The size of all blocks of the best chain in bytes: summed once, then updated block by block."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Asks the writer for changes over the bus: transactions and blocks to take or test, blocks to mine, orders.
 
-Whatever changes the chain or the pool through RPC is sent from here, so each kind of request has one time limit and one
+Every change of the chain or the pool through RPC is requested here, so each kind of request has one time limit and one
 reading of its reply.
 """
 

@@ -37,7 +37,7 @@ class NodeContext:
     started: float = field(default_factory=time.monotonic)
 
     def now(self) -> int:
-        """Return the node's time in seconds since 1970: the clock's, or that at which `setmocktime` made it stand."""
+        """Return the node's time in seconds since 1970, or the time at which `setmocktime` stopped its clock."""
         clock = self.view.clock()
         return int(time.time()) if clock is None else clock
 

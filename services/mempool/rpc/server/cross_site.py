@@ -1,4 +1,4 @@
-"""Whether a browser sent a request on behalf of some other web page. Programs send none of these headers."""
+"""Detects requests that a browser sends for a page of another site. Programs send none of these headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from werkzeug import Request
 
 
 def is_cross_site(request: Request) -> bool:
-    """Whether the headers that browsers set (Sec-Fetch-Site, Origin, Referer) name another site than this one."""
+    """Tell whether the headers that browsers set (Sec-Fetch-Site, Origin, Referer) name another site than this one."""
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site is not None:
         return fetch_site not in ("same-origin", "none")

@@ -1,4 +1,4 @@
-"""What a JSON-RPC call fails with: bitcoind's codes (rpc/protocol.h) and a message."""
+"""Errors of JSON-RPC calls: bitcoind's codes (rpc/protocol.h) with a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method of the RPC interface is: name, arguments, help text and the function that answers it.
+"""A method of the RPC interface: name, arguments, help text and the function that answers it.
 
 `bind` turns the params of a call into that function's arguments with bitcoind's checks and messages: count, names,
 types (rpc/server.cpp, rpc/util.cpp). Each category module ends with the table of its methods.
@@ -49,12 +49,12 @@ class Arg:
 
     @property
     def is_optional(self) -> bool:
-        """Whether it may be left out or null."""
+        """Tell whether the argument may be left out or null."""
         return self.default is not None
 
     @property
     def usage(self) -> str:
-        """As it stands in the first line of help: strings are quoted."""
+        """The argument in the first line of help: strings are quoted."""
         return f'"{self.names[0]}"' if self.kind is Kind.STRING else self.names[0]
 
 
@@ -68,9 +68,9 @@ class Method:
     args: tuple[Arg, ...]
     answer: Callable[..., Any]
     is_submission: bool = False
-    """It answers with a `Claim`; neighbours in a batch are published together."""
+    """Its answer is a `Claim`, which a batch publishes together with its neighbours."""
     is_hidden: bool = False
-    """It is left out of the list that help gives."""
+    """Help leaves it out of its list."""
 
     @property
     def usage(self) -> str:
@@ -118,7 +118,7 @@ def bind(method: Method, params: list[Any] | dict[str, Any]) -> list[Any]:
 
 
 def _positional(method: Method, named: dict[str, Any]) -> list[Any]:
-    """Return named params in their positions (transformNamedArguments); `args` gives the first ones by position."""
+    """Return named params by position (transformNamedArguments); the name `args` holds the leading positional ones."""
     left = dict(named)
     values: list[Any] = []
     first_named: str | None = None

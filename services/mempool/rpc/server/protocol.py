@@ -33,7 +33,7 @@ _HTTP_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class RpcRequest:
-    """One call, or what is left of one that is malformed: then `error` says how."""
+    """One call. A malformed one has only the fields that could be read, and an `error`."""
 
     method: str = ""
     params: list[Any] | dict[str, Any] = field(default_factory=list, repr=False)
@@ -44,13 +44,13 @@ class RpcRequest:
 
     @property
     def is_notification(self) -> bool:
-        """Whether nobody waits for a reply: a 2.0 request without an id."""
+        """Tell whether the caller expects no reply: a 2.0 request without an id."""
         return self.is_v2 and not self.has_id
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call: a result (any JSON value) or an error."""
+    """The outcome of a call: a result (any JSON value) or an error."""
 
     result: Any = None
     error: RpcError | None = None
@@ -68,7 +68,7 @@ def decode_body(body: bytes) -> Any:
 
 
 def parse_request(value: Any) -> RpcRequest:
-    """Return the request that a JSON value is; never raises."""
+    """Return the request in a JSON value; a malformed one has its `error` set."""
     if not isinstance(value, dict):
         return RpcRequest(error=RpcError(RpcCode.INVALID_REQUEST, "Invalid Request object"))
     call_id, has_id = value.get("id"), "id" in value

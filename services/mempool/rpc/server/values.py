@@ -1,4 +1,4 @@
-"""JSON values of calls and results: what RPC users write as BTC, hex and hashes is checked and converted here.
+"""JSON values of calls and results: amounts in BTC, hex and hashes, checked and converted.
 
 Errors are `RpcError`s with bitcoind's codes and messages (rpc/util.cpp).
 """
@@ -24,6 +24,7 @@ from shared.script.sighash import SIGHASH_DEFAULT
 Json = Any
 """A JSON value; numbers that must keep their digits are `msgspec.Raw`."""
 
+TX_DECODE_FAILED = "TX decode failed. Make sure the tx has at least one input."
 BLOCK_DECODE_FAILED = "Block decode failed"
 
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", type(None): "null"}
@@ -45,7 +46,7 @@ def expect(value: object, expected: type) -> None:
 
 
 def integer(value: object, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> int:
-    """Return a JSON number as an integer from `low` to `high`, by default those of a C int (UniValue::getInt)."""
+    """Return a JSON number as an integer from `low` to `high`, by default the limits of a C int (UniValue::getInt)."""
     if type(value) is not int and not isinstance(value, Decimal):
         message = f"JSON value of type {type_name(value)} is not of expected type number"
         raise RpcError(RpcCode.TYPE_ERROR, message)
