@@ -80,7 +80,7 @@ def rabbitmq_server() -> Server:
     if uses_docker():
         environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": _PASSWORD, "HOSTNAME": "rabbit"}
         return _Container(_RABBITMQ_IMAGE, 5672, _amqp_url, _rabbitmq_answers, environment=environment)
-    return _NativeRabbitMQ()
+    return NativeRabbitMQ()
 
 
 _AOF = ("--save", "''", "--appendonly", "yes", "--appendfsync", "always")
@@ -152,6 +152,10 @@ class _Process:
     def alive(self) -> bool:
         return self._child.poll() is None
 
+    def signal(self, number: int) -> None:
+        """Signal the whole session."""
+        os.killpg(self._child.pid, number)
+
     def stop(self, number: int, seconds: float = 20.0) -> None:
         """Signal the whole session; after a while kill its remaining processes."""
         with contextlib.suppress(ProcessLookupError):
@@ -221,7 +225,7 @@ def _redis_binary(kind: str) -> Path:
     raise NoServer(f"install {kind or 'redis'}-server or Docker")
 
 
-class _NativeRabbitMQ(_NativeServer):
+class NativeRabbitMQ(_NativeServer):
     """Debian's or the official layout; its own Erlang name server, so that no other node is seen or disturbed."""
 
     def __init__(self) -> None:
@@ -284,6 +288,22 @@ class _NativeRabbitMQ(_NativeServer):
             if process is not None:
                 process.stop(signal.SIGTERM, seconds=30)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def pause(self) -> None:
+        """Stop its processes where they are, until `resume`."""
+        assert self._process is not None
+        self._process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        assert self._process is not None
+        self._process.signal(signal.SIGCONT)
+
+    def control(self, *arguments: str) -> None:
+        """Run `rabbitmqctl` on this node; `CalledProcessError` if it fails."""
+        binary = shutil.which("rabbitmqctl", path=self._environment["PATH"])
+        assert binary is not None
+        subprocess.run([binary, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
 
 
 def _listening(port: int) -> bool:
