@@ -1,4 +1,7 @@
-"""What `./warren` runs, under the machine's own Python or `.venv`'s: a command, with the packages that it needs."""
+"""Entry point of `./warren`: installs the packages of a command where they are missing, then runs it in `.venv`.
+
+It starts under the Python of `.venv`, or under the machine's own while there is none.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from deploy.setup.installation import ensure
 
 
 def prepare(lock: str) -> None:
-    """Go on in `.venv`, which holds what this lock file says; it is made or brought up to date first."""
+    """Bring `.venv` in step with this lock file, then continue in its Python."""
     ensure(ROOT, lock, Console(sys.stderr))
     python = python_of(ROOT)
     if Path(sys.prefix) != python.parent.parent:

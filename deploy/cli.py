@@ -1,7 +1,7 @@
-"""The command line behind `./warren`: hands over to the module that does the work, and tells what went wrong.
+"""The command line behind `./warren`: hands over to the module that does the work, and prints errors in one line.
 
-Options of `up` that are not given come from the same `WARREN_*` variables that the services read. What a command needs
-beyond the standard library is imported only for that command.
+Options of `up` that are not given come from the same `WARREN_*` variables that the services read. Each command imports
+the packages that it needs, so that the others do without them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def main(
     environ: Mapping[str, str] = os.environ,
     prepare: Callable[[str], None] = lambda lock: None,
 ) -> int:
-    """Run a command; return its exit status: 1 for a problem, which is told in a line, 2 for wrong usage.
+    """Run a command; return its exit status: 1 for a problem, 2 for wrong usage. Either is printed in one line.
 
-    `prepare` makes that a lock file is installed, before a command that needs it.
+    `prepare` installs the lock file of a command that needs one, before the command runs.
     """
     output, errors = Console(sys.stdout), Console(sys.stderr)
     if not arguments:
@@ -49,12 +49,12 @@ def main(
     except OSError as error:  # of a file, mostly: no permission, no space, not a directory
         errors.say(f"warren: {explain(error)}")
         return 1
-    except KeyboardInterrupt:  # while nothing runs that would have to be stopped in order
+    except KeyboardInterrupt:  # before a stack runs: there is nothing to stop in order
         return 130
 
 
 def explain(error: OSError) -> str:
-    """Return an error of the system in one line, with the file that it is about."""
+    """Return an error of the operating system in one line, with the file concerned."""
     about = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     return f"{about}: {error.strerror}" if about else error.strerror or str(error)
 

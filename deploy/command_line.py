@@ -1,4 +1,4 @@
-"""What may be typed after `./warren`: the commands, their options, their help, and what a slip of the keys meant.
+"""The commands of `./warren`: their options, their help, and suggestions for mistyped words.
 
 Standard library only: help, version and wrong usage need no installation.
 """
@@ -21,26 +21,26 @@ MAX_MEMPOOLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command. `lock` names what must be installed in `.venv` to run it: nothing where it is empty."""
+    """A command. `lock` names the lock file that must be installed in `.venv` first; empty if it needs no package."""
 
     name: str
     about: str
     lock: str = ""
     add_options: Callable[[argparse.ArgumentParser, Settings], None] | None = None
-    """None where all arguments go to another program."""
+    """None if all arguments go to another program."""
     check: Callable[[argparse.Namespace, Settings, Mapping[str, str]], None] = lambda *_: None
-    """Completes the options from the environment; `UsageError` if they do not go together."""
+    """Completes the options from the environment; `UsageError` if they contradict each other."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads the options of one command; `UsageError` where others print two lines and exit."""
+    """Reads the options of one command; raises `UsageError` where argparse would print two lines and exit."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell in one line what is wrong."""
+        """Raise `UsageError` with the problem in one line."""
         raise UsageError(f"{message.removeprefix('argument ')} (see `{self.prog} --help`)")
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options; `UsageError` names the first that there is not."""
+        """Return the options; `UsageError` names the first unknown one."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             word = unknown[0].partition("=")[0]
@@ -90,12 +90,12 @@ def usage() -> str:
 
 
 def help_of(name: str, environ: Mapping[str, str]) -> str:
-    """Return the help text of one command; `UsageError` if there is none of this name."""
+    """Return the help text of one command; `UsageError` if no command has this name."""
     return _parser(_command(name), environ).format_help().rstrip()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a suggestion to append to a complaint about an unknown word; empty if nothing is like it."""
+    """Return a suggestion to append to an error about an unknown word; empty if no known word is close."""
     close = difflib.get_close_matches(word.lower(), known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

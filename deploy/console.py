@@ -1,4 +1,4 @@
-"""Lines for people: lasting ones, and on a terminal a passing one that says what is being waited for.
+"""Lines for people: lasting ones and, on a terminal, a passing line of progress.
 
 Standard library only: it also runs under the machine's own Python.
 """
@@ -12,14 +12,14 @@ import time
 from typing import TextIO
 
 _SILENCE = 10
-"""Seconds without a line after which something that is no terminal is told, too, what is being waited for."""
+"""Seconds without a line after which progress is also written to a stream that is no terminal."""
 _CLEAR = "\r\x1b[K"
 
 
 class Console:
-    """Writes to a stream such as standard output; None, for one that is closed, takes everything in silence.
+    """Writes to a stream such as standard output; with None, for a closed stream, it discards everything.
 
-    Nothing that is wrong with the stream (a reader that went away, a full disk) stops who writes.
+    A failure of the stream (its reader went away, the disk is full) does not stop the writer.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -35,7 +35,7 @@ class Console:
         self._last_said = time.monotonic()
 
     def waiting(self, text: str) -> None:
-        """Say what is being waited for; to be called again and again, several times a second."""
+        """Show progress; call it several times a second for as long as the wait lasts."""
         silence = int(time.monotonic() - self._last_said)
         if not self._is_terminal:
             if silence >= _SILENCE:
@@ -57,7 +57,7 @@ class Console:
             self._drop(self._stream)
 
     def _drop(self, stream: TextIO) -> None:
-        """Take the rest in silence, and let what the stream still holds go nowhere when this process ends."""
+        """Discard all further lines, and direct the stream's buffer to nowhere for when this process ends."""
         self._stream = None
         with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())

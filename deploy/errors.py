@@ -1,4 +1,4 @@
-"""What stops the command line: problems of the machine or of the options, told in a sentence or two."""
+"""Errors that end a command: problems of the machine or of the options, in a sentence or two."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.errors import WarrenError
 
 
 class LaunchError(WarrenError):
-    """The stack cannot be started, stopped or reached; the message says why and what helps."""
+    """The stack cannot be started, stopped or reached; the message gives the cause and a remedy."""
 
 
 class UsageError(WarrenError):

@@ -10,21 +10,21 @@ SECRET_BYTES = 24
 
 
 def make_private_dir(path: Path) -> None:
-    """Make a directory, and those above it that do not exist, which only their owner may enter."""
+    """Make a directory and its missing parents, with mode 0700."""
     missing = [directory for directory in (path, *path.parents) if not directory.is_dir()]
     for directory in reversed(missing):
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def private_opener(path: str, flags: int) -> int:
-    """For `open`: make a file that only its owner may open."""
+    """Open a file for `open`, made with mode 0600 if it is new."""
     return os.open(path, flags, 0o600)
 
 
 def write_atomically(path: Path, text: str, owner: int | None = None) -> None:
-    """Replace a file in one step, so that a reader never sees half of it; only its owner may read it.
+    """Replace a file in one step, so that a reader never sees half of it; its mode is 0600.
 
-    Root may give it to another user by uid.
+    Root may pass the uid of another `owner`.
     """
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)

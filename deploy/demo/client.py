@@ -61,7 +61,7 @@ def _decode(data: bytes) -> Any:
 
 
 def _words(problem: Any) -> str:
-    """Return what problem details (RFC 9457) say, or whatever else was answered."""
+    """Return the text of problem details (RFC 9457), or of any other answer."""
     if isinstance(problem, dict):
         return ": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))
     return " ".join(str(problem).split())[:200]

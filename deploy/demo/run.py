@@ -1,8 +1,8 @@
 """`./warren demo`: pays, mines and checks balances on a running stack, through nothing but its public interfaces.
 
-The walk: the creator pays 50 BTC to `demo`, a wallet of the demo's own, a block is mined, and wallet, explorer and node
-must tell the same story. Every step is checked; the first that is wrong ends the demo with a message. The first demo
-makes the wallet, with the creator's password, so that its coins are whose they were; later ones pay it again.
+The creator pays 50 BTC to `demo`, a wallet of the demo's own, a block is mined, and wallet, explorer and node must
+agree on the result. The first check that fails ends the demo with a message. The first demo makes the wallet and gives
+it the creator's password, so that the creator keeps control of the coins; later demos pay the same wallet again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from shared.consensus.limits import COIN
 
 AMOUNT = Decimal(50)
 PAYEES = ("demo", *(f"demo-{number}" for number in range(2, 100)))
-"""Names of the demo's wallet: the first that is free, or is the demo's already."""
+"""Names of the demo's wallet: it uses the first that is free or that is its own already."""
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Run the walk on the stack that the options name; `LaunchError` says what went wrong."""
+    """Run the demo on the stack that the options name; `LaunchError` names the check that failed."""
     target = find_target(options)
     try:
         rows = walk(target, say)
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 
 def walk(target: StackTarget, say: Callable[[str], None]) -> list[tuple[str, str]]:
-    """Do the walk; return the summary as names and values. `LaunchError` or `HttpProblem` if a check fails."""
+    """Pay, mine and check; return the summary as names and values. `LaunchError` or `HttpProblem` if a check fails."""
     wallet, explorer = JsonClient(target.wallet_url), JsonClient(target.explorer_url)
     node = JsonClient(target.rpc_url)
     amount = int(AMOUNT * COIN)
@@ -104,7 +104,7 @@ def _get_wallet(wallet: JsonClient, wallet_id: str) -> dict[str, Any]:
 
 
 def _payee(target: StackTarget, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return the demo's wallet, made if need be; one that the creator's password does not open is somebody else's."""
+    """Return the demo's wallet, made if need be: the first of `PAYEES` that the creator's password opens."""
     credentials = {"password": target.creator_password}
     for name in PAYEES:
         client = JsonClient(target.wallet_url)  # a session that ends here
@@ -125,7 +125,7 @@ def _payee(target: StackTarget, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _received(explorer: JsonClient, address: str) -> int:
-    """Return what an address has received as the explorer says, in satoshis, with what waits for a block."""
+    """Return the satoshis that an address has received according to the explorer, unconfirmed ones included."""
     found = explorer.get(f"/api/address/{address}")
     return int(found["chain_stats"]["funded_txo_sum"]) + int(found["mempool_stats"]["funded_txo_sum"])
 
@@ -135,13 +135,13 @@ def _height(explorer: JsonClient) -> int:
 
 
 def _coinbase_value(explorer: JsonClient, block_hash: str) -> int:
-    """Return what a block pays its miner, in satoshis."""
+    """Return the satoshis that a block's coinbase pays."""
     coinbase = explorer.get(f"/api/tx/{explorer.get(f'/api/block/{block_hash}/txid/0')}")
     return sum(int(output["value"]) for output in coinbase["vout"])
 
 
 def _owned(wallet: dict[str, Any]) -> int:
-    """Return what a wallet owns in satoshis, with what is on its way."""
+    """Return the satoshis that a wallet owns, unconfirmed ones included."""
     return int(wallet["balance"]) + int(wallet["unconfirmed"])
 
 

@@ -1,4 +1,4 @@
-"""Which stack `./warren demo` talks to: the one at the given URLs, of the data directory, or in containers."""
+"""Finds the stack for `./warren demo`: at the given URLs, of the data directory, or in containers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ COMPOSE_FILE = Path(__file__).resolve().parents[1] / "compose.yaml"
 
 @dataclass(frozen=True, slots=True)
 class StackTarget:
-    """Where the stack is, without trailing slashes, and what opens the creator's wallet."""
+    """URLs of a stack, without trailing slashes, and the password of the creator's wallet."""
 
     wallet_url: str
     explorer_url: str
     rpc_url: str
     creator_password: str = field(repr=False)
     password_place: str = "the stack's data directory"  # noqa: S105
-    """Where a person finds it."""
+    """The place in words, for people."""
 
 
 def find_target(options: argparse.Namespace, compose_file: Path = COMPOSE_FILE) -> StackTarget:
-    """Return the stack that the options name; without options, the one that runs. `LaunchError` if there is none."""
+    """Return the stack that the options name, or else the running one; `LaunchError` if there is none."""
     wallet_url, explorer_url, rpc_url = (
         str(url).rstrip("/") for url in (options.wallet_url, options.explorer_url, options.rpc_url)
     )
@@ -51,7 +51,7 @@ def find_target(options: argparse.Namespace, compose_file: Path = COMPOSE_FILE) 
 
 
 def password_in_containers(compose_file: Path) -> str:
-    """Return the creator's password as the wallet's container has it; empty if there is no such container."""
+    """Return the creator's password from the wallet's container; empty if there is no such container."""
     docker = shutil.which("docker")
     if docker is None:
         return ""

@@ -18,9 +18,9 @@ _POLL = 0.05
 
 
 def up_detached(options: UpOptions, console: Console) -> int:
-    """Start a stack in the background; return when it is ready (0) or has failed (its status).
+    """Start a stack in the background; return 0 when it is ready, or its exit status when it has failed.
 
-    What it says goes to a log file, and from there to `console` until then.
+    Its output goes to a log file, and from there to `console` until this function returns.
     """
     make_private_dir(options.chain_dir / "logs")
     log = options.chain_dir / "logs" / "launcher.log"
@@ -35,7 +35,7 @@ def up_detached(options: UpOptions, console: Console) -> int:
             ended, wait_status = os.waitpid(pid, os.WNOHANG)
             for line in follower.new_lines():
                 if line.startswith("warren: "):
-                    console = errors  # the last thing that it says, and it may go on with the end of a log
+                    console = errors  # its last message, which may continue with the end of a log
                 console.say(line)
                 if line.startswith("ready"):
                     return 0

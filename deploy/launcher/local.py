@@ -30,7 +30,7 @@ READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
 """A large append-only file takes its time to load."""
 BOOTSTRAP_SECONDS = 30.0
-"""How long `ready` waits for the creator's first blocks, which take long on a chain of high difficulty."""
+"""Seconds that `ready` waits for the creator's first blocks; a chain of high difficulty takes longer."""
 _DEFAULT_DIR = Settings().data_dir.absolute()
 
 
@@ -38,7 +38,7 @@ class Stack:
     """One stack on one data directory."""
 
     def __init__(self, options: UpOptions, console: Console, services: plan.ServicePlan = plan.services) -> None:
-        """Lines for people go to `console`; `services` decides which services there are."""
+        """Print lines for people on `console`; `services` plans which services run."""
         self._services = services
         self._options = options
         self._console = console
@@ -53,7 +53,7 @@ class Stack:
     def run(self) -> int:
         """Run until a signal asks to stop; return the exit status.
 
-        Expects what `preflight` has looked at; raises `LaunchError` if it cannot be started all the same.
+        Call `preflight` first. Raises `LaunchError` if the stack does not start all the same.
         """
         started = time.monotonic()
         options = self._options
@@ -69,7 +69,7 @@ class Stack:
                 status = 0
             except Interrupted:
                 status = 130
-            except LaunchError as error:  # told in full at the end, which may take its time
+            except LaunchError as error:  # printed in full at the very end; stopping may take a while
                 why = f": {error}".partition(";")[0]
                 raise
             finally:
@@ -120,7 +120,7 @@ class Stack:
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
     def _wait_ready(self, specs: list[Spec]) -> None:
-        """Wait for all services, but not for ever for the blocks that the wallet has mined at a first start."""
+        """Wait for all services, but only for a while for the blocks that a first start mines for the creator."""
         others = [spec.name for spec in specs if spec.name != "wallet"]
         self._supervisor.wait_ready(others, READY_SECONDS, self._progress)
         deadline = time.monotonic() + BOOTSTRAP_SECONDS
@@ -135,7 +135,7 @@ class Stack:
         self._supervisor.wait_ready(["wallet"], READY_SECONDS, self._progress)
 
     def _progress(self, ready: Sequence[Child], waiting: Sequence[Child]) -> None:
-        """Name each service once it is ready, and meanwhile those that are not."""
+        """Print each service once it is ready, and the others as progress."""
         for child in ready:
             self._say(f"{child.spec.name:<10} pid {child.process.pid:<7} {child.spec.url}".rstrip())
         if waiting:
@@ -156,12 +156,12 @@ class Stack:
         )
 
     def _place(self) -> str:
-        """Return the option that leads other commands to this data directory; empty if they look there anyway."""
+        """Return the option that names this data directory to other commands; empty if it is their default."""
         directory = self._options.data_dir
         return "" if directory == _DEFAULT_DIR else f" --data-dir {shlex.quote(str(directory))}"
 
     def _end_leftovers(self) -> None:
-        """End what a launcher that was killed has left running, in order."""
+        """End the services that a killed launcher has left running, in order."""
         old = state.read(self._options.data_dir)
         for service in old.services if old else ():
             if service.process.is_alive():
@@ -180,7 +180,7 @@ class Stack:
 
     @property
     def _cookie_file(self) -> Path:
-        """Where bitcoin-cli looks for it: the main chain's lies in the data directory itself."""
+        """The cookie's path as bitcoin-cli expects it: that of mainnet lies in the data directory itself."""
         options = self._options
         return (options.data_dir if options.chain_name == "main" else options.chain_dir) / ".cookie"
 

@@ -1,4 +1,4 @@
-"""What `./warren up` was asked for."""
+"""The options of `./warren up`, checked and complete."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class UpOptions:
 
     @property
     def chain_dir(self) -> Path:
-        """Where everything of this chain lies."""
+        """The directory of everything that belongs to this chain."""
         return self.data_dir / self.chain_name
 
 
 def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
-    """Return what `up` was asked for; `LaunchError` or `ConfigError` says what is wrong with its chain."""
+    """Return the options of `up`; `LaunchError` or `ConfigError` if its chain is unknown or its chain file wrong."""
     chain, chain_name = resolve_chain(options.chain)
     return UpOptions(
         data_dir=Path(options.data_dir).absolute(),
@@ -66,7 +66,7 @@ def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
 
 
 def resolve_chain(chain: str) -> tuple[str, str]:
-    """Return a chain's setting for the services and its name, which is its folder's.
+    """Return a chain's setting for the services, and its name, which its folder has too.
 
     Raises `LaunchError` if there is no such chain, `ConfigError` if its file is wrong.
     """
@@ -89,6 +89,6 @@ def server_address(url: str) -> tuple[str, int] | None:
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment that services start from: without secrets, which they get by file."""
+    """Return the environment that all services inherit: without secrets, which they read from files."""
     hidden = {f"WARREN_{name.upper()}{suffix}" for name in SECRETS for suffix in ("", "_FILE")}
     return {name: value for name, value in environ.items() if name not in hidden and name != "WARREN_RPC_USER"}

@@ -18,7 +18,7 @@ ServicePlan = Callable[[UpOptions, Mapping[str, int], "Secrets", Mapping[str, st
 
 
 class StopRank(IntEnum):
-    """Who asks things of others stops first."""
+    """Order of stopping: clients before the services that they call."""
 
     FRONT = 0
     MINERS = 1
@@ -28,7 +28,7 @@ class StopRank(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Files that hold what must be in no process list and no log."""
+    """Files with values that must not appear in process lists and logs."""
 
     redis_url: Path
     amqp_url: Path | None
@@ -36,7 +36,7 @@ class Secrets:
 
 
 def urls(host: str, ports: Mapping[str, int]) -> dict[str, str]:
-    """Return where a browser on this machine finds each HTTP service; any-address hosts are reached by loopback."""
+    """Return the URL of each HTTP service for a browser on this machine; an any-address host becomes loopback."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)  # noqa: S104
     return {name: f"http://{reached}:{port}" for name, port in ports.items()}
 
@@ -46,7 +46,8 @@ def services(
 ) -> list[Spec]:
     """Return the services of a stack, in the order in which they are started.
 
-    `ports` has wallet, explorer, rpc and one of each standby mempool's name; `environment` is what all services get.
+    `ports` has those of wallet, explorer and rpc, and one under each standby mempool's name. All services inherit
+    `environment`.
     """
     found = urls(options.host, ports)
     bus = {"WARREN_CHAIN": options.chain, "WARREN_BROKER": options.broker}

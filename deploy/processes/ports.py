@@ -1,7 +1,7 @@
-"""Ports of this machine: free ones for who asks for port 0, and a clear refusal of those in use.
+"""Ports of this machine: free ones in place of port 0, and a clear error for a port in use.
 
-A free port is reserved for as long as this process lives: no other launcher, nor a test server, is given it before its
-service listens, or while its service is being restarted.
+A free port is reserved for as long as this process lives: no other launcher and no test server gets it before its
+service listens, or while its service restarts.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from pathlib import Path
 from deploy.errors import LaunchError
 
 FREE_PORTS = range(12_000, 32_000)
-"""Where free ports are looked for: below those that outgoing connections get, or a client that tries to reach a
-crashed service again and again would sooner or later connect to itself and keep the port."""
+"""Range of free ports: below the ports of outgoing connections. Otherwise a client that retries a crashed service would
+sooner or later connect to itself and keep the port."""
 _TRIES = 200
 
 
 class PortInUse(LaunchError):
-    """Someone else listens there."""
+    """Another process listens there."""
 
 
 def choose(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Return the port of each name: the wanted one, or a free one where 0 is wanted.
+    """Return a port for each name: the wanted one, or a free one for 0.
 
     Raises `LaunchError` if two names want the same port, or if a port or the host cannot be bound to.
     """
@@ -66,7 +66,7 @@ def _free(held: ExitStack, host: str, name: str) -> int:
 
 
 def _reserve(port: int) -> bool:
-    """Keep a port from the other processes of this user until this one ends; False if one of them has it already."""
+    """Reserve a port against other processes of this user until this one ends; False if another holds it."""
     reservations = _reservations()
     if reservations is None:
         return True
@@ -81,8 +81,8 @@ def _reserve(port: int) -> bool:
 def _reservations() -> int | None:
     """Descriptor of an empty file whose byte N is locked by the process that port N is reserved for.
 
-    It stays open: the kernel gives up a process's locks on a file as soon as it closes any descriptor of it. None, and
-    no port is reserved, where there is no place for temporary files, or another user has put something in its place.
+    It stays open: the kernel releases a process's locks on a file as soon as it closes any descriptor of that file.
+    None, and no port is reserved, if there is no directory for temporary files, or another user owns the file.
     """
     try:
         path = Path(tempfile.gettempdir()) / f"warren-ports-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Processes as the launcher sees them: told apart for good, tied to their parent, ended with all their children."""
+"""Processes of the launcher: identified for good, tied to their parent, ended with all their children."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LEFTOVER_GRACE = 5.0
-"""Seconds for a process whose launcher was killed; on Linux it was asked to stop at that moment already."""
+"""Seconds to stop for a process whose launcher was killed; on Linux it got SIGTERM at that moment."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A process for good: a pid may be used again later, but not with the same start."""
+    """A process, by pid and start: a pid may be used again, but not with the same start."""
 
     pid: int
     start: str
@@ -41,7 +41,7 @@ def identify(pid: int) -> Identity:
 
 
 def start_of(pid: int) -> str:
-    """Return when a process started, in a form only good for comparing; empty if there is none, or only its zombie."""
+    """Return the start of a process as text to compare; empty if there is no such process, or only its zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -62,7 +62,7 @@ def _start_by_ps(pid: int) -> str:
 def spawn(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process in a group of its own (Ctrl-C at the terminal is for the launcher), its output in `log`.
 
-    On Linux it gets SIGTERM when the launcher's main thread ends in whatever way. Call from the main thread only.
+    On Linux it gets SIGTERM when the launcher's main thread ends for any reason. Call from the main thread only.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -107,7 +107,7 @@ def end_all(processes: Sequence[subprocess.Popen[bytes]], grace: float, hurry: C
 
 
 def end_leftover(identity: Identity) -> None:
-    """End a process whose launcher was killed, and what it leaves in its group."""
+    """End a process whose launcher was killed, and the rest of its process group."""
     if not identity.is_alive():
         return
     identity.signal(signal.SIGTERM)
@@ -117,7 +117,7 @@ def end_leftover(identity: Identity) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """Kill what is left of the group that this process leads or led until just now."""
+    """Kill the rest of the process group that this process leads or has just led."""
     _send(os.killpg, pid, signal.SIGKILL)
 
 

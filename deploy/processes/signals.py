@@ -19,7 +19,7 @@ class Signals:
         self._writer.setblocking(False)
 
     def install(self) -> None:
-        """Take the signals over, those too that the parent had ignored or blocked."""
+        """Handle the signals, including those that the parent process ignored or blocked."""
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         on_request(self._request_stop)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # only to wake up

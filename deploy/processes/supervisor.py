@@ -20,19 +20,19 @@ from deploy.processes.signals import Signals
 from shared.backoff import backoff
 
 STOP_GRACE = 20.0
-"""Seconds that a service has to finish what it is doing."""
+"""Seconds that a service has to stop."""
 STABLE_AFTER = 30.0
 """Seconds after which a restarted process no longer counts as failing again and again."""
 _POLL = 0.05
 _CHECK_LOGS = 0.5
 _QUOTED_LINES = 15
 _LAST_WORDS = re.compile(r"(?:mempool|miner|wallet|explorer): (.+)")
-"""How a service says why it gives up."""
+"""The line in which a service gives its reason to exit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """A process to run. Those of a lower `stop_rank` are stopped earlier, those of the same rank together."""
+    """A process to run. Lower `stop_rank`s stop earlier, processes of one rank together."""
 
     name: str
     argv: tuple[str, ...]
@@ -46,7 +46,7 @@ class Spec:
 
 
 class Child:
-    """A process that should be running, and what became of it."""
+    """A process that should be running, with its restarts and failures."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -79,7 +79,7 @@ class Supervisor:
     """Runs the processes of one stack."""
 
     def __init__(self, signals: Signals, say: Callable[[str], None], changed: Callable[[], None]) -> None:
-        """Lines for people go to `say`; `changed` is called whenever a process was started."""
+        """Give lines for people to `say`, and call `changed` after each start of a process."""
         self._signals = signals
         self._say = say
         self._changed = changed
@@ -97,7 +97,7 @@ class Supervisor:
     def wait_ready(
         self, names: Iterable[str], seconds: float, progress: Progress = lambda ready, waiting: None
     ) -> None:
-        """Return when these are ready; `progress` is told again and again which have become so and which have not.
+        """Return when these are ready; `progress` gets, several times a second, the newly ready and the waiting ones.
 
         Raises `LaunchError`, with the end of the log, if one of the processes ends or is late; `Interrupted` by a
         signal.
@@ -126,7 +126,7 @@ class Supervisor:
         self._pass_on_warnings()
 
     def watch(self) -> None:
-        """Restart what dies, until a signal asks to stop."""
+        """Restart processes that end, until a signal asks to stop."""
         while not self._signals.stop_requests:
             now = time.monotonic()
             for child in self.children:
@@ -136,7 +136,7 @@ class Supervisor:
             self._signals.wait(max(0.0, min([_CHECK_LOGS, *due])))
 
     def stop(self) -> None:
-        """Stop everything in order; a further signal kills what is left."""
+        """Stop all processes in order; a further signal kills the rest."""
         asked = self._signals.stop_requests
         for rank in sorted({child.spec.stop_rank for child in self.children}):
             together = [child for child in self.children if child.spec.stop_rank == rank]
@@ -155,7 +155,7 @@ class Supervisor:
             if now >= child.restart_at:
                 self._restart(child)
         elif child.process.poll() is not None:
-            kill_group(child.process.pid)  # what it may have left behind
+            kill_group(child.process.pid)  # children that it may have left
             if now - child.started_at > STABLE_AFTER:
                 child.failures = 0
             how = f"{child.spec.name} (pid {child.process.pid}) {child.how_it_ended()}"
@@ -190,7 +190,7 @@ class Supervisor:
 
 
 def _with_log(message: str, child: Child) -> str:
-    """Return the message with the reason that the service itself gives last, or else with the end of its log."""
+    """Return the message with the service's own reason to exit, or else with the end of its log."""
     reason = _LAST_WORDS.match(last_line(child.spec.log))
     if reason:
         return f"{message}: {reason[1]} (log: {child.spec.log})"

@@ -77,7 +77,7 @@ def redis_acl(passwords: Mapping[str, str]) -> str:
 
 
 def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Return what RabbitMQ loads at start: the virtual host, users, permissions and policies."""
+    """Return the definitions that RabbitMQ loads at start: virtual host, users, permissions and policies."""
     return {
         "vhosts": [{"name": VHOST}],
         "users": [

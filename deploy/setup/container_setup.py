@@ -1,7 +1,7 @@
-"""Runs once before the other containers of compose.yaml: makes the passwords and gives each service its own, no more.
+"""Runs once before the other containers of compose.yaml: makes passwords, and gives each service its own alone.
 
-It runs as root, without network, on volumes only. Passwords are made at the first start and kept; what follows from
-them is written anew each time, so that an update of the rules takes effect.
+It runs as root, without network, on volumes only. Passwords are made at the first start and kept; ACL and
+definitions are written at each start, so that an update of the rules takes effect.
 
     /run/warren/passwords/…                 root's
     /run/warren/{redis,rabbitmq}/…          hashes only

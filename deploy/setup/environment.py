@@ -1,4 +1,4 @@
-"""Whether `.venv` is in step with a lock file: `environment.py LOCK` ends with status 0 if it is. Changes nothing.
+"""Tells whether `.venv` is in step with a lock file: `environment.py LOCK` then exits with 0. Changes nothing.
 
 Only the standard library and nothing of this repository: it is what `./warren` runs first. A stamp inside `.venv`,
 which deploy/setup/installation.py writes last, names the lock file that was installed, and its hash.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("local", "test")
-"""In rising order: what a later one installs includes the earlier ones."""
+"""In rising order: each lock file includes the packages of those before it."""
 
 
 def is_current(root: Path, lock: str) -> bool:
@@ -28,7 +28,7 @@ def wanted_lock(root: Path, lock: str) -> str:
 
 
 def stamp(root: Path, lock: str) -> str:
-    """Return what identifies an installation: the lock file's name and the SHA-256 of its content."""
+    """Return the stamp of an installation: the lock file's name and the SHA-256 of its content."""
     content = (root / "requirements" / f"{lock}.lock").read_bytes()
     return f"{lock} {hashlib.sha256(content).hexdigest()}"
 

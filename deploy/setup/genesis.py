@@ -34,7 +34,7 @@ TRIES = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenesisOrder:
-    """What the genesis block should be; what is not given stays as the chain file has it."""
+    """The wanted genesis block; fields that are not given stay as in the chain file."""
 
     payee: str = ""
     """An address of the chain, or a public key in hex or PEM: then it pays that key's P2WPKH address."""
@@ -51,7 +51,10 @@ class GenesisOrder:
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Mine what the options ask for and say how to go on; `LaunchError` or `ConfigError` if it cannot be."""
+    """Mine the genesis block that the options describe, and print how to run the chain.
+
+    Raises `LaunchError` or `ConfigError` if the options or the chain file are wrong.
+    """
     asked = {field.name: getattr(options, field.name) for field in fields(GenesisOrder)}
     chain = write_genesis(Path(options.chain), GenesisOrder(**asked))
     header = chain.genesis.header
@@ -61,9 +64,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 
 def write_genesis(path: Path, order: GenesisOrder) -> ChainParams:
-    """Mine the genesis block that the file and the order ask for, write it to the file, return the chain.
+    """Mine the genesis block that file and order describe, write it to the file, return the chain.
 
-    Raises `LaunchError` or `ConfigError`, with nothing written, if they ask for what cannot be.
+    Raises `LaunchError` or `ConfigError`, with nothing written, if they are wrong.
     """
     document = _read(path, order.name)
     table = document.setdefault("genesis", tomlkit.table())

@@ -1,4 +1,4 @@
-"""Brings `.venv` in step with a lock file, telling each step and, if one fails, what pip said.
+"""Brings `.venv` in step with a lock file; prints each step, and pip's last words if one fails.
 
 Only the standard library: it runs under the machine's own Python. The stamp is written last, so that an installation
 that was cut off starts again, and all is done under a file lock, so that two commands at once install once.
@@ -35,11 +35,11 @@ _REASONS = {
     r"No matching distribution|is not a supported wheel": "a package has no build for this Python and machine",
     r"Permission denied": "permission denied",
 }
-"""What pip's many words come to, in the order in which they are looked for."""
+"""Patterns of pip's output and the reason that each stands for, in the order of search."""
 
 
 def ensure(root: Path, lock: str, console: Console) -> None:
-    """Make `.venv` under `root` hold what the lock file says; `LaunchError` says why it cannot."""
+    """Install the packages of the lock file in `.venv` under `root`; `LaunchError` gives the cause of a failure."""
     if environment.is_current(root, lock):
         return
     with _only_one(root / ".cache" / "environment.lock"):
@@ -77,7 +77,7 @@ def _runs(python: Path) -> bool:
 
 
 def _create(directory: Path, console: Console) -> None:
-    """Make a virtual environment of the machine's Python, in place of what is there."""
+    """Make a virtual environment of the machine's Python; replace the one that is there."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise LaunchError(
@@ -95,7 +95,7 @@ def _create(directory: Path, console: Console) -> None:
 
 
 def _install(python: Path, lock: Path, console: Console) -> None:
-    """Install exactly what a lock file says."""
+    """Install the packages of a lock file."""
     name = f"{lock.parent.name}/{lock.name}"
     console.say(f"installing what {name} names (about a minute, once)")
     collected: list[str] = []
@@ -114,7 +114,7 @@ def _install(python: Path, lock: Path, console: Console) -> None:
 
 
 def _run(command: Sequence[str], failure: str, show: Callable[[str], None]) -> None:
-    """Run a command, each line of whose output goes to `show`; `LaunchError` quotes what it said last."""
+    """Run a command and pass each line of its output to `show`; `LaunchError` quotes the last lines."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     said: list[str] = []
     with subprocess.Popen(

@@ -1,7 +1,7 @@
 """Writes requirements/*.lock again, from pyproject.toml: every version and hash that an installation may use.
 
 Arguments of `./warren lock`, such as `--upgrade` or `--upgrade-package NAME`, go to `uv`. With `--check-wheels` it
-writes nothing and tells whether all that they have is ready-made for every machine (`deploy.setup.wheels`).
+writes nothing, and checks that every locked package is ready-made for every machine (`deploy.setup.wheels`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deploy.setup import wheels
 from deploy.setup.environment import ROOT
 
 LOCKS: dict[str, tuple[str, ...]] = {"runtime": (), "local": ("local",), "test": ("local", "test")}
-"""Lock file and the extras of pyproject.toml that it has."""
+"""The extras of pyproject.toml that each lock file includes."""
 
 
 def command(uv: str, lock: str, arguments: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tells whether the locked packages are ready-made for every machine: `./warren lock --check-wheels`, which CI runs.
+"""Checks that the locked packages are ready-made for every machine: `./warren lock --check-wheels`, which CI runs.
 
 `./warren up` and `./warren test` promise to need nothing but Python, so each package of the lock files has a wheel for
 every target below that its marker asks for, and that wheel's hash is locked. Of a package without any wheel the source
@@ -29,9 +29,9 @@ from shared.backoff import backoff
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NEWEST_GLIBC = 28
-"""Of glibc 2: what a wheel may need. Debian 11 and Ubuntu 20.04 have 2.31, RHEL 8 has 2.28."""
+"""Newest minor version of glibc 2 that a wheel may need. Debian 11 and Ubuntu 20.04 have 2.31, RHEL 8 has 2.28."""
 MACOS = (11, 0)
-"""What a wheel may need: the first macOS of Apple silicon."""
+"""Newest macOS that a wheel may need: the first of Apple silicon."""
 _LEGACY_GLIBC = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 
 ATTEMPTS = 6
@@ -115,7 +115,7 @@ TARGETS = tuple(Target(python, platform) for platform in PLATFORMS for python in
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """What the index has of a locked version: the wheels' hashes by file name, and the source's."""
+    """A locked version on the index: the hashes of its wheels by file name, and of its source."""
 
     name: str
     version: str
@@ -163,7 +163,7 @@ Table = dict[Package, dict[Target, Verdict]]
 
 
 def read_pins(texts: Iterable[str]) -> Pins:
-    """Return what lock files pin."""
+    """Return the hashes that lock files pin."""
     pins: Pins = {}
     for text in texts:
         for line in text.replace("\\\n", " ").splitlines():
@@ -270,7 +270,7 @@ def insist(command: Sequence[str], run: Run, *, attempts: int = ATTEMPTS) -> str
 
 
 def ask_command(uv: str, locks: Sequence[Path]) -> list[str]:
-    """Return the command line that prints what the index has of every locked package."""
+    """Return the command line that prints the index's files of every locked package."""
     return [
         *(uv, "pip", "compile", *map(str, locks), "--no-deps", "--universal", "--no-header", "--quiet"),
         *("--prerelease=allow", "--format=pylock.toml"),
@@ -301,7 +301,7 @@ def is_pure_source(package: Package, run: Run = _run) -> bool:
 
 
 def check(uv: str, locks: Sequence[Path], run: Run = _run) -> int:
-    """Print the table and what is missing; return the exit status: 1 if something is, 2 if the index is away."""
+    """Print the table and the missing wheels; return the exit status: 1 if any is missing, 2 if the index is away."""
     try:
         packages = read_packages(insist(ask_command(uv, locks), run))
     except IndexProblem as problem:

@@ -1,4 +1,4 @@
-"""What is done to a stack from outside: stop it, ask how it is, run one for the length of a `with` block.
+"""Control of a stack from outside: stop it, report on it, run one for the length of a `with` block.
 
 Standard library only: `down` and `status` need no installation.
 """
@@ -33,7 +33,7 @@ def find(data_dir: Path) -> StackState:
 
 
 def down(data_dir: Path, say: Callable[[str], None]) -> None:
-    """Stop the stack of a data directory and return when all of it has ended, also what a killed launcher left."""
+    """Stop the stack of a data directory, or the services that a killed launcher left; return when all have ended."""
     found = state.read(data_dir)
     if found is None:
         raise LaunchError(f"no stack runs on {data_dir}")
@@ -48,7 +48,7 @@ def down(data_dir: Path, say: Callable[[str], None]) -> None:
 
 
 def status(data_dir: Path, say: Callable[[str], None], *, as_json: bool = False) -> bool:
-    """Say how the stack of a data directory is; return whether all of its services are ready."""
+    """Print the report on the stack of a data directory; return whether all of its services are ready."""
     found = stack_status.look(data_dir)
     for line in stack_status.as_json(found) if as_json else stack_status.lines(found):
         say(line)
@@ -59,7 +59,7 @@ def status(data_dir: Path, say: Callable[[str], None], *, as_json: bool = False)
 def running(data_dir: Path, *arguments: str, seconds: float = 90.0) -> Iterator[StackState]:
     """Run `./warren up` on a data directory, on free ports unless `arguments` name some, and stop it at the end.
 
-    Yields the stack's state once it is ready. It ends with this process, whatever happens to it. Raises `LaunchError`
+    Yields the stack's state once it is ready. The stack ends with this process, however that ends. Raises `LaunchError`
     with the launcher's output if it is not ready after `seconds`.
     """
     free_ports = ("--wallet-port", "0", "--explorer-port", "0", "--rpc-port", "0")

@@ -1,4 +1,4 @@
-"""Whether a service is ready: for the launcher, and for containers (`python -m deploy.stack.healthcheck URL...`)."""
+"""Health checks: for the launcher, and for containers (`python -m deploy.stack.healthcheck URL...`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answers(url: str, timeout: float = TIMEOUT) -> bool:
 
 
 def missing(answer: Health) -> list[str] | None:
-    """Return what a service still lacks, as its answer at `/readyz` names it; None if it does not say."""
+    """Return the conditions that a service still lacks, from its answer at `/readyz`; None if that names none."""
     if answer.status not in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
         return None
     try:

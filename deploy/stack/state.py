@@ -1,7 +1,7 @@
-"""What a running stack leaves in its data directory for `down`, `status`, `demo` and the next `up`.
+"""State of a stack in its data directory, for `down`, `status`, `demo` and the next `up`.
 
-`DIR/stack.lock` is held by the launcher while it runs; `DIR/stack.json` says what it started. If the lock is free and
-the file is there, the launcher was killed: the next one first ends what is left of its processes.
+The launcher holds `DIR/stack.lock` while it runs; `DIR/stack.json` lists the processes that it started. If the lock is
+free and the file is there, the launcher was killed: the next one first ends the processes that are left.
 Standard library only: `status` and `down` need no installation.
 """
 
@@ -37,7 +37,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackState:
-    """Everything that another command needs to know of a stack."""
+    """A stack, as other commands need to know it."""
 
     launcher: Identity
     started: float = 0.0
@@ -61,9 +61,9 @@ class StackState:
 
 
 def read(data_dir: Path) -> StackState | None:
-    """Return what the data directory says of a stack, running or killed; None if there is none.
+    """Return the stack of a data directory, running or killed; None if there is none.
 
-    Raises `LaunchError` if it cannot be read, or is not what this version writes.
+    Raises `LaunchError` if the file cannot be read, or is of another version.
     """
     path = _state_file(data_dir)
     try:
@@ -81,12 +81,12 @@ def read(data_dir: Path) -> StackState | None:
 
 
 def write(data_dir: Path, state: StackState) -> None:
-    """Replace what the data directory says."""
+    """Replace the state file."""
     write_atomically(_state_file(data_dir), json.dumps(asdict(state), indent=2) + "\n")
 
 
 def clear(data_dir: Path) -> None:
-    """Say that no stack runs here."""
+    """Remove the state file: no stack runs here."""
     _state_file(data_dir).unlink(missing_ok=True)
 
 
@@ -102,7 +102,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
 
 
 def already_runs(data_dir: Path) -> LaunchError:
-    """Return the error that another launcher has this data directory."""
+    """Return the error for a data directory that another launcher holds."""
     return LaunchError(f"a stack already runs on {data_dir} (see `warren status`, `warren down`)")
 
 
@@ -116,7 +116,7 @@ def _decode(content: dict[str, Any]) -> StackState:
 
 
 def _struct(kind: type[_T], content: dict[str, Any]) -> _T:
-    """Return a dataclass of these fields; those of other versions are left out. `TypeError` if one does not fit."""
+    """Return a dataclass of these fields, without unknown ones (of other versions). `TypeError` if a type is wrong."""
     types = kind.__annotations__
     result = kind(**{name: value for name, value in content.items() if name in types})
     for name, wanted in types.items():

@@ -1,6 +1,6 @@
-"""How a stack is: chain, height, pool, uptime, and each service with the reason where it is not ready.
+"""Report on a stack: chain, height, pool, uptime, and each service with the reason if it is not ready.
 
-Standard library only. It reads what the launcher left in the data directory, and asks the services over HTTP.
+Standard library only. It reads the launcher's state file, and asks the services over HTTP.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from shared.durations import short_duration
 
 
 class StackStatus(StrEnum):
-    """How a stack is as a whole."""
+    """State of a stack as a whole."""
 
     READY = "ready"
     STARTING = "starting"
     UNREADY = "not ready"
     KILLED = "killed"
-    """Its launcher was killed; the next `up` or `down` ends what is left."""
+    """Its launcher was killed; the next `up` or `down` ends the services that are left."""
     STOPPED = "stopped"
 
 
@@ -47,7 +47,7 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What `warren status --json` prints; null is what could not be learnt."""
+    """The content of `warren status --json`; unknown values are null."""
 
     state: StackStatus
     data_dir: str
@@ -69,7 +69,7 @@ class Report:
 
 
 def look(data_dir: Path) -> Report:
-    """Return how the stack of a data directory is; `LaunchError` if that cannot be told."""
+    """Return the report on the stack of a data directory; `LaunchError` if its state file cannot be read."""
     found = state.read(data_dir)
     if found is None:
         return Report(state=StackStatus.STOPPED, data_dir=str(data_dir))
@@ -145,7 +145,7 @@ def _service(service: state.ServiceState, now: float) -> ServiceReport:
 
 
 def _condition(service: state.ServiceState) -> tuple[str, str]:
-    """Return how a service is, and why if it is not as it should be."""
+    """Return the state of a service, and the reason if it is not ready or running."""
     if not service.process.is_alive():
         said = last_line(Path(service.log)) if service.log else ""
         return "down", f"it has ended; the end of {service.log}: {said or '(empty)'}"
@@ -161,7 +161,7 @@ def _condition(service: state.ServiceState) -> tuple[str, str]:
 
 
 def _ask(url: str, read: Callable[[Any], tuple[Any, ...]]) -> tuple[Any, ...] | None:
-    """Return what is read from the JSON at a URL; None if it is not there, or is something else."""
+    """Return the values that `read` takes from the JSON at a URL; None if there is no such JSON."""
     answer = healthcheck.get(url)
     try:
         return read(json.loads(answer.body)) if answer.status == http.client.OK else None

@@ -33,7 +33,7 @@ class ScriptVerifier(Protocol):
 
 
 @dataclass(slots=True)
-class Payments:
+class ConnectedBlock:
     """The coins spent and the fees paid by a block's transactions other than the coinbase, in the block's order."""
 
     spent: list[list[Coin]] = field(default_factory=list)
@@ -50,7 +50,7 @@ def connect_block(
     median_time_past: int,
     mtp_at: Callable[[int], int],
     verifier: ScriptVerifier,
-) -> Payments:
+) -> ConnectedBlock:
     """Apply a block to the overlay and return its payments.
 
     `median_time_past` is the parent's, in seconds; `mtp_at` returns the median time past of this branch's block at a
@@ -61,7 +61,7 @@ def connect_block(
     if block.hash not in params.bip30_exceptions:
         _check_no_overwrite(overlay, block)
     flags = block_flags(height, params, block.hash)
-    payments = Payments()
+    payments = ConnectedBlock()
     fees = sigops = 0
     for position, tx in enumerate(block.transactions):
         spent_outputs: list[TxOut] = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.chain.connect_block import Payments, connect_block, disconnect_block
+from shared.chain.connect_block import ConnectedBlock, connect_block, disconnect_block
 from shared.chain.overlay import Overlay
 from shared.consensus.limits import MAX_MONEY
 from shared.consensus.params import REGTEST, ChainParams
@@ -55,7 +55,7 @@ class Verifier:
 
 def connect(
     overlay: Overlay, one: Block, *, params: ChainParams = REGTEST, verifier: Verifier | None = None
-) -> Payments:
+) -> ConnectedBlock:
     return connect_block(
         overlay,
         one,
@@ -81,7 +81,7 @@ def test_what_payments_spent_and_paid_is_told_in_the_block_s_order() -> None:
     overlay = Overlay(source)
     payments = connect(overlay, block(parent, child, reward=SUBSIDY + 650), verifier=verifier)
     created = Coin(TxOut(900, ANYONE), HEIGHT, False)
-    assert payments == Payments([[first[1], second[1]], [created]], [600, 50])
+    assert payments == ConnectedBlock([[first[1], second[1]], [created]], [600, 50])
     assert verifier.asked == [
         (parent.txid, [first[1].output, second[1].output]),
         (child.txid, [created.output]),
