@@ -53,8 +53,8 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Return the command, as `command`, its lock file, as `lock`, and its options or `rest`.
 
-    Help and version end here, with `command` empty and `text` to print. Raises `UsageError`, and `ConfigError` if a
-    variable of the environment is wrong.
+    For help and version `command` is empty and `text` is the text to print. Raises `UsageError`, or `ConfigError` if an
+    environment variable is wrong.
     """
     word, *rest = arguments
     if word == "--version":
@@ -187,7 +187,7 @@ def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[
 
 
 def _check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
-    """Refuse a malformed URL, without showing it: it may hold a password."""
+    """Raise `UsageError` for a malformed URL, without showing it: it may contain a password."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in schemes and (parts.port or 1) > 0

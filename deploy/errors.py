@@ -10,7 +10,7 @@ class LaunchError(WarrenError):
 
 
 class UsageError(WarrenError):
-    """The command line is wrong as it was typed."""
+    """The command line is wrong."""
 
 
 class Interrupted(WarrenError):

@@ -1,4 +1,4 @@
-"""Files of the launcher: written whole or not at all, secrets for their owner's eyes only."""
+"""Writes files whole or not at all, secrets with access for their owner only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_atomically(path: Path, text: str, owner: int | None = None) -> None:
             if owner is not None:
                 os.fchown(file.fileno(), owner, owner)
         new.replace(path)
-    except OSError as error:  # a full disk does not say which file it is about
+    except OSError as error:  # the error of a full disk does not name the file
         new.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
 
@@ -48,7 +48,7 @@ def new_secret() -> str:
 
 
 def kept_secret(path: Path) -> str:
-    """Return the password in this file; makes the file, with mode 0600, the first time."""
+    """Return the password in this file; create the file with mode 0600 if it does not exist."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

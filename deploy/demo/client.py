@@ -1,4 +1,4 @@
-"""A small JSON client with cookies, for `./warren demo`: standard library only, as any outsider could write it."""
+"""A small JSON client with cookies, for `./warren demo`: standard library only, as any user could write it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import urllib.request
 from typing import Any
 
 TIMEOUT = 90.0
-"""Seconds: longer than a mining request may take."""
+"""Seconds; longer than a mining request may take."""
 
 
 class HttpProblem(Exception):
-    """A request that was not answered with success; `status` is 0 when it was not answered at all."""
+    """A request that failed; `status` is 0 if there was no answer at all."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class HttpProblem(Exception):
 
 
 class JsonClient:
-    """One HTTP service; keeps its cookies, and so the session that an unlocked wallet is."""
+    """A client of one HTTP service; keeps its cookies, and so the session that unlocked a wallet."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -30,11 +30,11 @@ class JsonClient:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
 
     def get(self, path: str) -> Any:
-        """Return the JSON (or, where it is no JSON, the text) at a path; `HttpProblem` if there is none."""
+        """Return the JSON at a path, or its text if it is no JSON; raises `HttpProblem` unless the request succeeds."""
         return self._request(urllib.request.Request(self.base_url + path))
 
     def post(self, path: str, body: Any) -> Any:
-        """Post a JSON body and return the answer; `HttpProblem` carries the service's own words."""
+        """Post a JSON body and return the answer; `HttpProblem` has the service's text."""
         request = urllib.request.Request(self.base_url + path, json.dumps(body).encode(), method="POST")
         request.add_header("Content-Type", "application/json")
         return self._request(request)

@@ -1,4 +1,4 @@
-"""`./warren demo`: pays, mines and checks balances on a running stack, through nothing but its public interfaces.
+"""`./warren demo`: pays, mines and checks balances on a running stack, through its public interfaces only.
 
 The creator pays 50 BTC to `demo`, a wallet of the demo's own, a block is mined, and wallet, explorer and node must
 agree on the result. The first check that fails ends the demo with a message. The first demo makes the wallet and gives

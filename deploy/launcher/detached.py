@@ -1,4 +1,4 @@
-"""`./warren up --detach`: starts a stack that goes on without this process."""
+"""`./warren up --detach`: starts a stack that outlives this process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def up_detached(options: UpOptions, console: Console) -> int:
 
 
 def _become_daemon(log: Path) -> None:
-    """Let go of the terminal: a session of our own, no input, output to the log."""
+    """Detach from the terminal: take a new session, no input, and the log as output."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

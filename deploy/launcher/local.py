@@ -28,7 +28,7 @@ from shared.config import Settings
 
 READY_SECONDS = 60.0
 REDIS_SECONDS = 600.0
-"""A large append-only file takes its time to load."""
+"""Seconds to wait for Redis: loading a large append-only file takes long."""
 BOOTSTRAP_SECONDS = 30.0
 """Seconds that `ready` waits for the creator's first blocks; a chain of high difficulty takes longer."""
 _DEFAULT_DIR = Settings().data_dir.absolute()

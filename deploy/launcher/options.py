@@ -68,7 +68,7 @@ def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
 def resolve_chain(chain: str) -> tuple[str, str]:
     """Return a chain's setting for the services, and its name, which its folder has too.
 
-    Raises `LaunchError` if there is no such chain, `ConfigError` if its file is wrong.
+    Raises `LaunchError` for an unknown chain, `ConfigError` if its file is wrong.
     """
     if chain in BUILT_IN:
         return chain, BUILT_IN[chain].name

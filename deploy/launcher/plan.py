@@ -1,4 +1,4 @@
-"""Which processes make a stack, with which settings, and in which order they are stopped. Decides; starts nothing."""
+"""Plans the processes of a stack, their settings, and the order of stopping them. Starts nothing."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ def services(
 
 
 def standby_names(options: UpOptions) -> list[str]:
-    """Return the names of the mempool instances that wait to take over."""
+    """Return the names of the standby mempool instances."""
     return [f"mempool-{number}" for number in range(2, options.mempools + 1)]

@@ -15,7 +15,7 @@ from deploy.processes import ports
 from deploy.stack import state
 
 _PATIENCE = 5.0
-"""Seconds that a server has to answer."""
+"""Seconds to wait for a server's answer."""
 
 
 def preflight(options: UpOptions) -> None:

@@ -1,7 +1,7 @@
-"""The embedded launcher's own Redis: which server, with which settings, and whether it answers.
+"""The embedded launcher's own Redis: chooses the server, writes its configuration, and tests if it answers.
 
-It listens on a loopback port behind a random password, keeps its append-only file in `DIR/<chain>/redis`, and gets
-everything from a configuration file of mode 0600, so that the password is in no process list.
+It listens on a loopback port behind a random password, keeps its append-only file in `DIR/<chain>/redis`, and reads all
+settings from a configuration file of mode 0600, so that no process list shows the password.
 
 The Valkey of the wheel comes first: it has the locked and tested version on every machine, and an upgrade of the system
 cannot replace it by an older one than wrote the data. Servers on PATH are used where the wheel's does not run, and
@@ -24,7 +24,7 @@ from deploy.files import make_private_dir, write_atomically
 from shared.chain.server_version import OLDEST, WANTED, Version, parse_version
 
 _LAST_COMMON = (7, 2)
-"""Redis's last version before its files went another way than Valkey's."""
+"""The last version of Redis whose files Valkey can read."""
 _SHARED_SETTINGS = Path(__file__).resolve().parents[1] / "redis.conf"
 _ANNOUNCED = re.compile(r"^(Redis|Valkey) server v=([0-9.]+)")
 _BASE_FILE = re.compile(rb"(?:REDIS|VALKEY)\d+\xfa.(redis|valkey)-ver.([0-9.]+)", re.DOTALL)
@@ -32,7 +32,7 @@ _BASE_FILE = re.compile(rb"(?:REDIS|VALKEY)\d+\xfa.(redis|valkey)-ver.([0-9.]+)"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Redis or Valkey, and which version of it (major and minor)."""
+    """Redis or Valkey, with major and minor version."""
 
     kind: str
     version: Version
@@ -41,7 +41,7 @@ class Engine:
         return f"{self.kind} {self.version[0]}.{self.version[1]}"
 
     def reads(self, writer: Engine) -> bool:
-        """Whether it loads the append-only file of another server."""
+        """Whether this server can load the append-only file of another server."""
         if self.kind == writer.kind:
             return self.version >= writer.version
         return self.kind == "Valkey" and writer.version <= _LAST_COMMON
@@ -108,7 +108,7 @@ def prepare(directory: Path, port: int, password: str) -> Path:
 
 
 def answers(port: int, password: str, timeout: float = 2.0) -> bool:
-    """Whether the server on this loopback port takes commands (it does not while it still loads its file)."""
+    """Whether the server on this loopback port accepts commands; it does not while it loads its file."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())

@@ -49,7 +49,7 @@ class LogFollower:
 
 
 def last_lines(path: Path, count: int) -> str:
-    """Return the end of a log file, indented; empty if there is none."""
+    """Return the last lines of a log file, indented; empty if there is no file."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

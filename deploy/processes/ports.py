@@ -32,21 +32,21 @@ class PortInUse(LaunchError):
 def choose(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
     """Return a port for each name: the wanted one, or a free one for 0.
 
-    Raises `LaunchError` if two names want the same port, or if a port or the host cannot be bound to.
+    Raises `LaunchError` if two names want one port, or if a port or the host cannot be bound to.
     """
     named = [port for port in wanted.values() if port]
     for port in named:
         if named.count(port) > 1:
             names = " and ".join(name for name, other in wanted.items() if other == port)
             raise LaunchError(f"{names} cannot share port {port}")
-    with ExitStack() as held:  # all at once, so that no two get the same
+    with ExitStack() as held:  # keeps all ports bound at once, so that no two names get one port
         return {
             name: _bind(held, host, port, name) if port else _free(held, host, name) for name, port in wanted.items()
         }
 
 
 def is_open(host: str, port: int, timeout: float = 2.0) -> bool:
-    """Whether something takes connections there."""
+    """Whether a process accepts connections on this port."""
     try:
         with socket.create_connection((host, port), timeout=timeout):
             return True
@@ -79,7 +79,7 @@ def _reserve(port: int) -> bool:
 
 @functools.cache
 def _reservations() -> int | None:
-    """Descriptor of an empty file whose byte N is locked by the process that port N is reserved for.
+    """Descriptor of an empty file whose byte N is locked by the process that has reserved port N.
 
     It stays open: the kernel releases a process's locks on a file as soon as it closes any descriptor of that file.
     None, and no port is reserved, if there is no directory for temporary files, or another user owns the file.

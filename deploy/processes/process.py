@@ -60,7 +60,7 @@ def _start_by_ps(pid: int) -> str:
 
 
 def spawn(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own (Ctrl-C at the terminal is for the launcher), its output in `log`.
+    """Start a process with its output in `log`, in a group of its own, so that only the launcher gets Ctrl-C.
 
     On Linux it gets SIGTERM when the launcher's main thread ends for any reason. Call from the main thread only.
     """
@@ -93,7 +93,7 @@ def _tie_to_parent(parent: int) -> Callable[[], None] | None:
 def end_all(processes: Sequence[subprocess.Popen[bytes]], grace: float, hurry: Callable[[], bool]) -> list[int]:
     """Ask all to stop and wait for them; kill what still runs after `grace` seconds, or once `hurry()`.
 
-    Their groups are killed in the end, so that no child of theirs is left. Returns the pids that had to be killed.
+    Their groups are killed in the end, so that no child is left. Return the pids that had to be killed.
     """
     running = [process for process in processes if process.poll() is None]
     for process in running:

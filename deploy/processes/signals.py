@@ -1,4 +1,4 @@
-"""Signals of the launcher: a request to stop, and a child's end, both wake it from its wait."""
+"""Signals of the launcher: a request to stop or the end of a child wakes it from its wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.shutdown import on_request
 
 
 class Signals:
-    """Counts requests to stop: the first means in order, the second at once. Main thread only."""
+    """Counts requests to stop: the first means to stop in order, the second at once. Main thread only."""
 
     def __init__(self) -> None:
         self.stop_requests = 0
@@ -26,7 +26,7 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def wait(self, seconds: float) -> None:
-        """Sleep up to `seconds`, less if a signal comes."""
+        """Sleep up to `seconds`, or until a signal arrives."""
         readable, _, _ = select.select([self._reader], [], [], seconds)
         if readable:
             self._reader.recv(4096)

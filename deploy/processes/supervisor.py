@@ -1,6 +1,6 @@
-"""Keeps a set of processes running: starts them, tells when they are ready, restarts the dead, stops them in order.
+"""Keeps a set of processes running: starts them, waits until they are ready, restarts dead ones, stops all in order.
 
-It does everything on the main thread, in short steps between waits for a signal, because the processes are tied to the
+It works on the main thread only, in short steps between waits for a signal, because the processes are tied to the
 thread that started them.
 """
 
@@ -22,7 +22,7 @@ from shared.backoff import backoff
 STOP_GRACE = 20.0
 """Seconds that a service has to stop."""
 STABLE_AFTER = 30.0
-"""Seconds after which a restarted process no longer counts as failing again and again."""
+"""Seconds after which a restarted process no longer counts as failing repeatedly."""
 _POLL = 0.05
 _CHECK_LOGS = 0.5
 _QUOTED_LINES = 15
@@ -99,8 +99,7 @@ class Supervisor:
     ) -> None:
         """Return when these are ready; `progress` gets, several times a second, the newly ready and the waiting ones.
 
-        Raises `LaunchError`, with the end of the log, if one of the processes ends or is late; `Interrupted` by a
-        signal.
+        Raises `LaunchError`, with the end of the log, if a process ends or is late, and `Interrupted` for a signal.
         """
         waiting = [child for child in self.children if child.spec.name in set(names)]
         deadline = time.monotonic() + seconds

@@ -1,7 +1,7 @@
-"""Who may do what on the deployed Redis and RabbitMQ: users, permissions and policies, least privilege.
+"""Users, permissions and policies of the deployed Redis and RabbitMQ, with least privilege.
 
-`container_setup` writes them out. Only the mempool service writes chain state, only the wallet service sees `wallet:*`,
-and a miner has no Redis at all: it may take templates and publish solutions, nothing else.
+`container_setup` writes them to files. Only the mempool service writes chain state, only the wallet service sees
+`wallet:*`, and a miner has no access to Redis: it may only receive templates and publish solutions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REDIS_RULES: Mapping[str, str] = {
     "wallet": "%R~{warren:*}:[^w]* ~{warren:*}:wallet:* +@all -@admin -@dangerous +info",
     "explorer": "%R~{warren:*}:[^w]* +@read +@connection +@transaction +info -@dangerous +info",
 }
-"""ACL rules of each Redis user; the user `health` may only ping, nobody can be `default`."""
+"""ACL rules of each Redis user; the user `health` may only ping, and nobody can log in as `default`."""
 
 _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
     "mempool": tuple(Topic),
@@ -58,15 +58,15 @@ _ANSWERS = ("mempool", "wallet")
 """Users that reply to requests."""
 
 _HELD_TXS = 500_000
-"""Submitted transactions that may wait; more are refused at the publisher."""
+"""The most submitted transactions in the queue; more are refused to their publisher."""
 _HELD_FACTS = 100_000
-"""Messages that a slow explorer or miner may fall behind by before it loses the oldest."""
+"""The most messages in the queue of a slow explorer or miner, which then loses the oldest."""
 _HELD_DEAD = 100_000
 _TWO_WEEKS_MS = 14 * DAY * 1000
 
 
 def redis_acl(passwords: Mapping[str, str]) -> str:
-    """Return Redis's ACL file; passwords are in it as SHA-256 only."""
+    """Return the text of Redis's ACL file, with SHA-256 hashes of the passwords."""
     # Nobody can log in as `default`. It keeps all rights because Redis runs the transactions of its append-only file
     # as this user when it loads the file, and would drop every one that the user may not run.
     lines = ["user default off resetpass ~* &* +@all", "user health on nopass +ping"]
@@ -101,7 +101,7 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
             for user, topics in _MAY_PUBLISH.items()
         ],
         "policies": [
-            # The worker dead-letters what keeps failing long before; this is for what kills the whole process.
+            # The worker dead-letters a failing message long before; this limit is for one that kills the process.
             _policy("durable", r"^(mempool\.blocks|wallet\.(inbox|requests|names))$", {"delivery-limit": 20}),
             _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
             _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),

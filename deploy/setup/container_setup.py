@@ -3,9 +3,9 @@
 It runs as root, without network, on volumes only. Passwords are made at the first start and kept; ACL and
 definitions are written at each start, so that an update of the rules takes effect.
 
-    /run/warren/passwords/…                 root's
+    /run/warren/passwords/…                 readable by root
     /run/warren/{redis,rabbitmq}/…          hashes only
-    /run/warren/{mempool,wallet,…}/…-url    one service's user each
+    /run/warren/{mempool,wallet,…}/…-url    each readable by the user of one service
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from deploy.files import kept_secret, make_private_dir, write_atomically
 from deploy.setup.access import REDIS_RULES, VHOST, rabbitmq_definitions, redis_acl
 
 SERVER_UID = 999
-"""The user of both servers in their official images."""
+"""Uid of both servers in their official images."""
 SERVICE_UIDS = {"mempool": 10001, "wallet": 10002, "explorer": 10003, "miner": 10004}
-"""As in compose.yaml."""
+"""Service → uid, as in compose.yaml."""
 _DATA = {"mempool": Path("/data/node"), "wallet": Path("/data/wallet")}
 
 

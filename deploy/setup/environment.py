@@ -1,7 +1,7 @@
 """Tells whether `.venv` is in step with a lock file: `environment.py LOCK` then exits with 0. Changes nothing.
 
-Only the standard library and nothing of this repository: it is what `./warren` runs first. A stamp inside `.venv`,
-which deploy/setup/installation.py writes last, names the lock file that was installed, and its hash.
+Imports only the standard library and nothing of this repository: `./warren` runs this file first. A stamp in `.venv`,
+which deploy/setup/installation.py writes last, has the name and hash of the installed lock file.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ LOCKS = ("local", "test")
 
 
 def is_current(root: Path, lock: str) -> bool:
-    """Whether `.venv` holds all of this lock file, as the file is now."""
+    """Whether `.venv` has all packages of the present lock file."""
     installed = _read_stamp(root)
     return installed == stamp(root, wanted_lock(root, lock))
 
 
 def wanted_lock(root: Path, lock: str) -> str:
-    """Return the lock file to install: the one asked for, or the larger one that is installed already."""
+    """Return the lock file to install: the given one, or a larger one that is installed already."""
     installed = _read_stamp(root).partition(" ")[0]
     return max(lock, installed, key=LOCKS.index) if installed in LOCKS else lock
 
@@ -39,7 +39,7 @@ def python_of(root: Path) -> Path:
 
 
 def stamp_file(root: Path) -> Path:
-    """Return where the stamp of the last complete installation is."""
+    """Return the path of the stamp of the last complete installation."""
     return root / ".venv" / "installed"
 
 

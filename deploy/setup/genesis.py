@@ -1,6 +1,6 @@
-"""`./warren genesis`: mines the genesis block of a chain of one's own, and writes it to the chain file.
+"""`./warren genesis`: mines the genesis block of a new chain, and writes it to the chain file.
 
-Only the table `[genesis]` changes; the rest of the file stays as it is, comments included.
+Only the table `[genesis]` changes; the rest of the file, comments included, stays unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.errors import ConfigError, DecodeError
 from shared.script.standard import p2wpkh_script
 
 TRIES = 1 << 32
-"""Every nonce that a header can have."""
+"""The number of nonces that a header can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class GenesisOrder:
     """The wanted genesis block; fields that are not given stay as in the chain file."""
 
     payee: str = ""
-    """An address of the chain, or a public key in hex or PEM: then it pays that key's P2WPKH address."""
+    """An address of the chain, or a public key in hex or PEM, which is paid at its P2WPKH address."""
     name: str = ""
-    """Of the chain, if the file is made."""
+    """Name of the chain if the file is created."""
     reward: int | None = None
     """Satoshis."""
     bits: str | None = None
@@ -47,7 +47,7 @@ class GenesisOrder:
     time: int | None = None
     """Seconds since 1970."""
     again: bool = False
-    """Whether a genesis block that was mined before may be replaced: that makes another chain."""
+    """Whether to replace a genesis block that was mined before, which makes another chain."""
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
@@ -123,7 +123,7 @@ def _read(path: Path, name: str) -> tomlkit.TOMLDocument:
 
 
 def _check_writable(path: Path, changed: Path) -> None:
-    """Refuse a file that cannot be written in the end, before the nonce is searched."""
+    """Raise `LaunchError` for a file that cannot be written, before the search for the nonce."""
     if not changed.exists():
         raise LaunchError(f"--chain {path}: there is no directory {changed}")
     if not os.access(changed, os.W_OK):
@@ -131,7 +131,7 @@ def _check_writable(path: Path, changed: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all, with the rights that it had."""
+    """Write a file whole or not at all, and keep its permissions."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         new.write_text(text, encoding="utf-8")
@@ -144,7 +144,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _payee_address(payee: str, chain: ChainParams) -> str:
-    """Return the address to pay; `LaunchError` if it is none of this chain, and no public key either."""
+    """Return the address to pay; `LaunchError` if the payee is neither an address of this chain nor a public key."""
     try:
         decode_address(payee, chain.address)
     except DecodeError as address_error:

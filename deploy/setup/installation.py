@@ -1,7 +1,7 @@
 """Brings `.venv` in step with a lock file; prints each step, and pip's last words if one fails.
 
-Only the standard library: it runs under the machine's own Python. The stamp is written last, so that an installation
-that was cut off starts again, and all is done under a file lock, so that two commands at once install once.
+Imports only the standard library: it runs under the machine's own Python. The stamp is written last, so that an
+interrupted installation starts again. A file lock makes two commands at once install once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _write_stamp(root: Path, lock: str) -> None:
 
 
 def _runs(python: Path) -> bool:
-    """Whether this Python starts and has pip (its base may have been removed, or an attempt been cut off)."""
+    """Whether this Python starts and has pip; its base may be gone, or an earlier attempt was interrupted."""
     try:
         return subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -146,6 +146,6 @@ def _reason(said: Sequence[str], status: int) -> str:
 
 
 def _end(said: Sequence[str]) -> str:
-    """Return the errors in a program's output, or its end where none is marked as one."""
+    """Return the lines of a program's output that are marked as errors, or else its last lines."""
     errors = [line for line in said if line.lstrip().startswith(("ERROR", "error:", "Error:"))]
     return "\n".join(f"    {line}" for line in (errors or [line for line in said if line])[-_QUOTED_LINES:])

@@ -1,4 +1,4 @@
-"""Writes requirements/*.lock again, from pyproject.toml: every version and hash that an installation may use.
+"""Writes requirements/*.lock from pyproject.toml: every version and hash that an installation may use.
 
 Arguments of `./warren lock`, such as `--upgrade` or `--upgrade-package NAME`, go to `uv`. With `--check-wheels` it
 writes nothing, and checks that every locked package is ready-made for every machine (`deploy.setup.wheels`).

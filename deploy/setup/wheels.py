@@ -1,8 +1,8 @@
 """Checks that the locked packages are ready-made for every machine: `./warren lock --check-wheels`, which CI runs.
 
-`./warren up` and `./warren test` promise to need nothing but Python, so each package of the lock files has a wheel for
-every target below that its marker asks for, and that wheel's hash is locked. Of a package without any wheel the source
-will do, if a wheel for all machines comes out of it without a compiler. The index is the one that uv is set up with.
+`./warren up` and `./warren test` promise to need only Python, so each package of the lock files must have a wheel for
+every target below that its marker selects, and the wheel's hash must be locked. A package without any wheel passes if
+its source builds into a wheel for all machines without a compiler. The index is the one that uv is configured with.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
 class IndexProblem(Exception):
-    """The package index gave no answer; the message says how its client failed."""
+    """The package index gave no answer; the message has the client's failure."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A kind of machine, and the platform tags whose wheels it takes, the best first."""
+    """A kind of machine, and the platform tags of wheels that it can install, the best first."""
 
     name: str
     tags: tuple[str, ...]
@@ -83,7 +83,7 @@ class Target:
 
     @cached_property
     def tags(self) -> dict[Tag, int]:
-        """The tags of the wheels it takes, and the rank of each: the best is 0."""
+        """Tag of an installable wheel → its rank; the best has rank 0."""
         version = tuple(int(part) for part in self.python.split("."))
         name = "cp" + self.python.replace(".", "")
         platforms = self.platform.tags
@@ -124,12 +124,12 @@ class Package:
     source: str | None
 
     def wheel_for(self, target: Target) -> str | None:
-        """Return the file name of the wheel that a target installs, or None where there is none for it."""
+        """Return the file name of the wheel that a target installs, None if there is none for it."""
         fitting = self.wheels_for(target)
         return min(fitting, key=fitting.__getitem__, default=None)
 
     def wheels_for(self, target: Target) -> dict[str, int]:
-        """Return the file names of the wheels that fit a target, and the rank of each."""
+        """Return file name → rank of the wheels that fit a target."""
         return {
             file: min(target.tags[tag] for tag in tags & target.tags.keys())
             for file, tags in self._tags.items()
@@ -142,7 +142,7 @@ class Package:
 
 
 class Verdict(StrEnum):
-    """How a package stands for a target, as the table shows it."""
+    """The result for a package on a target, as the table shows it."""
 
     PURE = "any"
     WHEEL = "wheel"
@@ -153,12 +153,12 @@ class Verdict(StrEnum):
 
     @property
     def is_problem(self) -> bool:
-        """Whether an installation there fails or needs a compiler."""
+        """Whether an installation on the target fails or needs a compiler."""
         return self in (Verdict.MISSING, Verdict.UNLOCKED)
 
 
 Pins = dict[tuple[str, str], frozenset[str]]
-"""The hashes that every lock file has which has the package, by its name and version."""
+"""Name and version of a package → the hashes that all lock files with the package have."""
 Table = dict[Package, dict[Target, Verdict]]
 
 
@@ -176,7 +176,7 @@ def read_pins(texts: Iterable[str]) -> Pins:
 
 
 def read_packages(pylock: str) -> list[Package]:
-    """Return the packages of a pylock.toml (PEP 751), which names every file that the index has of them."""
+    """Return the packages of a pylock.toml (PEP 751), which lists all their files in the index."""
     packages = []
     for entry in tomllib.loads(pylock)["packages"]:
         source = entry.get("sdist")
@@ -197,7 +197,7 @@ def _file_name(file: Mapping[str, str]) -> str:
 
 
 def judge(package: Package, target: Target, locked: frozenset[str], pure_sources: frozenset[str]) -> Verdict:
-    """Return how a package stands for a target; `pure_sources` are the packages that need no compiler."""
+    """Return the verdict on a package for a target; the source of a package in `pure_sources` needs no compiler."""
     if not target.needs(package.marker):
         return Verdict.NOT_NEEDED
     if not package.wheels and package.name in pure_sources:
@@ -211,7 +211,7 @@ def judge(package: Package, target: Target, locked: frozenset[str], pure_sources
 
 
 def tabulate(packages: Iterable[Package], pins: Pins, pure_sources: frozenset[str]) -> Table:
-    """Return how each package stands for each target."""
+    """Return the verdict on each package for each target."""
     return {
         package: {
             target: judge(package, target, pins.get((package.name, package.version), frozenset()), pure_sources)
@@ -222,7 +222,7 @@ def tabulate(packages: Iterable[Package], pins: Pins, pure_sources: frozenset[st
 
 
 def problems(table: Table) -> list[str]:
-    """Return a line for each package and target that an installation would fail for, or need a compiler."""
+    """Return a line for each package and target on which an installation would fail or need a compiler."""
     texts = {Verdict.MISSING: "has no wheel for", Verdict.UNLOCKED: "has no locked hash of its file for"}
     return [
         f"{package.name} {package.version} {texts[verdict]} {target}"
@@ -243,7 +243,7 @@ def render(table: Table) -> str:
 
 
 def oldest_glibc(packages: Iterable[Package]) -> tuple[int, str]:
-    """Return the minor version of the glibc 2 that all packages run with, and the package that needs it."""
+    """Return the oldest minor version of glibc 2 that all packages run with, and the package that needs it."""
     needed = [(0, "none")]
     for package in packages:
         for target in TARGETS:
@@ -258,7 +258,7 @@ def oldest_glibc(packages: Iterable[Package]) -> tuple[int, str]:
 
 
 def insist(command: Sequence[str], run: Run, *, attempts: int = ATTEMPTS) -> str:
-    """Return the output of a command that asks the index, tried again while it fails; else `IndexProblem`."""
+    """Return the output of a command that queries the index; retry while it fails, then raise `IndexProblem`."""
     for attempt in range(attempts):
         if attempt:
             time.sleep(backoff(attempt, base=1.0, cap=_LONGEST_WAIT))
@@ -278,13 +278,13 @@ def ask_command(uv: str, locks: Sequence[Path]) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command on a machine without a compiler, as far as it can tell."""
+    """Run a command in an environment that hides the compiler from it."""
     environment = {**os.environ, "CC": "false", "CXX": "false"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def is_pure_source(package: Package, run: Run = _run) -> bool:
-    """Tell whether a wheel for all machines comes out of a package's source, built without a compiler."""
+    """Tell whether a package's source builds into a wheel for all machines without a compiler."""
     if package.source is None:
         return False
     with tempfile.TemporaryDirectory() as folder:

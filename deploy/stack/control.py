@@ -25,7 +25,7 @@ STOP_SECONDS = 120.0
 
 
 def find(data_dir: Path) -> StackState:
-    """Return the stack that runs on a data directory; `LaunchError` if there is none."""
+    """Return the running stack of a data directory; `LaunchError` if there is none."""
     found = state.read(data_dir)
     if found is None or not found.launcher.is_alive():
         raise LaunchError(f"no stack runs on {data_dir}")

@@ -13,7 +13,7 @@ TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Status and body of an answer; 0 and nothing if there was none."""
+    """Status and body of an answer; 0 and empty if there was no answer."""
 
     status: int
     body: bytes

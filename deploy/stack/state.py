@@ -44,7 +44,7 @@ class StackState:
     """Seconds since 1970."""
     chain: str
     ready: bool
-    """Whether all services were ready once."""
+    """Whether all services have been ready at once."""
     wallet_url: str
     explorer_url: str
     rpc_url: str
@@ -53,7 +53,7 @@ class StackState:
     services: tuple[ServiceState, ...]
 
     def service(self, name: str) -> ServiceState:
-        """Return one service; `LaunchError` if it is not part of this stack."""
+        """Return the service of this name; `LaunchError` if this stack has none."""
         for service in self.services:
             if service.name == name:
                 return service
@@ -92,7 +92,7 @@ def clear(data_dir: Path) -> None:
 
 @contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for one launcher; `LaunchError` if another one has it."""
+    """Lock the data directory for one launcher; `LaunchError` if another launcher holds it."""
     with open(data_dir / "stack.lock", "a", opener=private_opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

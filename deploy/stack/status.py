@@ -32,13 +32,13 @@ class StackStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceReport:
-    """One service. `state` is `ready`, `running` (it has no port to be asked at), `not ready` or `down`."""
+    """One service. `state` is `ready`, `running` (for a service without a port), `not ready` or `down`."""
 
     name: str
     pid: int
     state: str
     reason: str
-    """Why it is not ready or down; else empty."""
+    """The reason if it is not ready or down; else empty."""
     uptime: int
     """Seconds since it was last started."""
     url: str
