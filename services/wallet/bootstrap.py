@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.wallet.errors import Busy, MiningStopped, WalletExists
-from services.wallet.service import MAX_BLOCKS, WalletService
+from services.wallet.service import WalletService
 from services.wallet.store import WalletStore
 from shared.backoff import backoff
+from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
 from shared.chain.view import ChainView
 from shared.config import Settings

@@ -24,8 +24,9 @@ from services.wallet.errors import (
     WrongPassword,
 )
 from services.wallet.payments import Order, Payments
-from services.wallet.service import MAX_BLOCKS, WalletService
+from services.wallet.service import WalletService
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
+from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
 from shared.bus.worker import Handler, Incoming, each
 from shared.consensus.limits import COIN

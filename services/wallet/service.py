@@ -20,7 +20,7 @@ from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested
-from shared.bus.mine import TooManyWaiting, mine
+from shared.bus.mine import MAX_BLOCKS, TooManyWaiting, mine
 from shared.consensus.params import ChainParams
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
@@ -31,7 +31,6 @@ from shared.primitives.hex import parse_display_hash
 log = logging.getLogger(__name__)
 
 RESERVED_IDS = frozenset({"api", "static", "shared", "healthz", "readyz", "metrics"})
-MAX_BLOCKS = 1000
 MAX_HISTORY = 100
 _MINING_AT_ONCE = 3
 """The most mining requests at a time: they may take long, and some HTTP threads must stay free for other requests."""

@@ -8,6 +8,8 @@ from shared.bus.broker import Broker
 from shared.bus.events import MineRequested, MineResult
 from shared.errors import BrokerUnavailable
 
+MAX_BLOCKS = 1_000
+"""Blocks of one request, at the doors where anyone may ask: faucet, wallet page and mine page."""
 _MARGIN = 5.0
 """Seconds beyond `mine_timeout`, by which the mempool service replies with the blocks found so far."""
 

@@ -190,3 +190,13 @@ def test_a_part_with_a_memory_is_built_in_one_place(part: str) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == part
     ]
     assert len(calls) == 1, calls
+
+
+def test_pages_build_html_from_queries_and_only_hand_over_to_the_api() -> None:
+    helpers = {"services.explorer.api.parameters", "services.explorer.api.faucet_client"}
+    for path in modules("services", "explorer", "pages"):
+        names = set(imports(path))
+        if "services.explorer.pages.page_or_api.PageOrResource" in names:
+            continue
+        used = {".".join(name.split(".")[:4]) for name in names if name.startswith("services.explorer.api.")}
+        assert used <= helpers, f"{path} imports {used - helpers}"

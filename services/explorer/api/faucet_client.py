@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import threading
 
+from services.explorer.api.parameters import read_script_pubkey
 from services.explorer.errors import RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import AddressRequested, CoinsRequested, MineRequested, WalletName
-from shared.bus.mine import TooManyWaiting, mine
+from shared.bus.mine import MAX_BLOCKS, TooManyWaiting, mine
 from shared.bus.wallets import offered_wallets
 from shared.consensus.limits import MAX_MONEY
-from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address
-from shared.errors import DecodeError
+from shared.crypto.address import AddressPrefix
 
-MAX_BLOCKS = 1_000
 _MARGIN = 10.0
 """Seconds beyond the time that mining may take: the faucet may wait for blocks before it pays."""
 _BUSY = frozenset({"busy", "mining-stopped", "outcome-unknown", "temporarily-unavailable"})
@@ -44,13 +43,8 @@ class FaucetClient:
         self._places = threading.BoundedSemaphore(places)
 
     def script_of(self, address: str) -> bytes:
-        """Return an address's script; 400 if it is none of this chain."""
-        try:
-            return decode_address(address, self._prefix)
-        except AddressNetworkError:
-            raise RequestError(400, "Address on invalid network") from None
-        except DecodeError as error:
-            raise RequestError(400, f"Invalid Bitcoin address: {error}") from None
+        """Return the scriptPubKey of an address; 400 if it is not one of this chain."""
+        return read_script_pubkey(address, self._prefix)
 
     def pay(self, script_pubkey: bytes, satoshis: int) -> str:
         """Return the txid (display order) of a payment, once it is in the pool. Raises `FaucetRefused`."""

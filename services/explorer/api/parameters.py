@@ -45,9 +45,14 @@ def read_script_hash(text: str) -> bytes:
 
 
 def read_address(text: str, prefix: AddressPrefix) -> bytes:
-    """Return the script hash of an address of this chain; 400 with what is wrong otherwise."""
+    """Return the script hash of an address of this chain; 400 with the fault for any other text."""
+    return sha256(read_script_pubkey(text, prefix))
+
+
+def read_script_pubkey(text: str, prefix: AddressPrefix) -> bytes:
+    """Return the scriptPubKey of an address of this chain; 400 with the fault for any other text."""
     try:
-        return sha256(decode_address(text, prefix))
+        return decode_address(text, prefix)
     except AddressNetworkError:
         raise RequestError(400, "Address on invalid network") from None
     except DecodeError as error:

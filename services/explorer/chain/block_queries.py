@@ -1,4 +1,4 @@
-"""Reads blocks: single ones on the best chain or off it, lists of them, the difficulty period and the hash rate."""
+"""Reads single blocks, on the best chain or off it, lists of blocks, the difficulty period and the hash rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who mined a block: a miner writes `/name/` into the extranonce area of the coinbase's scriptSig. Pure."""
+"""Names of miners, from the `/name/` that a miner writes into the coinbase's scriptSig. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(rb"/([A-Za-z0-9._-]{1,12})/")
 
 
 def miner_name(script_sig: bytes) -> str:
-    """Return the name in a coinbase's scriptSig, empty if there is none. It has only letters, digits, `.`, `_`, `-`."""
+    """Return the name in a coinbase's scriptSig, of letters, digits, `.`, `_` and `-`; empty if there is none."""
     match = _NAME.search(script_sig)
     return match[1].decode() if match else ""
 

@@ -1,4 +1,4 @@
-"""What unconfirmed transactions do to a script's counters: each is read once, as its txid always means the same."""
+"""Counters of a script over its unconfirmed transactions, each of which is read once: a txid never changes meaning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from services.explorer.chain.models import paid_to
 from shared.chain.view import ChainView, Moved, ScriptStats
 
 MOST_KNOWN = 100_000
-"""Effects that are remembered; when there are more all are forgotten."""
+"""Effects of transactions on scripts that are kept; beyond that all are dropped."""
 
 
 class PoolScriptStats:
-    """Adds up what a script's transactions of the pool do. Any thread may ask."""
+    """Adds up the unconfirmed transactions of scripts. Safe to use from any thread."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view

@@ -1,6 +1,6 @@
 """The explorer's one door to the chain: pages, API and streams read through a `ChainQueries` and its parts.
 
-    chain.blocks         blocks of the best chain and stale ones, lists of them, difficulty period and hash rate
+    chain.blocks         single blocks, lists of blocks, difficulty period and hash rate
     chain.txs            transactions with the outputs that they spend, spends of outputs, merkle proofs
     chain.scripts        counters, histories and coins by script hash
     chain.pool           the unconfirmed transactions, their fees and relatives

@@ -1,7 +1,7 @@
-"""What took whose place in the pool, as trees like mempool.space's: below each payment those that it replaced.
+"""Replacements in the pool as trees like mempool.space's: below each transaction the ones that it replaced.
 
-The root of a tree is the payment that is left, in the pool or in a block. What left the pool because it depended on a
-replaced payment is in no tree.
+The root of a tree is the transaction that is left, in the pool or in a block. A transaction that left the pool because
+it depended on a replaced one is in no tree.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 MAX_TREES = 25
 MAX_DEPTH = 100
-"""Replacements one after another that a tree shows; the oldest are left out."""
+"""Depth to which a tree is read; older replacements are left out."""
 MAX_SCANNED = 1_000
-"""Replacements, and steps up to a root, that are looked at for an answer."""
+"""Replacements, and steps up to a root, that are read at most for an answer."""
 _SLICE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A payment, and those that it directly took the place of."""
+    """A transaction, and the ones that it directly replaced."""
 
     tx: Transaction
     fee: int
     """Satoshis."""
     vsize: int
     time: int
-    """Seconds since 1970 when it came."""
+    """Seconds since 1970 at which it entered the pool."""
     replaces: tuple[Version, ...]
     lasted: int | None = None
     """Seconds until it was replaced; None for the root."""
@@ -42,17 +42,17 @@ class Version:
 
     @property
     def signals(self) -> bool:
-        """Whether it says that it may be replaced (BIP125)."""
+        """Whether it signals that it may be replaced (BIP125)."""
         return signals_replacement(self.tx)
 
     @property
     def is_full_rbf(self) -> bool:
-        """Whether it replaced a payment that did not say that it may be."""
+        """Whether it replaced a transaction that did not signal."""
         return any(not version.signals for version in self.replaces)
 
     @property
     def has_full_rbf(self) -> bool:
-        """Whether any payment of the tree was replaced without saying that it may be."""
+        """Whether any transaction of the tree was replaced without having signalled."""
         return any(version.has_full_rbf or not version.signals for version in self.replaces)
 
 
@@ -78,12 +78,12 @@ class RbfTrees:
     def tree(self, txid: bytes) -> Version | None:
         """Return the tree that a transaction is in; None if it neither replaced another nor was replaced.
 
-        None also where what replaced it in the end has left the pool without being mined.
+        None also if the last replacement has left the pool without being mined.
         """
         return next(iter(self._trees([txid])), None)
 
     def latest(self, *, full_rbf_only: bool = False) -> list[Version]:
-        """Return up to 25 trees, those that grew last first; or of those with a payment that did not signal."""
+        """Return up to 25 trees, last grown first; or only trees in which a replaced transaction did not signal."""
         trees: dict[bytes, Version] = {}
         for start in range(0, MAX_SCANNED, _SLICE):
             txids = self._view.replacements.latest(_SLICE, start)
@@ -106,7 +106,7 @@ class RbfTrees:
         return [_tree(record, prevouts, levels) for record in roots]
 
     def _last(self, txids: Sequence[bytes]) -> list[bytes]:
-        """Return the last payments that these led to, each once, in order."""
+        """Return the last replacement of each transaction, in order, without repetition."""
         last: list[bytes] = []
         pending = list(dict.fromkeys(txids))
         seen = set(pending)
@@ -121,7 +121,7 @@ class RbfTrees:
         return last
 
     def _levels(self, roots: Sequence[bytes]) -> dict[bytes, list[Replaced]]:
-        """Return what each payment directly replaced, for those below these roots that replaced any, and the roots."""
+        """Return the records that each transaction directly replaced, for these roots and everything below them."""
         found: dict[bytes, list[Replaced]] = {}
         level = list(roots)
         for _ in range(MAX_DEPTH):

@@ -1,4 +1,4 @@
-"""How far a difficulty period has come, and what the next one may be like. Pure; fields as mempool.space's."""
+"""The progress of a difficulty period and an estimate of the next difficulty, in mempool.space's fields. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shared.consensus.params import ChainParams
 from shared.consensus.pow import difficulty
 
 _MOST, _LEAST = 300.0, -75.0
-"""Percent by which a period's difficulty can change: four times as much, or a quarter."""
+"""Limits of a change of difficulty, in percent: to four times as much, or to a quarter."""
 _MIN_SHARE = 0.07
-"""Part of a period that must be over before its pace says anything."""
+"""Part of a period that must be over before its pace is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Period:
     """Of its first block, in seconds."""
     bits: int
     previous_bits: int
-    """Of the period before, or the same for the first one."""
+    """Of the period before; of this one if it is the first."""
 
 
 def difficulty_adjustment(period: Period, params: ChainParams, now: float) -> dict[str, Any]:
-    """Return progress and outlook at a time in seconds; times in the answer are milliseconds, as mempool.space's."""
+    """Return the adjustment at a time in seconds; times in the answer are in milliseconds, as mempool.space's."""
     interval = params.retarget_interval
     done = period.height % interval
     left = interval - done

@@ -57,7 +57,7 @@ class TxQueries:
         return self._view.txs.get_with_spent([txid])[0]
 
     def with_prevouts(self, tx: Transaction) -> TxInfo:
-        """Return a transaction that is in neither chain nor pool, with those of its prevouts that are known."""
+        """Return a transaction that is in neither chain nor pool, with its known prevouts."""
         return TxInfo(tx, self._view.txs.prevouts([tx]))
 
     # ── merkle proofs ───────────────────────────────────────────────────────────────────────────────────────────

@@ -53,7 +53,7 @@ class HistoryRow:
     gain: int
     """Satoshis received less satoshis spent."""
     balance: int | None
-    """Satoshis after it; None where too many later ones would have to be added up."""
+    """Satoshis after it; None if too many later transactions would have to be added up."""
 
 
 class ScriptPage:
@@ -128,7 +128,7 @@ class ScriptPage:
         )
 
     def _txs(self, script: bytes, after: bytes | None) -> list[TxInfo]:
-        """Return the newest transactions of pool and blocks, or the ones after `after` in its own list."""
+        """Return the newest transactions of pool and chain, or the next ones of the list that `after` is in."""
         if after is None:
             return self._chain.scripts.txs(script, POOL_TXS, TXS_PER_PAGE)
         if self._chain.scripts.has_confirmed(script, after):
@@ -151,7 +151,7 @@ class ScriptPage:
 def history_rows(
     txs: list[TxInfo], script: bytes, pool_balance: int | None, chain_balance: int | None
 ) -> list[HistoryRow]:
-    """Return a row for each transaction, newest first, given the balances after the first ones of pool and blocks."""
+    """Return a row for each transaction, newest first; the balances are those after the first of pool and chain."""
     rows = []
     balances = {False: pool_balance, True: chain_balance}
     for info in txs:

@@ -152,7 +152,7 @@ def _look(data: bytes, tapscript: bool = False) -> Item:
 
 
 def _hash_type(number: int) -> str:
-    """Return the name of a signature's hash type, which says what it covers."""
+    """Return the name of a signature's hash type."""
     name = _HASH_TYPES.get(number & ~SIGHASH_ANYONECANPAY)
     if name is None:
         return f"hash type {number:02x}"

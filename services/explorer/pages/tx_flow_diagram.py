@@ -61,7 +61,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The number of ends drawn on one side, and the sum of the others."""
+    """The number of drawn ends on one side, and the sum of the rest."""
 
     shown: int
     rest: int

@@ -148,7 +148,7 @@ def picture(info: TxInfo, inputs: Sequence[InputRow], outputs: Sequence[OutputRo
 
 
 def versions(tree: Version, depth: int = 0) -> list[VersionRow]:
-    """Return the transactions of a tree of replacements, each above the ones it replaced."""
+    """Return the transactions of a tree of replacements, each above its replaced ones."""
     rows = [VersionRow(tree, depth)]
     for replaced in sorted(tree.replaces, key=lambda version: version.time, reverse=True):
         rows += versions(replaced, depth + (len(tree.replaces) > 1))

@@ -16,13 +16,13 @@ from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.cross_site import is_cross_site
 from shared.bus.events import MineResult
+from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR, ask_wallets, offered_wallets
 from shared.crypto.address import decode_address
 from shared.errors import BrokerError, DecodeError
 from shared.primitives.hex import display_hash
 from shared.web.app import problem, wants_html
 
-MAX_BLOCKS = 1000
 _MAX_FORM = 64 * 1024
 _NAMES_TIMEOUT = 5.0
 """Seconds that the wallet service may take to say where `creator` is paid."""
