@@ -1,4 +1,4 @@
-"""The mempool service: the validating node, the only writer of chain state, and the node's HTTP port."""
+"""The mempool service: the validating node, the only writer of chain state, with the node's HTTP port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.web.server import HttpServer
 
 
 def main() -> int:
-    """Run until told to stop; returns the exit status."""
+    """Run until a signal asks to stop; return the exit status."""
     try:
         settings = config.load()
         chain = chain_file.load(settings.chain)
@@ -65,7 +65,7 @@ def _run(writer: Writer, stop: ExitFlag, refusals: list[UnsafeStore]) -> None:
     except UnsafeStore as error:
         refusals.append(error)
     finally:
-        stop.set()  # a writer that cannot go on must not leave a deaf service behind
+        stop.set()  # if the writer fails the service must end, or it would answer no request
 
 
 if __name__ == "__main__":

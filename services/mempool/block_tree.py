@@ -1,7 +1,7 @@
 """The tree of all known blocks, in the writer's memory: the best chain, side branches, and blocks that break a rule.
 
-Which block should be the tip is found among a few candidates, those that are no worse than the tip (as Core does with
-its setBlockIndexCandidates), so that a new block costs the same on a long chain as on a short one.
+The next tip is chosen among a few candidates, the blocks that are no worse than the tip (Core's
+setBlockIndexCandidates), so that a new block costs as much on a long chain as on a short one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BlockTree:
         while entry is not None:
             self._best[entry.height] = entry.hash
             entry = self._entries.get(entry.header.prev_hash)
-        # What was the best chain when we stopped wins ties (Core's SEQ_ID_BEST_CHAIN_FROM_DISK).
+        # The best chain of the last stop wins ties (Core's SEQ_ID_BEST_CHAIN_FROM_DISK).
         self._sequences = dict.fromkeys(self._best, 0)
         self._next_precious = -1
         self._candidates: set[bytes] = set()
@@ -109,11 +109,11 @@ class BlockTree:
     # ── which block should be the tip ───────────────────────────────────────────────────────────────────────────
 
     def best_candidate(self) -> BlockEntry:
-        """Return the block with the most work that may still be valid; of several, the one seen first."""
+        """Return the block with the most work that may be valid; of equal blocks, the one seen first."""
         return max((self._entries[known] for known in self._candidates), key=self._rank)
 
     def find_candidates(self) -> None:
-        """Look through all blocks for candidates, after the tip or a block below it has changed its status."""
+        """Search all blocks for candidates, after the status of the tip or a block below it has changed."""
         floor = self.tip
         while floor.failed:
             floor = self._entries[floor.header.prev_hash]
@@ -123,9 +123,9 @@ class BlockTree:
         }
 
     def link(self, entry: BlockEntry) -> list[BlockEntry]:
-        """Make a block whose data came in a candidate, with those above it that waited for it; return all changed.
+        """Make a block whose data arrived, and blocks above that waited for it, candidates; return changed entries.
 
-        A block whose branch is not stored throughout has no `chain_tx_count` yet, and waits. Source: Core's
+        A block waits, without a `chain_tx_count`, while a block of its branch is not stored. Source: Core's
         ReceivedBlockTransactions.
         """
         self.add(entry)
@@ -147,12 +147,12 @@ class BlockTree:
         return linked or [entry]
 
     def consider(self, entry: BlockEntry) -> None:
-        """Make a block a candidate, if it may be valid and is no worse than the tip."""
+        """Make a block a candidate if it may be valid and is no worse than the tip."""
         if is_usable(entry) and self._rank(entry) >= self._rank(self.tip):
             self._candidates.add(entry.hash)
 
     def prefer(self, entry: BlockEntry) -> None:
-        """Let a block win ties with others of the same work, until we stop (Core's PreciousBlock)."""
+        """Let a block win ties with blocks of equal work until the process stops (Core's PreciousBlock)."""
         if entry.chain_work < self.tip.chain_work:
             return
         self._sequences[entry.hash] = self._next_precious
@@ -171,7 +171,7 @@ class BlockTree:
         return changed
 
     def forgive(self, entry: BlockEntry) -> list[BlockEntry]:
-        """Take marks of failure off a block, those below it and those above it; return the changed entries.
+        """Remove marks of failure from a block, all below it and all above it; return the changed entries.
 
         Source: Core's ResetBlockFailureFlags.
         """
@@ -193,12 +193,12 @@ class BlockTree:
 
 
 def is_usable(entry: BlockEntry) -> bool:
-    """Tell whether a block could be the tip: it and all below it are stored, and none is known to break a rule."""
+    """Tell whether a block could be the tip: it and all blocks below are stored, and none is marked as failed."""
     return not entry.failed and bool(entry.status & BlockStatus.HAVE_DATA) and entry.chain_tx_count > 0
 
 
 class Branch:
-    """The chain that ends with one block, by height: what retargeting and BIP68 look back on."""
+    """The chain that ends with one block, by height, for the rules that look back: retargeting and BIP68."""
 
     def __init__(self, index: BlockTree, tip: BlockEntry) -> None:
         self._index = index

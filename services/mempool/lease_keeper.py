@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """Holds a lease from `take` to `release`; `lost` says when somebody has to find out whose it is now."""
+    """Holds a lease from `take` to `release`; call `hold` when `lost` is true."""
 
     def __init__(self, lease: Lease, stop: ExitFlag) -> None:
         self._lease = lease
@@ -35,9 +35,9 @@ class LeaseKeeper:
         return self._epoch is not None
 
     def hold(self) -> int:
-        """Return the epoch to write with: of the lease that is still ours, or of one taken anew.
+        """Return the epoch to write with: of the lease if this process still holds it, or of a lease taken anew.
 
-        Raises `StaleWriter` when another process has it, `StoreUnavailable` when that cannot be known.
+        Raises `StaleWriter` if another process holds the lease, `StoreUnavailable` if the holder is unknown.
         """
         if self._epoch is None or not self._lease.renew():
             self._epoch = self._lease.take()
@@ -47,7 +47,7 @@ class LeaseKeeper:
         return self._epoch
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         if self._epoch is None:
             return
         self._epoch = None

@@ -1,7 +1,7 @@
-"""Mining requests under way. They live in Redis with the chain, so that a new writer goes on where the old one stopped.
+"""Mining requests in progress, stored in Redis with the chain, so that a new writer can continue them.
 
-A job is stored in the commit that follows its request, and again in the commit of each block found for it: a request is
-never mined twice, and its answer never says less than what is on the chain.
+A job is stored in the commit that follows its request, and again in the commit of each block found for it. So a request
+is never mined twice, and its reply has all its blocks that are on the chain.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from shared.bus.broker import ReplyAddress
 from shared.bus.events import MineResult
 
 KEEP_FINISHED = 600
-"""Seconds that a finished job is remembered, so that its request, should it come a second time, is not mined again."""
+"""Seconds to keep a finished job, so that a redelivered request is not mined again."""
 
 
 class MiningJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,23 +21,23 @@ class MiningJob(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """Message id of the request."""
     script_pubkey: str
-    """Where the rewards go, in hex."""
+    """The script that receives the rewards, in hex."""
     remaining: int
     txs: tuple[bytes, ...] | None = None
-    """Raw transactions that its one block is to have, and no others; None for the best of the pool."""
+    """Raw transactions for its one block, and no others; None to choose the best of the pool."""
     hashes: tuple[str, ...] = ()
     """Blocks found so far, in display order."""
     reply_address: ReplyAddress | None = None
     created: int
     """Seconds since 1970."""
     deadline: int
-    """Seconds since 1970; past it the answer is what was found so far."""
+    """Seconds since 1970 at which the request is answered with the blocks found so far."""
     error: str = ""
     answered: bool = False
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to mine for it."""
+        """Whether no block is left to mine."""
         return self.remaining == 0 or bool(self.error)
 
     def result(self) -> MineResult:

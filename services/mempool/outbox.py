@@ -1,7 +1,7 @@
 """Relays committed events from the outbox to the broker, in order, at least once.
 
 The commit script appends events to the stream `events`; this thread of the writer publishes them with confirms and
-remembers how far it got. A crash in between repeats some: `seq` makes that harmless.
+records its position. After a crash some events are published again; `seq` makes that harmless.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 KEEP_EVENTS = 10_000
-"""Published events that stay in the stream, for listeners that resume."""
+"""Number of published events to keep in the stream, for listeners that resume."""
 _BLOCK_MILLISECONDS = 500
 
 
 class Outbox:
-    """Publishes events until told to stop."""
+    """Publishes events until the exit flag is set."""
 
     def __init__(self, client: StoreClient, keys: Keys, broker: Broker, stop: ExitFlag) -> None:
         self._redis: Any = client
@@ -45,7 +45,7 @@ class Outbox:
         self._thread.join()
 
     def relay(self, block_ms: int | None = None) -> int:
-        """Publish what is waiting, up to a batch, and return how many events that was."""
+        """Publish up to one batch of waiting events; return their number."""
         position = int(self._redis.get(self._keys.relayed) or 0)
         replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
         if not replies:

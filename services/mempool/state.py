@@ -1,7 +1,7 @@
-"""What the writer keeps in memory: block tree, pool, jobs. Always equal to what is committed, or loaded anew.
+"""The writer's state in memory: block tree, pool, jobs. It always equals the committed state, or is loaded anew.
 
-Handlers compute a change, `commit` it, and only then apply it here. When a commit's outcome is unknown, `load` reads
-everything back from Redis: there is no other way to repair.
+Handlers compute a change, `commit` it, and only then apply it to the state. After a commit with an unknown outcome
+`load` reads everything from Redis again: that is the only repair.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class NodeState:
     pool: Pool
     jobs: dict[str, MiningJob]
     prioritised: dict[bytes, int]
-    """Txid → satoshis that it counts as paying beyond its fee."""
+    """Txid → fee delta in satoshis."""
     next_sequence: int
-    """Order of entry that the next transaction of the pool gets."""
+    """Order of entry of the next transaction that enters the pool."""
 
     def __init__(self, client: StoreClient, keys: Keys, params: ChainParams) -> None:
         self._redis = client
@@ -71,17 +71,17 @@ class NodeState:
         log.info("chain loaded", extra=with_fields(height=tip.height, pool=len(self.pool), epoch=epoch))
 
     def commit(self, delta: Delta) -> None:
-        """Write one change. On any error `load` must be called before anything else."""
+        """Write one change. After any error call `load` before anything else."""
         delta.time = self.now()
         self._committer.commit(delta)
 
     def acceptor(self, pool: Pool | None = None, coins: CoinSource | None = None) -> Acceptor:
-        """Return an acceptor for the next block after the tip; for another pool and coins in a reorganisation."""
+        """Return an acceptor for the block after the tip; a reorganisation passes its own pool and coins."""
         context = self.context(self.index.tip, Overlay(self.view.txs) if coins is None else coins)
         return Acceptor(context, self.pool if pool is None else pool, self.verifier)
 
     def context(self, tip: BlockEntry, coins: CoinSource) -> AcceptContext:
-        """Return what acceptance sees of the chain that ends with `tip`."""
+        """Return the facts that acceptance needs about the chain that ends with `tip`."""
         return AcceptContext(
             params=self.params,
             coins=coins,
@@ -98,15 +98,15 @@ class NodeState:
         return self.next_sequence - 1
 
     def now(self) -> int:
-        """Return the time in seconds since 1970, by the node's clock: an operator may have made it stand."""
+        """Return the time in seconds since 1970 by the node's clock, which an operator may have stopped."""
         return int(time.time()) if self._clock is None else self._clock
 
     def set_clock(self, seconds: int) -> None:
-        """Let the clock stand at a time since 1970; 0 lets it run."""
+        """Stop the clock at a time in seconds since 1970; 0 lets it run."""
         self._clock = seconds or None
 
     def prioritise(self, txid: bytes, delta: int) -> None:
-        """Let a transaction count as paying `delta` satoshis beyond its fee; 0 forgets it."""
+        """Set the fee delta of a transaction in satoshis; 0 removes it."""
         if delta:
             self.prioritised[txid] = delta
         else:

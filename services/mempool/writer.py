@@ -1,6 +1,6 @@
-"""The life of a writer: wait for the lease, load the chain, work until told to stop or fenced off, give the lease back.
+"""The life of a writer: waits for the lease, loads the chain, works until stopped or fenced off, releases the lease.
 
-Any number of mempool instances run this; all but one wait here and consume nothing.
+Every mempool instance runs this; all but one wait for the lease and consume nothing.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from shared.shutdown import ExitFlag
 log = logging.getLogger(__name__)
 
 STANDBY_SECONDS = 0.25
-"""How often a standby asks for the lease."""
+"""Seconds between a standby's attempts to take the lease."""
 PREFETCH = 2000
 
 
 class Writer:
-    """One mempool instance's candidate for the writer."""
+    """A mempool instance as a candidate for the writer."""
 
     def __init__(self, settings: Settings, params: ChainParams, broker: Broker, stop: ExitFlag) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Writer:
         self._keeper = LeaseKeeper(Lease(connect(settings.redis_url), self._keys), stop)
 
     def run(self) -> None:
-        """Be the writer whenever the lease is free, until told to stop."""
+        """Become the writer whenever the lease is free, until the exit flag is set."""
         failures = 0
         waiting = False
         while not self._stop.is_set():
@@ -104,10 +104,10 @@ class Writer:
 
 
 def calm_collector() -> None:
-    """Let the garbage collector look less often, and not at what was loaded.
+    """Let the garbage collector run less often, and exclude the loaded objects from it.
 
-    A writer holds hundreds of thousands of small objects for long and makes few cycles: walking through them again and
-    again took a third of the time that a full block needs.
+    A writer keeps hundreds of thousands of small objects for long and makes few cycles: traversing them again and again
+    took a third of the time for a full block.
     """
     gc.collect()
     gc.freeze()
@@ -115,7 +115,7 @@ def calm_collector() -> None:
 
 
 def _recovery(node: NodeState, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
-    """Return what makes the writer whole again after an error: a lease that is ours, and the chain as committed."""
+    """Return the function that recovers the writer from an error: it holds the lease and loads the committed chain."""
 
     def recover() -> None:
         node.load(keeper.hold())

@@ -1,7 +1,7 @@
-"""Takes blocks in: checks them, remembers them, and makes the valid branch with the most work the best chain.
+"""Accepts blocks: checks and stores them, and makes the valid branch with the most work the best chain.
 
-A block that breaks a rule is remembered, with its descendants, unless its transactions may not be those that its header
-was made for. What follows from a block is one commit: see `chain_move`.
+A block that breaks a rule is marked, with its descendants, unless its header may belong to other transactions. All
+changes that follow from a block are one commit: see `activate`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _MUTATED = (
     Reason.BAD_WITNESS_MERKLE_MATCH,
     Reason.UNEXPECTED_WITNESS,
 )
-"""The bytes that came may not be the block that the header was made for (Core's BLOCK_MUTATED)."""
+"""Reasons that do not prove the header invalid: the received transactions may not be its own (Core's BLOCK_MUTATED)."""
 
 
 def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | None = None) -> BlockVerdict:
-    """Check a block and commit what follows from it.
+    """Check a block and commit the changes that follow from it.
 
-    `jobs` goes into the same commit if the block joins the best chain. A valid block on a branch with less work is
-    stored: accepted, `inconclusive`.
+    If the block joins the best chain, `jobs` is part of the commit. A valid block on a branch with less work is stored;
+    its verdict is accepted, `inconclusive`.
     """
     try:
         check_block(block, node.params)
@@ -61,9 +61,9 @@ def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | 
 
 
 def propose(node: NodeState, block: Block) -> BlockVerdict:
-    """Check a block on the tip by every rule but proof of work, and change nothing (Core's TestBlockValidity).
+    """Check a block on the tip by every rule except proof of work, and change nothing (Core's TestBlockValidity).
 
-    Reasons are those of `getblocktemplate` with a proposal (BIP23), `inconclusive-not-best-prevblk` among them.
+    The reasons are those of a proposal to `getblocktemplate` (BIP23), for example `inconclusive-not-best-prevblk`.
     """
     known = node.index.get(block.hash)
     try:
@@ -79,7 +79,7 @@ def propose(node: NodeState, block: Block) -> BlockVerdict:
 
 
 def check_on_tip(node: NodeState, block: Block) -> None:
-    """Raise `ValidationError` unless the block, once it has its proof of work, can be the next one."""
+    """Raise `ValidationError` unless the block, apart from its proof of work, can extend the tip."""
     tip = node.index.tip
     if block.header.prev_hash != tip.hash:
         raise ValidationError(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
@@ -106,7 +106,7 @@ def _check_on_branch(node: NodeState, block: Block, entry: BlockEntry) -> None:
 
 
 def _remember_failed(node: NodeState, entry: BlockEntry) -> None:
-    """Mark a block whose data is not kept, and what is known above it."""
+    """Mark a block, whose data are not stored, and all known blocks above it as failed."""
     change = Change()
     change.update(node.index.mark_failed(entry))
     node.commit(change.delta())

@@ -1,4 +1,4 @@
-"""Checks a header against the branch that it extends, before anything of its block is looked at."""
+"""Checks a header against the branch that it extends, before its block is checked."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared.reasons import Reason
 
 
 def check_header(node: NodeState, header: BlockHeader) -> BlockEntry:
-    """Return the index entry of a header: the one that is known, or what a new one gets; the index is not changed.
+    """Return the index entry of a known header, or a new entry for an unknown one; the index is not changed.
 
     Raises `ValidationError` with Core's reasons (AcceptBlockHeader): `duplicate-invalid`, `high-hash`,
-    `prev-blk-not-found`, `bad-prevblk`, and those of `check_header_context`.
+    `prev-blk-not-found`, `bad-prevblk`, and the reasons of `check_header_context`.
     """
     known = node.index.get(header.hash)
     if known is not None:
@@ -44,7 +44,7 @@ def check_header(node: NodeState, header: BlockHeader) -> BlockEntry:
 
 
 def context_above(node: NodeState, parent: BlockEntry, header: BlockHeader) -> BlockContext:
-    """Return what the branch that ends with `parent` says about a header that extends it."""
+    """Return the context of a header that extends the branch ending with `parent`."""
     height = parent.height + 1
     return BlockContext(
         height=height,

@@ -1,7 +1,7 @@
-"""Moves the tip: disconnects and connects blocks in memory, and writes the outcome in one commit.
+"""Moves the tip: disconnects and connects blocks in memory, and writes the result in one commit.
 
-A reorganisation of any depth, with what leaves the pool and what returns to it, is computed and validated before
-anything is written. Blocks are read in chunks, so that a deep one takes few round trips and bounded memory.
+A reorganisation of any depth, with its changes of the pool, is computed and validated before anything is written.
+Blocks are read in chunks, so that a deep reorganisation takes few round trips and bounded memory.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from shared.primitives.transaction import Transaction
 log = logging.getLogger(__name__)
 
 CHUNK = 50
-"""Blocks that are read at once."""
+"""Number of blocks to read at once."""
 
 
 @dataclass(slots=True)
 class Change:
-    """What is written with the next move of the tip, or without one."""
+    """Changes to write together with the next move of the tip, or alone if the tip stays."""
 
     entries: dict[bytes, BlockEntry] = field(default_factory=dict)
     """Index entries that changed, by block hash."""
@@ -46,11 +46,11 @@ class Change:
     """Mining requests whose state changes if the tip moves to `blocks`."""
 
     def update(self, entries: Sequence[BlockEntry]) -> None:
-        """Take changed index entries in."""
+        """Add changed index entries."""
         self.entries.update((entry.hash, entry) for entry in entries)
 
     def delta(self) -> Delta:
-        """Return the change as it is written when the tip stays."""
+        """Return the delta that writes these changes if the tip stays."""
         raw = {block_hash: block.serialize() for block_hash, block in self.blocks.items()}
         return Delta(entries=list(self.entries.values()), blocks=raw)
 
@@ -61,15 +61,15 @@ class _Move:
 
     overlay: Overlay
     fork: BlockEntry
-    """The last block that stays."""
+    """The last block that remains on the best chain."""
     connected: list[BlockEntry] = field(default_factory=list)
     disconnected: list[BlockEntry] = field(default_factory=list)
     returning: list[Transaction] = field(default_factory=list)
-    """Transactions of disconnected blocks, coinbases apart, in the order of the chain."""
+    """Transactions of disconnected blocks without their coinbases, in the order of the chain."""
     confirmed: dict[bytes, Transaction] = field(default_factory=dict)
     """Transactions of connected blocks, by txid."""
     stored: dict[bytes, StoredBlock] = field(default_factory=dict)
-    """What is kept of connected blocks, by hash."""
+    """Block hash → undo data and layout of a connected block."""
     fees: dict[bytes, BlockFees] = field(default_factory=dict)
 
 
@@ -85,8 +85,8 @@ class _BrokenBlock(Exception):
 def activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
     """Make the best candidate the tip, in one commit with `change`.
 
-    Blocks that turn out to break a rule are marked, with all above them, and the next best is tried. Returns what they
-    broke, by block hash.
+    Blocks that turn out to break a rule are marked, with all blocks above, and the next best candidate is tried. Return
+    block hash → broken rule.
     """
     broken: dict[bytes, ValidationError] = {}
     while True:
@@ -109,7 +109,7 @@ def activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
 
 
 def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Block]) -> _Move:
-    """Connect and disconnect, in memory, all that makes `candidate` the tip."""
+    """Disconnect and connect blocks, in memory, until `candidate` is the tip."""
     branch = node.index.branch(candidate)
     fork = node.index.parent(branch[0]) if branch else candidate
     if fork is None:
@@ -170,7 +170,7 @@ def _chunks(entries: Sequence[BlockEntry]) -> Iterator[Sequence[BlockEntry]]:
 
 
 def _blocks(node: NodeState, entries: Sequence[BlockEntry], unstored: Mapping[bytes, Block]) -> list[Block]:
-    """Return the blocks of these entries, from the store or from among those that are about to be stored."""
+    """Return the blocks of these entries, from the store or from the blocks that will be stored with this change."""
     wanted = [entry.hash for entry in entries if entry.hash not in unstored]
     stored = dict(zip(wanted, node.view.blocks.get_many(wanted), strict=True))
     found = []

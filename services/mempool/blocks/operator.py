@@ -1,6 +1,6 @@
-"""The operator's orders: which blocks to refuse or prefer, headers ahead of their blocks, priorities, the clock.
+"""The operator's orders: refuse or prefer blocks, submit headers, prioritise transactions, set the clock.
 
-Each is one commit, answered after it. Source: Core's RPCs of the same names.
+Each order is one commit, and is answered after it. Source: Core's RPCs of these names.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 BLOCK_NOT_FOUND = "Block not found"
 HEADER_DECODE_FAILED = "Block header decode failed"
 MAX_TIME = (1 << 32) - 1 + (1 << 31)
-"""Seconds; further than any block's time can be."""
+"""Seconds; beyond the time of any block."""
 
 _DONE = ControlResult(done=True)
 
 
 def control(node: NodeState, order: ChainControl) -> ControlResult:
-    """Carry out an order; what it asks for wrongly is answered, never raised."""
+    """Carry out an order; a wrong order gets an error as its reply, and raises nothing."""
     try:
         return _ACTIONS[order.action](node, order)
     except DecodeError as error:
@@ -34,12 +34,12 @@ def control(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _invalidate(node: NodeState, order: ChainControl) -> ControlResult:
-    """Mark a block and all above it as failed, and leave it for the next best branch."""
+    """Mark a block and all above it as failed, and move the tip to the next best branch."""
     entry = _entry(node, order)
     if entry is None:
         return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
     if entry.height == 0:
-        return _DONE  # as Core: there is nothing to go back to
+        return _DONE  # as in Core: no block is below the genesis block
     change = Change()
     change.update(node.index.mark_failed(entry))
     node.index.find_candidates()
@@ -48,7 +48,7 @@ def _invalidate(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _reconsider(node: NodeState, order: ChainControl) -> ControlResult:
-    """Take marks of failure off a block, those below it and those above it, and try again."""
+    """Remove marks of failure from a block, all below it and all above it, and try them again."""
     entry = _entry(node, order)
     if entry is None:
         return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
@@ -59,7 +59,7 @@ def _reconsider(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _precious(node: NodeState, order: ChainControl) -> ControlResult:
-    """Treat a block as if it had come before others with the same work; forgotten at the next start."""
+    """Treat a block as if it had arrived before all others of equal work, until the next start."""
     entry = _entry(node, order)
     if entry is None:
         return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
@@ -69,7 +69,7 @@ def _precious(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _submit_header(node: NodeState, order: ChainControl) -> ControlResult:
-    """Remember a valid header whose block may come later."""
+    """Store a valid header whose block may arrive later."""
     try:
         header = BlockHeader.parse(parse_hex(order.header, "header"))
     except DecodeError as error:
@@ -87,7 +87,7 @@ def _submit_header(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _prioritise(node: NodeState, order: ChainControl) -> ControlResult:
-    """Add to what a transaction counts as paying beyond its fee."""
+    """Add to the fee delta of a transaction."""
     txid = parse_display_hash(order.txid)
     total = node.prioritised.get(txid, 0) + order.fee_delta
     if not -(1 << 63) <= total < 1 << 63:
@@ -98,7 +98,7 @@ def _prioritise(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _set_time(node: NodeState, order: ChainControl) -> ControlResult:
-    """Let the node's clock stand, or run again."""
+    """Stop the node's clock, or let it run again."""
     if not 0 <= order.time <= MAX_TIME:
         return ControlResult(done=False, reason="malformed", detail=f"time must be from 0 to {MAX_TIME}")
     node.commit(Delta(clock=order.time))

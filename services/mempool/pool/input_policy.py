@@ -1,7 +1,7 @@
 """Relay policy for inputs: the outputs that they spend, their scripts and witnesses. Pure.
 
 Source: Core's ValidateInputsStandardness and IsWitnessStandard. `shared/policy.py` has the numbers, and the rules that
-look at the transaction alone.
+need only the transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.script.standard import ScriptType, classify, witness_program
 
 
 def check_inputs_standard(tx: Transaction, spent: Sequence[TxOut]) -> None:
-    """Refuse spends of unknown or costly form; `spent` are the inputs' outputs, in order. Raises `ValidationError`."""
+    """Raise `ValidationError` for a spend of unknown or costly form; `spent` are the spent outputs, in order."""
     sigops = 0
     for vin, (txin, output) in enumerate(zip(tx.inputs, spent, strict=True)):
         script = output.script_pubkey
@@ -54,7 +54,7 @@ def check_inputs_standard(tx: Transaction, spent: Sequence[TxOut]) -> None:
 
 
 def _check_witness(vin: int, stack: Sequence[bytes], script: bytes, *, is_wrapped: bool) -> None:
-    """Refuse a witness with superfluous or oversized parts; `script` is the output's, or wrapped in it by P2SH."""
+    """Raise `ValidationError` for a superfluous or oversized witness; `script` is the output's or P2SH redeem script."""
     program = witness_program(script)
     if program is None:
         raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has a witness that nothing asks for")

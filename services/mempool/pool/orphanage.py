@@ -1,6 +1,6 @@
-"""Transactions whose parents have not arrived, kept for a while in case they do.
+"""Transactions with missing parents, kept for a while in case the parents arrive.
 
-In memory only, and bounded: the sender was told that inputs are missing, so nothing is promised.
+In memory only, and bounded: the sender's transaction was refused for missing inputs, so nothing is promised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KEEP_SECONDS = 20 * 60
 
 
 class Orphanage:
-    """Orphanage by wtxid, oldest first, and by the parents that they wait for."""
+    """Orphans by wtxid, oldest first, and by the parents that they wait for."""
 
     def __init__(self) -> None:
         self._txs: OrderedDict[bytes, tuple[Transaction, int]] = OrderedDict()
@@ -25,7 +25,7 @@ class Orphanage:
         return len(self._txs)
 
     def add(self, tx: Transaction, now: int) -> None:
-        """Keep a transaction; the oldest gives way when there are too many. `now` is in seconds."""
+        """Keep a transaction; drop the oldest one if there are too many. `now` is in seconds."""
         if tx.wtxid in self._txs:
             return
         self._expire(now)
@@ -36,7 +36,7 @@ class Orphanage:
             self._waiting.setdefault(txin.prevout.txid, set()).add(tx.wtxid)
 
     def take_children(self, txids: Iterable[bytes]) -> list[Transaction]:
-        """Remove and return the transactions that spend from any of these."""
+        """Remove and return the orphans that spend an output of any of these transactions."""
         wtxids = {wtxid: None for txid in txids for wtxid in sorted(self._waiting.get(txid, ()))}
         return [self._drop(wtxid) for wtxid in wtxids]
 

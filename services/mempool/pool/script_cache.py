@@ -1,7 +1,7 @@
-"""Runs the scripts of a transaction's inputs, and remembers what succeeded.
+"""Runs the scripts of a transaction's inputs, and caches verified transactions.
 
-A block of transactions that the pool knows verifies nothing twice: a transaction that passed all standard rules passes
-the rules of consensus too, for those are a part of them.
+Scripts of transactions from the pool are not run again in a block: a transaction that passed all standard rules also
+passes the consensus rules, which are a subset of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CACHE_SIZE = 200_000
 
 
 class Verifier:
-    """Verifies scripts, with a bounded memory of verified transactions."""
+    """Verifies scripts, with a bounded cache of verified transactions."""
 
     def __init__(self, cache_size: int = CACHE_SIZE) -> None:
         self._cache_size = cache_size
@@ -29,8 +29,8 @@ class Verifier:
     def verify(self, tx: Transaction, spent: Sequence[TxOut], flags: Flags, reason: Reason) -> None:
         """Raise `ScriptCheckError` with this reason if an input's script fails under these rules.
 
-        What was verified under more rules is not verified again. A wtxid commits to the scripts and witnesses
-        and, through the outpoints' txids, to the outputs spent.
+        A transaction that was verified under these rules and more is not verified again. A wtxid commits to the
+        scripts and witnesses and, through the outpoints' txids, to the spent outputs.
         """
         known = self._verified.get(tx.wtxid)
         if known is not None and flags in known:

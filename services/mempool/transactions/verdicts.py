@@ -1,4 +1,4 @@
-"""What is said about a submitted transaction."""
+"""Verdicts on submitted transactions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def accepted_as(
     includes: tuple[str, ...] = (),
     replaced: tuple[str, ...] = (),
 ) -> TxVerdict:
-    """Return that a transaction is in the pool, as `record` there, judged by this feerate of these wtxids.
+    """Return the verdict on a transaction that the pool holds as `record`, maybe with another witness.
 
-    Without a feerate it was there before, maybe with another witness. `replaced` are txids that left for it.
+    `feerate` is the effective feerate of the wtxids `includes` that it was judged with; a transaction that was in the
+    pool before has none. `replaced` has the txids that it replaced.
     """
     entry = record.entry
     same = record.tx.wtxid == tx.wtxid
@@ -37,7 +38,10 @@ def accepted_as(
 def refusal(
     tx: Transaction, error: ValidationError, feerate: int | None = None, includes: tuple[str, ...] = ()
 ) -> TxVerdict:
-    """Return why a transaction was refused, and by the feerate of which wtxids if it was judged with others."""
+    """Return the verdict on a refused transaction.
+
+    If it was judged with others, `feerate` is the effective feerate of the wtxids `includes`.
+    """
     return TxVerdict(
         txid=tx.txid_hex,
         wtxid=tx.wtxid_hex,
