@@ -54,7 +54,7 @@ def check_inputs_standard(tx: Transaction, spent: Sequence[TxOut]) -> None:
 
 
 def _check_witness(vin: int, stack: Sequence[bytes], script: bytes, *, is_wrapped: bool) -> None:
-    """Raise `ValidationError` for a superfluous or oversized witness; `script` is the output's or P2SH redeem script."""
+    """Raise `ValidationError` for a superfluous or oversized witness; `script` is the scriptPubKey or redeem script."""
     program = witness_program(script)
     if program is None:
         raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has a witness that nothing asks for")
