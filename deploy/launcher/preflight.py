@@ -63,7 +63,7 @@ def check_redis(url: str) -> None:
     """Raise `LaunchError` if a Redis does not answer, refuses the login, or is not fit to hold a chain."""
     import redis
 
-    from shared.bus.redis_client import open_client
+    from shared.bus.redis_streams.client import open_client
     from shared.chain.store import check_server
     from shared.errors import UnsafeStore
 
@@ -89,7 +89,7 @@ def check_rabbitmq(url: str) -> None:
     import pika
     import pika.exceptions
 
-    from shared.bus.rabbit_link import describe, parameters
+    from shared.bus.rabbit.link import describe, parameters
 
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells each failure in many lines
     where = _where("--amqp-url", url)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.bus.broker import Broker
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.config import Settings
 
 

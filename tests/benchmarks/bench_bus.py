@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from shared.bus.broker import Broker, Consumer
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.bus.topics import MEMPOOL_TXS
 from tests.servers import rabbitmq_server, redis_server
 

@@ -22,6 +22,14 @@ IO_MODULES = {"redis", "pika", "flask", "socket", "requests", "uvicorn", "subpro
 # From the ground up. A row is one storey: its rooms do not know each other. A room is a folder with all that is below
 # it, or a single file. `__main__` stands on top of all.
 STOREYS = {
+    "shared/bus": (
+        ("topics",),
+        ("events",),
+        ("broker",),
+        ("replies", "worker", "mine", "wallets", "reference"),
+        ("rabbit", "redis_streams"),
+        ("open_broker",),
+    ),
     "services/explorer": (
         ("errors",),
         ("rate_limit", "chain"),

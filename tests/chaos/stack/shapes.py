@@ -19,7 +19,7 @@ from deploy.processes.process import end_all, spawn, wait_until
 from deploy.setup.environment import ROOT
 from deploy.stack import healthcheck, state
 from deploy.stack.control import STOP_SECONDS
-from shared.bus.redis_consumer import StreamKeys
+from shared.bus.redis_streams.consumer import StreamKeys
 from shared.bus.topics import DEAD_LETTER_QUEUE
 from shared.consensus.params import REGTEST
 from tests.chaos.stack.proxy import Proxy

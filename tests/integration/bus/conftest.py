@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from shared.bus.broker import Broker
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.bus.topics import MEMPOOL_TXS
 from tests.conftest import run_server
 from tests.servers import Server, rabbitmq_server, redis_server

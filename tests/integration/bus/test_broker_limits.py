@@ -10,8 +10,8 @@ import pytest
 from shared import metrics
 from shared.bus.broker import Broker
 from shared.bus.events import BlockConnected
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
 from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
 from tests.integration.bus.conftest import Backend

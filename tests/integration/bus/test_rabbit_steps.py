@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 import pika
 import pytest
 
-from shared.bus import rabbit_publisher
 from shared.bus.broker import Delivery
 from shared.bus.events import BlockConnected
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.rabbit_consumer import RabbitConsumer
+from shared.bus.rabbit import publisher as rabbit_publisher
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.topics import DEAD_LETTER_QUEUE, MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, Unroutable
 from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until, verdict

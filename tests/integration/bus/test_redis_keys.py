@@ -8,11 +8,12 @@ import time
 import pytest
 import redis as redis_py
 
-from shared.bus import redis_consumer, redis_streams
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockConnected, Failure
-from shared.bus.redis_consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.redis_streams import broker as redis_streams
+from shared.bus.redis_streams import consumer as redis_consumer
+from shared.bus.redis_streams.broker import RedisStreamsBroker
+from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS
 from shared.bus.topics import MEMPOOL_TXS, Topic, transient_queue
 from shared.errors import Unroutable
 from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, signs_of_life, take, tx, until

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from shared.bus import redis_streams
 from shared.bus.events import BlockConnected
-from shared.bus.redis_consumer import SIGN_OF_LIFE_MS
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.redis_streams import broker as redis_streams
+from shared.bus.redis_streams.broker import RedisStreamsBroker
+from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
 from tests.integration.bus.conftest import Connect

@@ -16,7 +16,7 @@ from services.mempool.writer import Writer
 from shared.bus import events
 from shared.bus.broker import Broker
 from shared.bus.events import BlockMined, BlockVerdict, TxSubmitted, TxVerdicts
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.bus.topics import FACTS, transient_queue
 from shared.chain.lease import TIME_LIMIT, Lease
 from shared.chain.redis_keys import Keys

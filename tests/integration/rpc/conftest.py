@@ -20,7 +20,7 @@ from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials, cookie_path
 from services.mempool.writer import Writer
 from shared.bus.events import BlockTemplate, decode
-from shared.bus.redis_streams import RedisStreamsBroker
+from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.bus.topics import Topic, transient_queue
 from shared.chain import store
 from shared.chain.redis_keys import Keys

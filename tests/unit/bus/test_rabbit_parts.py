@@ -10,9 +10,9 @@ import pika.exceptions
 import pytest
 
 from shared.bus.events import TxSubmitted
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.rabbit_consumer import _Subscription
-from shared.bus.rabbit_link import describe
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.rabbit.consumer import _Subscription
+from shared.bus.rabbit.link import describe
 from shared.bus.topics import MEMPOOL_TXS
 from shared.errors import BrokerUnavailable
 from tests.servers import free_port

@@ -11,11 +11,13 @@ import redis
 from redis._parsers.base import BaseParser
 
 from shared.backoff import backoff
-from shared.bus import open_broker, rabbit_link, redis_streams
+from shared.bus import open_broker
 from shared.bus.events import BY_TOPIC, Request, TxSubmitted
-from shared.bus.rabbit import RabbitBroker
-from shared.bus.rabbit_link import parameters
-from shared.bus.redis_client import bus_errors, open_client
+from shared.bus.rabbit import link as rabbit_link
+from shared.bus.rabbit.broker import RabbitBroker
+from shared.bus.rabbit.link import parameters
+from shared.bus.redis_streams import broker as redis_streams
+from shared.bus.redis_streams.client import bus_errors, open_client
 from shared.bus.topics import CLAIMS, FACTS, Topic, transient_queue
 from shared.config import Settings
 from shared.errors import BrokerError, BrokerUnavailable, ConfigError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.bus.rabbit_consumer import _Subscription
+from shared.bus.rabbit.consumer import _Subscription
 from shared.bus.topics import MEMPOOL_TXS
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
-from shared.bus.rabbit_link import RabbitLink
-from shared.bus.rabbit_publisher import Outgoing, RabbitPublisher
+from shared.bus.rabbit.link import RabbitLink
+from shared.bus.rabbit.publisher import Outgoing, RabbitPublisher
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, Queue
 from shared.errors import BrokerError
 from shared.logs import with_fields

@@ -28,8 +28,8 @@ from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import Message, Reply, Request
-from shared.bus.redis_client import GROUP, Scripts, bus_errors, open_client
-from shared.bus.redis_consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
+from shared.bus.redis_streams.client import GROUP, Scripts, bus_errors, open_client
+from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, Queue
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable

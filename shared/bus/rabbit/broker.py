@@ -18,9 +18,9 @@ from shared import metrics
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import Message, Reply, Request
-from shared.bus.rabbit_consumer import RabbitConsumer
-from shared.bus.rabbit_link import RabbitLink, parameters
-from shared.bus.rabbit_publisher import DIRECT_REPLY_TO, Outgoing, RabbitPublisher
+from shared.bus.rabbit.consumer import RabbitConsumer
+from shared.bus.rabbit.link import RabbitLink, parameters
+from shared.bus.rabbit.publisher import DIRECT_REPLY_TO, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import Queue
 from shared.errors import BrokerError, BrokerUnavailable

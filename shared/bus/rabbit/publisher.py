@@ -18,7 +18,7 @@ from typing import Any
 import pika
 import pika.spec
 
-from shared.bus.rabbit_link import RabbitLink
+from shared.bus.rabbit.link import RabbitLink
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, EXCHANGE
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable

@@ -22,7 +22,7 @@ import redis
 from shared import metrics
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
-from shared.bus.redis_client import GIVEN_BACK, GROUP, Scripts, bus_errors
+from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, Scripts, bus_errors
 from shared.bus.topics import Queue
 from shared.errors import BrokerError
 from shared.logs import with_fields
