@@ -173,7 +173,7 @@ def _memory_alarm(stack: RabbitStack) -> Undo:
 
 
 def _disk_alarm(stack: RabbitStack) -> Undo:
-    stack.broker.control("set_disk_free_limit", "1000TB")
+    stack.broker.control("set_disk_free_limit", "1000000GB")
     return functools.partial(stack.broker.control, "set_disk_free_limit", "50MB")
 
 

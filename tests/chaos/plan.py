@@ -17,6 +17,7 @@ OVERLAP = 0.3
 _LASTING = (2.0, 8.0)
 _SHORT = (1.0, 4.0)
 _AT_ONCE = (0.0, 0.0)
+_PAST_THE_LEASE = (6.0, 14.0)
 _PROCESSES = ("writer", "standby", "miner", "wallet", "explorer")
 
 
@@ -52,7 +53,7 @@ def _server(target: str) -> tuple[Kind, ...]:
 
 _OF_PROCESSES = (
     *(Kind("kill", name, _AT_ONCE) for name in _PROCESSES),
-    *(Kind("pause", name, _LASTING) for name in _PROCESSES),
+    *(Kind("pause", name, _PAST_THE_LEASE if name == "writer" else _LASTING) for name in _PROCESSES),
 )
 _OF_STORE = (*_server("store"), Kind("fill", "store", _SHORT), Kind("read-only", "store", _SHORT))
 KINDS = {
