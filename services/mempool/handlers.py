@@ -9,8 +9,7 @@ from services.mempool.block_tree import Branch
 from services.mempool.blocks.operator import control
 from services.mempool.mining import gbt
 from services.mempool.mining.requests import Mining
-from services.mempool.mining.select_txs import pool_candidates
-from services.mempool.mining.template import choose
+from services.mempool.mining.select_txs import select_txs
 from services.mempool.state import NodeState
 from services.mempool.transactions.submit import retry_orphans, submit
 from shared.bus.broker import Broker
@@ -70,7 +69,7 @@ def _work_template(node: NodeState) -> WorkTemplate:
         height=tip.height + 1,
         seq=node.view.tip().seq,
         times=gbt.next_time(tip.header, tip.height, node.index.median_time_past(tip), node.now(), node.params),
-        chosen=choose(pool_candidates(node)),
+        chosen=select_txs(node.pool, node.pool.graph, node.prioritised),
         params=node.params,
     )
 

@@ -11,7 +11,6 @@ from flask import Response, request
 from services.explorer.api import esplora_json
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.api.responses import Route, json
-from services.explorer.chain.cpfp import ancestors, descendants, effective_feerate
 from services.explorer.chain.fee_estimates import (
     RATES,
     ProjectedBlock,
@@ -30,6 +29,7 @@ from shared.chain.codec import BlockFees, PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
+from shared.pool.snapshot import PooledTx
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
 from shared.script.standard import ScriptType, classify, witness_program
@@ -70,18 +70,14 @@ class MempoolSpace:
     def cpfp(self, txid: str) -> Response:
         """Return a transaction's unconfirmed relatives and the feerate by which a miner judges it."""
         tx_id = read_hash(txid)
-        members = self._chain.pool.relatives(tx_id)
-        if tx_id not in members:
+        found = self._chain.pool.cpfp(tx_id)
+        if found is None:
             info = self._chain.txs.get(tx_id)
             rate = info.fee / info.tx.vsize
             return json(_cpfp_json([], [], rate) | {"fee": info.fee, "adjustedVsize": info.tx.vsize})
-        above, below = (
-            sorted((members[relative] for relative in find(members, tx_id)), key=lambda member: member[1].sequence)
-            for find in (ancestors, descendants)
-        )
-        entry = members[tx_id][1]
-        found = _cpfp_json(above, below, effective_feerate(members, tx_id))
-        return json(found | {"sigops": entry.sigop_cost, "fee": entry.fee, "adjustedVsize": entry.vsize})
+        entry = found.entry
+        shown = _cpfp_json(found.ancestors, found.descendants, found.feerate)
+        return json(shown | {"sigops": entry.sigop_cost, "fee": entry.fee, "adjustedVsize": entry.vsize})
 
     def rbf(self, txid: str) -> Response:
         """Return the tree of replacements that a transaction is in, and the transactions that it replaced itself."""
@@ -194,13 +190,13 @@ def _projected_json(block: ProjectedBlock, bytes_per_vbyte: float) -> dict[str, 
 
 
 def _cpfp_json(
-    above: list[tuple[Transaction, PoolEntry]], below: list[tuple[Transaction, PoolEntry]], rate: float
+    above: Sequence[PooledTx[PoolEntry]], below: Sequence[PooledTx[PoolEntry]], rate: float
 ) -> dict[str, Any]:
-    best = max(below, key=lambda member: feerate(member[1]), default=None)
+    best = max(below, key=lambda pooled: feerate(pooled.entry), default=None)
     return {
-        "ancestors": [_relative_json(*member) for member in above],
+        "ancestors": [_relative_json(*pooled) for pooled in above],
         "bestDescendant": _relative_json(*best) if best else None,
-        "descendants": [_relative_json(*member) for member in below],
+        "descendants": [_relative_json(*pooled) for pooled in below],
         "effectiveFeePerVsize": rate,
     }
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.explorer.chain.cpfp import Members
+from services.explorer.chain.cpfp import Cpfp, cpfp
 from services.explorer.chain.fee_estimates import FeeBand, ProjectedBlock, fee_bands, projected_blocks, recommended_fees
 from services.explorer.chain.pool_fee_cache import PoolFee, PoolFeeCache
-from services.explorer.chain.pool_relatives import Relatives
 from shared.chain.codec import PoolEntry, PoolSample
+from shared.chain.pool_snapshot import read_cluster
 from shared.chain.view import ChainView, PoolStats, TxRecord
 
 T = TypeVar("T")
@@ -38,7 +38,6 @@ class PoolQueries:
     def __init__(self, view: ChainView) -> None:
         self._view = view
         self._fees = PoolFeeCache(view)
-        self._relatives = Relatives(view)
 
     def stats(self) -> PoolStats:
         """Return the pool's totals."""
@@ -74,9 +73,9 @@ class PoolQueries:
         times = {record.tx.txid: record.pool.time for record in records if record.pool}
         return [times.get(txid, 0) for txid in txids]
 
-    def relatives(self, txid: bytes) -> Members:
-        """Return an unconfirmed transaction and its relatives by spending; empty if it is not in the pool."""
-        return self._view.at_tip(lambda _: self._relatives.of(txid))
+    def cpfp(self, txid: bytes) -> Cpfp | None:
+        """Return an unconfirmed transaction's relatives and feerate, None if it is not in the pool."""
+        return cpfp(self._view.at_tip(lambda _: read_cluster(self._view, txid)), txid)
 
 
 def _overview(pool: Sequence[PoolFee]) -> PoolOverview:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template, request
 
 from services.explorer.api.parameters import read_hash, read_number
-from services.explorer.chain.cpfp import Members, ancestors, descendants, effective_feerate
+from services.explorer.chain.cpfp import Cpfp
 from services.explorer.chain.fee_estimates import projected_place
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo, MerkleProof, Outspend, TxInfo
@@ -19,7 +19,6 @@ from services.explorer.errors import RequestError, transaction_not_found
 from services.explorer.pages.links import SIDES_PER_PAGE
 from services.explorer.pages.tx_rows import input_rows, output_rows, picture, proof_steps, sigops, versions
 from services.explorer.pages.tx_text import lock_time_meaning, printable
-from shared.chain.codec import PoolEntry
 from shared.chain.view import Replaced, Tip
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
 from shared.policy import signals_replacement
@@ -41,24 +40,14 @@ class TxDetails:
     """Its place in its block, once confirmed."""
     outspends: list[Outspend | None]
     """Spends of the outputs shown."""
-    members: Members
-    """Itself and its relatives while it is in the pool."""
+    relatives: Cpfp | None
+    """Its relatives while it is in the pool."""
     stale: BlockInfo | None
     """The stale block that it was found in."""
     replaced: Replaced | None
     """Its record if another transaction replaced it in the pool."""
     versions: Version | None
     """The tree of replacements that it is in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relatives:
-    """An unconfirmed transaction's relatives in the pool, and its feerate together with them."""
-
-    ancestors: list[tuple[Transaction, PoolEntry]]
-    descendants: list[tuple[Transaction, PoolEntry]]
-    feerate: float
-    """Satoshis per virtual byte by which a miner judges the transaction."""
 
 
 class TxPage:
@@ -98,9 +87,9 @@ class TxPage:
             replaceable=signals_replacement(tx),
             fee=seen.replaced.entry.fee if seen.replaced else info.fee,
             versions=versions(seen.versions) if seen.versions else [],
-            relatives=_relatives(tx_id, seen.members),
+            relatives=seen.relatives,
             most_relatives=LISTED_RELATIVES,
-            block_place=self._block_place(tx_id, seen.members),
+            block_place=self._block_place(seen.relatives),
             raw=tx.serialize().hex() if tx.size <= MAX_HEX_SHOWN else "",
             **_coinbase(tx),
         )
@@ -116,7 +105,7 @@ class TxPage:
             tip=tip.height,
             proof=txs.proof_in(info.block, txid) if info.block else None,
             outspends=txs.outspends_in(info.tx, window) if in_chain else [None] * len(info.tx.outputs[window]),
-            members=self._chain.pool.relatives(txid) if info.pool else {},
+            relatives=self._chain.pool.cpfp(txid) if info.pool else None,
             stale=self._chain.blocks.get(stale) if stale and replaced is None and not in_chain else None,
             replaced=replaced,
             versions=self._chain.replacements.tree(txid),
@@ -133,27 +122,17 @@ class TxPage:
             raise transaction_not_found()
         return self._chain.blocks.txs(stale, txids.index(txid), 1)[0]
 
-    def _block_place(self, txid: bytes, members: Members) -> int:
+    def _block_place(self, relatives: Cpfp | None) -> int:
         """Return the projected block that the transaction is in, 1 for the next one; 0 if it has left the pool."""
-        if txid not in members:
+        if relatives is None:
             return 0
         if self._chain.pool.stats().vsize <= MAX_BLOCK_VSIZE:
             return 1  # the whole pool fits in, so nothing more has to be read
-        return projected_place(self._chain.pool.derive(tuple), effective_feerate(members, txid))
+        return projected_place(self._chain.pool.derive(tuple), relatives.feerate)
 
 
 def _sides(tx: Transaction) -> int:
     return max(len(tx.inputs), len(tx.outputs))
-
-
-def _relatives(txid: bytes, members: Members) -> Relatives | None:
-    if txid not in members:
-        return None
-    above, below = (
-        sorted((members[other] for other in find(members, txid)), key=lambda member: member[1].sequence)
-        for find in (ancestors, descendants)
-    )
-    return Relatives(above, below, effective_feerate(members, txid))
 
 
 def _coinbase(tx: Transaction) -> dict[str, Any]:

@@ -24,14 +24,14 @@ Removed = list[tuple[PoolRecord, Removal]]
 
 def leaving(pool: Pool, confirmed: Mapping[bytes, Transaction]) -> Removed:
     """Return what leaves the pool when the chain grows: what the new blocks confirm, or conflict with."""
-    removed = [(item.record, Removal.MINED) for txid in confirmed if (item := pool.get(txid)) is not None]
+    removed = [(record, Removal.MINED) for txid in confirmed if (record := pool.get(txid)) is not None]
     conflicting = {
         spender
         for tx in confirmed.values()
         for txin in tx.inputs
         if (spender := pool.spender(txin.prevout)) is not None and spender not in confirmed
     }
-    removed += [(item.record, Removal.CONFLICT) for item in pool.descendants(conflicting).values()]
+    removed += [(record, Removal.CONFLICT) for record in pool.descendants(conflicting).values()]
     return removed
 
 
@@ -61,15 +61,15 @@ def refill(
 
     added = []
     for tx in returning:
-        record = check(tx, node.next_sequence)
-        if record is not None:
+        new = check(tx, node.next_sequence)
+        if new is not None:
             node.take_sequence()
-            pool.add(record)
-            added.append(record)
+            pool.add(new)
+            added.append(new)
     removed = []
-    for item in sorted(node.pool, key=lambda item: item.record.entry.sequence):
-        if check(item.tx, item.record.entry.sequence) is not None:
-            pool.add(item.record)
+    for record in sorted(node.pool, key=lambda record: record.entry.sequence):
+        if check(record.tx, record.entry.sequence) is not None:
+            pool.add(record)
         else:
-            removed.append((item.record, Removal.MINED if item.tx.txid in confirmed else Removal.CONFLICT))
+            removed.append((record, Removal.MINED if record.tx.txid in confirmed else Removal.CONFLICT))
     return pool, added, removed

@@ -1,13 +1,14 @@
-"""What `getblocktemplate` shows of the next block, for miners that speak JSON-RPC or ask the explorer. Pure.
+"""The next block as `getblocktemplate` shows it, for miners that speak JSON-RPC or ask the explorer. Pure.
 
-Built in one place from what either reader knows: the writer from its memory, the RPC interface from committed state.
+Built in one place for both readers: the writer knows the pool from its memory, the RPC interface from committed state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.mempool.mining.template import BLOCK_VERSION, Candidate
+from services.mempool.mining.select_txs import Pooled
+from services.mempool.mining.template import BLOCK_VERSION
 from shared.bus.events import TemplateTx, WorkTemplate
 from shared.consensus.block_check import commitment_script
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_SIZE, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
@@ -42,7 +43,7 @@ def work_template(
     height: int,
     seq: int,
     times: tuple[int, int],
-    chosen: Sequence[Candidate],
+    chosen: Sequence[Pooled],
     params: ChainParams,
 ) -> WorkTemplate:
     """Return the template of the block at `height`, on top of `tip_hash`, with the chosen transactions.
@@ -50,8 +51,8 @@ def work_template(
     `times` are its earliest one and the one that it should have now, `seq` is the number of the newest event.
     """
     min_time, now = times
-    positions = {candidate.tx.txid: number for number, candidate in enumerate(chosen, 1)}
-    witness_root, _ = merkle_root([bytes(32), *(candidate.tx.wtxid for candidate in chosen)])
+    positions = {item.tx.txid: number for number, item in enumerate(chosen, 1)}
+    witness_root, _ = merkle_root([bytes(32), *(item.tx.wtxid for item in chosen)])
     bits = next_bits(branch, height, now, params)
     return WorkTemplate(
         capabilities=("proposal",),
@@ -60,9 +61,9 @@ def work_template(
         vbavailable={},
         vbrequired=0,
         previousblockhash=display_hash(tip_hash),
-        transactions=tuple(_tx(candidate, positions) for candidate in chosen),
+        transactions=tuple(_tx(item, positions) for item in chosen),
         coinbaseaux={},
-        coinbasevalue=block_subsidy(height, params) + sum(candidate.fee for candidate in chosen),
+        coinbasevalue=block_subsidy(height, params) + sum(item.entry.fee for item in chosen),
         longpollid=long_poll_id(tip_hash, seq),
         target=f"{bits_to_target(bits):064x}",
         mintime=min_time,
@@ -79,14 +80,14 @@ def work_template(
     )
 
 
-def _tx(candidate: Candidate, positions: dict[bytes, int]) -> TemplateTx:
-    parents = {positions[txin.prevout.txid] for txin in candidate.tx.inputs if txin.prevout.txid in positions}
+def _tx(item: Pooled, positions: dict[bytes, int]) -> TemplateTx:
+    parents = {positions[txin.prevout.txid] for txin in item.tx.inputs if txin.prevout.txid in positions}
     return TemplateTx(
-        data=candidate.tx.serialize().hex(),
-        txid=candidate.tx.txid_hex,
-        hash=candidate.tx.wtxid_hex,
+        data=item.tx.serialize().hex(),
+        txid=item.tx.txid_hex,
+        hash=item.tx.wtxid_hex,
         depends=tuple(sorted(parents)),
-        fee=candidate.fee,
-        sigops=candidate.sigop_cost,
-        weight=candidate.tx.weight,
+        fee=item.entry.fee,
+        sigops=item.entry.sigop_cost,
+        weight=item.tx.weight,
     )

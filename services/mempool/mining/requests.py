@@ -17,7 +17,7 @@ from services.mempool import mining_job
 from services.mempool.block_tree import Branch
 from services.mempool.blocks.accept_block import accept_block, check_on_tip, propose
 from services.mempool.mining import template
-from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, pool_candidates
+from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, select_txs
 from services.mempool.mining.template import Template
 from services.mempool.mining_job import MiningJob
 from services.mempool.state import NodeState
@@ -218,9 +218,9 @@ class Mining:
         height = tip.height + 1
         fees = 0
         if txs is None:
-            chosen = template.choose(pool_candidates(node))
-            txs = [candidate.tx for candidate in chosen]
-            fees = sum(candidate.fee for candidate in chosen)
+            chosen = select_txs(node.pool, node.pool.graph, node.prioritised)
+            txs = [item.tx for item in chosen]
+            fees = sum(item.entry.fee for item in chosen)
         median_time_past = node.index.median_time_past(tip)
         block_time = max(node.now(), median_time_past + 1)
         return template.build(

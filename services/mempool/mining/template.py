@@ -1,22 +1,15 @@
-"""Builds block templates: which transactions, in which order, and the coinbase around a miner's extranonce.
-
-Transactions are chosen by feerate together with the unconfirmed ancestors that each one needs (Core's BlockAssembler),
-so that a child's fee pays for its parent.
-"""
+"""Builds block templates: a block's transactions with the coinbase around a miner's extranonce."""
 
 from __future__ import annotations
 
-import heapq
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.bus.events import BlockTemplate
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, bip34_height_push, commitment_script
-from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT, fee_for
 from shared.primitives.block import Block, BlockHeader
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_branch, merkle_root, root_from_branch
@@ -25,23 +18,6 @@ from shared.primitives.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOu
 EXTRANONCE_SIZE = 24
 BLOCK_VERSION = 0x20000000
 """BIP9: no deployment is being signalled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the choice needs to know of a transaction in the pool."""
-
-    tx: Transaction
-    fee: int
-    """Satoshis that the block earns."""
-    modified_fee: int
-    """Satoshis that it counts as paying, with what the operator added."""
-    vsize: int
-    sigop_cost: int
-    ancestors: frozenset[bytes]
-    """Txids of every unconfirmed transaction that must come before it, itself included."""
-    descendants: frozenset[bytes]
-    """Txids of every transaction that depends on it, itself included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +52,6 @@ class Template:
         root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node) for node in message.merkle_branch], 0)
         header = BlockHeader(message.version, self.previous_hash, root, message.time, message.bits, 0)
         return self.complete(header.serialize(), coinbase)
-
-
-def choose(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the transactions for a block, parents before children, best package feerate first.
-
-    Every step takes the transaction with the best feerate over itself and those of its ancestors that are not in the
-    block yet, and takes these along. One that does not fit is left out, with all that depends on it.
-    """
-    by_txid = {candidate.tx.txid: candidate for candidate in candidates}
-    fees = {txid: sum(by_txid[a].modified_fee for a in c.ancestors) for txid, c in by_txid.items()}
-    sizes = {txid: sum(by_txid[a].vsize for a in c.ancestors) for txid, c in by_txid.items()}
-    positions = {txid: position for position, txid in enumerate(by_txid)}
-    heap = [(-fees[txid] / sizes[txid], position, txid) for txid, position in positions.items()]
-    heapq.heapify(heap)
-    chosen: dict[bytes, Candidate] = {}
-    weight, sigops = BLOCK_RESERVED_WEIGHT, BLOCK_RESERVED_SIGOPS
-    left_out: set[bytes] = set()
-    while heap:
-        rate, _, txid = heapq.heappop(heap)
-        if txid in chosen or txid in left_out or rate != -fees[txid] / sizes[txid]:
-            continue  # the last: it is in the heap again since some of its ancestors came into the block
-        if fees[txid] < fee_for(sizes[txid], BLOCK_MIN_FEERATE):
-            break  # so does all that is left
-        package = [by_txid[a] for a in by_txid[txid].ancestors if a not in chosen]
-        package_weight = sum(candidate.tx.weight for candidate in package)
-        package_sigops = sum(candidate.sigop_cost for candidate in package)
-        if weight + package_weight > MAX_BLOCK_WEIGHT or sigops + package_sigops > MAX_BLOCK_SIGOPS_COST:
-            left_out |= by_txid[txid].descendants
-            continue
-        weight += package_weight
-        sigops += package_sigops
-        for candidate in sorted(package, key=lambda candidate: len(candidate.ancestors)):
-            chosen[candidate.tx.txid] = candidate
-            for descendant in candidate.descendants - {candidate.tx.txid}:
-                fees[descendant] -= candidate.modified_fee
-                sizes[descendant] -= candidate.vsize
-                if descendant not in chosen:
-                    heapq.heappush(heap, (-fees[descendant] / sizes[descendant], positions[descendant], descendant))
-    return list(chosen.values())
 
 
 def build(

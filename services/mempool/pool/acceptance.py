@@ -188,7 +188,7 @@ class Acceptor:
         return fee, spent
 
     def _check_room(self, change: Changeset) -> None:
-        freed = sum(item.vsize for item in change.evicted.values())
+        freed = sum(record.entry.vsize for record in change.evicted.values())
         if self._pool.vsize - freed + change.vsize > policy.MAX_POOL_VSIZE:
             raise ValidationError(Reason.MEMPOOL_FULL)
 

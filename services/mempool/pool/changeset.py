@@ -1,4 +1,4 @@
-"""What becomes of the pool if transactions enter it: who leaves for them, and the clusters that this changes.
+"""The pool as it would be with some transactions more: those that leave for them, and the clusters that change.
 
 A cluster is a set of unconfirmed transactions that are connected by spending. Source: Core's CTxMemPool::ChangeSet.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.mempool.pool.linearize import Member, connected
-from services.mempool.pool.pool import Pool, PoolTx
+from services.mempool.pool.pool import Pool, as_member, modified_fee
 from shared import policy
 from shared.chain.commit import PoolRecord
 from shared.errors import ValidationError
+from shared.pool.graph import Graph
+from shared.pool.linearize import Member, improves, linearize
 from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction, TxOut
 from shared.reasons import Reason
 
@@ -54,16 +55,17 @@ class Changeset:
         }
         """Txids in the pool that a candidate spends from."""
         self._clusters = pool.clusters(self.direct | self.parents)
+        self._graph = pool.graph
 
     @property
     def conflicting_clusters(self) -> int:
-        """How many clusters a candidate conflicts with."""
+        """Number of clusters that a candidate conflicts with."""
         return sum(not self.direct.isdisjoint(cluster) for cluster in self._clusters)
 
     @property
     def fees_lost(self) -> int:
-        """Satoshis that those who leave count as paying."""
-        return sum(self._fee(item) for item in self.evicted.values())
+        """Satoshis that the transactions which leave count as paying."""
+        return sum(modified_fee(record, self._prioritised) for record in self.evicted.values())
 
     @property
     def fees(self) -> int:
@@ -77,30 +79,34 @@ class Changeset:
 
     def before(self) -> dict[bytes, Member]:
         """Return the clusters that change, as they are."""
-        return {txid: self._member(item) for cluster in self._clusters for txid, item in cluster.items()}
+        return {txid: self._member(record) for cluster in self._clusters for txid, record in cluster.items()}
 
     def after(self) -> dict[bytes, Member]:
-        """Return the same with the candidates, without those that leave."""
-        members = {txid: member for txid, member in self.before().items() if txid not in self.evicted}
+        """Return these clusters with the candidates, without the transactions that leave."""
+        members = {txid: self._member(record) for txid, record in self._staying().items()}
         for candidate in self.candidates:
-            members[candidate.tx.txid] = _as_member(candidate.record, candidate.modified_fee)
+            members[candidate.tx.txid] = as_member(candidate.record, candidate.modified_fee)
         return members
 
     def check_clusters(self) -> None:
         """Raise `ValidationError` if a cluster would be too large (CheckMemPoolPolicyLimits)."""
         members = self.after()
-        for cluster in connected(members):
+        for cluster in self._graph_after().clusters(members):
             size = sum(members[txid].size for txid in cluster)
             if len(cluster) > policy.MAX_CLUSTER_COUNT or size > policy.MAX_CLUSTER_VSIZE * WITNESS_SCALE_FACTOR:
                 raise ValidationError(Reason.TOO_LARGE_CLUSTER)
 
-    def _fee(self, item: PoolTx) -> int:
-        return item.fee + self._prioritised.get(item.tx.txid, 0)
+    def improves_diagram(self) -> bool:
+        """Tell whether blocks of any size earn at least as much afterwards, and blocks of some size earn more."""
+        return improves(linearize(self.after(), self._graph_after()), linearize(self.before(), self._graph))
 
-    def _member(self, item: PoolTx) -> Member:
-        return _as_member(item.record, self._fee(item))
+    def _staying(self) -> dict[bytes, PoolRecord]:
+        records = {txid: record for cluster in self._clusters for txid, record in cluster.items()}
+        return {txid: record for txid, record in records.items() if txid not in self.evicted}
 
+    def _graph_after(self) -> Graph:
+        txs = [record.tx for record in self._staying().values()] + [candidate.tx for candidate in self.candidates]
+        return Graph.of(txs)
 
-def _as_member(record: PoolRecord, fee: int) -> Member:
-    size = policy.adjusted_weight(record.entry.weight, record.entry.sigop_cost)
-    return Member(fee, size, frozenset(txin.prevout.txid for txin in record.tx.inputs))
+    def _member(self, record: PoolRecord) -> Member:
+        return as_member(record, modified_fee(record, self._prioritised))

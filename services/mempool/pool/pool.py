@@ -1,49 +1,28 @@
-"""The pool in the writer's memory: unconfirmed transactions, who spends what, and families of parents and children.
+"""The pool in the writer's memory: unconfirmed transactions, their spends, and their relations.
 
-The pool itself decides nothing: `accept` says what may enter, `replacement` in whose place, `refill` what a block ends.
+The pool itself decides nothing: `acceptance` decides which transactions may enter, `rbf` in whose place, and
+`blocks/pool_after_move` which ones a block ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 
 from shared.chain.commit import PoolRecord
-from shared.primitives.transaction import OutPoint, Transaction, TxOut
-
-
-@dataclass(slots=True, eq=False)
-class PoolTx:
-    """A transaction in the pool, and its family there."""
-
-    record: PoolRecord
-    parents: set[bytes] = field(default_factory=set)
-    """Txids in the pool that it spends from."""
-    children: set[bytes] = field(default_factory=set)
-    """Txids in the pool that spend from it."""
-
-    @property
-    def tx(self) -> Transaction:
-        """The transaction."""
-        return self.record.tx
-
-    @property
-    def fee(self) -> int:
-        """Satoshis."""
-        return self.record.entry.fee
-
-    @property
-    def vsize(self) -> int:
-        """Virtual bytes."""
-        return self.record.entry.vsize
+from shared.policy import adjusted_weight
+from shared.pool.graph import Graph
+from shared.pool.linearize import Member
+from shared.primitives.transaction import OutPoint, TxOut
 
 
 class Pool:
     """Unconfirmed transactions by txid; no two spend the same coin."""
 
     def __init__(self, records: Iterable[PoolRecord] = ()) -> None:
-        self._txs: dict[bytes, PoolTx] = {}
+        self._txs: dict[bytes, PoolRecord] = {}
         self._spenders: dict[OutPoint, bytes] = {}
+        self.graph = Graph()
+        """Parents and children within the pool."""
         self.vsize = 0
         for record in sorted(records, key=lambda record: record.entry.sequence):
             self.add(record)
@@ -54,10 +33,10 @@ class Pool:
     def __contains__(self, txid: bytes) -> bool:
         return txid in self._txs
 
-    def __iter__(self) -> Iterator[PoolTx]:
+    def __iter__(self) -> Iterator[PoolRecord]:
         return iter(self._txs.values())
 
-    def get(self, txid: bytes) -> PoolTx | None:
+    def get(self, txid: bytes) -> PoolRecord | None:
         """Return a transaction of the pool."""
         return self._txs.get(txid)
 
@@ -74,57 +53,49 @@ class Pool:
 
     def add(self, record: PoolRecord) -> None:
         """Add a transaction whose parents, if they are unconfirmed, are in the pool already."""
-        item = PoolTx(record)
         txid = record.tx.txid
         for txin in record.tx.inputs:
             self._spenders[txin.prevout] = txid
-            parent = self._txs.get(txin.prevout.txid)
-            if parent is not None:
-                item.parents.add(txin.prevout.txid)
-                parent.children.add(txid)
+            if txin.prevout.txid in self._txs:
+                self.graph.link(txin.prevout.txid, txid)
         # A transaction that a reorganisation brings back may have its children here already.
         for vout in range(len(record.tx.outputs)):
             child = self._spenders.get(OutPoint(txid, vout))
             if child is not None:
-                item.children.add(child)
-                self._txs[child].parents.add(txid)
-        self._txs[txid] = item
-        self.vsize += item.vsize
+                self.graph.link(txid, child)
+        self._txs[txid] = record
+        self.vsize += record.entry.vsize
 
-    def remove(self, txid: bytes) -> PoolTx:
+    def remove(self, txid: bytes) -> PoolRecord:
         """Remove a transaction; its children stay, and are no longer its children."""
-        item = self._txs.pop(txid)
-        self.vsize -= item.vsize
-        for txin in item.tx.inputs:
+        record = self._txs.pop(txid)
+        self.vsize -= record.entry.vsize
+        for txin in record.tx.inputs:
             del self._spenders[txin.prevout]
-        for parent in item.parents:
-            self._txs[parent].children.discard(txid)
-        for child in item.children:
-            self._txs[child].parents.discard(txid)
-        return item
+        self.graph.remove(txid)
+        return record
 
-    def ancestors(self, txids: Iterable[bytes]) -> dict[bytes, PoolTx]:
+    def ancestors(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
         """Return these transactions and every unconfirmed one that they depend on."""
-        return self._reach(txids, lambda item: item.parents)
+        return self._records(self.graph.ancestors(txids))
 
-    def descendants(self, txids: Iterable[bytes]) -> dict[bytes, PoolTx]:
+    def descendants(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
         """Return these transactions and every one that depends on them."""
-        return self._reach(txids, lambda item: item.children)
+        return self._records(self.graph.descendants(txids))
 
-    def clusters(self, txids: Iterable[bytes]) -> list[dict[bytes, PoolTx]]:
+    def clusters(self, txids: Iterable[bytes]) -> list[dict[bytes, PoolRecord]]:
         """Return the clusters of these transactions, each once: all that is connected to them by spending."""
-        clusters: list[dict[bytes, PoolTx]] = []
-        for txid in txids:
-            if not any(txid in cluster for cluster in clusters):
-                clusters.append(self._reach([txid], lambda item: item.parents | item.children))
-        return clusters
+        return [self._records(cluster) for cluster in self.graph.clusters(txids)]
 
-    def _reach(self, txids: Iterable[bytes], step: Callable[[PoolTx], set[bytes]]) -> dict[bytes, PoolTx]:
-        found: dict[bytes, PoolTx] = {}
-        pending = list(txids)
-        while pending:
-            txid = pending.pop()
-            if txid not in found:
-                found[txid] = self._txs[txid]
-                pending += step(found[txid])
-        return found
+    def _records(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
+        return {txid: self._txs[txid] for txid in txids}
+
+
+def modified_fee(record: PoolRecord, prioritised: Mapping[bytes, int]) -> int:
+    """Return the satoshis that a transaction counts as paying: its fee with what the operator added."""
+    return record.entry.fee + prioritised.get(record.tx.txid, 0)
+
+
+def as_member(record: PoolRecord, fee: int) -> Member:
+    """Return a transaction as the order of mining sees it; `fee` is what it counts as paying, in satoshis."""
+    return Member(fee, adjusted_weight(record.entry.weight, record.entry.sigop_cost))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from fractions import Fraction
 
 from services.mempool.pool.changeset import Candidate, Changeset
-from services.mempool.pool.linearize import chunks, improves
 from shared.consensus.amount import format_btc, format_money
 from shared.errors import ValidationError
 from shared.policy import INCREMENTAL_RELAY_FEERATE, MAX_REPLACEMENT_CANDIDATES, fee_for, feerate
@@ -26,7 +25,7 @@ def check_replacement(change: Changeset) -> None:
     _check_clusters(change, txid_hex, Reason.TOO_MANY_POTENTIAL_REPLACEMENTS)
     _check_fees(change, txid_hex, Reason.INSUFFICIENT_FEE)
     change.check_clusters()
-    if not improves(chunks(change.after()), chunks(change.before())):
+    if not change.improves_diagram():
         detail = "insufficient feerate: does not improve feerate diagram"
         raise ValidationError(Reason.REPLACEMENT_FAILED, detail)
 
@@ -50,7 +49,7 @@ def check_package_replacement(change: Changeset) -> None:
         detail = f"package feerate {package_rate} <= parent feerate is {parent_rate}"
         raise ValidationError(Reason.PACKAGE_RBF_PARENT_FEERATE, detail)
     change.check_clusters()
-    if not improves(chunks(change.after()), chunks(change.before())):
+    if not change.improves_diagram():
         raise ValidationError(Reason.PACKAGE_RBF_DIAGRAM)
 
 

@@ -81,7 +81,7 @@ class PackageCheck:
         for tx in txs:
             known = self._node.pool.get(tx.txid)
             if known is not None:
-                verdicts[tx.txid] = accepted_as(known.record, tx)
+                verdicts[tx.txid] = accepted_as(known, tx)
                 continue
             try:
                 verdicts[tx.txid] = self._alone(tx)

@@ -30,8 +30,8 @@ class PoolChange:
             replacement = Replacement(
                 record.tx.txid,
                 self._node.now(),
-                tuple(item.record for txid, item in evicted.items() if txid in candidate.conflicts),
-                tuple(item.record for txid, item in evicted.items() if txid not in candidate.conflicts),
+                tuple(gone for txid, gone in evicted.items() if txid in candidate.conflicts),
+                tuple(gone for txid, gone in evicted.items() if txid not in candidate.conflicts),
             )
             replaced = self._make_room(replacement)
         self._node.take_sequence()

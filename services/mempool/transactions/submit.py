@@ -146,7 +146,7 @@ def _retry_orphans(node: NodeState, batch: _Batch, txids: Iterable[bytes]) -> No
 def _refused(node: NodeState, batch: _Batch, tx: Transaction, error: ValidationError, *, test_only: bool) -> TxVerdict:
     known = node.pool.get(tx.txid) if error.reason is Reason.TXN_ALREADY_IN_MEMPOOL else None
     if known is not None and not test_only:
-        return _accepted_alone(node, known.record)  # submitted before: the answer is the same
+        return _accepted_alone(node, known)  # submitted before: the answer is the same
     if not test_only:
         if error.reason is _MISSING:
             node.orphans.add(tx, node.now())

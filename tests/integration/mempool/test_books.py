@@ -18,6 +18,7 @@ from tests.builders import Spendable, key, make_block, p2wpkh, spend
 from tests.integration.mempool.books import check_books
 from tests.integration.mempool.conftest import Chain
 from tests.properties import with_shared_fixtures
+from tests.unit.mempool.memory import links
 
 OWNERS = [key(name) for name in ("alice", "bob", "carol", "dave")]
 DATA = b"\x6a\x04data"
@@ -85,11 +86,11 @@ class Play:
     def mine(self, rng: random.Random) -> None:
         node = self.chain.node
         count = rng.randint(0, len(node.pool))
-        items = sorted(node.pool, key=lambda item: item.record.entry.sequence)[:count]
+        items = sorted(node.pool, key=lambda item: item.entry.sequence)[:count]
         chosen = node.pool.ancestors([item.tx.txid for item in items])
         txs = [item.tx for item in chosen.values()]
         txs.sort(key=lambda tx: len(node.pool.ancestors([tx.txid])))
-        fees = sum(item.fee for item in chosen.values())
+        fees = sum(item.entry.fee for item in chosen.values())
         claimed = fees - rng.choice([0, fees // 2])  # a miner may leave coins unclaimed
         block = self.chain.block(txs, fees=claimed, tag=self.tag())
         assert self.chain.accept(block).accepted
@@ -133,9 +134,7 @@ def test_any_sequence_of_payments_blocks_and_reorganisations_keeps_the_books(
     check_books(redis)
     assert set(play.chain.view.pool.txids()) == {item.tx.txid for item in play.chain.node.pool}
     node = play.chain.new_writer()
-    assert {item.tx.txid: (item.parents, item.children) for item in node.pool} == {
-        item.tx.txid: (item.parents, item.children) for item in play.chain.node.pool
-    }
+    assert links(node.pool) == links(play.chain.node.pool)
 
 
 def test_the_books_of_a_busy_chain_are_exact(redis: redis_py.Redis) -> None:

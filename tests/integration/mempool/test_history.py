@@ -66,7 +66,7 @@ def test_the_pool_is_sampled_once_a_minute_as_its_last_commit_left_it(chain: Cha
     pay_fee(chain, coins[1], 2_000)
     set_time(chain, START + 125)
     pay_fee(chain, coins[2], 4_000)
-    vsize = [item.vsize for item in chain.node.pool]
+    vsize = [item.entry.vsize for item in chain.node.pool]
     two, three = sum(vsize[:2]), sum(vsize)
     assert chain.view.pool.history(START) == [
         PoolSample(START, 2, two, 3_000),

@@ -17,6 +17,7 @@ from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.integration.mempool.books import check_books
 from tests.integration.mempool.conftest import Chain
 from tests.integration.mempool.test_packages import child_of, package
+from tests.unit.mempool.memory import links
 
 ALICE, BOB = key("alice"), key("bob")
 
@@ -174,7 +175,7 @@ def test_a_trial_of_a_replacement_changes_nothing(chain: Chain, coin: Spendable)
     (verdict,) = chain.submit(new, test_only=True)
     assert verdict.accepted
     assert chain.dump() == before
-    family = {item.tx.txid: (item.parents, item.children) for item in chain.node.pool}
+    family = links(chain.node.pool)
     assert family == {old.txid: (set(), {child.txid}), child.txid: ({old.txid}, set())}
     assert chain.node.pool.vsize == old.vsize + child.vsize
     assert chain.submit(pay(output_of(child, 0, BOB), ALICE, 100_000))[0].accepted

@@ -73,6 +73,12 @@ class MemoryView:
             self.pool[record.tx.txid] = record
 
 
+def links(pool: Pool) -> dict[bytes, tuple[set[bytes], set[bytes]]]:
+    """Return each transaction's parents and children in the pool, in its order."""
+    txids = [item.tx.txid for item in pool]
+    return {txid: (set(pool.graph.parents(txid)), set(pool.graph.children(txid))) for txid in txids}
+
+
 class MemoryNode(NodeState):
     """A node on the genesis block, with as many coins as a test asks for."""
 
@@ -166,8 +172,8 @@ class MemoryNode(NodeState):
 
     def state(self) -> tuple[object, ...]:
         """Return the state that a refusal must not change."""
-        in_memory = [(item.tx.txid, frozenset(item.parents), frozenset(item.children)) for item in self.pool]
-        return in_memory, self.pool.vsize, self.index.tip.hash, dict(self.view.pool), len(self.deltas)
+        relatives = list(links(self.pool).items())
+        return relatives, self.pool.vsize, self.index.tip.hash, dict(self.view.pool), len(self.deltas)
 
 
 def family(node: MemoryNode, length: int) -> list[Transaction]:

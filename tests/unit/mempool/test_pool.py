@@ -9,6 +9,7 @@ from services.mempool.pool.pool import Pool
 from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
+from tests.unit.mempool.memory import links
 
 OUTPUTS = 3
 
@@ -47,8 +48,8 @@ def check(pool: Pool, present: list[Transaction]) -> None:
     parents = {tx.txid: parents_of(tx, present) for tx in present}
     children = {txid: {other for other in parents if txid in parents[other]} for txid in parents}
     both = {txid: parents[txid] | children[txid] for txid in parents}
-    assert {item.tx.txid: item.parents for item in pool} == parents
-    assert {item.tx.txid: item.children for item in pool} == children
+    assert links(pool) == {txid: (parents[txid], children[txid]) for txid in parents}
+    assert all(pool.graph.is_alone(txid) == (not both[txid]) for txid in both)
     assert (len(pool), pool.vsize) == (len(present), sum(tx.vsize for tx in present))
     spends = {txin.prevout: tx.txid for tx in present for txin in tx.inputs}
     assert {outpoint: pool.spender(outpoint) for outpoint in spends} == spends

@@ -72,7 +72,7 @@ def test_what_waits_stays_behind_what_returns_and_finds_its_parent(node: MemoryN
     assert {txid: node.view.pool[txid].entry for txid in before} == before, "these were not touched"
     assert [record.tx for record in node.deltas[-1].pool_added] == [parent]
     assert node.deltas[-1].pool_removed == []
-    assert node.pool.get(parent.txid).children == {child.txid}
+    assert node.pool.graph.children(parent.txid) == {child.txid}
 
 
 def test_what_conflicts_with_the_new_branch_leaves_with_its_descendants(node: MemoryNode) -> None:
@@ -103,7 +103,7 @@ def test_what_waits_and_the_new_branch_confirms_is_told_as_mined(node: MemoryNod
     assert TxRemoved(txid=parent.txid_hex, why=Removal.MINED) in events
     assert not any(isinstance(event, TxAccepted) for event in events)
     assert [item.tx for item in node.pool] == [child]
-    assert node.pool.get(child.txid).parents == set()
+    assert node.pool.graph.parents(child.txid) == set()
 
 
 def test_a_transaction_of_both_branches_is_neither_given_back_nor_told_of(node: MemoryNode) -> None:

@@ -133,8 +133,8 @@ def test_a_trial_of_a_replacement_puts_everything_back(node: MemoryNode) -> None
     verdict = node.send_one(new, test_only=True)
     assert verdict.replaced == (old.txid_hex, child.txid_hex)
     assert {outpoint: node.pool.spender(outpoint) for outpoint in spenders} == spenders
-    assert node.pool.get(old.txid).children == {child.txid}
-    assert node.pool.get(child.txid).parents == {old.txid}
+    assert node.pool.graph.children(old.txid) == {child.txid}
+    assert node.pool.graph.parents(child.txid) == {old.txid}
     assert node.pool.vsize == old.vsize + child.vsize + other.vsize
     assert new.txid not in node.pool
     assert node.send_one(new).replaced == verdict.replaced

@@ -83,11 +83,13 @@ def test_an_entry_counts_its_family(rpc: Rpc, family: tuple[Transaction, Transac
         "ancestorcount": 2,
         "ancestorsize": parent.vsize + child.vsize,
         "wtxid": child.wtxid_hex,
+        "chunkweight": parent.weight + child.weight + grandchild.weight,
         "fees": {
             "base": Decimal("0.00002468"),
             "modified": Decimal("0.00002468"),
             "ancestor": Decimal("0.00003702"),
             "descendant": Decimal("0.00006170"),
+            "chunk": Decimal("0.00007404"),
         },
         "depends": [parent.txid_hex],
         "spentby": [grandchild.txid_hex],

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from services.mempool.mining import gbt
-from services.mempool.mining.template import Candidate, choose
-from services.mempool.rpc.json.pool_graph import PoolGraph
+from services.mempool.mining.select_txs import select_txs
 from services.mempool.rpc.methods.blockchain import LONGEST_WAIT, wait_for
 from services.mempool.rpc.server.claims import submit_block
 from services.mempool.rpc.server.context import NodeContext
@@ -17,6 +16,7 @@ from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block
 from shared.chain.codec import BlockEntry, BlockStatus
+from shared.chain.pool_snapshot import read_pool
 from shared.chain.view import Tip
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash
@@ -73,39 +73,20 @@ def _wait(node: NodeContext, known: str) -> None:
     wait_for(node, is_news, LONGEST_WAIT)
 
 
-def candidates(node: NodeContext, tip: Tip) -> list[Candidate]:
-    """Return the pool as `template.choose` takes it, parents before children."""
-    records = [record for record in reversed(node.view.pool.all_records()) if record.pool is not None]
-    graph = PoolGraph(records, tip.height)
-    deltas = node.view.pool.prioritised()
-    return [
-        Candidate(
-            tx=record.tx,
-            fee=record.pool.fee,
-            modified_fee=record.pool.fee + deltas.get(record.tx.txid, 0),
-            vsize=record.pool.vsize,
-            sigop_cost=record.pool.sigop_cost,
-            ancestors=frozenset(graph.ancestors(record.tx.txid)),
-            descendants=frozenset(graph.descendants(record.tx.txid)),
-        )
-        for record in records
-        if record.pool is not None
-    ]
-
-
 def next_time(node: NodeContext, entry: BlockEntry) -> tuple[int, int]:
     """Return the earliest time of the block after `entry`, and the time that it should have now, in seconds."""
     return gbt.next_time(entry.header, entry.height, node.median_time_past(entry), node.now(), node.params)
 
 
 def _template(node: NodeContext, tip: Tip) -> Json:
+    pool = read_pool(node.view)
     template = gbt.work_template(
         branch=HeadersBelow(node),
         tip_hash=tip.hash,
         height=tip.height + 1,
         seq=tip.seq,
         times=next_time(node, node.block_entry(tip.hash)),
-        chosen=choose(candidates(node, tip)),
+        chosen=select_txs(pool.txs.values(), pool.graph, pool.prioritised),
         params=node.params,
     )
     shown: Json = msgspec.to_builtins(template)

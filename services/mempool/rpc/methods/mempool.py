@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from services.mempool.rpc.json.pool_graph import PoolGraph, family
+from services.mempool.rpc.json.mempool_entry import entry_json, pool_json
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, integer
+from shared.chain.pool_snapshot import PoolPart, read_cluster, read_pool
 from shared.chain.redis_keys import Keys
 from shared.policy import (
     INCREMENTAL_RELAY_FEERATE,
@@ -19,6 +20,7 @@ from shared.policy import (
     MAX_POOL_VSIZE,
     MIN_RELAY_FEERATE,
 )
+from shared.pool.graph import Graph
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import OutPoint
 
@@ -31,15 +33,11 @@ def getrawmempool(node: NodeContext, verbose: bool | None, with_sequence: bool |
         if with_sequence:
             message = "Verbose results cannot contain mempool sequence values."
             raise RpcError(RpcCode.INVALID_PARAMETER, message)
-        return _whole_pool(node).all_json()
+        return pool_json(read_pool(node.view), node.view.tip().height)
     if with_sequence:
         txids, sequence = node.view.pool.txids_and_seq()
         return {"txids": _shown(txids), "mempool_sequence": sequence}
     return _shown(node.view.pool.txids())
-
-
-def _whole_pool(node: NodeContext) -> PoolGraph:
-    return PoolGraph(reversed(node.view.pool.all_records()), node.view.tip().height, node.view.pool.prioritised())
 
 
 def _shown(newest_first: list[bytes]) -> list[str]:
@@ -47,48 +45,39 @@ def _shown(newest_first: list[bytes]) -> list[str]:
 
 
 def getmempoolentry(node: NodeContext, txid_hex: str) -> Json:
-    """Return what is known of one unconfirmed transaction."""
+    """Return the entry of one unconfirmed transaction."""
     txid = block_or_tx_hash(txid_hex, "txid")
-    return node.view.at_tip(lambda _: _entry(node, txid))
-
-
-def _entry(node: NodeContext, txid: bytes) -> Json:
-    return _known_in(_family(node, txid), txid).entry_json(txid)
-
-
-def _family(node: NodeContext, txid: bytes) -> PoolGraph:
-    """Return a transaction's family, which is all that its own entry tells of."""
-    return PoolGraph(family(node.view, txid), node.view.tip().height, node.view.pool.prioritised())
-
-
-def _known_in(graph: PoolGraph, txid: bytes) -> PoolGraph:
-    if txid not in graph:
-        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
-    return graph
+    pool, height = _cluster(node, txid)
+    return entry_json(pool, txid, height)
 
 
 def getmempoolancestors(node: NodeContext, txid_hex: str, verbose: bool | None) -> Json:
     """Return the unconfirmed transactions that one depends on."""
-    txid = block_or_tx_hash(txid_hex, "txid")
-    return _relatives(node, txid, PoolGraph.ancestors, bool(verbose))
+    return _relatives(node, txid_hex, Graph.ancestors, bool(verbose))
 
 
 def getmempooldescendants(node: NodeContext, txid_hex: str, verbose: bool | None) -> Json:
     """Return the unconfirmed transactions that depend on one."""
-    txid = block_or_tx_hash(txid_hex, "txid")
-    return _relatives(node, txid, PoolGraph.descendants, bool(verbose))
+    return _relatives(node, txid_hex, Graph.descendants, bool(verbose))
 
 
 def _relatives(
-    node: NodeContext, txid: bytes, related: Callable[[PoolGraph, bytes], set[bytes]], with_entries: bool
+    node: NodeContext, txid_hex: str, related: Callable[[Graph, list[bytes]], set[bytes]], with_entries: bool
 ) -> Json:
-    # The entries of relatives tell of theirs in turn, so that for them the whole pool is read.
-    graph = _whole_pool(node) if with_entries else node.view.at_tip(lambda _: _family(node, txid))
-    _known_in(graph, txid)
-    found = sorted(related(graph, txid) - {txid}, key=display_hash)
+    txid = block_or_tx_hash(txid_hex, "txid")
+    pool, height = _cluster(node, txid)
+    found = sorted(related(pool.graph, [txid]) - {txid}, key=display_hash)
     if not with_entries:
         return list(map(display_hash, found))
-    return {display_hash(relative): graph.entry_json(relative) for relative in found}
+    return {display_hash(relative): entry_json(pool, relative, height) for relative in found}
+
+
+def _cluster(node: NodeContext, txid: bytes) -> tuple[PoolPart, int]:
+    """Return a transaction's cluster, enough for the entries of all its relatives, and the height of the tip."""
+    pool, tip = node.view.at_tip(lambda tip: (read_cluster(node.view, txid), tip))
+    if txid not in pool:
+        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
+    return pool, tip.height
 
 
 def gettxspendingprevout(node: NodeContext, outputs: list[Any]) -> Json:

@@ -1,0 +1,250 @@
+"""The best order in which to mine transactions that spend from each other, and what blocks earn by it. Pure.
+
+A set of transactions has one best division into chunks: groups that are mined together, the best paying one first, each
+with all its dependencies in itself or in chunks before it. Fees and sizes of the chunks, added up in this order, are
+the set's feerate diagram. Replacement, templates and every feerate "as a miner judges it" come from these chunks.
+
+Source: Core's cluster_linearize.h and CompareChunks. Core looks for the best division within a budget of work; here it
+is found for every cluster that the pool admits.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from graphlib import TopologicalSorter
+from itertools import pairwise
+from typing import NamedTuple
+
+from shared.policy import MAX_CLUSTER_COUNT
+from shared.pool.graph import Graph
+
+
+class Member(NamedTuple):
+    """A transaction as far as the order depends on it, its relations apart."""
+
+    fee: int
+    """Satoshis that it counts as paying."""
+    size: int
+    """Weight units, adjusted for signature operations."""
+
+
+class Chunk(NamedTuple):
+    """Transactions that are mined together."""
+
+    fee: int
+    """Satoshis that they count as paying."""
+    size: int
+    """Weight units, adjusted for signature operations."""
+    txids: tuple[bytes, ...] = ()
+    """Parents before children."""
+
+
+def linearize(members: Mapping[bytes, Member], graph: Graph) -> list[Chunk]:
+    """Return the chunks of the best order, best feerate first; among equals of a cluster parents come first.
+
+    `members` are whole clusters of `graph`. Their own order decides where nothing else does.
+    """
+    found: list[Chunk] = []
+    # Clusters do not depend on each other, and the time for one grows faster than its size.
+    clusters = graph.clusters(members)
+    for cluster in clusters:
+        found += linearize_cluster({txid: members[txid] for txid in members if txid in cluster}, graph)
+    if len(clusters) > 1:
+        found.sort(key=lambda chunk: Fraction(chunk.fee, chunk.size), reverse=True)
+    return found
+
+
+def linearize_cluster(members: Mapping[bytes, Member], graph: Graph) -> list[Chunk]:
+    """Return the same for members that are one cluster."""
+    if len(members) > MAX_CLUSTER_COUNT:
+        return list(_best_payers_first(members, graph))
+    found: list[Chunk] = []
+    pending = [[*members]]
+    while pending:
+        part = pending.pop()
+        parts = _split(members, part, graph)
+        if len(parts) > 1:
+            pending += reversed(parts)
+        else:
+            found.append(Chunk(*_total(members, part), _parents_first(part, graph)))
+    return found
+
+
+def _best_payers_first(members: Mapping[bytes, Member], graph: Graph) -> Iterator[Chunk]:
+    """Yield chunks of a good order, found quickly: a reorganisation may leave clusters of any size.
+
+    Every step takes the best payer of those whose parents are taken; whatever pays better than the chunk before it
+    joins that chunk.
+    """
+    missing = {txid: len(graph.parents(txid)) for txid in members}
+    ready = [_worth(members, txid) for txid, parents in missing.items() if not parents]
+    heapq.heapify(ready)
+    found: list[tuple[int, int, list[bytes]]] = []
+    while ready:
+        txid = heapq.heappop(ready)[1]
+        fee, size, txids = members[txid].fee, members[txid].size, [txid]
+        while found and fee * found[-1][1] > found[-1][0] * size:
+            before = found.pop()
+            before[2].extend(txids)
+            fee, size, txids = fee + before[0], size + before[1], before[2]
+        found.append((fee, size, txids))
+        for child in graph.children(txid):
+            missing[child] -= 1
+            if not missing[child]:
+                heapq.heappush(ready, _worth(members, child))
+    return (Chunk(fee, size, tuple(txids)) for fee, size, txids in found)
+
+
+def _worth(members: Mapping[bytes, Member], txid: bytes) -> tuple[float, bytes]:
+    return -members[txid].fee / members[txid].size, txid
+
+
+def improves(after: Sequence[Chunk], before: Sequence[Chunk]) -> bool:
+    """Tell whether blocks of any size earn at least as much after as before, and blocks of some size earn more."""
+    sizes = sorted({size for diagram in (after, before) for size in _ends(diagram)})
+    gains = [new - old for new, old in zip(_earned(after, sizes), _earned(before, sizes), strict=True)]
+    return min(gains, default=Fraction(0)) >= 0 and max(gains, default=Fraction(0)) > 0
+
+
+def _split(members: Mapping[bytes, Member], part: Sequence[bytes], graph: Graph) -> list[list[bytes]]:
+    """Divide a part of a cluster into those to be mined first and the rest, or by feerates that are equal.
+
+    Returns the part alone if it is a chunk. Those to be mined first are the closure of greatest surplus over what its
+    size would earn at the feerate of the whole, found by pushing surplus from children down to parents that lack it
+    (maximum closure by maximum flow). Where no closure has a surplus, those without a deficit are chunks of their own.
+    """
+    if len(part) == 1:
+        return [[*part]]
+    fee, size = _total(members, part)
+    surplus = {txid: members[txid].fee * size - fee * members[txid].size for txid in part}
+    parents = {txid: [parent for parent in graph.parents(txid) if parent in surplus] for txid in part}
+    given: dict[bytes, dict[bytes, int]] = {}
+    """Parent → child → surplus that the child has given it."""
+
+    def neighbours(txid: bytes) -> list[bytes]:
+        return [*parents[txid], *given[txid]] if txid in given else parents[txid]
+
+    better: set[bytes] = set()
+    for source in part:
+        while surplus[source] > 0:
+            came_from = _search(source, surplus, neighbours)
+            needy = next(reversed(came_from))
+            if surplus[needy] >= 0:
+                better |= came_from.keys()  # whatever the others push, it cannot reach those that lack surplus
+                break
+            path = _path(came_from, needy)
+            amount = min(surplus[source], -surplus[needy])
+            steps = list(pairwise(path))
+            amount = min([amount, *(given[one][other] for one, other in steps if other not in parents[one])])
+            for one, other in steps:
+                if other in parents[one]:
+                    gifts = given.setdefault(other, {})
+                    gifts[one] = gifts.get(one, 0) + amount
+                elif given[one][other] == amount:
+                    del given[one][other]
+                else:
+                    given[one][other] -= amount
+            surplus[source] -= amount
+            surplus[needy] += amount
+    if better:
+        return [[txid for txid in part if txid in better], [txid for txid in part if txid not in better]]
+    return _equal_parts(part, neighbours)
+
+
+def _search(
+    source: bytes, surplus: Mapping[bytes, int], neighbours: Callable[[bytes], Iterable[bytes]]
+) -> dict[bytes, bytes | None]:
+    """Return whence each was reached from `source`; the last one lacks surplus, unless none was found that does."""
+    came_from: dict[bytes, bytes | None] = {source: None}
+    pending = [source]
+    for txid in pending:
+        for neighbour in neighbours(txid):
+            if neighbour not in came_from:
+                came_from[neighbour] = txid
+                if surplus[neighbour] < 0:
+                    return came_from
+                pending.append(neighbour)
+    return came_from
+
+
+def _equal_parts(part: Sequence[bytes], neighbours: Callable[[bytes], Iterable[bytes]]) -> list[list[bytes]]:
+    """Divide a part in which no closure has a surplus into those that must be mined together, parents first.
+
+    A transaction's neighbours must be mined with it or before: its parents, and the children that pay for it.
+    """
+    everywhere: set[bytes] = set()
+    """Those from which all of the part is reached."""
+    reached: dict[bytes, list[bytes]] = {}
+    for start in part:
+        reached[start] = list(_walk(start, neighbours, everywhere))
+        if len(reached[start]) == len(part) or reached[start][-1] in everywhere:
+            everywhere.add(start)
+    if len(everywhere) == len(part):
+        return [[*part]]
+    groups: dict[frozenset[bytes], list[bytes]] = {}
+    for txid in part:
+        groups.setdefault(frozenset(_walk(txid, neighbours)), []).append(txid)
+    return [group for _, group in sorted(groups.items(), key=lambda item: len(item[0]))]
+
+
+def _walk(
+    start: bytes, neighbours: Callable[[bytes], Iterable[bytes]], until: Collection[bytes] = ()
+) -> Iterator[bytes]:
+    """Yield all that is reached from `start`, itself included; the first of `until` is the last."""
+    found = {start}
+    pending = [start]
+    for txid in pending:
+        yield txid
+        if txid in until:
+            return
+        for neighbour in neighbours(txid):
+            if neighbour not in found:
+                found.add(neighbour)
+                pending.append(neighbour)
+
+
+def _parents_first(part: Sequence[bytes], graph: Graph) -> tuple[bytes, ...]:
+    later = set(part)
+    for txid in part:
+        later.discard(txid)
+        if not later.isdisjoint(graph.parents(txid)):
+            break  # a transaction that returned in a reorganisation is newer than its children
+    else:
+        return tuple(part)
+    sorter = TopologicalSorter(dict.fromkeys(part, ()))
+    for txid in part:
+        sorter.add(txid, *(parent for parent in graph.parents(txid) if parent in part))
+    return tuple(sorter.static_order())
+
+
+def _path(came_from: Mapping[bytes, bytes | None], end: bytes) -> list[bytes]:
+    path = [end]
+    while (before := came_from[path[-1]]) is not None:
+        path.append(before)
+    return path[::-1]
+
+
+def _total(members: Mapping[bytes, Member], part: Collection[bytes]) -> tuple[int, int]:
+    return sum(members[txid].fee for txid in part), sum(members[txid].size for txid in part)
+
+
+def _ends(diagram: Sequence[Chunk]) -> Iterator[int]:
+    size = 0
+    for chunk in diagram:
+        size += chunk.size
+        yield size
+
+
+def _earned(diagram: Sequence[Chunk], sizes: Sequence[int]) -> Iterator[Fraction]:
+    """Yield the fees of blocks of these sizes, in ascending order; a part of a chunk earns its part of the fee."""
+    remaining = iter(diagram)
+    start, earned = 0, 0
+    chunk = next(remaining, None)
+    for size in sizes:
+        while chunk is not None and start + chunk.size <= size:
+            earned += chunk.fee
+            start += chunk.size
+            chunk = next(remaining, None)
+        yield earned + (Fraction(chunk.fee * (size - start), chunk.size) if chunk is not None else Fraction(0))

@@ -1,0 +1,76 @@
+"""The pool, or a part of it that is made of whole clusters, as it was read at one moment. Pure.
+
+Every reader's relatives and feerates come from here: `getmempoolentry` and its like, CPFP pages and resources. The
+writer's own pool, from which templates are made, has the same graph and the same chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from shared.policy import adjusted_weight
+from shared.pool.graph import Graph
+from shared.pool.linearize import Chunk, Member, linearize_cluster
+from shared.primitives.transaction import Transaction
+
+
+class Entry(Protocol):
+    """The entry of a transaction in the pool, as far as the order of mining depends on it."""
+
+    @property
+    def fee(self) -> int:
+        """Satoshis."""
+
+    @property
+    def weight(self) -> int:
+        """Weight units."""
+
+    @property
+    def sigop_cost(self) -> int:
+        """Signature operation cost (BIP141)."""
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class PooledTx(NamedTuple, Generic[E]):
+    """An unconfirmed transaction with its entry in the pool."""
+
+    tx: Transaction
+    entry: E
+
+
+class PoolSnapshot(Generic[E]):
+    """Unconfirmed transactions with their relations and the chunks in which they are mined."""
+
+    def __init__(
+        self, txs: Mapping[bytes, PooledTx[E]], prioritised: Mapping[bytes, int] = MappingProxyType({})
+    ) -> None:
+        """Take transactions by txid, and the satoshis that they count as paying beyond their fee."""
+        self.txs = txs
+        self.prioritised = prioritised
+        self.graph = Graph.of(pooled.tx for pooled in txs.values())
+        self._chunks: dict[bytes, Chunk] = {}
+        """By each of their txids, as far as they were asked for."""
+
+    def __contains__(self, txid: bytes) -> bool:
+        return txid in self.txs
+
+    def modified_fee(self, txid: bytes) -> int:
+        """Return the satoshis that a transaction counts as paying."""
+        return self.txs[txid].entry.fee + self.prioritised.get(txid, 0)
+
+    def chunk(self, txid: bytes) -> Chunk:
+        """Return the chunk in which a transaction is mined: by its feerate a miner judges the transaction."""
+        if txid not in self._chunks:
+            [cluster] = self.graph.clusters([txid])
+            members = {each: self._member(each) for each in cluster}
+            for chunk in linearize_cluster(members, self.graph):
+                self._chunks.update(dict.fromkeys(chunk.txids, chunk))
+        return self._chunks[txid]
+
+    def _member(self, txid: bytes) -> Member:
+        entry = self.txs[txid].entry
+        return Member(self.modified_fee(txid), adjusted_weight(entry.weight, entry.sigop_cost))
