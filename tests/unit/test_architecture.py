@@ -6,6 +6,7 @@ Services never import each other. Within a service (and `deploy`) the rooms have
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,6 +179,15 @@ def test_arrows_between_rooms_run_down_only(place: str) -> None:
             other = room(place, name)
             if other is not None and other != own:
                 assert heights[other] < heights[own], f"{path} imports {name}, which is beside or above it"
+
+
+@pytest.mark.parametrize("place", STOREYS)
+def test_the_document_lists_the_rooms_of_each_storey_from_the_top(place: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, found, rest = text.partition(f"\n| `{place}/`")
+    assert found, f"docs/architecture.md has no table of {place}/"
+    rows = [row.split("|")[1] for row in rest.split("\n\n")[0].splitlines()[2:]]
+    assert [set(re.findall(r"`([^`/]+)/?`", row)) for row in rows] == [set(rooms) for rooms in reversed(STOREYS[place])]
 
 
 def test_a_door_is_imported_by_its_composition_root_alone() -> None:

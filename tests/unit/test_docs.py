@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.bus.reference import reference
 from shared.chain.redis_keys import Keys
 from shared.config import Settings
+from shared.consensus import chain_file
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -30,6 +31,15 @@ def test_every_setting_is_documented() -> None:
     text = (DOCS / "operations.md").read_text(encoding="utf-8")
     for field in dataclasses.fields(Settings):
         assert f"WARREN_{field.name.upper()}" in text, f"docs/operations.md does not name {field.name}"
+
+
+def test_every_setting_of_a_chain_file_is_documented() -> None:
+    code = Path(chain_file.__file__).read_text(encoding="utf-8")
+    settings = re.findall(r"""(?:table|top)\.(?:has|flag|integer|text|table)\(\"(\w+)\"""", code)
+    assert len(settings) > 30
+    section = (DOCS / "consensus.md").read_text(encoding="utf-8").split("\n## Chain files\n")[1].split("\n## ")[0]
+    for name in settings:
+        assert f"`{name}`" in section or f"`[{name}]`" in section, f"docs/consensus.md does not name {name}"
 
 
 def test_links_between_docs_lead_somewhere() -> None:
