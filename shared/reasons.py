@@ -188,3 +188,7 @@ def script_verdict(reason: Reason, script_reason: Reason) -> str:
     `script_reason` the reason of the ScriptError.
     """
     return f"{reason} ({script_reason})"
+
+
+MISSING_OR_SPENT = frozenset({Reason.MISSING_INPUTS, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT})
+"""An input's coin is unknown or spent: the reason in a package, and that of a single transaction."""

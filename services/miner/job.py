@@ -14,14 +14,13 @@ from shared.bus.events import BlockMined, BlockTemplate
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
-from shared.primitives.block import BlockHeader
+from shared.primitives.block import MAX_TIME, BlockHeader
 from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
 from shared.primitives.serialize import pack_u32
 
 _OWN_BYTES = 4
 _COUNTER_BYTES = 4
-_MAX_TIME = (1 << 32) - 1
 
 
 def extranonce(name: str, own: bytes, counter: int, size: int) -> bytes:
@@ -106,7 +105,7 @@ class Job:
         """Return the header with this extranonce and a time `seconds` after the template's, never below `min_time`."""
         coinbase = self.coinbase_prefix + extranonce + self.coinbase_suffix
         merkle_root = root_from_branch(sha256d(coinbase), self.merkle_branch, 0)
-        time = min(max(self.time + seconds, self.min_time), _MAX_TIME)
+        time = min(max(self.time + seconds, self.min_time), MAX_TIME)
         header = BlockHeader(self.version, self.previous_hash, merkle_root, time, self.bits, nonce=0)
         try:
             header_76 = header.serialize()[:-4]

@@ -36,6 +36,7 @@ from shared.errors import BrokerError, DecodeError, RequestFailed, RequestTimeou
 from shared.logs import with_fields
 from shared.primitives.hex import parse_hex
 from shared.reasons import Reason
+from shared.script.script import MAX_SCRIPT_SIZE
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,6 @@ TEST_COINS = 10 * COIN
 """Satoshis that a wallet's page requests."""
 UNAVAILABLE = "temporarily-unavailable"
 _ROUNDS = 3
-_MAX_SCRIPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +187,8 @@ def _read_script(text: str) -> bytes:
         script = parse_hex(text, "script")
     except DecodeError as error:
         raise BadInput("script_pubkey", "script-not-hex", str(error)) from None
-    if not 0 < len(script) <= _MAX_SCRIPT:
-        raise BadInput("script_pubkey", "script-size", f"a script has 1 to {_MAX_SCRIPT:,} bytes")
+    if not 0 < len(script) <= MAX_SCRIPT_SIZE:
+        raise BadInput("script_pubkey", "script-size", f"a script has 1 to {MAX_SCRIPT_SIZE:,} bytes")
     return script
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared.consensus.limits import MAX_MONEY
+from shared.consensus.limits import MAX_HEIGHT, MAX_MONEY
 from shared.consensus.params import BUILT_IN, SATOSHI_SCRIPT, ChainParams, genesis_block
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.crypto.hashes import sha256d
@@ -117,7 +117,6 @@ class _Table:
 
 
 _HEX = r"(?:[0-9a-fA-F]{2})*"
-_MAX_HEIGHT = 0x7FFFFFFF
 
 
 def _rules(top: _Table) -> ChainParams:
@@ -162,8 +161,8 @@ def _with_subsidy(base: ChainParams, table: _Table) -> ChainParams:
     params = replace(
         base,
         subsidy=table.integer("initial", base.subsidy, 0, MAX_MONEY),
-        halving_interval=table.integer("halving_interval", base.halving_interval, 1, _MAX_HEIGHT),
-        coinbase_maturity=table.integer("coinbase_maturity", base.coinbase_maturity, 1, _MAX_HEIGHT),
+        halving_interval=table.integer("halving_interval", base.halving_interval, 1, MAX_HEIGHT),
+        coinbase_maturity=table.integer("coinbase_maturity", base.coinbase_maturity, 1, MAX_HEIGHT),
     )
     table.finish()
     return params
@@ -190,12 +189,12 @@ def _with_address(base: ChainParams, table: _Table) -> ChainParams:
 def _with_activation(base: ChainParams, table: _Table) -> ChainParams:
     params = replace(
         base,
-        bip34_height=table.integer("bip34", base.bip34_height, 0, _MAX_HEIGHT),
-        bip65_height=table.integer("bip65", base.bip65_height, 0, _MAX_HEIGHT),
-        bip66_height=table.integer("bip66", base.bip66_height, 0, _MAX_HEIGHT),
-        csv_height=table.integer("csv", base.csv_height, 0, _MAX_HEIGHT),
-        segwit_height=table.integer("segwit", base.segwit_height, 0, _MAX_HEIGHT),
-        taproot_height=table.integer("taproot", base.taproot_height, 0, _MAX_HEIGHT),
+        bip34_height=table.integer("bip34", base.bip34_height, 0, MAX_HEIGHT),
+        bip65_height=table.integer("bip65", base.bip65_height, 0, MAX_HEIGHT),
+        bip66_height=table.integer("bip66", base.bip66_height, 0, MAX_HEIGHT),
+        csv_height=table.integer("csv", base.csv_height, 0, MAX_HEIGHT),
+        segwit_height=table.integer("segwit", base.segwit_height, 0, MAX_HEIGHT),
+        taproot_height=table.integer("taproot", base.taproot_height, 0, MAX_HEIGHT),
     )
     table.finish()
     return params
@@ -221,7 +220,7 @@ def _with_genesis(base: ChainParams, table: _Table, tries: int) -> ChainParams:
         nonce=table.integer("nonce", 0, 0, 0xFFFFFFFF),
         bits=bits,
         reward=table.integer("reward", base.subsidy, 0, MAX_MONEY),
-        version=table.integer("version", header.version, 1, _MAX_HEIGHT),
+        version=table.integer("version", header.version, 1, 0x7FFFFFFF),
     )
     block = _with_work(block, target, tries if needs_nonce else 1)
     spendable = table.flag("spendable", pays_someone)

@@ -22,6 +22,8 @@ MAX_BLOCK_SIGOPS_COST: Final = 80_000
 MIN_COINBASE_SCRIPT: Final = 2
 MAX_COINBASE_SCRIPT: Final = 100
 
+MAX_HEIGHT: Final = 0x7FFFFFFF
+"""Heights are 32-bit integers with a sign in Core."""
 MEDIAN_TIME_SPAN: Final = 11
 MAX_FUTURE_BLOCK_TIME: Final = 2 * 60 * 60
 MAX_TIMEWARP: Final = 600

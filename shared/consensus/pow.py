@@ -24,6 +24,8 @@ __all__ = [
     "target_to_bits",
 ]
 
+HASH_RATE_BLOCKS = 120
+"""Blocks over which the hash rate is estimated (Core's getnetworkhashps)."""
 _DIFFICULTY_ONE_EXPONENT = 29
 _DIFFICULTY_ONE_MANTISSA = 0xFFFF
 """Difficulty 1 is the target of `bits` 0x1d00ffff, the easiest target of Bitcoin's main network."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import Self
+from typing import Final, Self
 
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
@@ -14,6 +14,8 @@ from shared.primitives.transaction import Transaction
 
 _HEADER = Struct("<i32s32sIII")
 HEADER_SIZE = _HEADER.size
+MAX_TIME: Final = 0xFFFFFFFF
+"""The latest time of a header, in seconds since 1970."""
 _LEAST_TRANSACTION = 10
 
 

@@ -17,9 +17,10 @@ from shared.primitives.serialize import Reader, pack_compact_size, pack_i64, pac
 
 _OUTPOINT = Struct("<32sI")
 _NULL_TXID = bytes(32)
-_NULL_VOUT = 0xFFFFFFFF
-_LEAST_INPUT = 41
-_LEAST_OUTPUT = 9
+MAX_VOUT: Final = 0xFFFFFFFF
+MIN_INPUT_SIZE: Final = 41
+"""Bytes of an input with an empty scriptSig."""
+_MIN_OUTPUT_SIZE = 9
 
 WITNESS_SCALE_FACTOR: Final = 4
 """Weight units of a byte outside witnesses; a byte of a witness has one (BIP141)."""
@@ -58,13 +59,13 @@ class OutPoint(NamedTuple):
     @property
     def is_null(self) -> bool:
         """Whether this is the outpoint of a coinbase's input."""
-        return self.vout == _NULL_VOUT and self.txid == _NULL_TXID
+        return self.vout == MAX_VOUT and self.txid == _NULL_TXID
 
     def __str__(self) -> str:
         return f"{display_hash(self.txid)}:{self.vout}"
 
 
-NULL_OUTPOINT = OutPoint(_NULL_TXID, _NULL_VOUT)
+NULL_OUTPOINT = OutPoint(_NULL_TXID, MAX_VOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Transaction:
         data = reader.data
         start = reader.position
         version = reader.u32("transaction version")
-        count = reader.count("inputs", _LEAST_INPUT)
+        count = reader.count("inputs", MIN_INPUT_SIZE)
         flags = 0
         outputs_follow = True
         if count == 0:
@@ -147,11 +148,11 @@ class Transaction:
             flags = reader.u8("transaction flags")
             outputs_follow = flags != 0
             if outputs_follow:
-                count = reader.count("inputs", _LEAST_INPUT)
+                count = reader.count("inputs", MIN_INPUT_SIZE)
         bare_inputs = [_read_input(reader) for _ in range(count)]
         outputs: tuple[TxOut, ...] = ()
         if outputs_follow:
-            outputs = tuple([TxOut.read(reader) for _ in range(reader.count("outputs", _LEAST_OUTPUT))])
+            outputs = tuple([TxOut.read(reader) for _ in range(reader.count("outputs", _MIN_OUTPUT_SIZE))])
         base: bytes | None = None
         if flags:
             witness_start = reader.position

@@ -15,7 +15,7 @@ from shared.reasons import Reason
 from shared.script.encoding import check_public_key_encoding, check_signature_encoding
 from shared.script.flags import Flags
 from shared.script.script import decode_number, push_data
-from shared.script.sighash import SIGHASH_DEFAULT, find_and_delete
+from shared.script.sighash import NO_CODESEPARATOR, SIGHASH_DEFAULT, find_and_delete
 
 if TYPE_CHECKING:
     from shared.script.sighash import SighashCache
@@ -102,7 +102,7 @@ class Machine:
         self.code_start = 0
         self.op_position = 0
         self.op_count = 0
-        self.codeseparator_position = 0xFFFFFFFF
+        self.codeseparator_position = NO_CODESEPARATOR
         # Nested conditions: their number, and the index of the first false one (conditions inside it do not matter).
         self._depth = 0
         self._first_false: int | None = None
@@ -238,7 +238,7 @@ def require_schnorr(
     *,
     annex: bytes | None,
     leaf_hash: bytes | None = None,
-    codeseparator_position: int = 0xFFFFFFFF,
+    codeseparator_position: int = NO_CODESEPARATOR,
 ) -> None:
     """Raise ScriptError unless a taproot signature, with its optional hash type, is valid (CheckSchnorrSignature)."""
     if len(signature) not in (64, 65):

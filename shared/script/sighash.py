@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shared.crypto.hashes import sha256, sha256d, tagged_hash
 from shared.errors import DecodeError
 from shared.primitives.serialize import pack_compact_size, pack_i64, pack_u32, pack_var_bytes
-from shared.primitives.transaction import TxOut
+from shared.primitives.transaction import MIN_INPUT_SIZE, TxOut
 from shared.script.opcodes import OP_CODESEPARATOR
 from shared.script.script import iterate, read_op
 
@@ -36,9 +36,8 @@ _ONE = b"\x01" + bytes(31)
 _BLANK_OUTPUT = TxOut(-1, b"").serialize()
 _TAPROOT_HASH_TYPES = frozenset((0, 1, 2, 3, 0x81, 0x82, 0x83))
 _HASH_TYPE_AND_TX = Struct("<BBII")
-_NO_CODESEPARATOR = 0xFFFFFFFF
+NO_CODESEPARATOR = 0xFFFFFFFF
 _BLANK = Struct("<xI").pack  # an empty script and the sequence
-_BLANK_INPUT_SIZE = 41
 
 
 def _mode(hash_type: int) -> int:
@@ -120,10 +119,10 @@ class SighashCache:
             yield from (b"\x01", tx_in.prevout.serialize(), signed, pack_u32(tx_in.sequence))
         else:
             blank = memoryview(self._blank_inputs(keeps_sequences=mode & 3 == SIGHASH_ALL))
-            at = index * _BLANK_INPUT_SIZE
+            at = index * MIN_INPUT_SIZE
             yield pack_compact_size(len(tx.inputs))
             yield from (blank[:at], tx_in.prevout.serialize(), signed, pack_u32(tx_in.sequence))
-            yield blank[at + _BLANK_INPUT_SIZE :]
+            yield blank[at + MIN_INPUT_SIZE :]
         match mode & 3:
             case 2:  # none
                 yield b"\x00"
@@ -184,7 +183,7 @@ class SighashCache:
         *,
         annex: bytes | None = None,
         leaf_hash: bytes | None = None,
-        codeseparator_position: int = _NO_CODESEPARATOR,
+        codeseparator_position: int = NO_CODESEPARATOR,
     ) -> bytes | None:
         """Return the BIP341 digest of an input, None if the hash type is unknown or is SINGLE without an output.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from shared.bus.events import TxVerdict
-from shared.reasons import Reason
+from shared.reasons import MISSING_OR_SPENT, Reason
 
 _IN_POOL = (Reason.TXN_ALREADY_IN_MEMPOOL, Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL)
-_MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
 _TOO_EXPENSIVE = (Reason.MAX_FEERATE_EXCEEDED, Reason.MAX_FEE_EXCEEDED)
 
 _VERIFY_ERROR = -25
@@ -23,7 +22,7 @@ def send_error(verdict: TxVerdict) -> tuple[int, str] | None:
         return None
     if verdict.reason == Reason.TXN_ALREADY_KNOWN:
         return _VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set"
-    if verdict.reason in _MISSING:
+    if verdict.reason in MISSING_OR_SPENT:
         return _VERIFY_ERROR, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
     if verdict.reason in _TOO_EXPENSIVE:
         return _VERIFY_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"

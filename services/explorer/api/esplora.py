@@ -24,7 +24,7 @@ from shared.consensus.partial_merkle import encode_proof
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import branch_of
-from shared.primitives.transaction import OutPoint
+from shared.primitives.transaction import MAX_VOUT, OutPoint
 
 BLOCKS_PER_PAGE = 10
 TXS_PER_PAGE = 25
@@ -35,7 +35,6 @@ MAX_COINS = 20_000
 """Unspent outputs of one answer; electrs gives 500."""
 RECENT_TXS = 10
 ADDRESSES_FOUND = 10
-MAX_VOUT = 0xFFFFFFFF
 
 
 class Esplora:

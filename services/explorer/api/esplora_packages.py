@@ -24,12 +24,11 @@ from shared.errors import DecodeError, RequestFailed
 from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT
 from shared.primitives.hex import parse_display_hash, parse_hex
 from shared.primitives.transaction import Transaction
-from shared.reasons import Reason
+from shared.reasons import MISSING_OR_SPENT, Reason
 from shared.script.standard import is_unspendable
 
 MIN_HEX, MAX_HEX = 120, 800_000
 """Digits: more than 60 bytes, within the weight that the pool takes."""
-_MISSING = (Reason.MISSING_INPUTS, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
 
 
 class Packages:
@@ -130,7 +129,7 @@ def _test_result(tx: Transaction, verdict: TxVerdict) -> dict[str, Any]:
     result: dict[str, Any] = {"txid": tx.txid_hex, "wtxid": tx.wtxid_hex, "allowed": verdict.accepted}
     if verdict.accepted:
         return result | _costs(verdict)
-    if verdict.reason in _MISSING:
+    if verdict.reason in MISSING_OR_SPENT:
         return result | {"reject-reason": Reason.MISSING_INPUTS}
     return result | {"reject-reason": verdict.reason, "reject-details": verdict.refusal}
 

@@ -12,7 +12,6 @@ from services.explorer.api import esplora_json
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.api.responses import Route, json
 from services.explorer.chain.fee_estimates import (
-    RATES,
     ProjectedBlock,
     feerate,
     precise_fees,
@@ -25,6 +24,7 @@ from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.rbf_trees import version_json
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
+from shared.chain.block_fees import RATES
 from shared.chain.codec import BlockFees, PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address

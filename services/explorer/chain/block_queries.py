@@ -19,18 +19,15 @@ from shared.chain.codec import (
 )
 from shared.chain.view import ChainView, Tip
 from shared.consensus.block_check import median_time_past
-from shared.consensus.limits import MEDIAN_TIME_SPAN
+from shared.consensus.limits import MAX_HEIGHT, MEDIAN_TIME_SPAN
 from shared.consensus.params import ChainParams
-from shared.consensus.pow import hash_rate
+from shared.consensus.pow import HASH_RATE_BLOCKS, hash_rate
 from shared.errors import StoreUnavailable
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import Transaction
 
-MAX_HEIGHT = 0x7FFFFFFF
 COINBASE_SIZE = 4096
 """Bytes at the start of a raw block that nearly always contain its coinbase."""
-HASH_RATE_BLOCKS = 120
-"""Blocks over which the hash rate is estimated (Core's getnetworkhashps)."""
 
 
 class BlockQueries:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol, TypeVar
 
+from shared.chain.block_fees import RATES
 from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.policy import MIN_RELAY_FEERATE
 
@@ -32,8 +33,6 @@ MIN_FEERATE = MIN_RELAY_FEERATE / 1000
 """Satoshis per virtual byte that are enough where blocks have room: the least that is relayed."""
 _BIN_VSIZE = 50_000
 _PROJECTED = 8
-RATES = 7
-"""Feerates that stand for those of a whole block."""
 BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Feerates at which the bands of histograms, and the colours of feerates, begin."""
 

@@ -10,13 +10,12 @@ from shared.crypto.hashes import hash160
 from shared.crypto.keys import PublicKey
 from shared.errors import DecodeError
 from shared.primitives.hex import parse_display_hash, parse_hex
-from shared.primitives.transaction import OutPoint
+from shared.primitives.transaction import MAX_VOUT, OutPoint
 from shared.script.opcodes import OP_CHECKSIG
 from shared.script.script import push_data
 from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script
 
 _MAX_HEIGHT_DIGITS = 10
-_MAX_VOUT = 0xFFFFFFFF
 _KEY_DIGITS = (66, 130)
 _LEAST_BEGINNING = 4
 
@@ -124,7 +123,7 @@ def key_forms(key: PublicKey, prefix: AddressPrefix) -> tuple[KeyForm, ...]:
 
 def _parse_output(text: str) -> OutPoint:
     txid, _, vout = text.partition(":")
-    if not (vout.isascii() and vout.isdigit() and len(vout) <= _MAX_HEIGHT_DIGITS and int(vout) <= _MAX_VOUT):
+    if not (vout.isascii() and vout.isdigit() and len(vout) <= _MAX_HEIGHT_DIGITS and int(vout) <= MAX_VOUT):
         raise DecodeError("the part after the colon is not the number of an output")
     return OutPoint(parse_display_hash(txid), int(vout))
 

@@ -33,12 +33,12 @@ from shared.primitives.block import Block
 from shared.primitives.hex import parse_hex
 from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
+from shared.script.script import MAX_SCRIPT_SIZE
 
 log = logging.getLogger(__name__)
 
 MAX_COUNT = 10_000
 """Blocks that one request may ask for."""
-MAX_SCRIPT = 10_000
 REBROADCAST_SECONDS = 0.5
 KEEP_TEMPLATES = 16
 
@@ -63,8 +63,8 @@ class Mining:
             script = parse_hex(message.script_pubkey, "script_pubkey")
         except DecodeError as error:
             return MineResult(hashes=(), error=str(error))
-        if len(script) > MAX_SCRIPT:
-            return MineResult(hashes=(), error=f"script_pubkey is longer than {MAX_SCRIPT} bytes")
+        if len(script) > MAX_SCRIPT_SIZE:
+            return MineResult(hashes=(), error=f"script_pubkey is longer than {MAX_SCRIPT_SIZE} bytes")
         if not 1 <= message.count <= MAX_COUNT:
             return MineResult(hashes=(), error=f"count must be from 1 to {MAX_COUNT}")
         txs: list[Transaction] | None = None

@@ -8,7 +8,7 @@ import pytest
 from services.mempool import mining_job
 from services.mempool.blocks.activate import Change, activate
 from services.mempool.mining import requests
-from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, MAX_SCRIPT, REBROADCAST_SECONDS, Mining
+from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, REBROADCAST_SECONDS, Mining
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
@@ -17,6 +17,7 @@ from shared.primitives.block import BlockHeader
 from shared.primitives.hex import parse_display_hash
 from shared.primitives.merkle import root_from_branch
 from shared.reasons import Reason
+from shared.script.script import MAX_SCRIPT_SIZE
 from tests.builders import grind, p2wpkh, pay
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.mempool.memory import ALICE, BOB, NOW, MemoryNode
@@ -303,8 +304,8 @@ def test_a_refused_solution_leaves_the_request_as_it_was(desk: Desk) -> None:
         ({"count": MAX_COUNT}, None),
         ({"count": MAX_COUNT + 1}, "count must be from 1 to 10000"),
         ({"count": 0}, "count must be from 1 to 10000"),
-        ({"script_pubkey": "6a" * MAX_SCRIPT}, None),
-        ({"script_pubkey": "6a" * (MAX_SCRIPT + 1)}, "script_pubkey is longer than 10000 bytes"),
+        ({"script_pubkey": "6a" * MAX_SCRIPT_SIZE}, None),
+        ({"script_pubkey": "6a" * (MAX_SCRIPT_SIZE + 1)}, "script_pubkey is longer than 10000 bytes"),
         ({"script_pubkey": "6"}, "script_pubkey is not hex"),
         ({"script_pubkey": ""}, None),
         ({"count": 2, "txs": ()}, "transactions are chosen for one block only"),

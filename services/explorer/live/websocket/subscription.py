@@ -12,11 +12,11 @@ import msgspec
 from shared.crypto.address import AddressPrefix, decode_address
 from shared.errors import DecodeError
 from shared.primitives.hex import parse_display_hash, parse_hex
+from shared.script.script import MAX_SCRIPT_SIZE
 
 MAX_TRACKED = 100
 """Transactions, addresses or scripts of each kind that one connection may track."""
 MAX_PROJECTED = 8
-MAX_SCRIPT = 10_000
 WANTABLE = ("blocks", "mempool-blocks", "stats", "live-2h-chart")
 """What `want` may name; there is no chart of the last two hours, so the last one is taken and brings nothing."""
 
@@ -197,6 +197,6 @@ def _items(value: Any, what: str) -> list[Any]:
 
 def _script(text: str) -> bytes:
     script = parse_hex(text, "scriptpubkey")
-    if len(script) > MAX_SCRIPT:
+    if len(script) > MAX_SCRIPT_SIZE:
         raise DecodeError("the scriptpubkey is too long")
     return script

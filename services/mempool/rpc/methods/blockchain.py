@@ -21,7 +21,7 @@ from shared.errors import BrokerUnavailable, DecodeError
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_tree
-from shared.primitives.transaction import OutPoint
+from shared.primitives.transaction import MAX_VOUT, OutPoint
 
 _CATEGORY = "Blockchain"
 
@@ -104,7 +104,7 @@ def getdifficulty(node: NodeContext) -> Json:
 
 def gettxout(node: NodeContext, txid_hex: str, vout: object, include_mempool: bool | None) -> Json:
     """Return a coin, null if it is spent or was never there."""
-    outpoint = OutPoint(block_or_tx_hash(txid_hex, "txid"), integer(vout, 0, 0xFFFFFFFF))
+    outpoint = OutPoint(block_or_tx_hash(txid_hex, "txid"), integer(vout, 0, MAX_VOUT))
     with_pool = include_mempool is not False
     return node.view.at_tip(lambda tip: _coin(node, outpoint, with_pool, tip))
 

@@ -14,6 +14,7 @@ from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, expect, integer
 from shared.bus.events import ControlAction
 from shared.durations import HOUR
+from shared.primitives.block import MAX_TIME
 
 _CATEGORY = "Control"
 
@@ -27,7 +28,6 @@ _LOGGERS = {
 """The categories of RPC `logging`, and the logger that each one turns to DEBUG and back."""
 _EVERYTHING = ("all", "1", "")
 _NOTHING = ("none", "0")
-_MAX_TIME = 0xFFFFFFFF
 _MAX_SCHEDULER_DELTA = HOUR
 
 
@@ -99,8 +99,8 @@ def setmocktime(node: NodeContext, timestamp: object) -> None:
     """Let the node's clock stand at a time; 0 lets it run again."""
     _require_mockable(node, "setmocktime")
     seconds = integer(timestamp, -(1 << 63), (1 << 63) - 1)
-    if not 0 <= seconds <= _MAX_TIME:
-        message = f"Mocktime must be in the range [0, {_MAX_TIME}], not {seconds}."
+    if not 0 <= seconds <= MAX_TIME:
+        message = f"Mocktime must be in the range [0, {MAX_TIME}], not {seconds}."
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     order(node, RpcCode.MISC_ERROR, action=ControlAction.SET_TIME, time=seconds)
 

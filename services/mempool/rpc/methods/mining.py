@@ -27,7 +27,7 @@ from shared.bus.events import ControlAction
 from shared.chain.view import Tip
 from shared.consensus.block_check import WITNESS_RESERVED_VALUE, witness_commitment
 from shared.consensus.limits import MAX_MONEY
-from shared.consensus.pow import bits_to_target, hash_rate, next_bits
+from shared.consensus.pow import HASH_RATE_BLOCKS, bits_to_target, hash_rate, next_bits
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256d
@@ -40,7 +40,6 @@ from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 
 _CATEGORY = "Mining"
-_RATE_WINDOW = 120
 _OWN_TRIES = 1_000_000
 """Nonces that `generateblock` tries by itself for a block that is not submitted."""
 
@@ -178,7 +177,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
         "bits": f"{entry.header.bits:08x}",
         "difficulty": difficulty_json(entry.header.bits),
         "target": target_hex(entry.header.bits),
-        "networkhashps": real(_hash_rate(node, tip.height, _RATE_WINDOW)),
+        "networkhashps": real(_hash_rate(node, tip.height, HASH_RATE_BLOCKS)),
         "pooledtx": node.view.pool.stats().count,
         "blockmintxfee": btc(BLOCK_MIN_FEERATE),
         "chain": node.params.name,
@@ -197,7 +196,7 @@ def _mining_info(node: NodeContext, tip: Tip) -> Json:
 
 def getnetworkhashps(node: NodeContext, count: object, height: object) -> Json:
     """Return the hashes per second that the last blocks up to a height took, estimated from their work."""
-    blocks = _RATE_WINDOW if count is None else integer(count)
+    blocks = HASH_RATE_BLOCKS if count is None else integer(count)
     at = -1 if height is None else integer(height)
     if blocks < -1 or blocks == 0:
         message = "Invalid nblocks. Must be a positive number or -1."

@@ -34,7 +34,7 @@ from shared.policy import DEFAULT_MAX_FEERATE, MAX_PACKAGE_COUNT
 from shared.primitives.coin import Coin
 from shared.primitives.hex import parse_display_hash
 from shared.primitives.transaction import Transaction
-from shared.reasons import Reason
+from shared.reasons import MISSING_OR_SPENT, Reason
 from shared.script.opcodes import MAX_OPCODE, OP_CHECKSIGADD
 from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, iterate
 from shared.script.standard import (
@@ -49,7 +49,6 @@ from shared.web.sendrawtransaction import send_error
 
 _CATEGORY = "Rawtransactions"
 
-_MISSING = (Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS)
 
 _NEVER_WRAPPED = (
     ScriptType.NULL_DATA,
@@ -241,7 +240,7 @@ def _fee_and_vsize(verdict: TxVerdict) -> tuple[int, int]:
 
 def _test_result(verdict: TxVerdict, max_feerate: int) -> dict[str, Json]:
     if not verdict.accepted:
-        if verdict.reason in _MISSING:
+        if verdict.reason in MISSING_OR_SPENT:
             return {"allowed": False, "reject-reason": Reason.MISSING_INPUTS}
         return {"allowed": False, "reject-reason": verdict.reason, "reject-details": verdict.refusal}
     fee, vsize = _fee_and_vsize(verdict)
