@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, TypeVar, get_args
+from functools import cache
+from typing import ClassVar, Generic, TypeVar, cast, get_args
 
 import msgspec
 
@@ -25,12 +26,11 @@ class Request(Message, Generic[Reply], frozen=True, kw_only=True):
     @classmethod
     def reply_type(cls) -> type[Reply]:
         """Return the `Reply` that a request's class names as it derives from this one."""
-        base: type = cls.__orig_bases__[0]  # type: ignore[attr-defined]
-        reply: type[Reply] = get_args(base)[0]
+        reply: type[Reply] = _reply_type(cls)
         return reply
 
     def check(self, reply: Message) -> Reply:
-        """Return a reply as one to this request. Raises `RequestFailed` for a `Failure` and for any other reply."""
+        """Return a reply that fits this request. Raises `RequestFailed` for a `Failure` and for one that does not fit."""
         if isinstance(reply, Failure):
             raise RequestFailed(reply.error)
         if not isinstance(reply, self.reply_type()) or not self.is_answered_by(reply):
@@ -40,6 +40,12 @@ class Request(Message, Generic[Reply], frozen=True, kw_only=True):
     def is_answered_by(self, reply: Reply) -> bool:
         """Tell whether a reply of the right type fits this very request."""
         return True
+
+
+@cache
+def _reply_type(request: type) -> type:
+    (reply,) = get_args(request.__orig_bases__[0])  # type: ignore[attr-defined]
+    return cast("type", reply)
 
 
 class Failure(Message, frozen=True, kw_only=True):
