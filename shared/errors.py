@@ -13,7 +13,7 @@
     │   ├── RequestTimeout     no reply came in time; the request may still take effect
     │   └── RequestFailed      the reply says that the request could not be handled
     └── StoreError
-        ├── StoreUnavailable   Redis cannot be reached; the outcome of a write is unknown
+        ├── StoreUnavailable   Redis is away or refuses to work; the outcome of a write is unknown
         │   └── NoChain        Redis has no chain: the writer has not written the first block yet
         ├── StaleWriter        another writer has taken over (fencing)
         ├── CommitConflict     the chain state has changed since the commit was computed
@@ -120,7 +120,7 @@ class StoreError(WarrenError):
 
 
 class StoreUnavailable(StoreError):
-    """Redis cannot be reached. The outcome of a write in progress is unknown."""
+    """Redis is away or refuses to work for now. The outcome of a write in progress is unknown."""
 
 
 class NoChain(StoreUnavailable):

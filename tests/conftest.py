@@ -23,6 +23,7 @@ from hypothesis import is_hypothesis_test
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from shared.chain.store import connect
 from shared.primitives.transaction import Transaction
 from shared.script.interpreter import verify_input
 from tests import inherited
@@ -118,7 +119,7 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[redis_py.Redis]:
     """A client of the private Redis, which is empty."""
-    with redis_py.Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         client.flushall()
         yield client
 

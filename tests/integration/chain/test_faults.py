@@ -69,7 +69,7 @@ def operator(server: Server) -> Iterator[redis_py.Redis]:
 
 @pytest.mark.parametrize("write", WRITES)
 def test_a_full_server_is_unavailable(server: Server, operator: redis_py.Redis, write: Call) -> None:
-    operator.config_set("maxmemory", "1mb")
+    operator.config_set("maxmemory", "1")
     with pytest.raises(StoreUnavailable, match=r"^Redis refuses: OOM command not allowed"):
         write(connect(server.url))
 

@@ -10,6 +10,7 @@ import redis as redis_py
 from flask.testing import FlaskClient
 
 from services.explorer.app import create_explorer
+from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
@@ -101,7 +102,7 @@ def page_reader(client: FlaskClient) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def story(redis_url: str) -> Iterator[Story]:
     """The story, built once for a module whose tests only read."""
-    with redis_py.Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         client.flushall()
         yield tell_story(client)
 
