@@ -102,7 +102,7 @@ async function verify(section) {
     const steps = section.querySelectorAll("[data-sibling]").length;
     verdict.textContent = problem
       ? `This proof is wrong: ${problem}.`
-      : `Verified here, by your browser: ${steps} step${steps === 1 ? "" : "s"} lead from this transaction to the merkle root in ` +
+      : `Verified here, by your browser: ${steps === 1 ? "1 step leads" : `${steps} steps lead`} from this transaction to the merkle root in ` +
         "the block's header, and the header's hash is the block's and meets its target.";
     verdict.classList.add(problem ? "verdict-bad" : "verdict-good");
   } catch {

@@ -285,6 +285,11 @@ def test_the_page_verifies_the_merkle_proof(page, proven):
     expect(page.locator(".branch > .checked")).to_have_count(3)
 
 
+def test_a_proof_of_one_step_is_worded_as_one(page, chain):
+    page.goto(f"/tx/{chain.tip.transactions[1].txid_hex}")
+    expect(page.locator("[data-verdict]")).to_contain_text("1 step leads from this transaction to the merkle root")
+
+
 def test_it_can_do_so_where_the_browser_gives_no_hash_function(page, proven):
     page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
     page.goto(f"/tx/{proven.txid_hex}")
