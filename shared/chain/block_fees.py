@@ -1,4 +1,4 @@
-"""The fees of a connected block: their total, and feerates at evenly spaced points of the block. Pure."""
+"""The fees of a block, mined or projected: their total, and feerates at evenly spaced points of its size. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.chain.codec import BlockFees
 from shared.primitives.block import Block
 
 RATES = 7
-"""Number of feerates stored for a block."""
+"""Number of feerates that stand for those of a whole block."""
 
 
 def block_fees(block: Block, fees: Sequence[int]) -> BlockFees | None:
@@ -36,3 +36,11 @@ def spread(rates: Sequence[tuple[float, int]]) -> tuple[float, ...]:
         while len(found) < RATES - 1 and end * (RATES - 1) > size * len(found):
             found.append(rate)
     return (*found, ordered[-1][0])
+
+
+def median_feerate(rates: Sequence[float]) -> float:
+    """Return the median of a block's feerates, given as `spread` returns them: half of its virtual size pays no more.
+
+    Core's getblockstats has another one, by weight and rounded down (`feerate_percentiles`).
+    """
+    return rates[RATES // 2]

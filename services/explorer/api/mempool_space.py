@@ -24,7 +24,7 @@ from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.rbf_trees import version_json
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
-from shared.chain.block_fees import RATES
+from shared.chain.block_fees import RATES, median_feerate
 from shared.chain.codec import BlockFees, PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
@@ -165,7 +165,7 @@ class MempoolSpace:
         name = miner_name(coinbase.inputs[0].script_sig) or "Unknown"
         return {
             "totalFees": fees,
-            "medianFee": rates[len(rates) // 2],
+            "medianFee": median_feerate(rates),
             "feeRange": rates,
             "avgFee": fees // max(1, entry.tx_count - 1),
             "avgFeeRate": WITNESS_SCALE_FACTOR * fees // entry.weight,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol, TypeVar
 
-from shared.chain.block_fees import RATES
+from shared.chain.block_fees import median_feerate, spread
 from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.policy import MIN_RELAY_FEERATE
 
@@ -108,12 +108,12 @@ class ProjectedBlock:
     fees: int
     """Satoshis."""
     rates: tuple[float, ...]
-    """Feerates from the lowest to the highest, at evenly spaced places."""
+    """Feerates from the lowest to the highest, at evenly spaced places of its virtual size."""
 
     @property
     def median(self) -> float:
-        """Feerate of the transaction in the middle."""
-        return self.rates[len(self.rates) // 2]
+        """Feerate in the middle of its virtual size."""
+        return median_feerate(self.rates)
 
     @property
     def fullness(self) -> float:
@@ -150,10 +150,9 @@ def projected_place(entries: Iterable[Paying], rate: float) -> int:
 
 
 def _project(entries: Sequence[Paying]) -> ProjectedBlock:
-    rates = [feerate(entry) for entry in reversed(entries)]
-    places = [step * (len(rates) - 1) // (RATES - 1) for step in range(RATES)]
     vsize, fees = sum(entry.vsize for entry in entries), sum(entry.fee for entry in entries)
-    return ProjectedBlock(len(entries), vsize, fees, tuple(rates[place] for place in places))
+    rates = spread([(feerate(entry), entry.vsize) for entry in reversed(entries)])
+    return ProjectedBlock(len(entries), vsize, fees, rates)
 
 
 def recommended_fees(entries: Iterable[Paying]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.chain.block_fees import median_feerate
 from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Spend
 from shared.chain.view import HistoryItem, Unspent, script_hash
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
@@ -46,7 +47,7 @@ class MinedBlock:
     @property
     def median(self) -> float | None:
         """Feerate in the middle of the block, None for a block without payments."""
-        return self.rates[len(self.rates) // 2] if self.rates else None
+        return median_feerate(self.rates) if self.rates else None
 
     @property
     def fullness(self) -> float:

@@ -137,6 +137,19 @@ def test_fees_of_a_block_are_what_a_coinbase_pays_beyond_the_subsidy(client, cha
     assert genesis["extras"]["totalFees"] == 0
 
 
+def test_a_block_has_the_median_and_the_range_that_it_was_projected_to_have(client, chain):
+    coins = [output_of(chain.mine(ALICE).transactions[0], 0, ALICE) for _ in range(4)]
+    long_data = TxOut(0, b"\x6a" + bytes(2_000))
+    txs = [pay(coin, BOB, COIN, fee=fee) for coin, fee in zip(coins, (9_000, 3_000, 6_000), strict=False)]
+    txs.append(spend([coins[3]], [TxOut(COIN, p2wpkh(BOB)), TxOut(49 * COIN - 4_000, p2wpkh(ALICE)), long_data]))
+    chain.pool_add_all(txs)
+    [projected] = client.get("/api/v1/fees/mempool-blocks").json
+    chain.mine(ALICE, txs, fees=22_000)
+    mined = client.get("/api/v1/blocks").json[0]["extras"]
+    assert projected["medianFee"] == mined["medianFee"] == 4_000 / txs[3].vsize
+    assert projected["feeRange"] == mined["feeRange"]
+
+
 def test_two_that_pay_for_one_parent_are_all_relatives(client, chain):
     block = chain.mine(ALICE)
     parent = pay(output_of(block.transactions[0], 0, ALICE), BOB, 12 * COIN, fee=0)

@@ -81,7 +81,13 @@ def test_projected_blocks_are_filled_by_the_best_payers():
         (2, 800_000, 5 * 400_000),
         (1, 400_000, 400_000),
     ]
-    assert blocks[0].rates == (4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 5.0)
+    assert blocks[0].rates == (4.0, 4.0, 4.0, 5.0, 5.0, 5.0, 5.0)
+
+
+def test_the_median_of_a_projected_block_is_that_of_its_virtual_size():
+    pool = [entry(9 * 1_000, 1_000)] * 5 + [entry(2 * 100_000, 100_000)]
+    [block] = projected_blocks(pool)
+    assert (block.median, block.rates[0], block.rates[-1]) == (2.0, 2.0, 9.0)
 
 
 def test_the_eighth_projected_block_has_all_the_rest():

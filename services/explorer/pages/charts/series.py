@@ -13,6 +13,7 @@ from itertools import pairwise
 from services.explorer.chain.block_queries import rate_between
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.pages.charts.svg import spread
+from shared.chain.block_fees import median_feerate
 from shared.chain.codec import BlockEntry, BlockFees
 from shared.chain.view import Tip
 from shared.durations import HOUR
@@ -55,7 +56,7 @@ class BlockRange:
     @property
     def median_rate(self) -> float | None:
         """Feerate in the middle of the block in the middle; None where no one paid."""
-        medians = sorted(fees.feerates[len(fees.feerates) // 2] for fees in self.fees if fees)
+        medians = sorted(median_feerate(fees.feerates) for fees in self.fees if fees)
         return medians[len(medians) // 2] if medians else None
 
 
