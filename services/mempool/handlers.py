@@ -1,4 +1,4 @@
-"""What the writer does with each topic. The table at the end is its whole subscription."""
+"""The writer's handlers of topics. The table at the end is its whole subscription."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tx_submitted(node: NodeState, broker: Broker, batch: Sequence[Incoming[TxSub
 def block_mined(
     node: NodeState, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]
 ) -> Sequence[Message]:
-    """Check blocks one after another, each in a commit of its own, and the orphans that they bring parents for."""
+    """Check blocks one after another, each in a commit of its own, then the orphans whose parents they contain."""
     verdicts = [mining.solution(incoming.message) for incoming in batch]
     for verdict in verdicts:
         _publish_rejections(broker, _orphans_of(node, verdict))
@@ -56,7 +56,7 @@ def chain_control(node: NodeState, batch: Sequence[Incoming[ChainControl]]) -> S
 
 
 def template_requested(node: NodeState, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
-    """Show what the next block would be made of: one answer for all that ask at a time."""
+    """Return the template of the next block: one reply for all requests of the batch."""
     shown = _work_template(node)
     return [shown for _ in batch]
 

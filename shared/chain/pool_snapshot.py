@@ -1,4 +1,4 @@
-"""Reads the pool, or the cluster of one transaction: all transactions that are connected to it by spending."""
+"""Reads the pool, or the cluster of one transaction, which is connected by spending."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def read_pool(view: ChainView) -> PoolPart:
 def read_cluster(view: ChainView, txid: bytes) -> PoolPart:
     """Return an unconfirmed transaction with its cluster; empty if the transaction is not in the pool.
 
-    To be called within `ChainView.at_tip`. A cluster larger than the pool admits, as a reorganisation may leave, is
-    read in part: the transaction's own ancestors and descendants, and about a hundred others with their ancestors.
+    Call it within `ChainView.at_tip`. A cluster larger than the pool admits, which a reorganisation may leave, is read
+    in part: the transaction's own ancestors and descendants, and about a hundred others with their ancestors.
     """
     reader = _Reader(view)
     found = reader.reach([txid], parents=True, children=True, most=_MOST)
@@ -38,7 +38,7 @@ def read_cluster(view: ChainView, txid: bytes) -> PoolPart:
 
 
 class _Reader:
-    """Reads transactions and links, each of them once."""
+    """Reads transactions and their links, each once."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
@@ -49,7 +49,7 @@ class _Reader:
     def reach(
         self, start: Iterable[bytes], *, parents: bool = False, children: bool = False, most: int | None = None
     ) -> set[bytes]:
-        """Return those of the pool that are reached from `start`, itself included; about `most` of them."""
+        """Return `start` and transactions of the pool that links lead to from it, about `most` of them."""
         found: set[bytes] = set()
         pending = set(start)
         while pending and (most is None or len(found) < most):

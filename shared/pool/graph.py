@@ -1,6 +1,6 @@
-"""Which unconfirmed transactions spend from which, by txid. Pure.
+"""The graph of unconfirmed transactions: which spends from which, by txid. Pure.
 
-The one graph of the pool: the writer keeps one up to date, readers make one of the transactions that they have read.
+The writer keeps one graph of its pool up to date; readers make a graph of the transactions that they have read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NONE: frozenset[bytes] = frozenset()
 
 
 class Graph:
-    """Parents and children of transactions; one without either needs no entry."""
+    """Parents and children of transactions; a transaction without either needs no entry."""
 
     __slots__ = ("_children", "_parents")
 
@@ -34,12 +34,12 @@ class Graph:
         return graph
 
     def link(self, parent: bytes, child: bytes) -> None:
-        """Note that `child` spends an output of `parent`."""
+        """Record that `child` spends an output of `parent`."""
         self._parents.setdefault(child, set()).add(parent)
         self._children.setdefault(parent, set()).add(child)
 
     def remove(self, txid: bytes) -> None:
-        """Forget a transaction and its links; its relatives stay."""
+        """Remove a transaction and its links; its relatives stay."""
         for there, back in ((self._parents, self._children), (self._children, self._parents)):
             for relative in there.pop(txid, _NONE):
                 back[relative].discard(txid)
@@ -47,11 +47,11 @@ class Graph:
                     del back[relative]
 
     def parents(self, txid: bytes) -> AbstractSet[bytes]:
-        """Return the txids that a transaction spends from."""
+        """Return the txids of the transactions that a transaction spends from."""
         return self._parents.get(txid, _NONE)
 
     def children(self, txid: bytes) -> AbstractSet[bytes]:
-        """Return the txids that spend from a transaction."""
+        """Return the txids of the transactions that spend from a transaction."""
         return self._children.get(txid, _NONE)
 
     def is_alone(self, txid: bytes) -> bool:
@@ -59,15 +59,15 @@ class Graph:
         return txid not in self._parents and txid not in self._children
 
     def ancestors(self, txids: Iterable[bytes]) -> set[bytes]:
-        """Return these transactions and all that they depend on."""
+        """Return these transactions and all their ancestors."""
         return _reach(txids, self.parents)
 
     def descendants(self, txids: Iterable[bytes]) -> set[bytes]:
-        """Return these transactions and all that depend on them."""
+        """Return these transactions and all their descendants."""
         return _reach(txids, self.children)
 
     def clusters(self, txids: Iterable[bytes]) -> list[set[bytes]]:
-        """Return the clusters of these transactions, each once: all that is connected to them by spending."""
+        """Return the clusters of these transactions, each once; a cluster is connected by spending."""
         found: list[set[bytes]] = []
         seen: set[bytes] = set()
         for txid in txids:
@@ -78,7 +78,7 @@ class Graph:
 
 
 def _reach(start: Iterable[bytes], step: Callable[[bytes], AbstractSet[bytes]]) -> set[bytes]:
-    """Return all that is reached from `start` in any number of steps, itself included."""
+    """Return `start` and all transactions that any number of steps lead to from it."""
     found = set(start)
     pending = list(found)
     while pending:

@@ -1,11 +1,11 @@
-"""The best order in which to mine transactions that spend from each other, and what blocks earn by it. Pure.
+"""The best order in which to mine transactions that spend from each other, and the fees that blocks earn by it. Pure.
 
-A set of transactions has one best division into chunks: groups that are mined together, the best paying one first, each
-with all its dependencies in itself or in chunks before it. Fees and sizes of the chunks, added up in this order, are
-the set's feerate diagram. Replacement, templates and every feerate "as a miner judges it" come from these chunks.
+A set of transactions has one best division into chunks: groups that are mined together, the highest feerate first, each
+with all its ancestors in itself or in chunks before it. The running sums of the chunks' fees and sizes are the set's
+feerate diagram. Replacement, templates and every feerate "as a miner judges it" come from these chunks.
 
-Source: Core's cluster_linearize.h and CompareChunks. Core looks for the best division within a budget of work; here it
-is found for every cluster that the pool admits.
+Source: Core's cluster_linearize.h and CompareChunks. Core looks for the best division within a budget of work; Warren
+finds it for every cluster that the pool admits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.pool.graph import Graph
 
 
 class Member(NamedTuple):
-    """A transaction as far as the order depends on it, its relations apart."""
+    """The facts about a transaction that decide the order, beside its relations."""
 
     fee: int
     """Satoshis that it counts as paying."""
@@ -42,9 +42,9 @@ class Chunk(NamedTuple):
 
 
 def linearize(members: Mapping[bytes, Member], graph: Graph) -> list[Chunk]:
-    """Return the chunks of the best order, best feerate first; among equals of a cluster parents come first.
+    """Return the chunks of the best order, best feerate first; parents come before children of equal feerate.
 
-    `members` are whole clusters of `graph`. Their own order decides where nothing else does.
+    `members` are whole clusters of `graph`. Their own order breaks ties.
     """
     found: list[Chunk] = []
     # Clusters do not depend on each other, and the time for one grows faster than its size.
@@ -57,7 +57,7 @@ def linearize(members: Mapping[bytes, Member], graph: Graph) -> list[Chunk]:
 
 
 def linearize_cluster(members: Mapping[bytes, Member], graph: Graph) -> list[Chunk]:
-    """Return the same for members that are one cluster."""
+    """Return the chunks of the best order for members that are one cluster."""
     if len(members) > MAX_CLUSTER_COUNT:
         return list(_best_payers_first(members, graph))
     found: list[Chunk] = []
@@ -73,10 +73,10 @@ def linearize_cluster(members: Mapping[bytes, Member], graph: Graph) -> list[Chu
 
 
 def _best_payers_first(members: Mapping[bytes, Member], graph: Graph) -> Iterator[Chunk]:
-    """Yield chunks of a good order, found quickly: a reorganisation may leave clusters of any size.
+    """Yield the chunks of a good order that is found quickly: a reorganisation may leave clusters of any size.
 
-    Every step takes the best payer of those whose parents are taken; whatever pays better than the chunk before it
-    joins that chunk.
+    Each step takes the transaction of the highest feerate among the ones whose parents are taken. A chunk with a higher
+    feerate than the chunk before joins it.
     """
     missing = {txid: len(graph.parents(txid)) for txid in members}
     ready = [_worth(members, txid) for txid, parents in missing.items() if not parents]
@@ -102,18 +102,19 @@ def _worth(members: Mapping[bytes, Member], txid: bytes) -> tuple[float, bytes]:
 
 
 def improves(after: Sequence[Chunk], before: Sequence[Chunk]) -> bool:
-    """Tell whether blocks of any size earn at least as much after as before, and blocks of some size earn more."""
+    """Tell whether blocks of every size earn at least as much after as before, and blocks of some size earn more."""
     sizes = sorted({size for diagram in (after, before) for size in _ends(diagram)})
     gains = [new - old for new, old in zip(_earned(after, sizes), _earned(before, sizes), strict=True)]
     return min(gains, default=Fraction(0)) >= 0 and max(gains, default=Fraction(0)) > 0
 
 
 def _split(members: Mapping[bytes, Member], part: Sequence[bytes], graph: Graph) -> list[list[bytes]]:
-    """Divide a part of a cluster into those to be mined first and the rest, or by feerates that are equal.
+    """Divide a part of a cluster into the transactions to mine first and the rest, or into chunks of equal feerate.
 
-    Returns the part alone if it is a chunk. Those to be mined first are the closure of greatest surplus over what its
-    size would earn at the feerate of the whole, found by pushing surplus from children down to parents that lack it
-    (maximum closure by maximum flow). Where no closure has a surplus, those without a deficit are chunks of their own.
+    Return the part alone if it is a chunk. The transactions to mine first are the closure with the greatest surplus
+    over the fee of its size at the feerate of the whole part. Pushing surplus from children down to parents that lack
+    it finds this closure (maximum closure by maximum flow). If no closure has a surplus, closures without a deficit are
+    separate chunks.
     """
     if len(part) == 1:
         return [[*part]]
@@ -156,7 +157,7 @@ def _split(members: Mapping[bytes, Member], part: Sequence[bytes], graph: Graph)
 def _search(
     source: bytes, surplus: Mapping[bytes, int], neighbours: Callable[[bytes], Iterable[bytes]]
 ) -> dict[bytes, bytes | None]:
-    """Return whence each was reached from `source`; the last one lacks surplus, unless none was found that does."""
+    """Return each transaction reached from `source` with its predecessor; the last one lacks surplus, if any does."""
     came_from: dict[bytes, bytes | None] = {source: None}
     pending = [source]
     for txid in pending:
@@ -170,12 +171,12 @@ def _search(
 
 
 def _equal_parts(part: Sequence[bytes], neighbours: Callable[[bytes], Iterable[bytes]]) -> list[list[bytes]]:
-    """Divide a part in which no closure has a surplus into those that must be mined together, parents first.
+    """Divide a part without a surplus in any closure into groups that must be mined together, parents first.
 
     A transaction's neighbours must be mined with it or before: its parents, and the children that pay for it.
     """
     everywhere: set[bytes] = set()
-    """Those from which all of the part is reached."""
+    """Transactions from which the whole part is reached."""
     reached: dict[bytes, list[bytes]] = {}
     for start in part:
         reached[start] = list(_walk(start, neighbours, everywhere))
@@ -192,7 +193,7 @@ def _equal_parts(part: Sequence[bytes], neighbours: Callable[[bytes], Iterable[b
 def _walk(
     start: bytes, neighbours: Callable[[bytes], Iterable[bytes]], until: Collection[bytes] = ()
 ) -> Iterator[bytes]:
-    """Yield all that is reached from `start`, itself included; the first of `until` is the last."""
+    """Yield `start` and the transactions reached from it, up to the first one in `until`."""
     found = {start}
     pending = [start]
     for txid in pending:

@@ -1,7 +1,7 @@
-"""The pool, or a part of it that is made of whole clusters, as it was read at one moment. Pure.
+"""A snapshot of the pool, or of some whole clusters of it, read at one moment. Pure.
 
-Every reader's relatives and feerates come from here: `getmempoolentry` and its like, CPFP pages and resources. The
-writer's own pool, from which templates are made, has the same graph and the same chunks.
+It gives readers a transaction's relatives and feerates: `getmempoolentry` and related methods, CPFP pages and
+resources. The writer's own pool, which templates are made from, uses the graph and the chunks of this package, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.primitives.transaction import Transaction
 
 
 class Entry(Protocol):
-    """The entry of a transaction in the pool, as far as the order of mining depends on it."""
+    """The fields of a transaction's pool entry that decide the order of mining."""
 
     @property
     def fee(self) -> int:
@@ -48,22 +48,22 @@ class PoolSnapshot(Generic[E]):
     def __init__(
         self, txs: Mapping[bytes, PooledTx[E]], prioritised: Mapping[bytes, int] = MappingProxyType({})
     ) -> None:
-        """Take transactions by txid, and the satoshis that they count as paying beyond their fee."""
+        """Take transactions by txid, and their fee deltas in satoshis."""
         self.txs = txs
         self.prioritised = prioritised
         self.graph = Graph.of(pooled.tx for pooled in txs.values())
         self._chunks: dict[bytes, Chunk] = {}
-        """By each of their txids, as far as they were asked for."""
+        """Txid → its chunk, filled when asked for."""
 
     def __contains__(self, txid: bytes) -> bool:
         return txid in self.txs
 
     def modified_fee(self, txid: bytes) -> int:
-        """Return the satoshis that a transaction counts as paying."""
+        """Return a transaction's fee with its delta, in satoshis."""
         return self.txs[txid].entry.fee + self.prioritised.get(txid, 0)
 
     def chunk(self, txid: bytes) -> Chunk:
-        """Return the chunk in which a transaction is mined: by its feerate a miner judges the transaction."""
+        """Return the chunk of a transaction; a miner judges the transaction by the chunk's feerate."""
         if txid not in self._chunks:
             [cluster] = self.graph.clusters([txid])
             members = {each: self._member(each) for each in cluster}

@@ -1,4 +1,4 @@
-"""What a move of the tip does to the pool: which transactions leave it, and which return to it."""
+"""The effect of a move of the tip on the pool: the transactions that leave it or return to it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shared.primitives.transaction import Transaction
 log = logging.getLogger(__name__)
 
 Removed = list[tuple[PoolRecord, Removal]]
-"""Transactions that leave the pool, and why."""
+"""Transactions that leave the pool, with the reasons."""
 
 
 def leaving(pool: Pool, confirmed: Mapping[bytes, Transaction]) -> Removed:
-    """Return what leaves the pool when the chain grows: what the new blocks confirm, or conflict with."""
+    """Return the transactions that leave the pool when the chain grows: new blocks confirm them or conflict."""
     removed = [(record, Removal.MINED) for txid in confirmed if (record := pool.get(txid)) is not None]
     conflicting = {
         spender
@@ -42,10 +42,10 @@ def refill(
     returning: Iterable[Transaction],
     confirmed: Mapping[bytes, Transaction],
 ) -> tuple[Pool, list[PoolRecord], Removed]:
-    """Return the pool after a reorganisation, what is new in it, and what left it.
+    """Return the pool after a reorganisation, its new transactions, and the ones that left it.
 
-    `returning` are the transactions of disconnected blocks, in the order of the chain. They go ahead of those that
-    waited all along; each is checked anew on the new chain.
+    `returning` are the transactions of disconnected blocks, in the order of the chain. They come before transactions
+    that were in the pool all along; each is checked again on the new chain.
     """
     pool = Pool()
     acceptor = Acceptor(node.context(tip, overlay), pool, node.verifier)

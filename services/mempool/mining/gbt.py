@@ -1,6 +1,6 @@
 """The next block as `getblocktemplate` shows it, for miners that speak JSON-RPC or ask the explorer. Pure.
 
-Built in one place for both readers: the writer knows the pool from its memory, the RPC interface from committed state.
+Two callers use it: the writer, with the pool in its memory, and the RPC methods, with the pool in committed state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.primitives.merkle import merkle_root
 
 
 def next_time(tip: BlockHeader, height: int, median_time_past: int, now: int, params: ChainParams) -> tuple[int, int]:
-    """Return the earliest time of the block after `tip`, and the time that it should have now, in seconds.
+    """Return the earliest time of the block after `tip`, and its proper time now, in seconds.
 
     `height` and `median_time_past` are the tip's (Core's UpdateTime and GetMinimumTime).
     """
@@ -32,7 +32,7 @@ def next_time(tip: BlockHeader, height: int, median_time_past: int, now: int, pa
 
 
 def long_poll_id(tip_hash: bytes, seq: int) -> str:
-    """Return the name of a state of the chain and the pool (BIP22)."""
+    """Return the long poll id, which names a state of the chain and the pool (BIP22)."""
     return f"{display_hash(tip_hash)}{seq}"
 
 
@@ -48,7 +48,7 @@ def work_template(
 ) -> WorkTemplate:
     """Return the template of the block at `height`, on top of `tip_hash`, with the chosen transactions.
 
-    `times` are its earliest one and the one that it should have now, `seq` is the number of the newest event.
+    `times` are its earliest and its proper time, as from `next_time`; `seq` is the number of the newest event.
     """
     min_time, now = times
     positions = {item.tx.txid: number for number, item in enumerate(chosen, 1)}

@@ -1,7 +1,7 @@
 """Mining requests, the templates that go out for them, and the solutions that come back.
 
-One request is worked on at a time, oldest first; every miner gets the same template and searches a space of its own. A
-template goes out again every half second, so that a miner that starts late, or lost its connection, has work too.
+One request is served at a time, oldest first; every miner gets one template and searches a space of its own. A template
+is published again every half second, so that a miner that starts late, or lost its connection, gets work too.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from shared.script.script import MAX_SCRIPT_SIZE
 log = logging.getLogger(__name__)
 
 MAX_COUNT = 10_000
-"""Blocks that one request may ask for."""
+"""The most blocks of one request."""
 REBROADCAST_SECONDS = 0.5
 KEEP_TEMPLATES = 16
 
 
 class Mining:
-    """The writer's mining desk."""
+    """The writer's mining requests, with the templates for them."""
 
     def __init__(self, node: NodeState, broker: Broker, timeout: float) -> None:
         self._node = node
@@ -56,7 +56,7 @@ class Mining:
         self._published = 0.0
 
     def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
-        """Store a request as a job; the answer follows from `tick`, but for one that asks for nothing possible."""
+        """Store a request as a job, to which `tick` replies later; an impossible request is refused at once."""
         if message_id in self._node.jobs:
             return None
         try:
@@ -92,7 +92,7 @@ class Mining:
         return None
 
     def solution(self, message: BlockMined) -> BlockVerdict:
-        """Check a miner's solution, or a whole block, and commit what follows from it."""
+        """Check a miner's solution, or a whole block, and commit its consequences."""
         try:
             if message.block is not None:
                 block = Block.parse(_block_bytes(message.block))
@@ -105,7 +105,7 @@ class Mining:
             return BlockVerdict(hash="", accepted=False, reason=error.reject_reason, detail=error.detail)
 
     def tick(self) -> None:
-        """Answer what is finished, give up what is overdue, forget what is old, and keep the miners at work."""
+        """Reply to finished and overdue jobs, drop old ones, and publish a template for the oldest open job."""
         now = int(time.time())
         for job in list(self._node.jobs.values()):
             if not job.finished and now > job.deadline:
@@ -118,7 +118,7 @@ class Mining:
             log.warning("mining waits: %s", error)
 
     def forget(self) -> None:
-        """Drop all templates: the node was loaded anew."""
+        """Drop all templates, after the node was loaded anew."""
         self._templates.clear()
         self._current = None
 
@@ -191,7 +191,7 @@ class Mining:
         self._published = now
 
     def _build(self, job: MiningJob) -> Template | None:
-        """Return a new template for a job; None if its transactions do not go into the next block any more."""
+        """Return a new template for a job; None if its transactions can no longer be in the next block."""
         script = bytes.fromhex(job.script_pubkey)
         txs = None if job.txs is None else [Transaction.parse(raw) for raw in job.txs]
         current = self._template(job.id, script, txs)
@@ -211,7 +211,7 @@ class Mining:
     def _template(self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None) -> Template:
         """Return a template on the tip, with these transactions or the best of the pool.
 
-        Fees of chosen transactions are nobody's, as in Core's generateblock.
+        The fees of named transactions are not claimed, as in Core's generateblock.
         """
         node = self._node
         tip = node.index.tip

@@ -1,7 +1,7 @@
-"""Selects the transactions of a block: the best chunks of the pool, or those that a request names.
+"""Selects the transactions of a block: the best chunks of the pool, or the transactions that a request names.
 
-Chunks come by feerate, as in Core's BlockAssembler, so that children pay for their parents (CPFP). The order is that of
-`shared/pool/linearize.py`, by which every interface shows feerates.
+Chunks are taken by feerate, as in Core's BlockAssembler, so that children pay for their parents (CPFP). They come from
+`shared/pool/linearize.py`, as the feerates of every interface do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.primitives.hex import parse_display_hash, parse_hex
 from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
 
 CHOICE_REFUSED = "TestBlockValidity failed"
-"""Beginning of the answer when the named transactions do not make a valid block (Core's generateblock)."""
+"""Beginning of the reply if the named transactions do not make a valid block (Core's generateblock)."""
 
 _TXID = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -35,7 +35,7 @@ class Pooled(Protocol):
 
     @property
     def entry(self) -> PoolEntry:
-        """Its fee, sizes and place in the order of entry."""
+        """Its fee, sizes and order of entry."""
 
 
 P = TypeVar("P", bound=Pooled)
@@ -44,8 +44,8 @@ P = TypeVar("P", bound=Pooled)
 def select_txs(pool: Iterable[P], graph: Graph, prioritised: Mapping[bytes, int]) -> list[P]:
     """Return the transactions for a block, parents before children, best chunk first.
 
-    `prioritised` has the satoshis that transactions count as paying beyond their fee. A chunk for which the block has
-    no room is passed over. At the end its transactions are tried one by one, as far as each pays the least feerate.
+    `prioritised` has the fee deltas of transactions in satoshis. A chunk that does not fit into the block is skipped;
+    at the end its transactions are tried one by one, if they pay the least feerate.
     """
     by_txid = {item.tx.txid: item for item in pool}
     fees = {txid: item.entry.fee + prioritised.get(txid, 0) for txid, item in by_txid.items()}
@@ -71,11 +71,11 @@ class _Block(Generic[P]):
         self._weight = BLOCK_RESERVED_WEIGHT
         self._sigops = BLOCK_RESERVED_SIGOPS
         self._missing: set[bytes] = set()
-        """Txids of those that were passed over: nothing that depends on them can be added."""
+        """Txids of skipped transactions: their descendants cannot be added."""
         self.txs: list[P] = []
 
     def add(self, txs: Sequence[P]) -> bool:
-        """Add transactions that go together, and tell whether there is room and nothing that they need is missing."""
+        """Add transactions that belong together; return False if they do not fit or an ancestor is missing."""
         weight = self._weight + sum([item.entry.weight for item in txs])
         sigops = self._sigops + sum([item.entry.sigop_cost for item in txs])
         txids = {item.tx.txid for item in txs}
@@ -100,7 +100,7 @@ def _size(item: Pooled) -> int:
 
 
 def _chunks(pool: Mapping[bytes, Pooled], fees: Mapping[bytes, int], graph: Graph) -> list[Chunk]:
-    """Return the chunks of all clusters, best feerate first; of equal ones the first in the pool comes first."""
+    """Return the chunks of all clusters, best feerate first; equal chunks in the order of the pool."""
     ranked: list[tuple[float, int, int, Chunk]] = []
     seen: set[bytes] = set()
     for place, (txid, item) in enumerate(pool.items()):
@@ -120,7 +120,7 @@ def _chunks(pool: Mapping[bytes, Pooled], fees: Mapping[bytes, int], graph: Grap
 def chosen_txs(node: NodeState, names: Sequence[str]) -> list[Transaction]:
     """Return the transactions of a request: each a txid of the pool, or a raw transaction in hex.
 
-    Raises `DecodeError` with Core's words (generateblock).
+    Raises `DecodeError` with Core's texts (generateblock).
     """
     return [_named(node, name) for name in names]
 

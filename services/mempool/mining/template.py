@@ -17,22 +17,22 @@ from shared.primitives.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOu
 
 EXTRANONCE_SIZE = 24
 BLOCK_VERSION = 0x20000000
-"""BIP9: no deployment is being signalled."""
+"""Signals no deployment (BIP9)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A block but for its proof of work; `message` is what miners get to see of it."""
+    """A block without its proof of work; `message` is the part that miners receive."""
 
     message: BlockTemplate
     txs: tuple[Transaction, ...]
-    """All but the coinbase."""
+    """All transactions except the coinbase."""
     job_id: str
-    """The mining request that it is for."""
+    """Id of the mining request that the template is for."""
     previous_hash: bytes
 
     def complete(self, header: bytes, coinbase: bytes) -> Block:
-        """Return the block that a miner's solution makes; `DecodeError` if header or coinbase do not decode.
+        """Return the block of a miner's solution; `DecodeError` if header or coinbase do not decode.
 
         The coinbase comes without its witness, which is the reserved value of BIP141. Nothing is checked: the block
         goes through full validation like any other.
@@ -46,7 +46,7 @@ class Template:
         return Block(BlockHeader.parse(header), (full, *self.txs))
 
     def unsolved(self) -> Block:
-        """Return the block as it is before anyone has searched: complete but for its proof of work."""
+        """Return the complete block without its proof of work."""
         message = self.message
         coinbase = bytes.fromhex(message.coinbase_prefix + "00" * message.extranonce_size + message.coinbase_suffix)
         root = root_from_branch(sha256d(coinbase), [bytes.fromhex(node) for node in message.merkle_branch], 0)

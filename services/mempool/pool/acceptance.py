@@ -1,6 +1,6 @@
 """Decides whether a transaction may enter the pool: named stages, cheap before costly, as in Core's MemPoolAccept.
 
-Pure but for the pool it is given, which it reads and does not change.
+Pure, except that it reads the given pool, which it does not change.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from shared.script.flags import STANDARD
 
 @dataclass(frozen=True, slots=True)
 class AcceptContext:
-    """What acceptance sees of the chain: the next block's place, and where coins come from."""
+    """The facts about the chain that acceptance needs, and the source of coins."""
 
     params: ChainParams
     coins: CoinSource
-    """Confirmed coins, of the chain that ends with `height` - 1."""
+    """Confirmed coins of the chain that ends with `height` - 1."""
     mtp_at: Callable[[int], int]
-    """Height → median time past there, in seconds."""
+    """Height → median time past of its block, in seconds."""
     height: int
-    """Of the next block."""
+    """Height of the next block."""
     median_time_past: int
-    """Of the tip, in seconds."""
+    """Median time past of the tip, in seconds."""
     now: int
     """Seconds since 1970."""
     prioritised: Mapping[bytes, int]
-    """Txid → satoshis that it counts as paying beyond its fee."""
+    """Txid → fee delta in satoshis."""
 
 
 class Origin(Enum):
-    """Where a transaction comes from, which decides what it has to pay, and whether it may replace others."""
+    """The origin of a transaction, which decides the fee that it must pay, and whether it may replace others."""
 
     SUBMITTED = auto()
     """It pays for itself."""
     KEEPING = auto()
-    """The same, and it may replace nothing."""
+    """It pays for itself, and may replace nothing."""
     PACKAGE = auto()
-    """Its package pays, for what it replaces too; whoever checks the package sees to that."""
+    """Its package pays, for replaced transactions too; the package's check ensures that."""
     BLOCK = auto()
     """It was confirmed before a reorganisation: relay policy does not apply to it, and it replaces nothing."""
 
@@ -91,9 +91,9 @@ class Acceptor:
     def examine(
         self, tx: Transaction, sequence: int, origin: Origin, siblings: Mapping[bytes, Transaction] = _NOTHING
     ) -> Candidate:
-        """Check a transaction by itself, but for its scripts; raises `ValidationError` with Core's reason.
+        """Check a transaction by itself, except its scripts; raises `ValidationError` with Core's reason.
 
-        `siblings` are those of its package, by txid, whose outputs it may spend.
+        `siblings` are the transactions of its package, by txid, whose outputs it may spend.
         """
         self._check_context_free(tx, origin)
         conflicts = self._find_conflicts(tx, origin)
@@ -113,7 +113,7 @@ class Acceptor:
         return Candidate(record, tuple(spent), modified_fee, conflicts)
 
     def check_place(self, candidate: Candidate) -> None:
-        """Check that there is room for a candidate, and that it may replace what it conflicts with.
+        """Check that the pool has room for a candidate, and that it may replace the conflicting transactions.
 
         Raises `ValidationError` with Core's reason.
         """
@@ -126,7 +126,7 @@ class Acceptor:
         self._check_room(change)
 
     def check_package_place(self, candidates: Sequence[Candidate]) -> None:
-        """Check the same for a package; raises `ValidationError` with a reason of the package as a whole."""
+        """Check room and replacement for a package; raises `ValidationError` with a reason for the whole package."""
         change = Changeset(self._pool, self._context.prioritised, candidates)
         if change.direct:
             check_package_replacement(change)
@@ -148,7 +148,7 @@ class Acceptor:
             raise ValidationError(Reason.NON_FINAL, f"lock time {tx.lock_time}")
 
     def _find_conflicts(self, tx: Transaction, origin: Origin) -> frozenset[bytes]:
-        """Return the transactions in the pool that spend a coin that this one spends."""
+        """Return the txids in the pool that spend a coin of this transaction."""
         known = self._pool.get(tx.txid)
         if known is not None:
             same = known.tx.wtxid == tx.wtxid
@@ -160,7 +160,7 @@ class Acceptor:
         return conflicts
 
     def _find_coins(self, tx: Transaction, siblings: Mapping[bytes, Transaction]) -> list[Coin | None]:
-        """Return the coin of each input; an unconfirmed one has the next block's height."""
+        """Return the coin of each input; an unconfirmed coin has the next block's height."""
         confirmed = iter(self._context.coins.coins([txin.prevout for txin in tx.inputs]))
         coins = []
         for txin in tx.inputs:

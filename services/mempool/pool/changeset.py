@@ -1,4 +1,4 @@
-"""The pool as it would be with some transactions more: those that leave for them, and the clusters that change.
+"""The changes of the pool if some transactions enter: the transactions that leave, and the clusters that change.
 
 A cluster is a set of unconfirmed transactions that are connected by spending. Source: Core's CTxMemPool::ChangeSet.
 """
@@ -20,14 +20,14 @@ from shared.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A transaction that has passed every check of itself but that of its scripts."""
+    """A transaction that has passed all checks of itself except its scripts."""
 
     record: PoolRecord
     spent: tuple[TxOut, ...]
     modified_fee: int
-    """Satoshis that it counts as paying."""
+    """Fee with the operator's delta, in satoshis."""
     conflicts: frozenset[bytes]
-    """Txids in the pool that spend a coin that it spends."""
+    """Txids in the pool that spend one of its coins."""
 
     @property
     def tx(self) -> Transaction:
@@ -47,9 +47,9 @@ class Changeset:
         self._prioritised = prioritised
         self.candidates = candidates
         self.direct = {txid for candidate in candidates for txid in candidate.conflicts}
-        """Txids that spend a coin that a candidate spends."""
+        """Txids of the conflicting transactions, which spend a coin of a candidate."""
         self.evicted = pool.descendants(self.direct)
-        """These, and all that depend on them."""
+        """The conflicting transactions and all their descendants."""
         self.parents = {
             txin.prevout.txid for candidate in candidates for txin in candidate.tx.inputs if txin.prevout.txid in pool
         }
@@ -64,12 +64,12 @@ class Changeset:
 
     @property
     def fees_lost(self) -> int:
-        """Satoshis that the transactions which leave count as paying."""
+        """Modified fees of the evicted transactions, in satoshis."""
         return sum(modified_fee(record, self._prioritised) for record in self.evicted.values())
 
     @property
     def fees(self) -> int:
-        """Satoshis that the candidates count as paying."""
+        """Modified fees of the candidates, in satoshis."""
         return sum(candidate.modified_fee for candidate in self.candidates)
 
     @property
@@ -78,11 +78,11 @@ class Changeset:
         return sum(candidate.vsize for candidate in self.candidates)
 
     def before(self) -> dict[bytes, Member]:
-        """Return the clusters that change, as they are."""
+        """Return the clusters that change, as they are now."""
         return {txid: self._member(record) for cluster in self._clusters for txid, record in cluster.items()}
 
     def after(self) -> dict[bytes, Member]:
-        """Return these clusters with the candidates, without the transactions that leave."""
+        """Return these clusters with the candidates and without the evicted transactions."""
         members = {txid: self._member(record) for txid, record in self._staying().items()}
         for candidate in self.candidates:
             members[candidate.tx.txid] = as_member(candidate.record, candidate.modified_fee)
@@ -97,7 +97,7 @@ class Changeset:
                 raise ValidationError(Reason.TOO_LARGE_CLUSTER)
 
     def improves_diagram(self) -> bool:
-        """Tell whether blocks of any size earn at least as much afterwards, and blocks of some size earn more."""
+        """Tell whether blocks of every size earn at least as much afterwards, and blocks of some size earn more."""
         return improves(linearize(self.after(), self._graph_after()), linearize(self.before(), self._graph))
 
     def _staying(self) -> dict[bytes, PoolRecord]:

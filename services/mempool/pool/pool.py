@@ -1,7 +1,7 @@
 """The pool in the writer's memory: unconfirmed transactions, their spends, and their relations.
 
-The pool itself decides nothing: `acceptance` decides which transactions may enter, `rbf` in whose place, and
-`blocks/pool_after_move` which ones a block ends.
+The pool itself decides nothing: `acceptance` decides which transactions may enter, `rbf` which ones they replace, and
+`blocks/pool_after_move` which ones leave with a block.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pool:
         return self._txs.get(txid)
 
     def spender(self, outpoint: OutPoint) -> bytes | None:
-        """Return the txid that spends an outpoint."""
+        """Return the txid of the transaction that spends an outpoint."""
         return self._spenders.get(outpoint)
 
     def output(self, outpoint: OutPoint) -> TxOut | None:
@@ -52,7 +52,7 @@ class Pool:
         return parent.tx.outputs[outpoint.vout]
 
     def add(self, record: PoolRecord) -> None:
-        """Add a transaction whose parents, if they are unconfirmed, are in the pool already."""
+        """Add a transaction; its unconfirmed parents must be in the pool."""
         txid = record.tx.txid
         for txin in record.tx.inputs:
             self._spenders[txin.prevout] = txid
@@ -67,7 +67,7 @@ class Pool:
         self.vsize += record.entry.vsize
 
     def remove(self, txid: bytes) -> PoolRecord:
-        """Remove a transaction; its children stay, and are no longer its children."""
+        """Remove a transaction; its children stay in the pool without the link to it."""
         record = self._txs.pop(txid)
         self.vsize -= record.entry.vsize
         for txin in record.tx.inputs:
@@ -76,15 +76,15 @@ class Pool:
         return record
 
     def ancestors(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
-        """Return these transactions and every unconfirmed one that they depend on."""
+        """Return these transactions and all their unconfirmed ancestors."""
         return self._records(self.graph.ancestors(txids))
 
     def descendants(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
-        """Return these transactions and every one that depends on them."""
+        """Return these transactions and all their descendants."""
         return self._records(self.graph.descendants(txids))
 
     def clusters(self, txids: Iterable[bytes]) -> list[dict[bytes, PoolRecord]]:
-        """Return the clusters of these transactions, each once: all that is connected to them by spending."""
+        """Return the clusters of these transactions, each once; a cluster is connected by spending."""
         return [self._records(cluster) for cluster in self.graph.clusters(txids)]
 
     def _records(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
@@ -92,10 +92,10 @@ class Pool:
 
 
 def modified_fee(record: PoolRecord, prioritised: Mapping[bytes, int]) -> int:
-    """Return the satoshis that a transaction counts as paying: its fee with what the operator added."""
+    """Return a transaction's fee with the operator's delta, in satoshis."""
     return record.entry.fee + prioritised.get(record.tx.txid, 0)
 
 
 def as_member(record: PoolRecord, fee: int) -> Member:
-    """Return a transaction as the order of mining sees it; `fee` is what it counts as paying, in satoshis."""
+    """Return a transaction as a member of the order of mining; `fee` is its modified fee in satoshis."""
     return Member(fee, adjusted_weight(record.entry.weight, record.entry.sigop_cost))

@@ -1,8 +1,8 @@
-"""When a transaction may take the place of others in the pool that spend the same coins. Pure.
+"""Decides when a transaction may replace conflicting transactions in the pool. Pure.
 
-The rules are those of Core 31 (policy/rbf.cpp, doc/policy/mempool-replacements.md). Nothing needs to signal that it may
-be replaced, and a replacement may spend any unconfirmed output: rules 1 and 2 of BIP125 are gone. Fees are those that
-count, with what the operator added. Numbers of rules are Core's.
+The rules and their numbers are Core 31's (policy/rbf.cpp, doc/policy/mempool-replacements.md). Replaceability need not
+be signalled, and a replacement may spend any unconfirmed output: rules 1 and 2 of BIP125 are gone. Fees are modified
+fees, with the operator's deltas.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from shared.reasons import Reason
 
 
 def check_replacement(change: Changeset) -> None:
-    """Refuse a single candidate that may not replace what it conflicts with (MemPoolAccept::ReplacementChecks).
-
-    Raises `ValidationError`.
-    """
+    """Raise `ValidationError` unless one candidate may replace its conflicts (MemPoolAccept::ReplacementChecks)."""
     txid_hex = change.candidates[-1].tx.txid_hex
     _check_clusters(change, txid_hex, Reason.TOO_MANY_POTENTIAL_REPLACEMENTS)
     _check_fees(change, txid_hex, Reason.INSUFFICIENT_FEE)
@@ -31,9 +28,9 @@ def check_replacement(change: Changeset) -> None:
 
 
 def check_package_replacement(change: Changeset) -> None:
-    """Refuse a package that may not replace what it conflicts with (MemPoolAccept::PackageRBFChecks).
+    """Raise `ValidationError` unless a package may replace its conflicts (MemPoolAccept::PackageRBFChecks).
 
-    Raises `ValidationError` with a reason of the package as a whole.
+    The reason is one of the whole package.
     """
     if len(change.candidates) != 2:
         raise ValidationError(Reason.PACKAGE_RBF_NOT_TWO)
@@ -54,9 +51,9 @@ def check_package_replacement(change: Changeset) -> None:
 
 
 def check_spends_no_conflict(candidate: Candidate, ancestors: set[bytes]) -> None:
-    """Refuse a transaction that depends on one that it would replace (EntriesAndTxidsDisjoint).
+    """Raise `ValidationError` for a transaction that descends from one it would replace (EntriesAndTxidsDisjoint).
 
-    `ancestors` are its unconfirmed ones. Raises `ValidationError`.
+    `ancestors` are its unconfirmed ancestors.
     """
     for txid in sorted(candidate.conflicts & ancestors):
         detail = f"{candidate.tx.txid_hex} spends conflicting transaction {txid[::-1].hex()}"
@@ -64,7 +61,7 @@ def check_spends_no_conflict(candidate: Candidate, ancestors: set[bytes]) -> Non
 
 
 def _check_clusters(change: Changeset, txid_hex: str, reason: Reason) -> None:
-    """Rule 5: there are not too many clusters to sort anew (GetEntriesForConflicts)."""
+    """Rule 5: the replacement conflicts with at most 100 clusters (GetEntriesForConflicts)."""
     count = change.conflicting_clusters
     if count > MAX_REPLACEMENT_CANDIDATES:
         limit = f"too many conflicting clusters ({count} > {MAX_REPLACEMENT_CANDIDATES})"
@@ -72,7 +69,7 @@ def _check_clusters(change: Changeset, txid_hex: str, reason: Reason) -> None:
 
 
 def _check_fees(change: Changeset, txid_hex: str, reason: Reason) -> None:
-    """Rules 3 and 4: it pays no less than all that leave, and beyond that for its own relay (PaysForRBF)."""
+    """Rules 3 and 4: it pays no less than all evicted transactions, and its own relay on top (PaysForRBF)."""
     fees, lost = change.fees, change.fees_lost
     if fees < lost:
         detail = f"less fees than conflicting txs; {format_money(fees)} < {format_money(lost)}"

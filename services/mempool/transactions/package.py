@@ -1,6 +1,6 @@
 """Takes a child with its parents into the pool, so that a child's fee can pay for parents that pay too little.
 
-Each transaction is tried by itself first; only those that fail for their fee, or for a parent that did, are judged
+Each transaction is tried by itself first; transactions that fail because of their own or a parent's fee are judged
 together. Source: Core's policy/packages.cpp and AcceptPackage.
 """
 
@@ -27,11 +27,11 @@ _JUDGED_TOGETHER = (
     Reason.INSUFFICIENT_FEE,
     Reason.REPLACEMENT_FAILED,
 )
-"""What a child may make up for (TX_RECONSIDERABLE, and a parent that is not there yet)."""
+"""Reasons that a child's fee may make up for (TX_RECONSIDERABLE), and the reason of a missing parent."""
 
 
 def check_well_formed(txs: Sequence[Transaction]) -> None:
-    """Raise `ValidationError` unless these could enter the pool together, in this order (IsWellFormedPackage)."""
+    """Raise `ValidationError` unless the transactions form a package in this order (IsWellFormedPackage)."""
     if len(txs) > MAX_PACKAGE_COUNT:
         detail = f"{len(txs)} transactions, at most {MAX_PACKAGE_COUNT}"
         raise ValidationError(Reason.PACKAGE_TOO_MANY_TRANSACTIONS, detail)
@@ -51,7 +51,7 @@ def check_well_formed(txs: Sequence[Transaction]) -> None:
 
 
 def check_topology(txs: Sequence[Transaction]) -> None:
-    """Raise `ValidationError` unless all but the last are parents of the last (IsChildWithParents)."""
+    """Raise `ValidationError` unless all transactions before the last are its parents (IsChildWithParents)."""
     parents = {txin.prevout.txid for txin in txs[-1].inputs}
     if any(tx.txid not in parents for tx in txs[:-1]):
         raise ValidationError(Reason.PACKAGE_NOT_CHILD_WITH_PARENTS)
@@ -66,10 +66,10 @@ class PackageCheck:
         self._intake = intake
         self._max_feerate = max_feerate
         self.entered: list[bytes] = []
-        """Txids that came into the pool."""
+        """Txids that entered the pool."""
 
     def run(self, txs: Sequence[Transaction]) -> TxVerdicts:
-        """Take in what is good; returns a verdict for each transaction, and what is wrong with the package."""
+        """Accept the valid transactions; return a verdict on each, and any fault of the package as a whole."""
         try:
             check_well_formed(txs)
             check_topology(txs)
@@ -109,9 +109,10 @@ class PackageCheck:
         return self._enter(candidate, rate, (tx.wtxid_hex,))
 
     def _together(self, txs: Sequence[Transaction]) -> dict[bytes, TxVerdict]:
-        """Judge these by what they pay together: all of them enter the pool, or none.
+        """Judge these transactions by their joint feerate: all of them enter the pool, or none.
 
-        Returns verdicts, only that of the one that failed if one did; raises `ValidationError` if all of them fail.
+        Return their verdicts, or only the verdict of the transaction that failed; raises `ValidationError` if the
+        package as a whole fails.
         """
         candidates: list[Candidate] = []
         wtxids = tuple(tx.wtxid_hex for tx in txs)

@@ -1,4 +1,4 @@
-"""What one commit does to the pool: it is so in memory at once, and can be taken back until it is committed."""
+"""The changes of one commit to the pool: made in memory at once, and undone if the commit does not happen."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from shared.chain.commit import Delta, PoolRecord, Replacement
 
 
 class PoolChange:
-    """Takes candidates into the pool of `node`, each in the place of those that it conflicts with."""
+    """Adds candidates to the pool of `node`, each in place of its conflicting transactions."""
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
         self._added: dict[bytes, PoolRecord] = {}
         self._removed: dict[bytes, PoolRecord] = {}
-        """Those that the pool had before; what came and went within the commit is in neither."""
+        """Transactions that the pool had before; one that entered and left within the commit is not recorded."""
         self._replacements: list[Replacement] = []
         self._events: list[Fact] = []
 
     def enter(self, candidate: Candidate) -> tuple[str, ...]:
-        """Take a candidate in; returns the txids, in display order, of those that left for it."""
+        """Add a candidate; return the txids, in display order, of the transactions that it replaced."""
         pool, record = self._node.pool, candidate.record
         replaced: tuple[str, ...] = ()
         # In a package the parent may have taken the place of it before.
@@ -41,7 +41,7 @@ class PoolChange:
         return replaced
 
     def delta(self) -> Delta | None:
-        """Return what is to be committed; None if nothing happened."""
+        """Return the delta to commit; None without changes."""
         if not self._events:
             return None
         return Delta(
@@ -52,7 +52,7 @@ class PoolChange:
         )
 
     def take_back(self) -> None:
-        """Put the pool back as it was."""
+        """Undo all changes of the pool."""
         for txid in reversed(self._added):
             self._node.pool.remove(txid)
         for record in sorted(self._removed.values(), key=lambda record: record.entry.sequence):

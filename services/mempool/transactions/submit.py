@@ -1,4 +1,4 @@
-"""Takes submitted transactions into the pool: a micro-batch is checked one by one and committed at once."""
+"""Takes submitted transactions into the pool: checks a micro-batch one by one, and commits it at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MISSING = Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 
 @dataclass(slots=True)
 class _Batch:
-    """What one commit does to the pool, and what is said about it."""
+    """The changes of one commit to the pool, and the verdicts on its transactions."""
 
     acceptor: Acceptor
     intake: PoolChange
@@ -54,7 +54,7 @@ def submit(node: NodeState, submissions: Sequence[TxSubmitted]) -> tuple[list[Tx
 
 
 def retry_orphans(node: NodeState, txids: Iterable[bytes]) -> list[TxRejected]:
-    """Check the orphans that wait for any of these transactions; commit those that fit now."""
+    """Check the orphans that wait for any of these transactions; commit the valid ones."""
     batch = _Batch(node.acceptor(), PoolChange(node))
     _retry_orphans(node, batch, txids)
     _commit(node, batch)
