@@ -30,7 +30,7 @@ class Request(Message, Generic[Reply], frozen=True, kw_only=True):
         return reply
 
     def check(self, reply: Message) -> Reply:
-        """Return a reply that fits this request. Raises `RequestFailed` for a `Failure` and for one that does not fit."""
+        """Return a reply that fits this request; raises `RequestFailed` for a `Failure` or another kind of reply."""
         if isinstance(reply, Failure):
             raise RequestFailed(reply.error)
         if not isinstance(reply, self.reply_type()) or not self.is_answered_by(reply):
