@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from services.explorer.api.esplora import Esplora
-from services.explorer.api.esplora_bulk import Histories
-from services.explorer.api.esplora_packages import Packages
+from services.explorer.api import mempool_space, nigiri, regtest_server
+from services.explorer.api.esplora import blocks, packages, pool, scripts, transactions
 from services.explorer.api.faucet_client import FaucetClient
 from services.explorer.api.mempool_space import MempoolSpace
-from services.explorer.api.nigiri import Nigiri
-from services.explorer.api.regtest_server import RegtestServer
-from services.explorer.api.responses import Route, blueprint, plain
+from services.explorer.api.responses import Api, Table, plain
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.errors import RequestError
 from services.explorer.live.event_hub import EventHub
 from services.explorer.live.routes import create_endpoints
-from services.explorer.openapi.routes import Description
+from services.explorer.openapi import routes as openapi
+from services.explorer.operations import operations
 from services.explorer.pages.error_pages import explain
 from services.explorer.pages.faucet_page import FaucetPage
 from services.explorer.pages.overview import Overview
@@ -45,6 +43,8 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1_000_000
 """Bytes of a request's body, as in electrs."""
 API_PREFIX = "/api/"
+_MEMPOOL_SPACE = "/v1/"
+"""Found below `/api` alone."""
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
@@ -70,40 +70,43 @@ def create_explorer(
     clients = Clients(settings)
     hub = EventHub(view)
     chain = ChainQueries(view, params)
-    esplora = Esplora(chain, broker, params.address)
-    mempool_space = MempoolSpace(chain)
+    space = MempoolSpace(chain)
     has_faucet = params.is_test_chain and settings.faucet == "on"
-    description = Description(params, settings.explorer_url, has_faucet=has_faucet)
+    description = openapi.Description(params, settings.explorer_url, operations(has_faucet=has_faucet))
+    tables: list[Table] = [
+        (blocks.Blocks(chain), blocks.OPERATIONS),
+        (transactions.Transactions(chain, broker), transactions.OPERATIONS),
+        (packages.Packages(broker), packages.OPERATIONS),
+        (pool.PoolResources(chain, broker), pool.OPERATIONS),
+        (scripts.Addresses(chain), scripts.ADDRESS_OPERATIONS),
+        (scripts.ScriptHashes(chain), scripts.SCRIPT_HASH_OPERATIONS),
+        (space, mempool_space.OPERATIONS),
+        (description, openapi.OPERATIONS),
+    ]
+    faucet = FaucetClient(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
+    if has_faucet:
+        tables.append((nigiri.Nigiri(faucet), nigiri.OPERATIONS))
+    api = Api(*tables)
 
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     install_rate_limit(app, clients)
     app.url_map.merge_slashes = False  # electrs has no path `//`, and a redirect would lose the request's body
     app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
-    tables = [
-        esplora.routes(),
-        Histories(chain, params.address).routes(),
-        Packages(broker).routes(),
-        description.routes(),
-    ]
     if has_faucet:
-        faucet = FaucetClient(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
-        nigiri = Nigiri(faucet)
-        tables.append(nigiri.routes())
-        app.register_blueprint(FaucetPage(chain, faucet).blueprint("faucet", nigiri))
-        regtest_server = RegtestServer(chain, broker, faucet, params.address)
-        app.register_blueprint(blueprint("regtest_server", regtest_server.routes()), url_prefix="/1")
+        app.register_blueprint(FaucetPage(chain, faucet).blueprint("faucet", api))
+        regtest = regtest_server.RegtestServer(chain, broker, faucet)
+        regtest_api = Api((regtest, regtest_server.OPERATIONS), text_type="text/plain; charset=utf-8")
+        app.register_blueprint(regtest_api.blueprint("regtest_server"), url_prefix="/1")
     # Pages come first: of two rules for one path the first wins, and a page hands over to the API by Accept.
-    app.register_blueprint(page_blueprint("pages", chain, esplora))
-    app.register_blueprint(Overview(chain).blueprint("overview", esplora))
+    app.register_blueprint(page_blueprint("pages", chain, api))
+    app.register_blueprint(Overview(chain).blueprint("overview", api))
     app.add_url_rule("/docs", "pages.docs", description.page)
-    app.register_blueprint(blueprint("api", *tables), url_prefix=API_PREFIX.rstrip("/"))
-    app.register_blueprint(blueprint("root", *tables))
-    same_as_esplora = (Route("/block-height/<height>", esplora.block_at), Route("/tx/<txid>", esplora.tx))
-    app.register_blueprint(blueprint("mempool_space", mempool_space.routes(), same_as_esplora), url_prefix="/api/v1")
+    app.register_blueprint(api.blueprint("api"), url_prefix=API_PREFIX.rstrip("/"))
+    app.register_blueprint(api.blueprint("root", without=_MEMPOOL_SPACE))
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_add_headers)
 
-    endpoints = create_endpoints(settings, clients, hub, chain, mempool_space, params.address)
+    endpoints = create_endpoints(settings, clients, hub, chain, space)
     return Explorer(app, endpoints, hub)
 
 

@@ -36,6 +36,7 @@ STOREYS = {
         ("rate_limit", "chain"),
         ("api",),
         ("pages", "live", "openapi"),
+        ("operations",),
         ("handlers", "app"),
     ),
     "services/mempool": (
@@ -191,7 +192,7 @@ def test_the_document_lists_the_rooms_of_each_storey_from_the_top(place: str) ->
 
 
 def test_a_door_is_imported_by_its_composition_root_alone() -> None:
-    roots = {"__main__", "app", "routes"}
+    roots = {"__main__", "app", "routes", "operations"}
     for door in DOORS:
         name = door.replace("/", ".")
         for path in modules("services"):

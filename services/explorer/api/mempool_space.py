@@ -1,16 +1,46 @@
-"""The part of mempool.space's REST API that clients use, under `/api/v1`. Fields and their order are its."""
+"""The part of mempool.space's REST API that clients use, under `/api/v1`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated
 
-from flask import Response, request
+import msgspec
+from msgspec import UNSET, Meta
 
-from services.explorer.api import esplora_json
+from services.explorer.api.esplora.answers import EsploraTransaction
+from services.explorer.api.esplora.build import block_of, transaction_of
+from services.explorer.api.fields import BlockHash, HashText, Number
+from services.explorer.api.mempool_space_answers import (
+    AddressCheck,
+    BlockExtras,
+    BlockWithExtras,
+    Cpfp,
+    DifficultyAdjustment,
+    MempoolBlock,
+    Miner,
+    PreciseFees,
+    RbfHistory,
+    RecommendedFees,
+    Relative,
+    Replacement,
+    ReplacementTx,
+)
+from services.explorer.api.operation import (
+    BLOCK_ERRORS,
+    BLOCK_HASH,
+    HEIGHT,
+    HEIGHT_ERRORS,
+    HEX_ERRORS,
+    INVALID_HEX,
+    TX_ERRORS,
+    TXID,
+    Operation,
+    Parameter,
+    query,
+)
 from services.explorer.api.parameters import read_hash, read_number
-from services.explorer.api.responses import Route, json
 from services.explorer.chain.fee_estimates import (
     ProjectedBlock,
     feerate,
@@ -20,8 +50,9 @@ from services.explorer.chain.fee_estimates import (
 )
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo
+from services.explorer.chain.pool_fee_cache import PoolFee
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.chain.rbf_trees import version_json
+from services.explorer.chain.rbf_trees import Version
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
 from shared.chain.block_fees import RATES, median_feerate
@@ -29,7 +60,6 @@ from shared.chain.codec import BlockFees, PoolEntry
 from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
-from shared.pool.snapshot import PooledTx
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
 from shared.script.standard import ScriptType, classify, witness_program
@@ -40,7 +70,7 @@ _SCRIPT_HASHES = (ScriptType.SCRIPTHASH, ScriptType.WITNESS_V0_SCRIPTHASH)
 
 
 class MempoolSpace:
-    """The resources."""
+    """Reads chain, pool and replacements in mempool.space's form."""
 
     def __init__(
         self,
@@ -48,158 +78,267 @@ class MempoolSpace:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._chain = chain
-        self._replacements = chain.replacements
         self._params = chain.params
         self._clock = clock
 
-    def recommended(self) -> Response:
+    def recommended(self) -> RecommendedFees:
         """Return feerates to pay, in whole satoshis per virtual byte, never one below the next."""
-        return json(self._chain.pool.derive(recommended_fees))
+        return self._chain.pool.derive(_recommended)
 
-    def precise(self) -> Response:
+    def precise(self) -> PreciseFees:
         """Return the same feerates with up to three decimals."""
-        return json(self._chain.pool.derive(precise_fees))
+        return self._chain.pool.derive(_precise)
 
-    def projected(self) -> Response:
+    def projected(self) -> Annotated[list[MempoolBlock], Meta(max_length=8)]:
         """Return the blocks that the pool's transactions would make, best payers first; the last has all the rest."""
         stats = self._chain.pool.stats()
         bytes_per_vbyte = stats.size / stats.vsize if stats.vsize else 1.0
-        blocks = self._chain.pool.derive(projected_blocks)
-        return json([_projected_json(block, bytes_per_vbyte) for block in blocks])
+        return [_mempool_block(block, bytes_per_vbyte) for block in self._chain.pool.derive(projected_blocks)]
 
-    def cpfp(self, txid: str) -> Response:
+    def cpfp(self, txid: str) -> Cpfp:
         """Return a transaction's unconfirmed relatives and the feerate by which a miner judges it."""
         tx_id = read_hash(txid)
         found = self._chain.pool.cpfp(tx_id)
         if found is None:
             info = self._chain.txs.get(tx_id)
-            rate = info.fee / info.tx.vsize
-            return json(_cpfp_json([], [], rate) | {"fee": info.fee, "adjustedVsize": info.tx.vsize})
-        entry = found.entry
-        shown = _cpfp_json(found.ancestors, found.descendants, found.feerate)
-        return json(shown | {"sigops": entry.sigop_cost, "fee": entry.fee, "adjustedVsize": entry.vsize})
+            return Cpfp(
+                ancestors=[],
+                best_descendant=None,
+                descendants=[],
+                effective_fee_per_vsize=info.fee / info.tx.vsize,
+                fee=info.fee,
+                adjusted_vsize=info.tx.vsize,
+            )
+        best = max(found.descendants, key=lambda pooled: feerate(pooled.entry), default=None)
+        return Cpfp(
+            ancestors=[_relative(*pooled) for pooled in found.ancestors],
+            best_descendant=_relative(*best) if best else None,
+            descendants=[_relative(*pooled) for pooled in found.descendants],
+            effective_fee_per_vsize=found.feerate,
+            sigops=found.entry.sigop_cost,
+            fee=found.entry.fee,
+            adjusted_vsize=found.entry.vsize,
+        )
 
-    def rbf(self, txid: str) -> Response:
+    def tx(self, txid: str) -> EsploraTransaction:
+        """Return a transaction, as Esplora's."""
+        return transaction_of(self._chain.txs.get(read_hash(txid)), self._params.address)
+
+    def rbf(self, txid: str) -> RbfHistory:
         """Return the tree of replacements that a transaction is in, and the transactions that it replaced itself."""
         tx_id = read_hash(txid)
-        tree = self._replacements.tree(tx_id)
-        replaces = [display_hash(replaced) for replaced in self._replacements.replaces(tx_id)]
-        return json({"replacements": version_json(tree) if tree else None, "replaces": replaces or None})
+        tree = self._chain.replacements.tree(tx_id)
+        replaces = [display_hash(replaced) for replaced in self._chain.replacements.replaces(tx_id)]
+        return RbfHistory(_replacement(tree) if tree else None, replaces or None)
 
-    def replacements(self) -> Response:
+    def replacements(self) -> list[Replacement]:
         """Return the trees of replacements that grew last, newest first."""
-        return json([version_json(tree) for tree in self._replacements.latest()])
+        return [_replacement(tree) for tree in self._chain.replacements.latest()]
 
-    def full_replacements(self) -> Response:
-        """Return the same of those trees in which a transaction did not signal that it may be replaced."""
-        return json([version_json(tree) for tree in self._replacements.latest(full_rbf_only=True)])
+    def full_replacements(self) -> list[Replacement]:
+        """Return those of these trees in which a transaction did not signal that it may be replaced."""
+        return [_replacement(tree) for tree in self._chain.replacements.latest(full_rbf_only=True)]
 
-    def validate_address(self, address: str) -> Response:
-        """Return whether an address is one of this chain, and what it stands for (Core's validateaddress)."""
+    def validate_address(self, address: str) -> AddressCheck:
+        """Return whether an address is one of this chain, and its script (Core's validateaddress)."""
         try:
             script = decode_address(address, self._params.address)
         except DecodeError as error:
-            return json({"isvalid": False, "error_locations": [], "error": str(error)})
+            return AddressCheck(False, error_locations=[], error=str(error))
         program = witness_program(script)
-        shown: dict[str, Any] = {
-            "isvalid": True,
-            "address": encode_address(script, self._params.address),
-            "scriptPubKey": script.hex(),
-            "isscript": classify(script)[0] in _SCRIPT_HASHES,
-            "iswitness": program is not None,
-        }
-        if program is not None:
-            shown |= {"witness_version": program[0], "witness_program": program[1].hex()}
-        return json(shown)
+        return AddressCheck(
+            True,
+            address=encode_address(script, self._params.address) or UNSET,
+            script_pubkey=script.hex(),
+            isscript=classify(script)[0] in _SCRIPT_HASHES,
+            iswitness=program is not None,
+            witness_version=UNSET if program is None else program[0],
+            witness_program=UNSET if program is None else program[1].hex(),
+        )
 
-    def difficulty_adjustment(self) -> Response:
-        """Return how far the difficulty period has come, and the outlook."""
-        return json(difficulty_adjustment(self._chain.blocks.period(), self._params, self._clock()))
+    def difficulty_adjustment(self) -> DifficultyAdjustment:
+        """Return the progress of the difficulty period, and its outlook."""
+        found = difficulty_adjustment(self._chain.blocks.period(), self._params, self._clock())
+        return msgspec.convert(found, DifficultyAdjustment)
 
-    def blocks(self, start: str = "") -> Response:
+    def blocks(self, start: str = "") -> list[BlockWithExtras]:
         """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
-        return json(self._with_extras(self._chain.blocks.page(read_number(start) if start else None, BLOCKS_PER_PAGE)))
+        return self._with_extras(self._chain.blocks.page(read_number(start) if start else None, BLOCKS_PER_PAGE))
 
-    def block(self, block_hash: str) -> Response:
-        """Return one such block."""
-        return json(self._with_extras([self._chain.blocks.get(read_hash(block_hash))])[0])
+    def block(self, block_hash: str) -> BlockWithExtras:
+        """Return a block with what its miner earned."""
+        return self._with_extras([self._chain.blocks.get(read_hash(block_hash))])[0]
 
-    def _with_extras(self, blocks: Sequence[BlockInfo]) -> list[dict[str, Any]]:
+    def _with_extras(self, blocks: Sequence[BlockInfo]) -> list[BlockWithExtras]:
         hashes = [block.entry.hash for block in blocks]
         coinbases, fees = self._chain.blocks.coinbases(hashes), self._chain.blocks.fees(hashes)
         return [
-            esplora_json.block_json(block) | {"extras": self._extras(block, coinbase, paid)}
+            BlockWithExtras(**msgspec.structs.asdict(block_of(block)), extras=self._extras(block, coinbase, paid))
             for block, coinbase, paid in zip(blocks, coinbases, fees, strict=True)
         ]
 
-    def transaction_times(self) -> Response:
-        """Return when transactions entered the pool, in seconds; 0 for those that are not there."""
-        txids = [read_hash(txid) for txid in request.args.getlist("txId[]")]
-        if len(txids) > MAX_TXIDS:
-            raise RequestError(400, "Too many txids requested")
-        return json(self._chain.pool.entry_times(txids))
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return every resource under its path below `/api/v1`."""
-        return (
-            Route("/fees/recommended", self.recommended),
-            Route("/fees/precise", self.precise),
-            Route("/fees/mempool-blocks", self.projected),
-            Route("/cpfp/<txid>", self.cpfp),
-            Route("/tx/<txid>/rbf", self.rbf),
-            Route("/replacements", self.replacements),
-            Route("/fullrbf/replacements", self.full_replacements),
-            Route("/validate-address/<address>", self.validate_address),
-            Route("/difficulty-adjustment", self.difficulty_adjustment),
-            Route("/blocks/", self.blocks),
-            Route("/blocks/<start>", self.blocks),
-            Route("/block/<block_hash>", self.block),
-            Route("/transaction-times", self.transaction_times),
-        )
-
-    def _extras(self, block: BlockInfo, coinbase: Transaction, paid: BlockFees | None) -> dict[str, Any]:
+    def _extras(self, block: BlockInfo, coinbase: Transaction, paid: BlockFees | None) -> BlockExtras:
         entry = block.entry
         reward = sum(output.value for output in coinbase.outputs)
         fees = max(0, reward - block_subsidy(entry.height, self._params)) if entry.height else 0
         rates = paid.feerates if paid else (0.0,) * RATES
         name = miner_name(coinbase.inputs[0].script_sig) or "Unknown"
-        return {
-            "totalFees": fees,
-            "medianFee": median_feerate(rates),
-            "feeRange": rates,
-            "avgFee": fees // max(1, entry.tx_count - 1),
-            "avgFeeRate": WITNESS_SCALE_FACTOR * fees // entry.weight,
-            "reward": reward,
-            "coinbaseRaw": coinbase.inputs[0].script_sig.hex(),
-            "pool": {"id": 0, "name": name, "slug": name.lower()},
-            "avgTxSize": round(entry.size / entry.tx_count, 2),
-            "virtualSize": entry.weight / WITNESS_SCALE_FACTOR,
-            "header": entry.header.serialize().hex(),
-        }
+        return BlockExtras(
+            total_fees=fees,
+            median_fee=median_feerate(rates),
+            fee_range=rates,
+            avg_fee=fees // max(1, entry.tx_count - 1),
+            avg_fee_rate=WITNESS_SCALE_FACTOR * fees // entry.weight,
+            reward=reward,
+            coinbase_raw=coinbase.inputs[0].script_sig.hex(),
+            pool=Miner(0, name, name.lower()),
+            avg_tx_size=round(entry.size / entry.tx_count, 2),
+            virtual_size=entry.weight / WITNESS_SCALE_FACTOR,
+            header=entry.header.serialize().hex(),
+        )
+
+    def hash_at(self, height: str) -> BlockHash:
+        """Return the hash of the best chain's block at a height, as Esplora's."""
+        return display_hash(self._chain.blocks.hash_at(read_number(height)))
+
+    def transaction_times(self, txids: Sequence[str]) -> list[Annotated[int, Meta(examples=[0])]]:
+        """Return when transactions entered the pool, in seconds since 1970; 0 for those that are not there."""
+        wanted = [read_hash(txid) for txid in txids]
+        if len(wanted) > MAX_TXIDS:
+            raise RequestError(400, "Too many txids requested")
+        return self._chain.pool.entry_times(wanted)
 
 
-def _projected_json(block: ProjectedBlock, bytes_per_vbyte: float) -> dict[str, Any]:
-    return {
-        "blockSize": round(block.vsize * bytes_per_vbyte),
-        "blockVSize": block.vsize,
-        "nTx": block.count,
-        "totalFees": block.fees,
-        "medianFee": block.median,
-        "feeRange": block.rates,
-    }
+def _recommended(pool: Sequence[PoolFee]) -> RecommendedFees:
+    return msgspec.convert(recommended_fees(pool), RecommendedFees)
 
 
-def _cpfp_json(
-    above: Sequence[PooledTx[PoolEntry]], below: Sequence[PooledTx[PoolEntry]], rate: float
-) -> dict[str, Any]:
-    best = max(below, key=lambda pooled: feerate(pooled.entry), default=None)
-    return {
-        "ancestors": [_relative_json(*pooled) for pooled in above],
-        "bestDescendant": _relative_json(*best) if best else None,
-        "descendants": [_relative_json(*pooled) for pooled in below],
-        "effectiveFeePerVsize": rate,
-    }
+def _precise(pool: Sequence[PoolFee]) -> PreciseFees:
+    return msgspec.convert(precise_fees(pool), PreciseFees)
 
 
-def _relative_json(tx: Transaction, entry: PoolEntry) -> dict[str, Any]:
-    return {"txid": display_hash(tx.txid), "fee": entry.fee, "weight": entry.weight}
+def _mempool_block(block: ProjectedBlock, bytes_per_vbyte: float) -> MempoolBlock:
+    size = round(block.vsize * bytes_per_vbyte)
+    return MempoolBlock(size, block.vsize, block.count, block.fees, block.median, block.rates)
+
+
+def _relative(tx: Transaction, entry: PoolEntry) -> Relative:
+    return Relative(tx.txid_hex, entry.fee, entry.weight)
+
+
+def _replacement(version: Version) -> Replacement:
+    mined = True if version.is_mined else UNSET
+    return Replacement(
+        tx=ReplacementTx(
+            version.tx.txid_hex,
+            version.fee,
+            version.vsize,
+            sum(output.value for output in version.tx.outputs),
+            version.fee / version.vsize,
+            version.time,
+            version.signals,
+            version.is_full_rbf,
+            mined,
+        ),
+        time=version.time,
+        full_rbf=version.has_full_rbf if version.replaces else not version.signals,
+        interval=UNSET if version.lasted is None else version.lasted,
+        mined=mined,
+        replaces=[_replacement(replaced) for replaced in version.replaces],
+    )
+
+
+_GROUP = "mempool.space"
+_START = Parameter("start", "Height of the first block", Number, sample="0")
+
+OPERATIONS = (
+    Operation("/v1/fees/recommended", MempoolSpace.recommended, _GROUP, "Feerates to pay", "None below the next"),
+    Operation(
+        "/v1/fees/precise", MempoolSpace.precise, _GROUP, "Feerates to pay, not rounded up", "None below the next"
+    ),
+    Operation(
+        "/v1/fees/mempool-blocks",
+        MempoolSpace.projected,
+        _GROUP,
+        "The pool as up to eight blocks",
+        "Best payers first; the last has all the rest",
+    ),
+    Operation("/v1/cpfp/{txid}", MempoolSpace.cpfp, _GROUP, "Unconfirmed relatives", "Relatives", (TXID,), TX_ERRORS),
+    Operation("/v1/tx/{txid}", MempoolSpace.tx, _GROUP, "A transaction", "As Esplora's", (TXID,), TX_ERRORS),
+    Operation(
+        "/v1/tx/{txid}/rbf",
+        MempoolSpace.rbf,
+        _GROUP,
+        "Transactions that replaced it, and those that it replaced",
+        "Nulls where there are none",
+        (TXID,),
+        HEX_ERRORS,
+    ),
+    Operation("/v1/replacements", MempoolSpace.replacements, _GROUP, "The latest replacements", "Newest first"),
+    Operation(
+        "/v1/fullrbf/replacements",
+        MempoolSpace.full_replacements,
+        _GROUP,
+        "The latest replacements of transactions that did not signal",
+        "Newest first",
+    ),
+    Operation(
+        "/v1/validate-address/{address}",
+        MempoolSpace.validate_address,
+        _GROUP,
+        "Whether an address is one of this chain",
+        "`isvalid`, and its script or the error",
+        (Parameter("address", "Any text", str, sample="address"),),
+    ),
+    Operation(
+        "/v1/difficulty-adjustment",
+        MempoolSpace.difficulty_adjustment,
+        _GROUP,
+        "The difficulty period",
+        "Progress and outlook",
+    ),
+    Operation(
+        "/v1/blocks",
+        MempoolSpace.blocks,
+        _GROUP,
+        "The last 15 blocks with what they earned",
+        "Newest first",
+        may_end_with_slash=True,
+    ),
+    Operation(
+        "/v1/blocks/{start}",
+        MempoolSpace.blocks,
+        _GROUP,
+        "15 blocks from a height downwards",
+        "Newest first",
+        (_START,),
+        HEIGHT_ERRORS,
+    ),
+    Operation(
+        "/v1/block/{block_hash}",
+        MempoolSpace.block,
+        _GROUP,
+        "A block with what it earned",
+        "Block",
+        (BLOCK_HASH,),
+        BLOCK_ERRORS,
+    ),
+    Operation(
+        "/v1/block-height/{height}",
+        MempoolSpace.hash_at,
+        _GROUP,
+        "Hash of the block at a height",
+        "Hash",
+        (HEIGHT,),
+        HEIGHT_ERRORS,
+    ),
+    Operation(
+        "/v1/transaction-times",
+        MempoolSpace.transaction_times,
+        _GROUP,
+        "When transactions entered the pool",
+        "Seconds since 1970; 0 for one that is not there",
+        (query("txId[]", "Txids, at most 1,000", list[HashText], "txid", "txids"),),
+        {400: (INVALID_HEX, "Too many txids requested")},
+    ),
+)

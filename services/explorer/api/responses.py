@@ -1,61 +1,92 @@
-"""What the API's resources have in common: their routes, and the forms of their answers."""
+"""The view layer: calls the plain function of an operation with what a request has, and encodes its answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, request
 
+from services.explorer.api.operation import JSON, OCTETS, TEXT, Operation
+
+Table = tuple[object, Iterable[Operation]]
+"""Operations, with the object that their functions are methods of."""
+
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
-SCRIPT = "<any(address, scripthash):kind>/<name>"
-"""The part of a path that names a script by its address or hash."""
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An operation on one object, as Flask calls it. Two of the same operation and object are equal."""
+
+    operation: Operation
+    owner: object
+    text_type: str = TEXT
+    """electrs names no character set."""
+
+    def __call__(self, **arguments: Any) -> Response:
+        """Answer the request that Flask is serving; `arguments` are the parts of its path."""
+        operation = self.operation
+        for parameter in operation.parameters:
+            if parameter.place != "query":
+                continue
+            name = parameter.argument or parameter.name
+            if parameter.is_list:
+                arguments[name] = request.args.getlist(parameter.name)
+            elif parameter.name in request.args:
+                arguments[name] = request.args[parameter.name]
+        if operation.body is not None:
+            arguments["body"] = request.get_data()
+        response = self._encode(operation.function(self.owner, **arguments))
+        return immutable(response) if operation.is_immutable else response
+
+    def _encode(self, answer: Any) -> Response:
+        match answer:
+            case str():
+                return Response(answer, content_type=self.text_type)
+            case bytes():
+                return Response(answer, content_type=OCTETS)
+        return Response(msgspec.json.encode(answer), content_type=JSON)
 
 
-class Route(NamedTuple):
-    """A resource under its path."""
+class Api:
+    """The operations that an application serves."""
 
-    path: str
-    view: Callable[..., Response]
-    method: str = "GET"
+    def __init__(self, *tables: Table, text_type: str = TEXT) -> None:
+        self._views = [View(operation, owner, text_type) for owner, table in tables for operation in table]
 
+    def view(self, path: str, method: str = "GET") -> View:
+        """Return the view of one path, which must be there."""
+        [found] = [view for view in self._views if (view.operation.method, view.operation.path) == (method, path)]
+        return found
 
-def blueprint(name: str, *tables: Iterable[Route]) -> Blueprint:
-    """Return all these resources, for mounting."""
-    found = Blueprint(name, __name__)
-    for table in tables:
-        for route in table:
-            # A path that ends with a slash is the same without it, as in electrs, and never a redirect.
-            strict = not route.path.endswith("/")
-            found.add_url_rule(route.path, _endpoint(route), route.view, methods=[route.method], strict_slashes=strict)
-    return found
-
-
-def json(value: Any) -> Response:
-    """Return a value as JSON, its fields in the order given."""
-    return Response(msgspec.json.encode(value), content_type="application/json")
-
-
-def octets(data: bytes) -> Response:
-    """Return bytes as they are."""
-    return Response(data, content_type="application/octet-stream")
+    def blueprint(self, name: str, *, without: str | None = None) -> Blueprint:
+        """Return all views for mounting, less those whose path begins with `without`."""
+        blueprint = Blueprint(name, __name__)
+        for view in self._views:
+            operation = view.operation
+            if without is not None and operation.path.startswith(without):
+                continue
+            blueprint.add_url_rule(
+                operation.rule,
+                f"{operation.method} {operation.path}".replace(".", "-"),
+                view,
+                methods=[operation.method],
+                strict_slashes=not operation.may_end_with_slash,
+            )
+        return blueprint
 
 
 def plain(body: str, status: int = 200) -> Response:
     """Return a text; its type is named as electrs does, without a character set."""
-    return Response(body, status, content_type="text/plain")
+    return Response(body, status, content_type=TEXT)
 
 
 def immutable(response: Response) -> Response:
-    """Let everyone keep a response for ever: what is named by its hash cannot change. Whoever has it gets a 304."""
+    """Let everyone keep a response for ever; a client that has it already gets a 304."""
     response.headers["Cache-Control"] = _IMMUTABLE
     response.add_etag()
     response.make_conditional(request)
     return response
-
-
-def _endpoint(route: Route) -> str:
-    words = route.path.replace(".", "-")
-    return f"{route.method} {words}"

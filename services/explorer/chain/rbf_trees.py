@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
 
 from services.explorer.chain.models import TxInfo
 from shared.chain.view import ChainView, Replaced, TxRecord
 from shared.policy import signals_replacement
-from shared.primitives.hex import display_hash
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 MAX_TREES = 25
@@ -135,29 +133,6 @@ class RbfTrees:
             if not level:
                 break
         return found
-
-
-def version_json(version: Version) -> dict[str, Any]:
-    """Return a tree with mempool.space's fields."""
-    shown: dict[str, Any] = {
-        "tx": {
-            "txid": display_hash(version.tx.txid),
-            "fee": version.fee,
-            "vsize": version.vsize,
-            "value": sum(output.value for output in version.tx.outputs),
-            "rate": version.fee / version.vsize,
-            "time": version.time,
-            "rbf": version.signals,
-            "fullRbf": version.is_full_rbf,
-        },
-        "time": version.time,
-        "fullRbf": version.has_full_rbf if version.replaces else not version.signals,
-    }
-    if version.lasted is not None:
-        shown["interval"] = version.lasted
-    if version.is_mined:
-        shown["mined"] = shown["tx"]["mined"] = True
-    return shown | {"replaces": [version_json(replaced) for replaced in version.replaces]}
 
 
 def _tree(root: TxRecord, prevouts: Mapping[OutPoint, TxOut], levels: Mapping[bytes, list[Replaced]]) -> Version:

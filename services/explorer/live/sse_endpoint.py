@@ -1,9 +1,13 @@
-"""`GET /events`: every fact as a server-sent event, resumed by `Last-Event-ID` at whichever instance."""
+"""`GET /events`: every fact as a server-sent event, resumed by `Last-Event-ID` at any instance."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
+from msgspec import Meta
+
+from services.explorer.api.operation import Operation, Parameter, query
 from services.explorer.live.event_hub import EventHub, News
 from services.explorer.live.sse_format import (
     COMMENT,
@@ -21,7 +25,7 @@ from shared.web.asgi import Receive, Scope, Send, header, response_start, until_
 HEARTBEAT = 15.0
 """Seconds without an event after which a comment is sent."""
 SEND_SECONDS = 30.0
-"""After which a client that takes nothing is dropped; it can come back and resume."""
+"""After this time a client that reads nothing is dropped; it can come back and resume."""
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -32,16 +36,16 @@ _HEADERS = {
 class EventStream:
     """The endpoint."""
 
-    def __init__(self, hub: EventHub, places: StreamSlots) -> None:
+    def __init__(self, hub: EventHub, slots: StreamSlots) -> None:
         self._hub = hub
-        self._places = places
+        self._slots = slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream until the client goes, is too slow, or the service stops."""
         query = scope["query_string"].decode("latin-1")
         topics = read_topics(query)
         position = read_position(query, header(scope, b"last-event-id"))
-        with self._places.one("events", scope):
+        with self._slots.one("events", scope):
             await self._serve(scope, receive, send, topics, position)
 
     async def _serve(
@@ -66,7 +70,7 @@ class EventStream:
             position = news.position
             frames = _frames(news, topics)
             if not frames and not news.events:
-                # A client that wants rare topics must not come back with a number that is too old by then.
+                # A client of rare topics must not come back with a number that the outbox no longer has.
                 frames = COMMENT if position == told else COMMENT + encode_position(position)
             if frames:
                 await _send(send, frames)
@@ -82,3 +86,24 @@ def _frames(news: News, topics: frozenset[str]) -> bytes:
 async def _send(send: Send, data: bytes) -> None:
     async with asyncio.timeout(SEND_SECONDS):
         await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+OPERATIONS = (
+    Operation(
+        "/events",
+        EventStream.__call__,
+        "Waiting",
+        "Every fact, as it is committed",
+        "Server-sent events: `id` is the fact's number, `event` its topic, `data` the message as JSON; `gap` tells "
+        "that facts are missing: read the chain anew",
+        (
+            query("topics", "Topics, with commas between; all unless given", sample="block.connected"),
+            Parameter("Last-Event-ID", "Go on after this fact", str, "header"),
+        ),
+        {400: ("Unknown topic …", "Invalid Last-Event-ID")},
+        about="The answer does not end.",
+        stream=Annotated[
+            str, Meta(examples=['id: 7\nevent: block.connected\ndata: {"seq":7,"hash":"…","height":1,…}\n'])
+        ],
+    ),
+)

@@ -14,24 +14,24 @@ HELD = metrics.gauge("explorer_streams", "Event streams, websockets and waiting 
 
 
 class StreamSlots:
-    """So many places, and so many of them for one client; used on the event loop only."""
+    """A number of slots, of which one client may hold a part; used on the event loop only."""
 
     def __init__(self, count: int, most_for_one: int, client_of: Callable[[Scope], str]) -> None:
         self._free = count
         self._most_for_one = most_for_one
         self._client_of = client_of
         self._held: Counter[str] = Counter()
-        """By client, none without."""
+        """Slots that are held, by client; a client without any has no entry."""
 
     @contextmanager
     def one(self, kind: str, scope: Scope) -> Iterator[None]:
-        """Hold one for a request; 429 if all are taken, or the client has as many as it may."""
+        """Hold a slot for a request; 429 if all are taken, or the client has as many as it may."""
         client = self._client_of(scope)
-        what = "requests wait" if kind == "wait" else "streams are open"
+        held = "requests wait" if kind == "wait" else "streams are open"
         if not self._free:
-            raise RequestError(429, f"too many {what} already")
+            raise RequestError(429, f"too many {held} already")
         if self._held[client] >= self._most_for_one:
-            raise RequestError(429, f"too many {what} for one client already")
+            raise RequestError(429, f"too many {held} for one client already")
         self._free -= 1
         self._held[client] += 1
         HELD.labels(kind).inc()

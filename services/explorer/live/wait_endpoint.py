@@ -1,7 +1,7 @@
-"""`GET /wait`: holds a request until the chain has come so far, so that tests and scripts need not poll.
+"""`GET /wait`: holds a request until a height, block or transaction is there, so that tests and scripts need not poll.
 
-A request that waits costs a connection and no thread: a fact that may change its answer makes it look again, and a look
-is read from the chain itself, on a thread.
+A waiting request costs a connection and no thread: a fact that may change its answer makes it read the chain again, on
+a thread of a small pool.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 
+from services.explorer.api.answer import Answer
+from services.explorer.api.fields import BlockHash, Count, HashText, Height, Number, Seconds
+from services.explorer.api.operation import INVALID_HEX, INVALID_NUMBER, JSON, Operation, query
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.errors import RequestError
@@ -30,21 +35,22 @@ DEFAULT_SECONDS = 30.0
 MAX_SECONDS = 60.0
 
 Confirmations = Callable[[ChainQueries, Tip], int | None]
-"""From the tip to how often what is waited for is confirmed: 0 while unconfirmed, None where it is not known."""
+"""Reads the number of confirmations at a tip: 0 while unconfirmed, None while the block or transaction is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a request waits for."""
+    """The condition that a request waits for."""
 
     confirmations: Confirmations
     least: int
+    """Confirmations that it takes."""
     seconds: float
     txid_hex: str | None = None
-    """The transaction that it is about, if it is about one."""
+    """The transaction, if the condition is about one."""
 
     def is_touched(self, news: News) -> bool:
-        """Whether the answer may be another after these events."""
+        """Whether these events may change the answer."""
         return news.is_gap or any(self._is_touched_by(event.fact) for event in news.events)
 
     def _is_touched_by(self, fact: Fact) -> bool:
@@ -56,35 +62,43 @@ class Question:
         return False
 
 
+class Waited(Answer, frozen=True):
+    """The tip, and the confirmations of the block or transaction that was waited for."""
+
+    height: Annotated[Height, Meta(description="Height of the tip")]
+    hash: Annotated[BlockHash, Meta(description="Hash of the tip")]
+    confirmations: Annotated[Count, Meta(description="Confirmations")]
+
+
 class Wait:
     """The endpoint."""
 
-    def __init__(self, chain: ChainQueries, hub: EventHub, places: StreamSlots, threads: Threads) -> None:
+    def __init__(self, chain: ChainQueries, hub: EventHub, slots: StreamSlots, threads: Threads) -> None:
         self._chain = chain
         self._hub = hub
-        self._places = places
+        self._slots = slots
         self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with tip and confirmations once a height, block or transaction has as many as asked for."""
         question = read_question(scope["query_string"].decode("latin-1"))
         try:
-            with self._places.one("wait", scope):
-                answer = await until_gone(receive, self._answer(question))
+            with self._slots.one("wait", scope):
+                answer = await until_gone(receive, self.answer(question))
         except StoreError as error:
             raise RequestError(503, f"temporarily unavailable: {error}") from None
         if answer is not None:
-            await respond(scope, send, 200, answer, {"Content-Type": "application/json"})
+            await respond(scope, send, 200, msgspec.json.encode(answer), {"Content-Type": JSON})
 
-    async def _answer(self, question: Question) -> bytes:
+    async def answer(self, question: Question) -> Waited:
+        """Return once a question is answered; 408 after its seconds, 503 when the service stops."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + question.seconds
         while True:
             position = self._hub.position
             tip, found = await self._look(question)
             if found is not None and found >= question.least:
-                answer = {"height": tip.height, "hash": display_hash(tip.hash), "confirmations": found}
-                return msgspec.json.encode(answer)
+                return Waited(tip.height, display_hash(tip.hash), found)
             while True:
                 left = deadline - clock()
                 if left <= 0:
@@ -104,7 +118,7 @@ class Wait:
 
 
 def read_question(query: str) -> Question:
-    """Return what a query asks for; 400 with what is wrong with it."""
+    """Return the condition of a query; 400 if it has none, several, or a malformed value."""
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     subjects = [name for name in ("height", "hash", "txid") if name in given]
     if len(subjects) != 1:
@@ -146,3 +160,26 @@ def _read_seconds(text: str | None) -> float:
     if not seconds >= 0:
         raise RequestError(400, "Invalid timeout")
     return min(seconds, MAX_SECONDS)
+
+
+OPERATIONS = (
+    Operation(
+        "/wait",
+        Wait.answer,
+        "Waiting",
+        "Hold until a height, block or transaction is there",
+        "It is there",
+        (
+            query("height", "Wait until the best chain has this height", Number, "0"),
+            query("hash", "Wait until the best chain has this block", HashText),
+            query("txid", "Wait until this transaction is known", HashText),
+            query("confirmations", "Confirmations that it must have", Number),
+            query("timeout", "Seconds, at most 60; 30 unless given", Seconds),
+        ),
+        {
+            400: ("Give one of height, hash and txid", INVALID_NUMBER, INVALID_HEX, "Invalid timeout"),
+            408: ("not so after N seconds",),
+        },
+        about="Give one of `height`, `hash` and `txid`.",
+    ),
+)

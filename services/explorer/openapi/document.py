@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.explorer.openapi import chain_operations, faucet_operations, other_operations
-from services.explorer.openapi.fields import Schema
-from services.explorer.openapi.operations import TEXT, Answer, Operation, Parameter
-from services.explorer.openapi.schemas import SCHEMAS, example_of
+from services.explorer.api.operation import TEXT, Operation, Parameter
+from services.explorer.openapi.schemas import Schema, answer_schemas, example_of, schema_of
 from shared.consensus.params import ChainParams
 from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
 from shared.script.standard import p2wpkh_script
-
-OPERATIONS: tuple[Operation, ...] = (*chain_operations.OPERATIONS, *other_operations.OPERATIONS)
-FAUCET_OPERATIONS: tuple[Operation, ...] = faucet_operations.OPERATIONS
 
 _ABOUT = """Esplora's HTTP API, with what mempool/electrs and mempool.space add to it.
 
@@ -35,7 +30,7 @@ _ETAG = {"ETag": {"description": "For `If-None-Match`", "schema": {"type": "stri
 
 
 def samples(params: ChainParams) -> dict[str, str]:
-    """Return values for parameters that lead to an answer on this chain, however young it is."""
+    """Return values of parameters that lead to an answer on this chain, however young it is."""
     script = p2wpkh_script(_SAMPLE_PROGRAM)
     address = encode_address(script, params.address) or ""
     return {
@@ -47,30 +42,26 @@ def samples(params: ChainParams) -> dict[str, str]:
     }
 
 
-def operations(*, has_faucet: bool) -> tuple[Operation, ...]:
-    """Return all that is there."""
-    return OPERATIONS + FAUCET_OPERATIONS if has_faucet else OPERATIONS
-
-
-def document(params: ChainParams, *, has_faucet: bool) -> dict[str, Any]:
-    """Return the description of the API for one chain."""
-    present = operations(has_faucet=has_faucet)
+def document(params: ChainParams, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the description of these operations for one chain."""
     found = samples(params)
+    schemas, components = answer_schemas(operations)
     paths: dict[str, Any] = {}
-    for operation in present:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, found)
+    for operation, schema in zip(operations, schemas, strict=True):
+        content = {"schema": schema, "example": example_of(schema, components)}
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, content, found)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Warren explorer, {params.name}", "version": _VERSION, "description": _ABOUT},
         "servers": [{"url": "/api"}],
-        "tags": [{"name": group} for group in dict.fromkeys(operation.group for operation in present)],
+        "tags": [{"name": group} for group in dict.fromkeys(operation.group for operation in operations)],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": components},
     }
 
 
 def errors_of(operation: Operation) -> dict[int, tuple[str, ...]]:
-    """Return every error of an operation: its own, and what can happen to any."""
+    """Return every error of an operation: its own, and the ones that any operation may have."""
     body = _BODY_ERRORS if operation.method == "POST" else {}
     return dict(sorted({**{s: tuple(t) for s, t in operation.errors.items()}, **body, **_COMMON_ERRORS}.items()))
 
@@ -80,7 +71,7 @@ def sample_of(parameter: Parameter, found: Mapping[str, str]) -> str:
     return found.get(parameter.sample, parameter.sample)
 
 
-def _operation(operation: Operation, found: Mapping[str, str]) -> dict[str, Any]:
+def _operation(operation: Operation, content: Schema, found: Mapping[str, str]) -> dict[str, Any]:
     words = operation.path.replace("{", "").replace("}", "").replace("-", "_").replace(".", "_").strip("/")
     shown: dict[str, Any] = {
         "operationId": "_".join([operation.method.lower(), *words.split("/")]),
@@ -92,10 +83,11 @@ def _operation(operation: Operation, found: Mapping[str, str]) -> dict[str, Any]
     if operation.parameters:
         shown["parameters"] = [_parameter(parameter, found) for parameter in operation.parameters]
     if operation.body is not None:
-        content = {operation.body.content_type: {"schema": operation.body.schema}}
-        shown["requestBody"] = {"description": operation.body.about, "required": True, "content": content}
-    shown["responses"] = {"200": _answer(operation.answer)}
-    if operation.answer.cached:
+        posted = {operation.body.content_type: {"schema": schema_of(operation.body.type)}}
+        shown["requestBody"] = {"description": operation.body.about, "required": True, "content": posted}
+    answer = {"description": operation.answer_about, "content": {operation.content_type: content}}
+    shown["responses"] = {"200": answer | ({"headers": _ETAG} if operation.is_immutable else {})}
+    if operation.is_immutable:
         shown["responses"]["304"] = {"description": "Not modified", "headers": _ETAG}
     for status, texts in errors_of(operation).items():
         shown["responses"][str(status)] = _error(status, texts)
@@ -103,16 +95,17 @@ def _operation(operation: Operation, found: Mapping[str, str]) -> dict[str, Any]
 
 
 def _parameter(parameter: Parameter, found: Mapping[str, str]) -> dict[str, Any]:
+    schema = schema_of(parameter.type)
     shown: dict[str, Any] = {
         "name": parameter.name,
         "in": parameter.place,
         "required": parameter.required,
         "description": parameter.about,
-        "schema": parameter.schema,
+        "schema": schema,
     }
     sample = sample_of(parameter, found)
     if sample:
-        shown["example"] = _typed(sample, parameter.schema)
+        shown["example"] = _typed(sample, schema)
     return shown
 
 
@@ -123,14 +116,6 @@ def _typed(sample: str, schema: Schema) -> Any:
         case "array":
             return [sample]
     return sample
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": answer.schema, "example": example_of(answer.schema)}
-    shown: dict[str, Any] = {"description": answer.about, "content": {answer.content_type: content}}
-    if answer.cached:
-        shown["headers"] = _ETAG
-    return shown
 
 
 def _error(status: int, texts: tuple[str, ...]) -> dict[str, Any]:

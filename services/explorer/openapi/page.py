@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from services.explorer.openapi.document import errors_of, operations, sample_of, samples
-from services.explorer.openapi.fields import Schema
-from services.explorer.openapi.operations import JSON, STREAM, Operation, Parameter
-from services.explorer.openapi.schemas import example_of
+from services.explorer.api.operation import JSON, Operation, Parameter
+from services.explorer.openapi.document import errors_of, sample_of, samples
+from services.explorer.openapi.schemas import Schema, example_of, schema_of
 from shared.consensus.params import ChainParams
 
 API = "/api"
@@ -26,7 +25,7 @@ class Entry:
     path: str
     """With the names of its parameters in braces."""
     link: str
-    """A path to try, empty for what is no GET, has no end, or needs more than samples."""
+    """A path to try; empty for a POST, an answer without end, and parameters that have no sample."""
     command: str
     """The same for curl."""
     parameters: list[tuple[Parameter, str]]
@@ -45,21 +44,24 @@ class Section:
     entries: list[Entry]
 
 
-def sections(params: ChainParams, base_url: str, *, has_faucet: bool) -> list[Section]:
-    """Return the whole page's content, in the order of the description; commands go to `base_url`."""
+def sections(
+    operations: Sequence[Operation], described: Mapping[str, Any], params: ChainParams, base_url: str
+) -> list[Section]:
+    """Return the page's content, in the order of the OpenAPI document `described`; commands go to `base_url`."""
     found = samples(params)
     groups: dict[str, list[Entry]] = {}
-    for operation in operations(has_faucet=has_faucet):
-        groups.setdefault(operation.group, []).append(_entry(operation, found, base_url))
+    for operation in operations:
+        answer = described["paths"][operation.path][operation.method.lower()]["responses"]["200"]
+        example = answer["content"][operation.content_type]["example"]
+        groups.setdefault(operation.group, []).append(_entry(operation, example, found, base_url))
     return [Section(name, name.lower().replace(" ", "-").replace(".", "-"), group) for name, group in groups.items()]
 
 
-def _entry(operation: Operation, found: Mapping[str, str], base_url: str) -> Entry:
+def _entry(operation: Operation, example: Any, found: Mapping[str, str], base_url: str) -> Entry:
     path = API + operation.path
     link = _link(operation, found)
     has_samples = all(parameter.sample for parameter in operation.parameters if parameter.required)
-    can_be_tried = operation.method == "GET" and operation.answer.content_type != STREAM and has_samples
-    example = example_of(operation.answer.schema)
+    can_be_tried = operation.method == "GET" and operation.stream is None and has_samples
     words = operation.path.replace("{", "").replace("}", "").strip("/").replace("/", "-")
     return Entry(
         operation=operation,
@@ -67,8 +69,8 @@ def _entry(operation: Operation, found: Mapping[str, str], base_url: str) -> Ent
         path=path,
         link=link if can_be_tried else "",
         command=_command(operation, base_url + link),
-        parameters=[(parameter, _kind(parameter.schema)) for parameter in operation.parameters],
-        example=json.dumps(example, indent=2) if operation.answer.content_type == JSON else str(example),
+        parameters=[(parameter, _kind(schema_of(parameter.type))) for parameter in operation.parameters],
+        example=json.dumps(example, indent=2) if operation.content_type == JSON else str(example),
         errors=errors_of(operation),
     )
 
@@ -87,7 +89,7 @@ def _link(operation: Operation, found: Mapping[str, str]) -> str:
 def _command(operation: Operation, url: str) -> str:
     if operation.body is None:
         return f"curl '{url}'"
-    sample: Any = example_of(operation.body.schema)
+    sample: Any = example_of(schema_of(operation.body.type), {})
     sent = json.dumps(sample, ensure_ascii=False) if operation.body.content_type == JSON else sample
     return f"curl '{url}' -H 'Content-Type: {operation.body.content_type}' --data '{sent}'"
 

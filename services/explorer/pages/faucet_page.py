@@ -15,8 +15,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import NotFound
 
 from services.explorer.api.faucet_client import FaucetClient, FaucetRefused
-from services.explorer.api.nigiri import Nigiri
 from services.explorer.api.parameters import read_hash
+from services.explorer.api.responses import Api
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.errors import RequestError
 from services.explorer.pages.page_or_api import PageOrResource
@@ -127,11 +127,13 @@ class FaucetPage:
             response.headers["Retry-After"] = "1"
         return response
 
-    def blueprint(self, name: str, api: Nigiri) -> Blueprint:
+    def blueprint(self, name: str, api: Api) -> Blueprint:
         """Return the page under its path; `api` answers there for programs."""
         blueprint = Blueprint(name, __name__)
         blueprint.add_url_rule("/faucet", "show", PageOrResource(self.show, self.no_resource))
-        blueprint.add_url_rule("/faucet", "pay", PageOrResource(self.pay, api.pay), methods=["POST"])
+        blueprint.add_url_rule(
+            "/faucet", "pay", PageOrResource(self.pay, api.view("/faucet", "POST")), methods=["POST"]
+        )
         return blueprint
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from services.explorer.api.esplora import Esplora
 from services.explorer.api.parameters import read_number
+from services.explorer.api.responses import Api
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.retarget import difficulty_adjustment
 from services.explorer.errors import RequestError
@@ -124,18 +124,19 @@ class Overview:
         """Return the number of the last commit: live pages poll it where event streams do not work."""
         return jsonify({"seq": self._chain.tip().seq})
 
-    def blueprint(self, name: str, api: Esplora) -> Blueprint:
+    def blueprint(self, name: str, api: Api) -> Blueprint:
         """Return all pages under their paths; `api` answers there for programs."""
         blueprint = Blueprint(name, __name__)
         blueprint.record(_add_to_templates)
         blueprint.add_url_rule("/", "home", self.home)
         blueprint.add_url_rule("/charts", "charts", self.charts)
         blueprint.add_url_rule("/feed", "feed", self.feed)
+        blocks = api.view("/blocks/{start}")
         for path, endpoint, page, resource in (
-            ("/blocks", "blocks", self.blocks, api.blocks),
-            ("/blocks/", "newest_blocks", self.blocks, api.blocks),
-            ("/blocks/<start>", "blocks", self.blocks, api.blocks),
-            ("/mempool", "pool", self.pool, api.pool),
+            ("/blocks", "blocks", self.blocks, blocks),
+            ("/blocks/", "newest_blocks", self.blocks, blocks),
+            ("/blocks/<start>", "blocks", self.blocks, blocks),
+            ("/mempool", "pool", self.pool, api.view("/mempool")),
         ):
             blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
         return blueprint

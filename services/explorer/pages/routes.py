@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from services.explorer.api.esplora import Esplora
+from services.explorer.api.responses import Api
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.pages.address_page import ScriptPage
 from services.explorer.pages.block_page import BlockPage
@@ -22,7 +22,7 @@ from shared.primitives.hex import display_hash
 from shared.script.script import to_rust_asm
 
 
-def page_blueprint(name: str, chain: ChainQueries, api: Esplora) -> Blueprint:
+def page_blueprint(name: str, chain: ChainQueries, api: Api) -> Blueprint:
     """Return all these pages under their paths; `api` answers there for programs."""
     block, tx, script, search = BlockPage(chain), TxPage(chain), ScriptPage(chain), SearchPage(chain)
     blueprint = Blueprint(name, __name__)
@@ -30,10 +30,10 @@ def page_blueprint(name: str, chain: ChainQueries, api: Esplora) -> Blueprint:
     blueprint.add_url_rule("/search", "search", search.show)
     blueprint.add_url_rule("/address/<name>/qr.svg", "address_qr", script.address_qr)
     for path, endpoint, page, resource in (
-        ("/block/<block_hash>", "block", block.show, api.block),
-        ("/tx/<txid>", "tx", tx.show, api.tx),
-        ("/address/<name>", "address", script.address, api.address),
-        ("/scripthash/<name>", "script_hash", script.script_hash, api.script_hash),
+        ("/block/<block_hash>", "block", block.show, api.view("/block/{block_hash}")),
+        ("/tx/<txid>", "tx", tx.show, api.view("/tx/{txid}")),
+        ("/address/<name>", "address", script.address, api.view("/address/{address}")),
+        ("/scripthash/<name>", "script_hash", script.script_hash, api.view("/scripthash/{scripthash}")),
     ):
         blueprint.add_url_rule(path, endpoint, PageOrResource(page, resource))
     return blueprint

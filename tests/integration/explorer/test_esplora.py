@@ -212,9 +212,9 @@ def test_unspent_outputs_include_the_pools_and_leave_out_what_it_spends(client, 
 
 def test_too_many_unspent_outputs_are_refused_before_they_are_read(client, monkeypatch):
     path = f"/address/{address_of('bob')}/utxo"
-    monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 31)
+    monkeypatch.setattr("services.explorer.api.esplora.scripts.MAX_COINS", 31)
     assert len(client.get(path).json) == 31
-    monkeypatch.setattr("services.explorer.api.esplora.MAX_COINS", 30)
+    monkeypatch.setattr("services.explorer.api.esplora.scripts.MAX_COINS", 30)
     monkeypatch.setattr("shared.chain.view.scripts.ScriptReader.unspent", lambda *_: pytest.fail("they were read"))
     answer = client.get(path)
     text = "Too many unspent transaction outputs (>30). Contact support to raise limits."

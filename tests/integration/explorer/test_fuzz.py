@@ -8,10 +8,8 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.app import create_explorer
-from services.explorer.openapi.document import OPERATIONS
+from services.explorer.operations import OPERATIONS
 from shared.bus.events import TemplateRequested
-from shared.config import Settings
 from shared.consensus.params import REGTEST
 from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.test_esplora import TEMPLATE
@@ -149,11 +147,3 @@ def test_no_list_ever_breaks_the_service(client, broker, body, path):
     answer = client.post(path, json=body)
     assert answer.status_code == (200 if body == [] and path.endswith("es/txs") else 400), answer.text
     assert broker.published == []
-
-
-def test_every_route_of_the_api_is_mounted_twice(story, broker):
-    app = create_explorer(Settings(), REGTEST, story.chain.view, broker, {}).app
-    rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("api.")}
-    roots = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("root.")}
-    assert rules == {f"/api{rule}" for rule in roots}
-    assert len(roots) >= 30

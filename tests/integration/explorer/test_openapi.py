@@ -9,9 +9,11 @@ import pytest
 import schemathesis
 from flask.testing import FlaskClient
 
+from services.explorer.api import regtest_server
 from services.explorer.app import create_explorer
-from services.explorer.openapi.document import OPERATIONS, document, errors_of, operations
-from services.explorer.openapi.schemas import SCHEMAS, example_of
+from services.explorer.openapi.document import document, errors_of
+from services.explorer.openapi.schemas import example_of
+from services.explorer.operations import OPERATIONS, operations
 from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
 from shared.consensus.params import MAINNET, REGTEST
@@ -19,8 +21,6 @@ from tests.benchmarks.http_load import Client
 from tests.integration.explorer.conftest import address_of
 from tests.integration.explorer.streams import running
 from tests.integration.explorer.test_esplora import TEMPLATE
-
-ANY_OF = re.compile(r"<any\((?P<kinds>[^)]*)\):kind>(?P<rest>/<name>)?")
 
 
 @pytest.fixture
@@ -33,34 +33,36 @@ def app(explorer):
     return explorer.app
 
 
-def described_paths(rule: str) -> set[str]:
-    """The paths of the description that a mounted rule stands for."""
-    path = rule.removeprefix("/api")
-    path = path if path == "/" else path.rstrip("/")
-    found = ANY_OF.search(path)
-    if found is None:
-        return {_braces(path)}
-    kinds = [kind.strip() for kind in found["kinds"].split(",")]
-    return {_braces(ANY_OF.sub(f"{kind}/{{{kind}}}" if found["rest"] else kind, path)) for kind in kinds}
+def shape(path: str) -> str:
+    """A path of Flask or of the description without the names of its parameters."""
+    return re.sub(r"<\w+>|{\w+}", "{}", path).rstrip("/")
 
 
-def _braces(path: str) -> str:
-    return re.sub(r"<(\w+)>", r"{\1}", path)
+def mounted(explorer, beginning: str) -> set[tuple[str, str]]:
+    routes = {
+        (method, shape(rule.rule.removeprefix(beginning)))
+        for rule in explorer.app.url_map.iter_rules()
+        if rule.rule.startswith(beginning + "/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    streams = {path.removeprefix(beginning) for path in explorer.endpoints if path.startswith(beginning + "/")}
+    return routes | {("GET", path) for path in streams - {"/v1/ws"}}  # a websocket is beyond what OpenAPI can say
 
 
 def test_every_mounted_route_is_described_and_nothing_else(explorer):
-    mounted = {
-        (method, path)
-        for rule in explorer.app.url_map.iter_rules()
-        if rule.rule.startswith("/api/")
-        for method in rule.methods - {"HEAD", "OPTIONS"}
-        for path in described_paths(rule.rule)
-    }
-    streams = {path.removeprefix("/api") for path in explorer.endpoints}
-    mounted |= {("GET", path) for path in streams - {"/v1/ws"}}  # a websocket is beyond what OpenAPI can say
-    described = operations(has_faucet=True)
-    assert mounted == {(operation.method, operation.path) for operation in described}
-    assert len(described) == len(mounted)
+    described = [(operation.method, shape(operation.path)) for operation in operations(has_faucet=True)]
+    assert len(described) == len(set(described))
+    assert mounted(explorer, "/api") == set(described)
+
+
+def test_clients_that_expect_esplora_at_the_root_find_all_but_mempool_space_there(explorer):
+    described = {(operation.method, shape(operation.path)) for operation in operations(has_faucet=True)}
+    at_root = mounted(explorer, "")
+    assert described - at_root == {(method, path) for method, path in described if path.startswith("/v1/")}
+
+
+def test_every_route_of_regtest_server_is_in_its_table(explorer):
+    assert mounted(explorer, "/1") == {(row.method, shape(row.path)) for row in regtest_server.OPERATIONS}
 
 
 def test_a_chain_without_a_faucet_does_not_speak_of_one(story, broker):
@@ -80,8 +82,8 @@ def test_the_description_is_served_twice_and_is_valid(client: FlaskClient):
 
 @pytest.mark.parametrize("params", [REGTEST, MAINNET])
 def test_every_schema_is_one_and_its_example_meets_it(params):
-    components = document(params, has_faucet=True)["components"]
-    for name, schema in SCHEMAS.items():
+    components = document(params, operations(has_faucet=True))["components"]
+    for name, schema in components["schemas"].items():
         jsonschema_rs.meta.validate({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
         validator = jsonschema_rs.validator_for(
             {
@@ -90,11 +92,11 @@ def test_every_schema_is_one_and_its_example_meets_it(params):
                 "components": components,
             }
         )
-        validator.validate(example_of(schema))
+        validator.validate(example_of(schema, components["schemas"]))
 
 
 def test_names_of_operations_are_unique():
-    paths = document(REGTEST, has_faucet=True)["paths"]
+    paths = document(REGTEST, operations(has_faucet=True))["paths"]
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(names) == len(set(names))
 

@@ -17,7 +17,8 @@ from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import allow_header_conformance, unsupported_method
 
 from services.explorer.live import wait_endpoint
-from services.explorer.openapi.document import document, operations
+from services.explorer.openapi.document import document
+from services.explorer.operations import operations
 from shared.bus.events import (
     AddressRequested,
     AddressResult,
@@ -88,7 +89,9 @@ def config() -> schemathesis.Config:
     )
 
 
-schema = schemathesis.openapi.from_dict(document(REGTEST, has_faucet=True), config=config()).exclude(path="/events")
+schema = schemathesis.openapi.from_dict(document(REGTEST, operations(has_faucet=True)), config=config()).exclude(
+    path="/events"
+)
 CONTRACT = [unsupported_method, allow_header_conformance]
 """Checks that do not apply: another method is a 404 here, as in electrs, and not a 405."""
 

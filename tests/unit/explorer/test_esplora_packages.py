@@ -7,8 +7,8 @@ import json
 import pytest
 from flask import Flask
 
-from services.explorer.api.esplora_packages import Packages
-from services.explorer.api.responses import blueprint
+from services.explorer.api.esplora.packages import OPERATIONS, Packages
+from services.explorer.api.responses import Api
 from services.explorer.errors import RequestError
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.policy import DEFAULT_MAX_FEERATE
@@ -32,7 +32,7 @@ def broker():
 @pytest.fixture
 def client(broker):
     app = Flask(__name__)
-    app.register_blueprint(blueprint("root", Packages(broker).routes()))
+    app.register_blueprint(Api((Packages(broker), OPERATIONS)).blueprint("root"))
     app.register_error_handler(RequestError, lambda error: text(error.message, error.status))
     return app.test_client()
 

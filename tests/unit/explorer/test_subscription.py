@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from services.explorer.live.websocket.subscription import MAX_TRACKED, Subscription, understand
+from services.explorer.live.websocket.subscription import MAX_TRACKED, Subscription, read_message
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from tests.builders import key, p2wpkh
@@ -14,7 +14,7 @@ ADDRESS = encode_address(SCRIPT, REGTEST.address)
 
 def say(subscription=None, **message):
     text = json.dumps({name.replace("_", "-"): value for name, value in message.items()})
-    return understand(text, subscription or Subscription(), REGTEST.address)
+    return read_message(text, subscription or Subscription(), REGTEST.address)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def say(subscription=None, **message):
 )
 def test_what_is_no_object_is_an_error_and_changes_nothing(text):
     subscription = Subscription(mempool=True)
-    spoken = understand(text, subscription, REGTEST.address)
+    spoken = read_message(text, subscription, REGTEST.address)
     assert spoken.subscription == subscription
     assert (spoken.init, spoken.ping, spoken.answers) == (False, False, frozenset())
 

@@ -1,7 +1,7 @@
-"""Follows the facts for all websockets at once: gathers, reads what changed, and tells each client its part.
+"""Follows the facts for all websockets at once: gathers them, reads the changes once, and sends each client its part.
 
-Blocks are told at once; what happens in the pool is gathered for half a second, so that a flood of transactions makes
-two reads a second and not thousands. While no client is there, nothing is read.
+Blocks are sent at once; changes of the pool are gathered for half a second, so that a flood of transactions makes two
+reads a second and not thousands. While there is no client, nothing is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.explorer.live.event_hub import EventHub
 from services.explorer.live.websocket import messages
 from services.explorer.live.websocket.changes import ChangeReader, Changes, Gathered, gather
 from services.explorer.live.websocket.snapshot import Snapshot
-from services.explorer.live.websocket.subscription import Spoken, Subscription
+from services.explorer.live.websocket.subscription import ClientMessage, Subscription
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, TxAccepted
 from shared.errors import StoreError
 from shared.web.threads import Threads
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 OUTBOX_LENGTH = 16
-"""Messages that wait to be sent on one connection; a client that lets more pile up is dropped."""
+"""Unsent messages of one connection; a client with more is dropped."""
 _LONG = 60.0
 _RATE_SECONDS = 150
-"""That the pool's growth is averaged over, as in mempool.space."""
+"""Over which the pool's growth is averaged, as in mempool.space."""
 
 
 class Subscriber:
-    """A connection's subscription, and what it has yet to be sent."""
+    """A connection's subscription, and its unsent messages."""
 
     def __init__(self, abort: Callable[[], None]) -> None:
         self.subscription = Subscription()
@@ -43,7 +43,7 @@ class Subscriber:
         self.abort = abort
 
     def tell(self, message: messages.Message) -> None:
-        """Put a message behind those that wait, or drop the client if there are too many."""
+        """Queue a message, or drop the client if too many are unsent."""
         if not message:
             return
         try:
@@ -53,7 +53,7 @@ class Subscriber:
 
 
 class Broadcaster:
-    """Tells clients what happens; all on the server's loop."""
+    """Sends changes to clients; all on the server's event loop."""
 
     def __init__(self, hub: EventHub, snapshot: Snapshot, reader: ChangeReader, threads: Threads) -> None:
         self._hub = hub
@@ -67,34 +67,34 @@ class Broadcaster:
         self._arrivals: deque[tuple[float, int]] = deque()
 
     def join(self, client: Subscriber) -> None:
-        """Tell this client of what happens from now on."""
+        """Send a client all changes from now on."""
         self._clients.add(client)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._task.add_done_callback(self._ended)
 
     def leave(self, client: Subscriber) -> None:
-        """Tell it no more."""
+        """Send a client no more changes."""
         self._clients.discard(client)
 
-    async def answer(self, spoken: Spoken) -> messages.Message:
-        """Return what a client is answered at once. Raises `StoreError`."""
-        subscription = spoken.subscription
-        parts = await self._snapshot.parts() if spoken.init or spoken.now else {}
-        message = messages.first_message(spoken, parts, self._vbytes_per_second())
-        if subscription.rbf and "track-rbf" in spoken.answers:
+    async def answer(self, asked: ClientMessage) -> messages.Message:
+        """Return the immediate answer to a client's message. Raises `StoreError`."""
+        subscription = asked.subscription
+        parts = await self._snapshot.parts() if asked.init or asked.now else {}
+        message = messages.first_message(asked, parts, self._vbytes_per_second())
+        if subscription.rbf and "track-rbf" in asked.answers:
             message["rbfLatest"] = await self._snapshot.replacements(subscription.rbf)
-        if spoken.answers & {"track-tx", "track-txs", "track-mempool-block"}:
+        if asked.answers & {"track-tx", "track-txs", "track-mempool-block"}:
             changes = await self._threads.run(lambda: self._present(subscription))
-            message |= messages.tracked_message(subscription, spoken, changes, self._sequence)
+            message |= messages.tracked_message(subscription, asked, changes, self._sequence)
         return message
 
     def _present(self, subscription: Subscription) -> Changes:
         needs = messages.needs_of([subscription])
-        places, projected = self._reader.pool(needs)
+        positions, projected = self._reader.pool(needs)
         txids = list(subscription.txids)
         now = Gathered((), False, (), (), self._reader.replaced(txids))
-        return Changes(now, (), self._reader.txs(txids), places, projected)
+        return Changes(now, (), self._reader.txs(txids), positions, projected)
 
     async def _run(self) -> None:
         position = await self._hub.begin()
@@ -130,18 +130,18 @@ class Broadcaster:
         needs = messages.needs_of(client.subscription for client in clients)
         changes = await self._threads.run(lambda: self._reader.read(gathered, needs))
         blocks = len(changes.blocks)
-        for client in clients:  # before the state is read, which takes longer
+        for client in clients:  # before the snapshot is read, which takes longer
             for message in messages.block_messages(client.subscription, changes, self._sequence + 1):
                 client.tell(message)
-        needs_board = any(messages.wants_snapshot(client.subscription) for client in clients)
-        parts = await self._snapshot.parts() if needs_board else {}
+        needs_snapshot = any(messages.wants_snapshot(client.subscription) for client in clients)
+        parts = await self._snapshot.parts() if needs_snapshot else {}
         kinds = {client.subscription.rbf for client in clients} - {""} if gathered.replaced or is_gap else set()
         replacements = {kind: await self._snapshot.replacements(kind) for kind in kinds}
         self._sequence += blocks + 1
         rate = self._vbytes_per_second()
         for client in clients:
             if messages.wants_snapshot(client.subscription) and not parts:
-                continue  # it began to want it meanwhile, and was answered with it
+                continue  # it subscribed meanwhile, and was answered with the snapshot
             before = self._projected
             message = messages.pool_message(client.subscription, changes, parts, rate, before, self._sequence)
             if client.subscription.rbf in replacements:

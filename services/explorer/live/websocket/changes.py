@@ -1,4 +1,4 @@
-"""What happened since the websockets were told last: gathered from the facts, then read from the chain, once for all.
+"""The changes since the last messages of the websockets: gathered from facts, then read from the chain once for all.
 
 A transaction that is gone by the time of reading is in the lists of txids, but not among the whole transactions.
 """
@@ -9,35 +9,34 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from services.explorer.api import esplora_json
+from services.explorer.api.esplora.answers import EsploraTransaction
+from services.explorer.api.esplora.build import transaction_of
 from services.explorer.api.mempool_space import BLOCKS_PER_PAGE, MempoolSpace
+from services.explorer.api.mempool_space_answers import BlockWithExtras
 from services.explorer.chain.fee_estimates import feerate, fill_blocks
 from services.explorer.chain.models import TxInfo
 from services.explorer.chain.queries import ChainQueries
 from shared.bus.events import BlockConnected, BlockDisconnected, Fact, Removal, TxAccepted, TxRemoved
-from shared.crypto.address import AddressPrefix
 from shared.primitives.hex import parse_display_hash
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Facts by what they say; txids in the order of the facts."""
+    """Facts by their kind; txids in the order of the facts."""
 
     connected: tuple[BlockConnected, ...]
     is_reorg: bool
     added: tuple[bytes, ...]
     removed: tuple[bytes, ...]
-    """Those that are not in a block now."""
+    """Without the transactions that left for a block."""
     replaced: Mapping[bytes, bytes]
-    """From a transaction to the one that took its place."""
+    """Replaced transaction → its replacement."""
 
 
 def gather(facts: Iterable[Fact], is_gap: bool = False) -> Gathered:
-    """Return what some facts say together: a block that was disconnected again is not among those connected.
+    """Return facts as one change; a block that was disconnected again is not among the connected ones.
 
-    Where facts are missing (`is_gap`) clients are shown the chain anew, as after a reorganisation.
+    Where facts are missing (`is_gap`) clients are sent the blocks anew, as after a reorganisation.
     """
     connected: dict[str, BlockConnected] = {}
     is_reorg = is_gap
@@ -63,13 +62,13 @@ def gather(facts: Iterable[Fact], is_gap: bool = False) -> Gathered:
 
 
 @dataclass(frozen=True, slots=True)
-class Tx:
-    """A transaction as it is sent, and whom it concerns."""
+class ShownTx:
+    """A transaction as it is sent, with the scripts and outpoints by which clients may track it."""
 
     txid: bytes
-    json: Mapping[str, Any]
+    answer: EsploraTransaction
     scripts: frozenset[bytes]
-    """Those that it pays to or spends from."""
+    """scriptPubKeys that it pays to or spends from."""
     spends: tuple[tuple[bytes, int], ...]
     """The outpoints (txid and index) that its inputs spend, in order."""
 
@@ -78,76 +77,76 @@ class Tx:
 class NewBlock:
     """A block of the best chain."""
 
-    json: msgspec.Raw
+    answer: BlockWithExtras
     txids: frozenset[bytes]
-    txs: Sequence[Tx]
-    """Empty where nobody asks for whole transactions."""
+    txs: Sequence[ShownTx]
+    """Empty where no client asks for whole transactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the clients of the moment make it necessary to read."""
+    """The reads that the present clients' subscriptions need."""
 
     blocks: bool = False
     block_txids: bool = False
     txs: bool = False
     """Whole transactions, of pool and blocks."""
     pool: bool = False
-    """The order of the pool: for places in projected blocks."""
+    """The order of the pool, for positions in projected blocks."""
     projected: Collection[int] = ()
     """Indexes of the projected blocks whose transactions are followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What all clients' messages are made of."""
+    """Everything that the clients' messages are made of."""
 
     gathered: Gathered
     blocks: Sequence[NewBlock]
-    added: Sequence[Tx]
-    places: Mapping[bytes, tuple[int, float]]
-    """From a transaction of the pool to its projected block and the virtual bytes above its middle in it."""
+    added: Sequence[ShownTx]
+    positions: Mapping[bytes, tuple[int, float]]
+    """Txid → index of its projected block, and the virtual bytes above the transaction's middle in that block."""
     projected: Mapping[int, Mapping[bytes, list[Any]]]
-    """By index of the block: its transactions in mempool.space's short form, by txid."""
+    """Index of a projected block → its transactions in mempool.space's short form, by txid."""
 
 
 class ChangeReader:
     """Reads changes; blocks its thread."""
 
-    def __init__(self, chain: ChainQueries, api: MempoolSpace, prefix: AddressPrefix) -> None:
+    def __init__(self, chain: ChainQueries, api: MempoolSpace) -> None:
         self._chain = chain
         self._api = api
-        self._prefix = prefix
+        self._prefix = chain.params.address
 
     def read(self, gathered: Gathered, needs: Needs) -> Changes:
-        """Return what is needed of what happened."""
-        places, projected = self.pool(needs)
+        """Return the part of a change that is needed."""
+        positions, projected = self.pool(needs)
         return Changes(
             gathered,
             self._blocks(gathered.connected, needs) if gathered.connected else (),
             self.txs(gathered.added) if needs.txs else (),
-            places,
+            positions,
             projected,
         )
 
-    def txs(self, txids: Sequence[bytes]) -> list[Tx]:
-        """Return those of these transactions that are in the pool or on the best chain."""
+    def txs(self, txids: Sequence[bytes]) -> list[ShownTx]:
+        """Return the transactions among these that are in the pool or on the best chain."""
         return [self._tx(info) for info in self._chain.txs.find_many(txids)]
 
     def replaced(self, txids: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return those of these transactions whose place another took, with the other."""
+        """Return the transactions among these that were replaced, each with its replacement."""
         return self._chain.replacements.replaced_by(txids)
 
     def pool(self, needs: Needs) -> tuple[dict[bytes, tuple[int, float]], dict[int, dict[bytes, list[Any]]]]:
-        """Return the places of all transactions of the pool, and the projected blocks that are followed."""
+        """Return the positions of the pool's transactions, and the projected blocks that are followed."""
         if not needs.pool:
             return {}, {}
         blocks = fill_blocks(self._chain.pool.entries().items())
-        places: dict[bytes, tuple[int, float]] = {}
+        positions: dict[bytes, tuple[int, float]] = {}
         for index, block in enumerate(blocks):
             above = 0
             for txid, entry in block:
-                places[txid] = (index, above + entry.vsize / 2)
+                positions[txid] = (index, above + entry.vsize / 2)
                 above += entry.vsize
         projected = {}
         for index in needs.projected:
@@ -166,7 +165,7 @@ class ChangeReader:
                 for info in infos
                 for entry in [entries[info.tx.txid]]
             }
-        return places, projected
+        return positions, projected
 
     def _blocks(self, connected: Sequence[BlockConnected], needs: Needs) -> list[NewBlock]:
         if not (needs.blocks or needs.block_txids or needs.txs):
@@ -182,33 +181,27 @@ class ChangeReader:
             blocks.append(NewBlock(shown[fact.hash], frozenset(txids), txs))
         return blocks
 
-    def _shown(self, hashes: Mapping[int, str]) -> dict[str, msgspec.Raw]:
-        """Return the JSON of these blocks as `/api/v1/blocks` has it, by hash."""
-        found: dict[str, msgspec.Raw] = {}
+    def _shown(self, hashes: Mapping[int, str]) -> dict[str, BlockWithExtras]:
+        """Return these blocks as `/api/v1/blocks` has them, by hash, without those that are off the best chain."""
+        found: dict[str, BlockWithExtras] = {}
         heights = sorted(hashes)
         tip = self._chain.tip().height
         while heights and heights[-1] > tip:
             heights.pop()
         while heights:
-            page = msgspec.json.decode(self._api.blocks(str(heights[-1])).get_data(), type=list[msgspec.Raw])
-            for raw in page:
-                found[msgspec.json.decode(raw, type=_BlockId).id] = msgspec.Raw(bytes(raw))
+            found |= {block.id: block for block in self._api.blocks(str(heights[-1]))}
             lowest = heights[-1] - BLOCKS_PER_PAGE
             heights = [height for height in heights if height <= lowest]
         return {block_hash: found[block_hash] for block_hash in hashes.values() if block_hash in found}
 
-    def _block_txs(self, block_hash: bytes, count: int) -> list[Tx]:
+    def _block_txs(self, block_hash: bytes, count: int) -> list[ShownTx]:
         return [self._tx(info) for info in self._chain.blocks.txs(block_hash, 0, count)]
 
-    def _tx(self, info: TxInfo) -> Tx:
+    def _tx(self, info: TxInfo) -> ShownTx:
         spent = [info.prevouts[txin.prevout] for txin in info.tx.inputs if txin.prevout in info.prevouts]
-        return Tx(
+        return ShownTx(
             info.tx.txid,
-            esplora_json.tx_json(info, self._prefix),
+            transaction_of(info, self._prefix),
             frozenset(output.script_pubkey for output in (*info.tx.outputs, *spent)),
             tuple((txin.prevout.txid, txin.prevout.vout) for txin in info.tx.inputs),
         )
-
-
-class _BlockId(msgspec.Struct):
-    id: str

@@ -1,4 +1,4 @@
-"""One websocket connection: what it says is understood and answered, and what it is told is sent."""
+"""One websocket connection: reads and answers the client's messages, and sends those that the broadcaster has."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import asyncio
 from services.explorer.live.event_hub import EventHub
 from services.explorer.live.stream_slots import StreamSlots
 from services.explorer.live.websocket.broadcaster import Broadcaster, Subscriber
-from services.explorer.live.websocket.subscription import understand
+from services.explorer.live.websocket.subscription import read_message
 from shared.crypto.address import AddressPrefix
 from shared.errors import StoreError
 from shared.web.asgi import Receive, Scope, Send, respond
 
 SEND_SECONDS = 30.0
-"""After which a client that takes nothing is dropped."""
+"""After this time a client that reads nothing is dropped."""
 
 
 class WebSocket:
     """The endpoint."""
 
-    def __init__(self, broadcaster: Broadcaster, hub: EventHub, places: StreamSlots, prefix: AddressPrefix) -> None:
+    def __init__(self, broadcaster: Broadcaster, hub: EventHub, slots: StreamSlots, prefix: AddressPrefix) -> None:
         self._broadcaster = broadcaster
         self._hub = hub
-        self._places = places
+        self._slots = slots
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +30,7 @@ class WebSocket:
         if scope["type"] != "websocket":
             await respond(scope, send, 426, "this is a websocket", {"Upgrade": "websocket"})
             return
-        with self._places.one("websocket", scope):
+        with self._slots.one("websocket", scope):
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,10 +60,10 @@ class WebSocket:
             if text is None:
                 client.tell({"error": "a message is a JSON object"})
                 continue
-            spoken = understand(text, client.subscription, self._prefix)
-            client.subscription = spoken.subscription
+            message = read_message(text, client.subscription, self._prefix)
+            client.subscription = message.subscription
             try:
-                client.tell(await self._broadcaster.answer(spoken))
+                client.tell(await self._broadcaster.answer(message))
             except StoreError as error:
                 client.tell({"error": f"temporarily unavailable: {error}"})
 

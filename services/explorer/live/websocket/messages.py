@@ -1,13 +1,14 @@
-"""What each client of the websocket is told, with mempool.space's keys and fields. Pure."""
+"""The messages to each client of the websocket, with mempool.space's keys and fields. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.explorer.live.websocket.changes import Changes, Needs, NewBlock, Tx
+from services.explorer.api.esplora.answers import EsploraTransaction
+from services.explorer.live.websocket.changes import Changes, Needs, NewBlock, ShownTx
 from services.explorer.live.websocket.snapshot import Parts
-from services.explorer.live.websocket.subscription import Spoken, Subscription
+from services.explorer.live.websocket.subscription import ClientMessage, Subscription
 from shared.primitives.hex import display_hash
 
 Message = dict[str, Any]
@@ -24,7 +25,7 @@ _FIRST = {
 
 
 def needs_of(subscriptions: Iterable[Subscription]) -> Needs:
-    """Return what it takes to tell these clients what they want to hear."""
+    """Return the reads that the messages to these clients need."""
     needs = Needs()
     for subscription in subscriptions:
         projected = set(needs.projected) | (
@@ -41,26 +42,26 @@ def needs_of(subscriptions: Iterable[Subscription]) -> Needs:
 
 
 def wants_snapshot(subscription: Subscription) -> bool:
-    """Whether a client is told of the state that all are shown."""
+    """Whether a client is sent any part of the snapshot."""
     return bool(subscription.wants & _PART_OF.keys())
 
 
-def first_message(spoken: Spoken, parts: Parts, vbytes_per_second: int) -> Message:
-    """Return what is answered without further reading: the whole state for `init`, parts of it for `want`."""
-    message: Message = dict(spoken.errors)
-    if spoken.init:
+def first_message(asked: ClientMessage, parts: Parts, vbytes_per_second: int) -> Message:
+    """Return the answer that needs no further read: the whole snapshot for `init`, parts of it for `want`."""
+    message: Message = dict(asked.errors)
+    if asked.init:
         message |= _FIRST | {key: parts[key] for key in _INIT} | {"vBytesPerSecond": vbytes_per_second}
-    for name in spoken.now & _PART_OF.keys():
+    for name in asked.now & _PART_OF.keys():
         message |= {key: parts[key] for key in _PART_OF[name]}
         if name == "stats":
             message["vBytesPerSecond"] = vbytes_per_second
-    if spoken.ping:
+    if asked.ping:
         message["pong"] = True
     return message
 
 
 def block_messages(subscription: Subscription, changes: Changes, sequence: int) -> list[Message]:
-    """Return a message for each new block that a client is told of; `sequence` is the number of the first."""
+    """Return a message for each new block that concerns a client; `sequence` is the number of the first."""
     messages = []
     for number, block in enumerate(changes.blocks, sequence):
         message = _block_message(subscription, block, number)
@@ -72,7 +73,7 @@ def block_messages(subscription: Subscription, changes: Changes, sequence: int) 
 def _block_message(subscription: Subscription, block: NewBlock, sequence: int) -> Message:
     message: Message = {}
     if "blocks" in subscription.wants:
-        message["block"] = block.json
+        message["block"] = block.answer
     if subscription.tx in block.txids:
         message["txConfirmed"] = _hex(subscription.tx)
     if confirmed := [txid for txid in subscription.txs if txid in block.txids]:
@@ -97,7 +98,7 @@ def pool_message(
     before: Mapping[int, Mapping[bytes, list[Any]]],
     sequence: int,
 ) -> Message:
-    """Return the rest of what a client is told; `before` are the projected blocks of the last time."""
+    """Return the message on everything but new blocks; `before` are the projected blocks of the last message."""
     gathered = changes.gathered
     message: Message = {}
     if "blocks" in subscription.wants and gathered.is_reorg:
@@ -121,32 +122,32 @@ def pool_message(
     return message
 
 
-def tracked_message(subscription: Subscription, spoken: Spoken, changes: Changes, sequence: int) -> Message:
-    """Return the present state of what a client begins to track; `changes.added` are these transactions."""
+def tracked_message(subscription: Subscription, asked: ClientMessage, changes: Changes, sequence: int) -> Message:
+    """Return the present state of newly tracked transactions and blocks; `changes.added` are these transactions."""
     message: Message = {}
     known = {tx.txid: tx for tx in changes.added}
     replaced = changes.gathered.replaced
-    if "track-tx" in spoken.answers and subscription.tx is not None:
-        if spoken.watch and subscription.tx in replaced:
+    if "track-tx" in asked.answers and subscription.tx is not None:
+        if asked.watch and subscription.tx in replaced:
             message["txReplaced"] = {"txid": display_hash(replaced[subscription.tx])}
-        elif spoken.watch and subscription.tx in known:
-            message["tx"] = known[subscription.tx].json
+        elif asked.watch and subscription.tx in known:
+            message["tx"] = known[subscription.tx].answer
         message |= _position(subscription.tx, changes)
-    if "track-txs" in spoken.answers and subscription.txs:
+    if "track-txs" in asked.answers and subscription.txs:
         message["tracked-txs"] = {display_hash(txid): _info(txid, known, changes) for txid in subscription.txs}
     index = subscription.mempool_block
-    if "track-mempool-block" in spoken.answers and index is not None:
+    if "track-mempool-block" in asked.answers and index is not None:
         transactions = list(changes.projected.get(index, {}).values())
         block = {"index": index, "sequence": sequence, "blockTransactions": transactions}
         message["projected-block-transactions"] = block
     return message
 
 
-def _info(txid: bytes, known: Mapping[bytes, Tx], changes: Changes) -> Message:
+def _info(txid: bytes, known: Mapping[bytes, ShownTx], changes: Changes) -> Message:
     if txid in changes.gathered.replaced:
         return {"confirmed": False, "replacedBy": display_hash(changes.gathered.replaced[txid])}
-    confirmed = txid in known and bool(known[txid].json["status"]["confirmed"])
-    return {"confirmed": confirmed} | _place(txid, changes)
+    confirmed = txid in known and bool(known[txid].answer.status.confirmed)
+    return {"confirmed": confirmed} | _position_of(txid, changes)
 
 
 def _tracked_tx(subscription: Subscription, changes: Changes) -> Message:
@@ -160,11 +161,11 @@ def _tracked_tx(subscription: Subscription, changes: Changes) -> Message:
             message["txReplaced"] = message["rbfTransaction"] = {"txid": display_hash(replaced[subscription.tx])}
         for tx in changes.added:
             if tx.txid == subscription.tx:
-                message["tx"] = tx.json
+                message["tx"] = tx.answer
         message |= _position(subscription.tx, changes)
     infos: Message = {}
     for txid in subscription.txs:
-        info = _place(txid, changes)
+        info = _position_of(txid, changes)
         if txid in spent:
             info["utxoSpent"] = spent[txid]
         if txid in replaced:
@@ -174,8 +175,8 @@ def _tracked_tx(subscription: Subscription, changes: Changes) -> Message:
     return message | ({"tracked-txs": infos} if infos else {})
 
 
-def _spent(txids: frozenset[bytes], added: Sequence[Tx]) -> dict[bytes, dict[str, Message]]:
-    """Return which outputs of these transactions the new ones spend."""
+def _spent(txids: frozenset[bytes], added: Sequence[ShownTx]) -> dict[bytes, dict[str, Message]]:
+    """Return the outputs of these transactions that the new ones spend."""
     found: dict[bytes, dict[str, Message]] = {}
     for tx in added:
         for position, (txid, vout) in enumerate(tx.spends):
@@ -184,23 +185,23 @@ def _spent(txids: frozenset[bytes], added: Sequence[Tx]) -> dict[bytes, dict[str
     return found
 
 
-def _place(txid: bytes, changes: Changes) -> Message:
-    if txid not in changes.places:
+def _position_of(txid: bytes, changes: Changes) -> Message:
+    if txid not in changes.positions:
         return {}
-    block, vsize = changes.places[txid]
+    block, vsize = changes.positions[txid]
     return {"position": {"block": block, "vsize": vsize}}
 
 
 def _position(txid: bytes, changes: Changes) -> Message:
-    place = _place(txid, changes)
-    return {"txPosition": {"txid": display_hash(txid)} | place} if place else {}
+    position = _position_of(txid, changes)
+    return {"txPosition": {"txid": display_hash(txid)} | position} if position else {}
 
 
-def _of(script: bytes, txs: Sequence[Tx]) -> list[Mapping[str, Any]]:
-    return [tx.json for tx in txs if script in tx.scripts]
+def _of(script: bytes, txs: Sequence[ShownTx]) -> list[EsploraTransaction]:
+    return [tx.answer for tx in txs if script in tx.scripts]
 
 
-def _grouped(subscription: Subscription, txs: Sequence[Tx], kind: str) -> Message:
+def _grouped(subscription: Subscription, txs: Sequence[ShownTx], kind: str) -> Message:
     """Return the transactions of each of a client's many addresses and scripts, as `mempool` or `confirmed`."""
     message: Message = {}
     for key, tracked in (
@@ -225,7 +226,7 @@ def _pool_delta(subscription: Subscription, changes: Changes, sequence: int) -> 
         delta = {"sequence": sequence, "added": added, "removed": removed, "mined": [], "replaced": pairs}
         message["mempool-txids"] = delta
     if subscription.mempool:
-        whole = {tx.txid: tx.json for tx in changes.added}
+        whole = {tx.txid: tx.answer for tx in changes.added}
         known = [(old, whole[new]) for old, new in gathered.replaced.items() if new in whole]
         by = [{"replaced": display_hash(old), "by": new} for old, new in known]
         delta = {"sequence": sequence, "added": list(whole.values()), "removed": removed, "mined": [], "replaced": by}

@@ -1,19 +1,18 @@
-"""The present state of chain and pool as every websocket is shown it: read once per change, however many look at it.
+"""The present state of chain and pool for all websockets: read once per change, for any number of clients.
 
-Each part is what the REST resource of the same name answers, byte for byte, so that the two cannot disagree.
+Each part is the answer of the REST resource of the same name, so that the two cannot disagree.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from flask import Response
 
-from services.explorer.api import esplora_json
+from services.explorer.api.esplora.answers import RecentTransaction
+from services.explorer.api.esplora.build import recent_of
 from services.explorer.api.mempool_space import MempoolSpace
 from services.explorer.chain.fee_estimates import feerate
 from services.explorer.chain.queries import ChainQueries
@@ -31,7 +30,7 @@ T = TypeVar("T")
 
 
 class _Cached(Generic[T]):
-    """Something that is read again once the chain has moved on, by one who asks for all who ask meanwhile."""
+    """A value that is read again once the chain has moved on, by the first caller for all that call meanwhile."""
 
     def __init__(self, read: Callable[[], T], threads: Threads, position: Callable[[], int]) -> None:
         self._read = read
@@ -56,12 +55,12 @@ class Snapshot:
         self._api = api
         self._parts = _Cached(self._read, threads, position)
         self._replacements = {
-            kind: _Cached(functools.partial(_read_body, resource), threads, position)
-            for kind, resource in (("all", api.replacements), ("fullRbf", api.full_replacements))
+            "all": _Cached(lambda: _raw(api.replacements()), threads, position),
+            "fullRbf": _Cached(lambda: _raw(api.full_replacements()), threads, position),
         }
 
     async def parts(self) -> Parts:
-        """Return what everybody may ask for: JSON by the key under which it is sent. Raises `StoreError`."""
+        """Return the parts that any client may ask for: JSON by the key that it is sent with. Raises `StoreError`."""
         return await self._parts.get()
 
     async def replacements(self, kind: str) -> msgspec.Raw:
@@ -70,14 +69,13 @@ class Snapshot:
 
     def _read(self) -> Parts:
         stats, recent = self._chain.at_tip(lambda _: (self._chain.pool.stats(), self._chain.pool.newest(LATEST_TXS)))
-        blocks = msgspec.json.decode(self._api.blocks().get_data(), type=list[msgspec.Raw])
         return {
             "mempoolInfo": _raw(pool_info(stats)),
-            "blocks": _raw(blocks[:INITIAL_BLOCKS][::-1]),
-            "mempool-blocks": _body(self._api.projected()),
-            "transactions": _raw([_latest(record) for record in recent]),
-            "da": _body(self._api.difficulty_adjustment()),
-            "fees": _body(self._api.recommended()),
+            "blocks": _raw(self._api.blocks()[:INITIAL_BLOCKS][::-1]),
+            "mempool-blocks": _raw(self._api.projected()),
+            "transactions": _raw(_latest(recent)),
+            "da": _raw(self._api.difficulty_adjustment()),
+            "fees": _raw(self._api.recommended()),
         }
 
 
@@ -96,19 +94,24 @@ def pool_info(stats: PoolStats) -> dict[str, Any]:
     }
 
 
-def _latest(record: TxRecord) -> dict[str, Any]:
-    if record.pool is None:
-        return {"txid": record.tx.txid_hex}
-    return esplora_json.recent_json(record.tx, record.pool) | {"rate": feerate(record.pool), "time": record.pool.time}
+class LatestTransaction(RecentTransaction, frozen=True):
+    """One of the transactions that entered the pool last."""
+
+    rate: float
+    time: int
+
+
+def _latest(records: Iterable[TxRecord]) -> list[LatestTransaction]:
+    return [
+        LatestTransaction(
+            **msgspec.structs.asdict(recent_of(record.tx, record.pool)),
+            rate=feerate(record.pool),
+            time=record.pool.time,
+        )
+        for record in records
+        if record.pool is not None
+    ]
 
 
 def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
-
-
-def _body(response: Response) -> msgspec.Raw:
-    return msgspec.Raw(response.get_data())
-
-
-def _read_body(resource: Callable[[], Response]) -> msgspec.Raw:
-    return _body(resource())

@@ -1,4 +1,4 @@
-"""What a client of the websocket says, and what it thereby wants to hear from then on. Pure."""
+"""The messages of a websocket's client, and the subscription that they make. Pure."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ MAX_TRACKED = 100
 """Transactions, addresses or scripts of each kind that one connection may track."""
 MAX_PROJECTED = 8
 WANTABLE = ("blocks", "mempool-blocks", "stats", "live-2h-chart")
-"""What `want` may name; there is no chart of the last two hours, so the last one is taken and brings nothing."""
+"""Names that `want` may have; `live-2h-chart` is accepted and brings nothing, as there is no such chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What one connection is told about."""
+    """The state and the things that one connection follows."""
 
     wants: frozenset[str] = frozenset()
     tx: bytes | None = None
     txs: tuple[bytes, ...] = ()
     address: tuple[str, bytes] | None = None
-    """With its scriptPubKey, as the next two."""
+    """With its scriptPubKey."""
     addresses: Mapping[str, bytes] = field(default_factory=dict)
+    """Address → scriptPubKey."""
     scripts: Mapping[str, bytes] = field(default_factory=dict)
-    """By their hex."""
+    """Hex → scriptPubKey."""
     mempool: bool = False
-    """Whole transactions of the pool as they come and go."""
+    """Whether whole transactions are sent as they enter the pool."""
     mempool_txids: bool = False
     mempool_block: int | None = None
     """Index of the projected block whose transactions are followed."""
     rbf: str = ""
-    """`all`, or `fullRbf` for replacements of payments that did not signal that they may be."""
+    """`all`, or `fullRbf` for replacements of transactions that did not signal (BIP125)."""
 
     @property
     def txids(self) -> frozenset[bytes]:
@@ -54,27 +55,27 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A message of a client: its subscription from now on, and what it is answered at once."""
+class ClientMessage:
+    """A client's message: the subscription that it leads to, and the answers that it asks for at once."""
 
     subscription: Subscription
     init: bool = False
     ping: bool = False
     now: frozenset[str] = frozenset()
-    """Of `WANTABLE`: what is wanted for the first time, or once more."""
+    """Names of `WANTABLE` that are newly wanted, or asked for again."""
     answers: frozenset[str] = frozenset()
-    """Keys of the message that ask for the present state of what they name."""
+    """Keys (`track-…`) of things whose present state is asked for."""
     watch: bool = False
-    """Whether the transaction that is tracked was not found, so that it is sent when it is there."""
+    """Whether the client has not found the tracked transaction, and wants it as soon as it is there."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
-def understand(text: str, subscription: Subscription, prefix: AddressPrefix) -> Spoken:
-    """Return what a message asks for; what is wrong with it is in `errors`, and changes nothing."""
+def read_message(text: str, subscription: Subscription, prefix: AddressPrefix) -> ClientMessage:
+    """Return a client's message; a malformed part of it is told in `errors`, and changes nothing."""
     try:
         message = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
-        return Spoken(subscription, errors={"error": "a message is a JSON object"})
+        return ClientMessage(subscription, errors={"error": "a message is a JSON object"})
     return _Reading(message, subscription, prefix).result()
 
 
@@ -86,7 +87,7 @@ class _Reading:
         self._errors: dict[str, str] = {}
         self._changes: dict[str, Any] = {}
 
-    def result(self) -> Spoken:
+    def result(self) -> ClientMessage:
         message = self._message
         for key, change in _TRACKS.items():
             if key in message:
@@ -104,7 +105,7 @@ class _Reading:
                 self._changes["wants"] = wanted
         elif action not in (None, "init", "ping"):
             self._errors["error"] = "unknown action"
-        return Spoken(
+        return ClientMessage(
             dataclasses.replace(self._before, **self._changes),
             init=action == "init",
             ping=action == "ping",
@@ -146,7 +147,7 @@ class _Reading:
     def index(self, value: Any) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_PROJECTED:
             return value
-        return None  # any other value ends it, as there (clients send -1)
+        return None  # any other value ends it, as at mempool.space (clients send -1)
 
     def rbf(self, value: Any) -> str:
         return value if value in ("all", "fullRbf") else ""
@@ -172,7 +173,7 @@ _TRACKS: dict[str, tuple[str, Any]] = {
     "track-mempool-block": ("mempool_block", _Reading.index),
     "track-rbf": ("rbf", _Reading.rbf),
 }
-"""Key of a message → the wish that it sets, and how its value is read."""
+"""Key of a message → the field of the subscription that it sets, and the function that reads its value."""
 
 
 def _is_stop(value: Any) -> bool:
