@@ -23,6 +23,12 @@ IO_MODULES = {"redis", "pika", "flask", "socket", "requests", "uvicorn", "subpro
 # From the ground up. A row is one storey: its rooms do not know each other. A room is a folder with all that is below
 # it, or a single file. `__main__` stands on top of all.
 STOREYS = {
+    "shared/chain": (
+        ("redis_keys", "codec", "lua", "server_version"),
+        ("records", "store", "overlay", "block_fees"),
+        ("view", "lease", "connect_block"),
+        ("commit", "pool_snapshot"),
+    ),
     "shared/bus": (
         ("topics",),
         ("events",),
