@@ -1,4 +1,4 @@
-"""Templates to headers that can be searched, and a nonce to the claim that a block was found. Pure.
+"""Turns a template into headers to search, and a nonce into the claim of a block. Pure.
 
 A miner fills the template's extranonce bytes with `/name/`, four bytes of its own and a counter: so no two miners ever
 search the same headers, and the block shows who found it.

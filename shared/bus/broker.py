@@ -6,9 +6,9 @@ called from any thread.
 
 A queue's messages come in the order of their publication if one consumer takes them and all come for the first time.
 Messages that come again, after a requeue, a reconnect or a crash, come in any order and perhaps after newer ones: the
-broker deals them in turn to all registered consumers, among them one that has died unnoticed, and that one's share
-comes later. Nothing relies on more: facts carry `seq`, and a sender that needs one claim handled after another waits
-for the reply to the first.
+broker deals them in turn to all registered consumers, even to one that has died unnoticed, whose share then comes
+later. Nothing relies on a stronger order: facts carry `seq`, and a sender that needs one claim handled after another
+waits for the reply to the first.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class BlockQueries:
         return infos
 
     def mined_page(self, start: int | None, count: int) -> list[MinedBlock]:
-        """Return the same blocks as `page`, with their miners and fees in place of median time and next block."""
+        """Return the blocks of `page` with miners and fees, without median time and next block."""
         return self._view.at_tip(lambda tip: self._mined_page(tip, start, count))
 
     def _mined_page(self, tip: Tip, start: int | None, count: int) -> list[MinedBlock]:

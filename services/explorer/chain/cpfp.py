@@ -19,7 +19,7 @@ class Cpfp:
     """In the order of entry, as the descendants."""
     descendants: list[PooledTx[PoolEntry]]
     feerate: float
-    """Satoshis per virtual byte by which a miner judges the transaction: that of its chunk."""
+    """The chunk's satoshis per virtual byte, by which a miner judges the transaction."""
 
 
 def cpfp(pool: PoolPart, txid: bytes) -> Cpfp | None:

@@ -1,4 +1,4 @@
-"""What the pool says about fees: a histogram, and how much to pay to be mined within so many blocks. Pure."""
+"""Fee statistics of the pool: histograms, projected blocks, and estimates of the feerate for a target. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.policy import MIN_RELAY_FEERATE
 
 
 class Paying(Protocol):
-    """An unconfirmed transaction, as far as fees go."""
+    """The fee and size of an unconfirmed transaction."""
 
     @property
     def fee(self) -> int:
@@ -28,9 +28,9 @@ class Paying(Protocol):
 P = TypeVar("P", bound="Paying")
 
 TARGETS = (*range(1, 26), 144, 504, 1008)
-"""Blocks to wait for which clients expect an estimate."""
+"""Targets, in blocks to wait, that clients expect an estimate for."""
 MIN_FEERATE = MIN_RELAY_FEERATE / 1000
-"""Satoshis per virtual byte that are enough where blocks have room: the least that is relayed."""
+"""Satoshis per virtual byte that suffice while blocks have room: the minimum relay feerate."""
 _BIN_VSIZE = 50_000
 _PROJECTED = 8
 BAND_STARTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -43,7 +43,7 @@ def feerate(entry: Paying) -> float:
 
 
 def fee_histogram(entries: Iterable[Paying]) -> list[tuple[float, int]]:
-    """Return (feerate, virtual bytes) from the best payers down; a bin closes once it is past 50,000 vB."""
+    """Return (feerate, virtual bytes) by falling feerate; a bin closes when it exceeds 50,000 vB."""
     histogram: list[tuple[float, int]] = []
     size = 0
     last_rate = 0.0
@@ -81,9 +81,9 @@ def fee_bands(entries: Iterable[Paying]) -> list[FeeBand]:
 
 
 def fee_estimates(entries: Iterable[Paying]) -> dict[str, float]:
-    """Return target → feerate for all of `TARGETS`: what it takes to be among the next target × 1,000,000 vB.
+    """Return target → feerate for all of `TARGETS`: the feerate to be among the first target × 1,000,000 vB.
 
-    Where the pool does not fill that many blocks, it is `MIN_FEERATE`. A longer wait never costs more.
+    It is `MIN_FEERATE` if the pool does not fill that many blocks. A longer wait never costs more.
     """
     estimates: dict[str, float] = {}
     depth = 0
@@ -101,14 +101,14 @@ def fee_estimates(entries: Iterable[Paying]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class ProjectedBlock:
-    """A block that the pool's best payers would make."""
+    """A block of the pool's transactions with the highest feerates."""
 
     count: int
     vsize: int
     fees: int
     """Satoshis."""
     rates: tuple[float, ...]
-    """Feerates from the lowest to the highest, at evenly spaced places of its virtual size."""
+    """Feerates from the lowest to the highest, at evenly spaced positions of its virtual size."""
 
     @property
     def median(self) -> float:
@@ -122,7 +122,7 @@ class ProjectedBlock:
 
     @property
     def blocks(self) -> int:
-        """Blocks that it takes: more than one where it has all the rest."""
+        """Number of blocks that it takes: more than one if it has all the rest."""
         return ceil(self.vsize / MAX_BLOCK_VSIZE)
 
 
@@ -132,7 +132,7 @@ def projected_blocks(entries: Iterable[Paying]) -> list[ProjectedBlock]:
 
 
 def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
-    """Return which of the pool's transactions, given with their txids, these blocks would have, in their order."""
+    """Return the transactions of the pool, given with their txids, that each of these blocks would have, in order."""
     blocks: list[list[tuple[bytes, P]]] = []
     size = MAX_BLOCK_VSIZE
     for txid, entry in sorted(pool, key=lambda item: feerate(item[1]), reverse=True):
@@ -145,7 +145,7 @@ def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
 
 
 def projected_place(entries: Iterable[Paying], rate: float) -> int:
-    """Return the block, counted from the next as 1, for which a feerate is enough by the pool's own feerates."""
+    """Return the first block, counted from the next as 1, that a feerate suffices for."""
     return sum(entry.vsize for entry in entries if feerate(entry) > rate) // MAX_BLOCK_VSIZE + 1
 
 
@@ -156,12 +156,12 @@ def _project(entries: Sequence[Paying]) -> ProjectedBlock:
 
 
 def recommended_fees(entries: Iterable[Paying]) -> dict[str, int]:
-    """Return mempool.space's five feerates, in whole satoshis per virtual byte, none below the next."""
+    """Return mempool.space's five feerates, in whole satoshis per virtual byte, never rising from one to the next."""
     return {name: ceil(rate) for name, rate in precise_fees(entries).items()}
 
 
 def precise_fees(entries: Iterable[Paying]) -> dict[str, float]:
-    """Return the same feerates, not rounded up."""
+    """Return mempool.space's five feerates, not rounded up."""
     estimates = fee_estimates(entries)
     fastest, half_hour, hour = (estimates[target] for target in ("1", "3", "6"))
     minimum = MIN_FEERATE

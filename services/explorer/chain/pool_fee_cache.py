@@ -1,7 +1,7 @@
-"""What the unconfirmed transactions pay, kept in memory: the pool is read once, and then only what changed in it.
+"""Caches the fees of the unconfirmed transactions: reads the pool once, then only the changes.
 
 The commit that changes the pool appends to the outbox (the stream `events`) in the same step, one entry for each number
-of `seq`. So whoever knows the pool as of one `seq` knows it as of the tip's by the entries in between.
+of `seq`. So the pool at one `seq`, with the entries since, gives the pool at the tip's `seq`.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from shared.primitives.hex import display_hash
 T = TypeVar("T")
 
 MAX_FACTS = 2_000
-"""Facts that are read to catch up; if there are more the pool is read anew."""
+"""The most facts to read to catch up; if there are more, the pool is read anew."""
 
 
 class PoolFee(NamedTuple):
-    """What one transaction pays: satoshis for virtual bytes."""
+    """Fee and virtual size of one transaction."""
 
     fee: int
     vsize: int
 
 
 class PoolFeeCache:
-    """The pool's fees as of the last commit, whenever it is asked for. Any thread may ask."""
+    """The pool's fees at the last commit. Any thread may call it."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
         self._lock = threading.Lock()
         self._seq = -1
         self._paying: dict[str, PoolFee] = {}
-        """By txid, in display order as in the facts."""
+        """Txid in display order, as in the facts → fee."""
         self._best_first: list[PoolFee] = []
         self._derived: dict[Callable[..., Any], Any] = {}
-        """By function; empty whenever the pool has changed."""
+        """Function → its result; emptied when the pool changes."""
 
     def derive(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
         """Return a pure function of the pool's fees, best payers first; it runs once for each state of the pool."""
@@ -71,7 +71,7 @@ class PoolFeeCache:
         self._seq += len(facts)
 
     def _news(self) -> list[Fact] | None:
-        """Return the facts since the pool was last looked at, None if it must be read anew."""
+        """Return the facts since the last read of the pool, None if it must be read anew."""
         if self._seq < 1:
             return None
         # The last known fact comes first: only if it is still kept, nothing after it is missing.

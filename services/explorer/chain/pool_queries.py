@@ -68,7 +68,7 @@ class PoolQueries:
         return self._view.pool.present(self._view.pool.txids(count))
 
     def entry_times(self, txids: Sequence[bytes]) -> list[int]:
-        """Return when each transaction entered the pool, in seconds since 1970; 0 for one that is not in it."""
+        """Return the time of each transaction's entry into the pool, in seconds since 1970; 0 if it is not there."""
         records = self._view.pool.present(txids)
         times = {record.tx.txid: record.pool.time for record in records if record.pool}
         return [times.get(txid, 0) for txid in txids]

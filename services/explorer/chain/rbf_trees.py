@@ -1,4 +1,4 @@
-"""Replacements in the pool as trees like mempool.space's: below each transaction the ones that it replaced.
+"""Replacements in the pool as trees, as mempool.space shows them: below each transaction the ones that it replaced.
 
 The root of a tree is the transaction that is left, in the pool or in a block. A transaction that left the pool because
 it depended on a replaced one is in no tree.

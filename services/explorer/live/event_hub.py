@@ -1,11 +1,11 @@
-"""Spreads facts to everything that listens in this process: event streams and websockets.
+"""Spreads facts to all listeners of this process: event streams and websockets.
 
-The outbox in Redis is what is spread: it has every fact once and in order, the same for every instance
-(`ChainView.events_since`). The broker says when to look; a look each second makes up for what it does not bring. One
+The facts come from the outbox in Redis, which has every fact once and in order for all instances
+(`ChainView.events_since`). A message of the broker triggers a read; a read each second makes up for lost messages. One
 thread reads; all the rest happens on the server's event loop.
 
-Listeners have no queue that could grow. They hold a position in the log of late events, which they share, and ask for
-what follows it when they are ready; who has fallen far behind is served from the outbox.
+Listeners have no queue that could grow. They share a log of recent events, keep a position in it, and ask for the
+events after it when they are ready; a listener that has fallen far behind is served from the outbox.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from shared.web.threads import Threads
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 1.0
-"""Seconds after which the outbox is read though the broker brought nothing: it may be away."""
+"""Seconds after which the outbox is read without a message of the broker, which may be away."""
 LOG_LENGTH = 2_000
-"""Events kept in memory; older ones come from the outbox."""
+"""Number of events kept in memory; older events are read from the outbox."""
 PAGE = 250
-"""Events that one read of the outbox asks for, and that a listener gets at a time."""
+"""The most events of one read of the outbox, and of one answer to a listener."""
 _THREADS = 2
 
 CallSoon = Callable[..., None]
@@ -37,7 +37,7 @@ CallSoon = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact, and the form in which event streams send it (made once, for all of them)."""
+    """A fact with its server-sent event, which is encoded once for all streams."""
 
     fact: Fact
     frame: bytes
@@ -55,17 +55,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a listener gets next."""
+    """The next events for a listener."""
 
     events: Sequence[Event]
     position: int
-    """The number to ask from next time."""
+    """The listener's new position."""
     is_gap: bool = False
-    """Events between the number asked from and these are gone: the listener must read the chain anew."""
+    """Events between the old position and these are lost: the listener must read the chain again."""
 
 
 class EventHub:
-    """The log of late events. Made anywhere, started once; all coroutines run on the server's loop."""
+    """The log of recent events. Made on any thread, started once; all coroutines run on the server's loop."""
 
     def __init__(self, view: ChainView) -> None:
         self._view = view
@@ -87,16 +87,16 @@ class EventHub:
     # ── from any thread ─────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, call_soon: CallSoon) -> None:
-        """Begin to read; `call_soon` runs a function on the loop that the listeners are on."""
+        """Begin to read; `call_soon` runs a function on the listeners' loop."""
         self._reader = threading.Thread(target=self._read, args=(call_soon,), name="events", daemon=True)
         self._reader.start()
 
     def wake(self) -> None:
-        """Look for news: something was heard."""
+        """Read the outbox soon: the broker delivered a message."""
         self._look.set()
 
     def close(self) -> None:
-        """Let go of every listener: the service is about to stop."""
+        """Release every listener before the service stops."""
         self._stop.set()
         self._look.set()
         if self._reader is not None:
@@ -106,18 +106,18 @@ class EventHub:
     # ── for listeners, on the loop ──────────────────────────────────────────────────────────────────────────────
 
     async def begin(self) -> int | None:
-        """Return the number from which a new listener hears everything, once the outbox was read; None if closed."""
+        """Return the position of a new listener, after the first read of the outbox; None if the hub is closed."""
         while self._position is None and not self.is_closed:
             await self._news.wait()
         return self._position
 
     async def until_closed(self) -> None:
-        """Wait for the end of the service."""
+        """Wait until the hub is closed."""
         while not self.is_closed:
             await self._news.wait()
 
     async def after(self, position: int, seconds: float) -> News:
-        """Return the events that follow a number; none if nothing comes for so long, or the hub is closed."""
+        """Return the events after a position; none if the time runs out without events or the hub is closed."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not self.is_closed:
             news = self._news
@@ -165,7 +165,7 @@ class EventHub:
         call_soon(self._end)
 
     def _catch_up(self, position: int | None, call_soon: CallSoon) -> int:
-        """Hand over what follows `position`, and return the number of the last."""
+        """Pass the events after `position` to the loop; return the number of the last one."""
         if position is None:
             position = self._view.tip().seq
             call_soon(self._restart, position)

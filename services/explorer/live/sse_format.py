@@ -1,4 +1,4 @@
-"""The form of server-sent events (WHATWG HTML, 9.2), and what a request for a stream may ask for. Pure."""
+"""Encodes server-sent events (WHATWG HTML, 9.2), and reads the parameters of a request for a stream. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.bus.events import Fact
 from shared.bus.topics import FACTS
 
 RETRY_MILLISECONDS = 2_000
-"""That a browser waits before it connects again."""
+"""Milliseconds that a browser waits before it reconnects."""
 COMMENT = b": still here\n\n"
 TOPICS = frozenset(str(topic) for topic in FACTS)
 
@@ -23,22 +23,22 @@ def encode_frame(fact: Fact) -> bytes:
 
 
 def encode_opening(position: int) -> bytes:
-    """Return the first bytes of a stream: how soon to come back, and from which number on."""
+    """Return the first bytes of a stream: the delay before a reconnect, and the position at which the stream begins."""
     return b"retry: %d\n" % RETRY_MILLISECONDS + encode_position(position)
 
 
 def encode_position(position: int) -> bytes:
-    """Return what makes a client remember a number, without an event."""
+    """Return bytes that set a client's position without an event."""
     return b"id: %d\n\n" % position
 
 
 def encode_gap(position: int) -> bytes:
-    """Return the event that tells a client to read the chain anew: what came up to a number is not to be had."""
+    """Return the event that tells a client to read the chain again: events up to this position are lost."""
     return b'id: %d\nevent: gap\ndata: {"seq":%d}\n\n' % (position, position)
 
 
 def read_topics(query: str) -> frozenset[str]:
-    """Return the topics that a query asks for, all if it names none; 400 with the one that does not exist."""
+    """Return the topics that a query names, or all topics; a 400 names an unknown topic."""
     names = ",".join(parse_qs(query).get("topics", []))
     wanted = frozenset(name.strip() for name in names.split(",") if name.strip())
     if unknown := sorted(wanted - TOPICS):
@@ -48,7 +48,7 @@ def read_topics(query: str) -> frozenset[str]:
 
 
 def read_position(query: str, header: str) -> int | None:
-    """Return the number of the last event that a client has, None for a new one; the header counts more."""
+    """Return the position of a client that resumes, None for a new one; the header takes precedence over the query."""
     given: Sequence[str] = [header] if header else parse_qs(query).get("last_event_id", [])
     try:
         return read_number(given[-1]) if given else None

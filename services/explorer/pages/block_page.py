@@ -36,7 +36,7 @@ class BlockDetails:
     tip: int
     """Height."""
     instead: bytes | None
-    """Hash of the best chain's block at the same height, for a stale block."""
+    """For a stale block: hash of the best chain's block at its height."""
 
 
 class BlockPage:

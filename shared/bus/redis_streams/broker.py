@@ -169,9 +169,9 @@ class RedisStreamsBroker(Broker):
             self._consumers.remove(consumer)
 
     def _beat(self) -> None:
-        """Show signs of life for all consumers, and give back the messages of dead ones.
+        """Write the heartbeats of all consumers, and return the messages of dead ones to their queues.
 
-        After an outage every consumer gets time to show its own sign before anyone is taken for dead.
+        After an outage every consumer gets time for a heartbeat before any is taken for dead.
         """
         away_until = time.monotonic()
         while not self._closed.wait(_BEAT):

@@ -1,9 +1,9 @@
 """The consuming half of the embedded bus: takes messages from streams, waits for new ones, settles them.
 
 A message that was handed out stays in its stream, pending for its consumer, until it is acked (XACK and XDEL), so the
-length of a stream is its backlog. A consumer shows a sign of life every second; when it stops, the next beat of any
-other gives its messages back (`lua/reclaim.lua`). A consumer that lost touch with the server cannot know which
-messages it was given last, so it goes on under a new name and gives back all messages of the old one.
+length of a stream is its backlog. A consumer writes a heartbeat every second; if it stops, the next heartbeat of any
+other consumer returns its messages (`lua/reclaim.lua`). A consumer that lost its connection cannot know its last
+messages, so it takes a new name and returns all messages of the old one.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class StreamConsumer(Consumer):
         return self._deliveries(list(self._queues)[place - 1], fields, count)
 
     def _block(self, max_messages: int, seconds: float) -> list[Delivery]:
-        """Wait for new messages. Those of lower queues, if several have some, are given back for the next call."""
+        """Wait for new messages; if several queues have some, return the messages of lower queues for the next call."""
         if seconds <= 0:
             return []
         block_ms = max(1, int(min(seconds, _LONGEST_BLOCK) * 1000))

@@ -116,7 +116,7 @@ def savemempool(node: NodeContext) -> Json:
 
 
 def getmempoolinfo(node: NodeContext) -> Json:
-    """Return the pool's totals and what it asks for."""
+    """Return the pool's totals and limits."""
     stats = node.view.pool.stats()
     return {
         "loaded": True,
