@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared import metrics
 from shared.config import Settings
+from shared.durations import HOUR
 from shared.errors import BrokerError, StoreError, WarrenError
 from shared.web import formats
 from shared.web.asgi import SECURITY_HEADERS
@@ -158,5 +159,5 @@ def _shared_file(app: Flask, filename: str) -> Response:
     from flask import send_from_directory
 
     response = send_from_directory(_HERE / "static", filename)
-    response.cache_control.max_age = 3600
+    response.cache_control.max_age = HOUR
     return response

@@ -91,6 +91,14 @@ SHARED_PARTS = (
 )
 """Classes of the explorer that hold a cache, a count or a lock: two of one kind would each know half of it."""
 
+HOMES = {
+    100_000_000: {"shared/consensus/limits.py", "shared/policy.py"},  # satoshis of a bitcoin; virtual bytes of the pool
+    500_000_000: {"shared/primitives/transaction.py"},  # lock times from here on are times
+    10_000_000: {"shared/policy.py"},  # the feerate above which a payment is taken for a mistake
+    86_400: set(),  # seconds of a day: shared/durations.py multiplies
+}
+"""Numbers with a name, and the only files that write them out."""
+
 
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -226,3 +234,15 @@ def test_pages_build_html_from_queries_and_only_hand_over_to_the_api() -> None:
             continue
         used = {".".join(name.split(".")[:4]) for name in names if name.startswith("services.explorer.api.")}
         assert used <= helpers, f"{path} imports {used - helpers}"
+
+
+@pytest.mark.parametrize("number", HOMES)
+def test_a_number_with_a_name_is_written_where_the_name_is(number: int) -> None:
+    files = {
+        str(path.relative_to(ROOT))
+        for place in ("services", "shared", "deploy")
+        for path in modules(place)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value == number
+    }
+    assert files == HOMES[number]
