@@ -42,6 +42,15 @@ def test_every_setting_of_a_chain_file_is_documented() -> None:
         assert f"`{name}`" in section or f"`[{name}]`" in section, f"docs/consensus.md does not name {name}"
 
 
+def test_paths_of_the_code_that_docs_name_exist() -> None:
+    root = DOCS.parent
+    for page in [*DOCS.glob("*.md"), root / "README.md"]:
+        for path in re.findall(
+            r"`((?:shared|services|deploy|tests|docs|examples)/[^`]*)`", page.read_text(encoding="utf-8")
+        ):
+            assert list(root.glob(path)), f"{page.name} names {path}"
+
+
 def test_links_between_docs_lead_somewhere() -> None:
     for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
