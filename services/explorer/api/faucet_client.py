@@ -1,6 +1,6 @@
-"""Asks the wallet service for test coins and the miners for blocks, over the bus: the explorer itself has no keys.
+"""Requests test coins from the wallet service and blocks from the miners, over the bus: the explorer has no keys.
 
-Only on test chains. What the clients of other servers call is in `regtest_server` and `nigiri`.
+Only on test chains. `regtest_server` and `nigiri` have the resources for clients of other servers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shared.crypto.address import AddressPrefix
 _MARGIN = 10.0
 """Seconds beyond the time that mining may take: the faucet may wait for blocks before it pays."""
 _BUSY = frozenset({"busy", "mining-stopped", "outcome-unknown", "temporarily-unavailable"})
-"""The wallet's codes for what may go better later."""
+"""The wallet's codes for failures that a later attempt may not have."""
 INSUFFICIENT = "insufficient-funds"
 
 
 class FaucetRefused(RequestError):
-    """The wallet service does not pay, or names no address; `code` is its stable code, `advice` what to do about it."""
+    """The wallet service refuses to pay or has no address; `code` is its stable code, `advice` a text for people."""
 
     def __init__(self, code: str, detail: str, advice: str = "") -> None:
         super().__init__(503 if code in _BUSY else 400, detail or code)

@@ -86,7 +86,7 @@ class MempoolSpace:
         return self._chain.pool.derive(_recommended)
 
     def precise(self) -> PreciseFees:
-        """Return the same feerates with up to three decimals."""
+        """Return the recommended feerates with up to three decimals."""
         return self._chain.pool.derive(_precise)
 
     def projected(self) -> Annotated[list[MempoolBlock], Meta(max_length=8)]:
@@ -136,7 +136,7 @@ class MempoolSpace:
         return [_replacement(tree) for tree in self._chain.replacements.latest()]
 
     def full_replacements(self) -> list[Replacement]:
-        """Return those of these trees in which a transaction did not signal that it may be replaced."""
+        """Return the trees with a replaced transaction that did not signal replaceability."""
         return [_replacement(tree) for tree in self._chain.replacements.latest(full_rbf_only=True)]
 
     def validate_address(self, address: str) -> AddressCheck:
@@ -162,11 +162,11 @@ class MempoolSpace:
         return msgspec.convert(found, DifficultyAdjustment)
 
     def blocks(self, start: str = "") -> list[BlockWithExtras]:
-        """Return 15 blocks with what their miners earned, newest first, from a height or the tip downwards."""
+        """Return 15 blocks with their miners' rewards, newest first, from a height or the tip downwards."""
         return self._with_extras(self._chain.blocks.page(read_number(start) if start else None, BLOCKS_PER_PAGE))
 
     def block(self, block_hash: str) -> BlockWithExtras:
-        """Return a block with what its miner earned."""
+        """Return a block with its miner's reward."""
         return self._with_extras([self._chain.blocks.get(read_hash(block_hash))])[0]
 
     def _with_extras(self, blocks: Sequence[BlockInfo]) -> list[BlockWithExtras]:
@@ -202,7 +202,7 @@ class MempoolSpace:
         return display_hash(self._chain.blocks.hash_at(read_number(height)))
 
     def transaction_times(self, txids: Sequence[str]) -> list[Annotated[int, Meta(examples=[0])]]:
-        """Return when transactions entered the pool, in seconds since 1970; 0 for those that are not there."""
+        """Return the times at which transactions entered the pool, in seconds since 1970; 0 if not in the pool."""
         wanted = [read_hash(txid) for txid in txids]
         if len(wanted) > MAX_TXIDS:
             raise RequestError(400, "Too many txids requested")

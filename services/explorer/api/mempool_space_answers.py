@@ -130,7 +130,7 @@ class Miner(Answer, frozen=True):
 
 
 class BlockExtras(Answer, frozen=True, rename="camel"):
-    """What mempool.space adds to a block."""
+    """The fields that mempool.space adds to a block."""
 
     total_fees: Satoshis
     median_fee: Feerate

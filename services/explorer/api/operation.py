@@ -1,8 +1,8 @@
-"""The table of the API: each row is a path, the plain function that answers there, and what its description says.
+"""The rows of the API's table: a path, the plain function that answers it, and the text of its description.
 
-Flask's rules and the OpenAPI document are both made of these rows, which stand below the functions in each file. The
-type that a function returns is the type of its answer: `str` is sent as plain text, `bytes` as they are, all else as
-JSON, in the order of the fields.
+Flask's rules and the OpenAPI document are both made from these rows, which stand below the functions in each file. A
+function's return type is the type of its answer: `str` is sent as plain text, `bytes` as they are, all others as JSON,
+in the order of the fields.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Parameter:
     name: str
     about: str
     type: Any
-    """Of its value, for the description; functions get the text itself, or all texts of one that is a list."""
+    """Type of its value, for the description; a function gets the text, or for a list all texts."""
     place: str = "path"
     """`path`, `query` or `header`."""
     sample: str = ""
@@ -50,7 +50,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What is posted; functions get it as `body`, in bytes."""
+    """The body of a POST; functions get it as `body`, in bytes."""
 
     about: str
     type: Any
@@ -65,10 +65,10 @@ class Operation:
     function: Callable[..., Any]
     """Unbound: its first argument is the object that a table is mounted with."""
     group: str = ""
-    """The heading of the description under which it stands; empty for one that is not described."""
+    """The heading of the description that lists the operation; empty for one without description."""
     summary: str = ""
     answer_about: str = ""
-    """What the answer is, beyond its type."""
+    """Description of the answer, beyond its type."""
     parameters: tuple[Parameter, ...] = ()
     errors: Errors = field(default_factory=dict)
     method: str = "GET"
@@ -77,13 +77,13 @@ class Operation:
     is_immutable: bool = False
     """The answer never changes: it may be kept for ever, and asked for conditionally."""
     may_end_with_slash: bool = False
-    """The path with a slash at its end is the same resource, as in electrs, and never a redirect."""
+    """Whether the path with a slash at its end answers too, as in electrs, without a redirect."""
     stream: Any = None
-    """The type of an answer that has no end, of server-sent events, in place of what the function returns."""
+    """Type of an endless answer of server-sent events, in place of the function's return type."""
 
     @property
     def answer_type(self) -> Any:
-        """The annotation of what the function returns."""
+        """The annotation of the function's return type."""
         return self.stream or get_type_hints(self.function, include_extras=True)["return"]
 
     @property

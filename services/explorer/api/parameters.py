@@ -1,4 +1,4 @@
-"""Reads what comes in through paths and queries: hashes, numbers, addresses. Errors have Esplora's texts."""
+"""Reads the parameters of paths and queries: hashes, numbers, addresses. Errors have Esplora's texts."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def read_count(text: str | None, default: int, most: int) -> int:
 
 
 def read_texts(body: bytes) -> list[str]:
-    """Return the texts of a JSON array; 400 with what is wrong otherwise."""
+    """Return the texts of a JSON array; raises a 400 that names the mistake."""
     try:
         return msgspec.json.decode(body, type=list[str])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -83,7 +83,7 @@ class RegtestServer:
     # ── addresses, or scripts in hex ────────────────────────────────────────────────────────────────────────────
 
     def unspents(self, name: str) -> list[ScriptOutput]:
-        """Return the unspent outputs, less those that the pool spends."""
+        """Return the outputs that are spent neither in a block nor in the pool."""
         coins = self._chain.scripts.unspent(script_hash(self._script(name)), LIMIT)
         if coins is None:
             raise _too_many()

@@ -1,4 +1,4 @@
-"""The view layer: calls the plain function of an operation with what a request has, and encodes its answer."""
+"""The view layer: calls the plain function of an operation with the request's parameters, and encodes its answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An operation on one object, as Flask calls it. Two of the same operation and object are equal."""
+    """A Flask view of an operation on one object. Two views of one operation and object are equal."""
 
     operation: Operation
     owner: object
@@ -63,7 +63,7 @@ class Api:
         return found
 
     def blueprint(self, name: str, *, without: str | None = None) -> Blueprint:
-        """Return all views for mounting, less those whose path begins with `without`."""
+        """Return the blueprint of all views, except views whose path begins with `without`."""
         blueprint = Blueprint(name, __name__)
         for view in self._views:
             operation = view.operation

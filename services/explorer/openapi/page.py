@@ -27,9 +27,9 @@ class Entry:
     link: str
     """A path to try; empty for a POST, an answer without end, and parameters that have no sample."""
     command: str
-    """The same for curl."""
+    """The curl command for it."""
     parameters: list[tuple[Parameter, str]]
-    """Each with what it may be."""
+    """Each with a text of its possible values."""
     example: str
     """Of an answer."""
     errors: dict[int, tuple[str, ...]]

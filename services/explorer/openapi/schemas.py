@@ -18,7 +18,7 @@ _SOME: Mapping[str, Any] = {"string": "…", "integer": 0, "number": 0.0, "boole
 
 
 def answer_schemas(operations: Sequence[Operation]) -> tuple[list[Schema], dict[str, Schema]]:
-    """Return the schema of each operation's answer, and the schemas of structs by name, which those refer to."""
+    """Return the schema of each operation's answer, and by name the schemas of structs that these refer to."""
     types = [bytes if operation.content_type == OCTETS else operation.answer_type for operation in operations]
     found, components = msgspec.json.schema_components(types, ref_template=_REFERENCE + "{name}")
     binary: Schema = {"type": "string", "format": "binary", "examples": ["…"]}

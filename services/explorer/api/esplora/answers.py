@@ -182,7 +182,7 @@ class UnspentOutput(Answer, frozen=True):
 
 
 class BalanceEntry(Answer, frozen=True):
-    """What a confirmed transaction did to a balance."""
+    """The change of a balance by a confirmed transaction."""
 
     txid: Txid
     height: Height

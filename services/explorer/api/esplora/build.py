@@ -189,7 +189,7 @@ def spend_of(found: Outspend | None) -> OutputSpend:
 
 
 def balance_entry_of(change: BalanceChange) -> BalanceEntry:
-    """Return what a confirmed transaction did to a balance."""
+    """Return the change of a balance by a confirmed transaction."""
     item = change.item
     return BalanceEntry(display_hash(item.txid), item.height, change.value, change.time, item.position)
 

@@ -1,7 +1,6 @@
-"""Several raw transactions at once: a package to submit, or transactions to test. Answers are bitcoind's, as electrs'.
+"""Several raw transactions at once: a package to submit, or transactions to test, answered as by bitcoind and electrs.
 
-Amounts in these answers are BTC and feerates BTC per 1,000 virtual bytes, since they are those of `submitpackage` and
-`testmempoolaccept`.
+Amounts are BTC and feerates BTC per 1,000 virtual bytes, as in `submitpackage` and `testmempoolaccept`.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ class Packages:
         return PackageResult(reply.package_error or "success", results, replaced)
 
     def test(self, body: bytes, maxfeerate: str | None = None) -> list[AcceptResult]:
-        """Return whether the pool would take each transaction, after those before it; none enters the pool."""
+        """Return whether the pool would accept each transaction after the earlier ones; none enters the pool."""
         limit = _amount("maxfeerate", maxfeerate, DEFAULT_MAX_FEERATE)
         txs = _read_txs("testmempoolaccept", body)
         raw = tuple(tx.serialize().hex() for tx in txs)

@@ -43,7 +43,7 @@ from shared.crypto.address import encode_address
 
 POOL_TXS_PER_PAGE = 50
 DEFAULT_TXS = 50
-"""Transactions of one answer that has confirmed and unconfirmed ones in one list."""
+"""Transactions of an answer that lists confirmed and unconfirmed ones together."""
 MAX_TXS = 1_000
 """Whole transactions of one answer, where a request may say how many."""
 MAX_CHANGES = 5_000
@@ -114,7 +114,7 @@ class Scripts(ABC):
         return [balance_entry_of(change) for change in found]
 
     def unspent(self, name: str) -> list[UnspentOutput]:
-        """Return the unspent outputs, less those that the pool spends; at most 20,000."""
+        """Return the outputs that are spent neither in a block nor in the pool; at most 20,000."""
         found = self._chain.scripts.unspent(self._script(name), MAX_COINS)
         if found is None:
             raise too_many_coins(MAX_COINS)

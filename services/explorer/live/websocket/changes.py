@@ -36,7 +36,7 @@ class Gathered:
 def gather(facts: Iterable[Fact], is_gap: bool = False) -> Gathered:
     """Return facts as one change; a block that was disconnected again is not among the connected ones.
 
-    Where facts are missing (`is_gap`) clients are sent the blocks anew, as after a reorganisation.
+    If facts are missing (`is_gap`) clients are sent the blocks again, as after a reorganisation.
     """
     connected: dict[str, BlockConnected] = {}
     is_reorg = is_gap
@@ -182,7 +182,7 @@ class ChangeReader:
         return blocks
 
     def _shown(self, hashes: Mapping[int, str]) -> dict[str, BlockWithExtras]:
-        """Return these blocks as `/api/v1/blocks` has them, by hash, without those that are off the best chain."""
+        """Return hash → block as in `/api/v1/blocks`, without blocks that are off the best chain."""
         found: dict[str, BlockWithExtras] = {}
         heights = sorted(hashes)
         tip = self._chain.tip().height

@@ -1,4 +1,4 @@
-"""One websocket connection: reads and answers the client's messages, and sends those that the broadcaster has."""
+"""One websocket connection: reads and answers the client's messages, and sends the broadcaster's messages."""
 
 from __future__ import annotations
 

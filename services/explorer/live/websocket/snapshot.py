@@ -1,6 +1,6 @@
 """The present state of chain and pool for all websockets: read once per change, for any number of clients.
 
-Each part is the answer of the REST resource of the same name, so that the two cannot disagree.
+Each part is the answer of the REST resource of its name, so that the two cannot disagree.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class ClientMessage:
     now: frozenset[str] = frozenset()
     """Names of `WANTABLE` that are newly wanted, or asked for again."""
     answers: frozenset[str] = frozenset()
-    """Keys (`track-…`) of things whose present state is asked for."""
+    """Keys (`track-…`) of subscriptions that ask for the present state."""
     watch: bool = False
     """Whether the client has not found the tracked transaction, and wants it as soon as it is there."""
     errors: Mapping[str, str] = field(default_factory=dict)
