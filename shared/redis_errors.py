@@ -39,8 +39,8 @@ def server_message(error: exceptions.RedisError) -> str:
 def outage(error: exceptions.RedisError) -> str | None:
     """Return why the server cannot do its work for now, None if it can and the command was wrong.
 
-    A server that refuses this client's password, or lets its user not do what a command needs, counts as one that
-    cannot: an operator sets it right, and the same command then succeeds.
+    A refused password and a missing permission are outages, too: as soon as an operator has set them right, the same
+    command succeeds.
     """
     code = error.status_code
     if isinstance(error, _AWAY) and code is None:

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis as redis_py
@@ -25,10 +26,14 @@ from shared.consensus.params import REGTEST
 from shared.errors import BrokerUnavailable, StaleWriter, Unroutable
 from shared.shutdown import ExitFlag
 from tests.builders import key, make_block, output_of, p2wpkh, pay
+from tests.conftest import run_server
 from tests.integration.mempool.conftest import Chain
+from tests.servers import redis_server
 from tests.unit.bus.fake_broker import FakeBroker
 
 KEYS = Keys(REGTEST.name)
+DELIVERY_LIMIT = 5
+"""Tries after which a message whose handler fails of itself is dead-lettered."""
 
 
 def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
@@ -41,9 +46,9 @@ def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
 class Instance:
     """A mempool instance on threads of this process."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, bus_url: str | None = None) -> None:
         self.stop = ExitFlag()
-        self.broker = RedisStreamsBroker(url, prefix=prefix)
+        self.broker = RedisStreamsBroker(bus_url or url, prefix=prefix)
         self.writer = Writer(Settings(redis_url=url, mine_timeout=5), REGTEST, self.broker, self.stop)
         self.thread = threading.Thread(target=self.writer.run, daemon=True)
         self.thread.start()
@@ -116,6 +121,26 @@ def test_requests_wait_for_a_writer_and_are_not_lost(start, redis: redis_py.Redi
     redis.set(KEYS.writer, "a writer that has just died", px=700)
     instance = start()
     assert [verdict.accepted for verdict in submit_blocks(instance.broker, 2)] == [True, True]
+
+
+def test_a_store_that_is_full_loses_no_block(redis_url: str) -> None:
+    for server in run_server(redis_server):
+        instance = Instance(server.url, f"test-bus-{uuid.uuid4().hex}", bus_url=redis_url)
+        with redis_py.Redis.from_url(server.url) as operator, ThreadPoolExecutor() as threads:
+            try:
+                assert submit_blocks(instance.broker, 1)[0].accepted
+                operator.config_set("maxmemory", "1")
+                asked = threads.submit(submit_blocks, instance.broker, 2)
+                eventually(lambda: _refusals(operator) > DELIVERY_LIMIT)
+                assert not asked.done()
+                operator.config_set("maxmemory", "0")
+                assert [verdict.reason for verdict in asked.result()] == ["duplicate", ""]
+            finally:
+                instance.close()
+
+
+def _refusals(operator: redis_py.Redis) -> int:
+    return operator.info("errorstats").get("errorstat_OOM", {}).get("count", 0)
 
 
 def test_a_reply_comes_after_the_commit(start, redis: redis_py.Redis) -> None:
