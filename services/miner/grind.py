@@ -88,7 +88,7 @@ class Grinder:
         """Forget a job that is offered no more: another miner found the block, or the request for it has ended."""
         with self._newer:
             if self._job is job and not self._is_wanted():
-                log.info("the work is wanted no more", extra=with_fields(miner=self._name, height=job.height))
+                log.info("the template is no longer offered", extra=with_fields(miner=self._name, height=job.height))
                 self._job = None
                 self._counter = (self._counter + 1) % (1 << 32)
 

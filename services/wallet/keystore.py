@@ -80,7 +80,7 @@ def check_new_password(password: object) -> str:
     if len(password) > _MAX_PASSWORD:
         raise BadInput("password", "password-too-long", f"the password has more than {_MAX_PASSWORD} characters")
     if not _is_text(password):
-        raise BadInput("password", "password-not-text", "the password holds something that is no character")
+        raise BadInput("password", "password-not-text", "the password contains something that is not a character")
     return password
 
 

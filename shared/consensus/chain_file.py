@@ -124,7 +124,7 @@ def _rules(top: _Table) -> ChainParams:
         raise ConfigError("name is missing")
     name = top.text("name", "", r"[a-z][a-z0-9-]{0,31}")
     if name in BUILT_IN:
-        raise ConfigError(f"name must not be that of the built-in network {name!r}")
+        raise ConfigError(f"name must differ from the built-in network {name!r}")
     base_name = top.text("base", "regtest", r".+")
     if base_name not in BUILT_IN:
         raise ConfigError(f"base must be one of {', '.join(sorted(BUILT_IN))}, not {base_name!r}")

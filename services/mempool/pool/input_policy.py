@@ -57,7 +57,7 @@ def _check_witness(vin: int, stack: Sequence[bytes], script: bytes, *, is_wrappe
     """Raise `ValidationError` for a superfluous or oversized witness; `script` is the scriptPubKey or redeem script."""
     program = witness_program(script)
     if program is None:
-        raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has a witness that nothing asks for")
+        raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has a superfluous witness")
     if program[0] == 0 and len(program[1]) == 32:
         if len(stack[-1]) > MAX_P2WSH_SCRIPT_SIZE:
             raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin}: script of {len(stack[-1])} bytes")

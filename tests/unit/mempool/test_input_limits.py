@@ -61,7 +61,7 @@ def test_the_input_that_is_not_standard_is_named(place: int) -> None:
         ((P2SH, b"", ()), nonstandard(f"input {place} P2SH redeemscript missing")),
         ((P2SH, b"\x05a", ()), nonstandard(f"input {place} P2SH scriptsig malformed")),
         ((P2A_SCRIPT, b"", (b"x",)), witness(f"input {place}: an anchor needs no witness")),
-        ((P2PKH, b"", (b"x",)), witness(f"input {place} has a witness that nothing asks for")),
+        ((P2PKH, b"", (b"x",)), witness(f"input {place} has a superfluous witness")),
         ((P2TR, b"", (b"x", b"\x50")), witness(f"input {place} has an annex")),
         ((P2TR, b"", (b"x", b"")), witness(f"input {place} has an empty control block")),
     ):
@@ -148,7 +148,7 @@ def test_other_programs_have_no_limits_of_their_own() -> None:
     long = (bytes(81),) * 101 + (bytes(3_601),)
     assert outcome((P2SH, push_data(P2WPKH), long)) == ""
     assert outcome((P2SH, push_data(P2TR), (*long, b"\x50"))) == "", "taproot is not wrapped"
-    assert outcome((P2SH, push_data(b"\x51"), (b"x",))) == witness("input 0 has a witness that nothing asks for")
+    assert outcome((P2SH, push_data(b"\x51"), (b"x",))) == witness("input 0 has a superfluous witness")
     assert outcome((P2WPKH, b"", long)) == ""
 
 

@@ -165,7 +165,7 @@ class Broadcaster:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("websockets are no longer told", exc_info=error)
+            log.error("websockets receive no more changes", exc_info=error)
             for client in list(self._clients):
                 client.abort()
 
