@@ -50,7 +50,7 @@ def lose_once(
 
 
 def no_beats(embedded: RedisStreamsBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let only the test decide when this process shows that its consumers live."""
+    """Let only the test decide when this process writes heartbeats for its consumers."""
     monkeypatch.setattr(embedded, "_beat", lambda: None)
 
 

@@ -24,7 +24,7 @@ def get(client):
 
 
 class Links(HTMLParser):
-    """Collects the addresses that a page leads to and the pictures and scripts that it loads."""
+    """Collects the links of a page, and the pictures and scripts that it loads."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

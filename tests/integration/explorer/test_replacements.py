@@ -43,7 +43,7 @@ def get(client: FlaskClient, path: str):
 
 
 def final(coins: list[Spendable], fee: int) -> Transaction:
-    """A payment that does not signal that it may be replaced."""
+    """Return a payment that does not signal replaceability."""
     total = sum(coin.output.value for coin in coins)
     return spend(coins, [TxOut(total - fee, p2wpkh(BOB))], sequence=FINAL)
 

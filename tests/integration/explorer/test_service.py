@@ -1,4 +1,4 @@
-"""The explorer as a process of its own: it starts, serves, hears facts, and stops when told to."""
+"""The explorer as a process of its own: it starts, serves, receives facts, and stops on a signal."""
 
 from __future__ import annotations
 

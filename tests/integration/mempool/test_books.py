@@ -66,7 +66,7 @@ class Play:
             self.chain.submit(spend(coins, [*outputs, TxOut(rest, p2wpkh(coins[0].owner))]))
 
     def replace(self, rng: random.Random) -> None:
-        """Spend coins that the pool spends once more, with some that it may not; the fee may suffice or not."""
+        """Spend coins again that the pool spends, maybe with forbidden ones; the fee may suffice or not."""
         pooled = [txin.prevout for item in self.chain.node.pool for txin in item.tx.inputs]
         if not pooled:
             return

@@ -33,7 +33,7 @@ from tests.unit.bus.fake_broker import FakeBroker
 
 KEYS = Keys(REGTEST.name)
 DELIVERY_LIMIT = 5
-"""Tries after which a message whose handler fails of itself is dead-lettered."""
+"""Attempts after which a message is dead-lettered because its handler fails."""
 
 
 def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:

@@ -1,4 +1,4 @@
-"""The miner as a process: work in, solutions out, on both backends; it stops when told to."""
+"""The miner as a process: receives work, publishes solutions, on both backends; it stops on a signal."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Stack:
         return response.json["address"]
 
     def fund(self, wallet_id: str, blocks: int = 1) -> str:
-        """A wallet with so many mature rewards of 50."""
+        """Create a wallet with `blocks` mature rewards of 50 coins; return its address."""
         address = self.create(wallet_id)
         script = self.wallets.current_key(self.wallets.load(wallet_id)).script_pubkey
         for _ in range(blocks):
@@ -136,7 +136,7 @@ class Stack:
         return address
 
     def first_start(self, blocks: int = 6) -> None:
-        """The wallet `creator`, its password in the file, and its first blocks, of which some are mature."""
+        """Make the wallet `creator`, its password file, and its first blocks, some of them mature."""
         Bootstrap(self.new_service(), self.view, self.password_file, blocks, ExitFlag()).run()
 
     def wallet_records(self) -> dict[str, Any]:

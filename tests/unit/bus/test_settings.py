@@ -1,4 +1,4 @@
-"""How the bus is opened: which backend, under which name, with which patience; and how its errors are told apart."""
+"""Opening the bus: its backend, name and timeouts, and the classification of its errors."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Setup:
         pytest.fail("the queue never ran empty")
 
     def run_without_store(self, seconds: float) -> None:
-        """Run while the store is away, until it is told to stop, this long after the first try."""
+        """Run while the store is away; stop this long after the first attempt."""
         timer = threading.Timer(seconds, self.stop.set)
 
         def trouble(_names: list[str]) -> None:

@@ -29,7 +29,7 @@ HEADER = BlockHeader(2, b"\x01" * 32, b"\x02" * 32, 3, 0x207FFFFF, 5)
 
 
 def little(*numbers: tuple[int, int]) -> bytes:
-    """Each number in so many bytes."""
+    """Return the bytes of (number, size in bytes) pairs, little-endian."""
     return b"".join(number.to_bytes(size, "little") for number, size in numbers)
 
 
@@ -117,7 +117,7 @@ def test_a_place_in_a_history_is_a_height_and_a_position_in_the_block() -> None:
 
 
 def block(count: int) -> tuple[Block, list[list[Coin]]]:
-    """A block of so many transactions, and the coins that they spend: the nth spends n."""
+    """Return a block with `count` transactions, and the coins that they spend: the nth spends n coins."""
     coin = Coin(TxOut(5, b"\x51"), 1, False)
     txs = [Transaction(2, (TxIn(NULL_OUTPOINT, b"\x01\x01", 0),), (TxOut(1, b""),), 0)]
     for number in range(1, count):

@@ -36,7 +36,7 @@ def tx(spends: Sequence[OutPoint], *outputs: TxOut, sequence: int = 0xFFFFFFFF) 
 
 
 def block(*txs: Transaction, reward: int = SUBSIDY, script: bytes = ANYONE) -> Block:
-    """A block of which only the transactions matter."""
+    """Return a block with these transactions and an arbitrary header."""
     first = Transaction(2, (TxIn(NULL_OUTPOINT, b"\x02\xc8\x00", 0),), (TxOut(reward, script),), 0)
     return Block(REGTEST.genesis.header, (first, *txs))
 

@@ -20,7 +20,7 @@ def test_a_command_fails_within_seconds() -> None:
 
 
 class Server:
-    """Answers `INFO` as told: with a policy, or with an error."""
+    """Answers `INFO` with a given policy or error."""
 
     def __init__(self, *answers: str | Exception, stop: ExitFlag | None = None) -> None:
         self._answers = list(answers)

@@ -41,7 +41,7 @@ def pin(name, version, files):
 
 
 class Index:
-    """Answers like the commands that ask the index, after failing as often as told."""
+    """Answers like the commands that query the index, after a given number of failures."""
 
     def __init__(self, *entries, failures=0, built="slow-1.0-py3-none-any.whl"):
         self.pylock = 'lock-version = "1.0"\n' + "".join(entries)

@@ -1,4 +1,4 @@
-"""Requests of one client: how many at once, how many over time, and who is remembered. Time is the tests' own."""
+"""Limits of one client's requests at once and over time, and the clients that are remembered. Time is simulated."""
 
 from __future__ import annotations
 

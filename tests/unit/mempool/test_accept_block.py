@@ -1,4 +1,4 @@
-"""Which blocks are remembered as bad: those that break a rule, and never one for a copy that was tampered with."""
+"""Blocks marked as failed: blocks that break a rule, but never a block because of a tampered copy."""
 
 from __future__ import annotations
 

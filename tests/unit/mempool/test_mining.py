@@ -63,7 +63,7 @@ class Desk:
         return self.mining.request(message, id_, ReplyAddress(id_, "1"))
 
     def tick(self, at: float = 0) -> list[BlockTemplate]:
-        """Let so many seconds since the start be over; returns the templates that go out."""
+        """Advance the clock to this many seconds after the start; return the published templates."""
         self.clock.seconds = START + at
         before = len(self.broker.published)
         self.mining.tick()

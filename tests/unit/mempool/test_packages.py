@@ -209,7 +209,7 @@ def bare(number: int, prevouts: list[OutPoint], padding: int = 0) -> Transaction
 
 
 def family(parents: int, padding: int = 0) -> list[Transaction]:
-    """A child with so many parents."""
+    """Return `parents` transactions and a child of them all."""
     above = [bare(n, [OutPoint(bytes([n + 1]) * 32, 0)], padding) for n in range(parents)]
     return [*above, bare(99, [OutPoint(tx.txid, 0) for tx in above])]
 

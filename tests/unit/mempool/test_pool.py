@@ -1,4 +1,4 @@
-"""The pool's families after any coming and going, against families worked out anew."""
+"""The pool's relations after any additions and removals, compared with relations computed anew."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def record(tx: Transaction, sequence: int) -> PoolRecord:
 
 @st.composite
 def families(draw: st.DrawFn) -> list[Transaction]:
-    """Transactions of which each spends a coin of its own and outputs of some before it, no output twice."""
+    """Return transactions that each spend a coin of their own and unspent outputs of earlier ones."""
     txs: list[Transaction] = []
     free: list[OutPoint] = []
     for number in range(draw(st.integers(1, 9))):

@@ -1,4 +1,4 @@
-"""How often the writer asks the store: once for all coins that it is about to look at, however many they are."""
+"""The writer's reads of coins: one round trip for all coins that it needs, whatever their number."""
 
 from __future__ import annotations
 

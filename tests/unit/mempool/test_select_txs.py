@@ -39,7 +39,7 @@ class Family:
         return graph
 
     def selected(self) -> list[int]:
-        """The numbers of those that a block gets, in its order."""
+        """Return the numbers of the transactions that a block gets, in its order."""
         prioritised = {self.items[number].tx.txid: delta for number, delta in self.added.items()}
         return [self.items.index(item) for item in select_txs(self.items, self.graph, prioritised)]
 
@@ -56,7 +56,7 @@ def pooled(tx: Transaction, number: int, fee: int, sigops: int) -> Item:
 def family(
     fees: list[int], parents: dict[int, list[int]] | None = None, sizes: list[int] | None = None, sigops: int = 4
 ) -> Family:
-    """Transactions with scripts of 100 bytes, or these sizes; `parents` says who spends from whom."""
+    """Return transactions with scripts of 100 bytes or these sizes; `parents` maps a child to its parents."""
 
     def transaction(number: int) -> Transaction:
         script = bytes(sizes[number] if sizes else 100)

@@ -54,7 +54,7 @@ class Bench:
         return self.grinder._job
 
     def run(self, searches: int, step: Callable[[int], int | None] = lambda _: None) -> None:
-        """Search the job that is offered, and stop after so many searches."""
+        """Search the offered job, and stop after this number of searches."""
 
         def counted(number: int) -> int | None:
             found = step(number)

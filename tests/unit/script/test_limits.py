@@ -206,7 +206,7 @@ def test_a_relative_lock_compares_the_16_bits_and_the_kind(needed, sequence, ver
 
 
 def budget_spend(checks, padding, *, annex=None, unused=()):
-    """A tapscript that checks one signature so many times; its witness has 50 less than its budget."""
+    """Return a tapscript that checks one signature `checks` times; its witness is 50 short of the needed budget."""
     script = (
         DROP * len(unused)
         + bytes([op.OP_2DUP, op.OP_CHECKSIGVERIFY]) * checks
