@@ -38,6 +38,8 @@ RUNNING_RABBITMQ = os.environ.get("WARREN_TEST_AMQP_URL", "")
 """URL of a running server for tests that crash none; the person who starts it keeps it up between runs."""
 _RABBITMQ_IMAGE = "rabbitmq:3-management"
 _PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
+_LOG_TAIL = 20_000
+"""Characters of a server's log that a failed test shows: enough for all of a start."""
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
 
@@ -61,6 +63,10 @@ class Server(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Stop it in order; `start` brings it back."""
+
+    @abstractmethod
+    def log(self) -> str:
+        """Return the end of its own log."""
 
     @abstractmethod
     def close(self) -> None:
@@ -156,16 +162,19 @@ class _Process:
         """Signal the whole session."""
         os.killpg(self._child.pid, number)
 
-    def stop(self, number: int, seconds: float = 20.0) -> None:
-        """Signal the whole session; after a while kill its remaining processes."""
+    def stop(self, number: int, seconds: float = 20.0) -> bool:
+        """Signal the whole session; kill its remaining processes after `seconds`. Return whether none was left."""
+        in_time = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, number)
             deadline = time.monotonic() + seconds
             while self._child.poll() is None or _group_alive(self._child.pid):
                 if time.monotonic() > deadline:
+                    in_time = False
                     os.killpg(self._child.pid, signal.SIGKILL)
                 time.sleep(0.02)
         self._child.wait()
+        return in_time
 
 
 def _group_alive(group: int) -> bool:
@@ -179,6 +188,7 @@ def _group_alive(group: int) -> bool:
 class _NativeServer(Server):
     """A server of this machine, with its data in a directory of its own."""
 
+    _directory: Path
     _process: _Process | None = None
 
     def kill(self) -> None:
@@ -187,7 +197,13 @@ class _NativeServer(Server):
 
     def stop(self) -> None:
         assert self._process is not None
-        self._process.stop(signal.SIGTERM, seconds=30)
+        if not self._process.stop(signal.SIGTERM, seconds=90):  # its data is that of a crash, which no test asked for
+            raise RuntimeError(f"a test server did not stop in order\n{self.log()}")
+
+    def log(self) -> str:
+        files = sorted(path for path in self._directory.glob("log*/*") if path.is_file())
+        texts = (path.read_text(errors="replace") for path in [self._directory / "log", *files] if path.is_file())
+        return "\n".join(texts)[-_LOG_TAIL:]
 
 
 class _NativeRedis(_NativeServer):
@@ -384,6 +400,10 @@ class _Container(Server):
 
     def stop(self) -> None:
         self._container.get_wrapped_container().stop()
+
+    def log(self) -> str:
+        text: str = self._container.get_wrapped_container().logs().decode(errors="replace")
+        return text[-_LOG_TAIL:]
 
     def close(self) -> None:
         if self._started:

@@ -97,12 +97,13 @@ def crash_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]
 def crashable(crash_server: tuple[str, Server]) -> Iterator[CrashableBackend]:
     """A backend that the test may crash and start again, with no messages yet."""
     name, server = crash_server
-    if name == "rabbit":
-        connection = pika.BlockingConnection(pika.URLParameters(server.url))
-        connection.channel().queue_purge(MEMPOOL_TXS.name)
-        connection.close()
-    else:
-        with redis.Redis.from_url(server.url) as client:
-            client.flushall()
     with contextlib.ExitStack() as stack:
+        stack.callback(lambda: print(server.log()))  # shown if the test fails: it tells how the server came back
+        if name == "rabbit":
+            connection = pika.BlockingConnection(pika.URLParameters(server.url))
+            connection.channel().queue_purge(MEMPOOL_TXS.name)
+            connection.close()
+        else:
+            with redis.Redis.from_url(server.url) as client:
+                client.flushall()
         yield CrashableBackend(name, server.url, stack, server)
