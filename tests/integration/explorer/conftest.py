@@ -10,6 +10,7 @@ import redis as redis_py
 from flask.testing import FlaskClient
 
 from services.explorer.app import create_explorer
+from shared.bus.events import TemplateTx, WorkTemplate
 from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -24,6 +25,31 @@ from tests.unit.bus.fake_broker import FakeBroker
 
 ALICE, BOB, CAROL = key("alice"), key("bob"), key("carol")
 COIN = 100_000_000
+
+
+TEMPLATE = WorkTemplate(
+    capabilities=("proposal",),
+    version=0x20000000,
+    rules=("csv", "!segwit", "taproot"),
+    vbavailable={},
+    vbrequired=0,
+    previousblockhash="ab" * 32,
+    transactions=(TemplateTx(data="00", txid="cd" * 32, hash="ef" * 32, depends=(), fee=1, sigops=1, weight=400),),
+    coinbaseaux={},
+    coinbasevalue=50 * COIN,
+    longpollid="ab" * 32 + "7",
+    target="7f" + "ff" * 31,
+    mintime=1,
+    mutable=("time", "transactions", "prevblock"),
+    noncerange="00000000ffffffff",
+    sigoplimit=80_000,
+    sizelimit=4_000_000,
+    weightlimit=4_000_000,
+    curtime=2,
+    bits="207fffff",
+    height=42,
+    default_witness_commitment="6a24aa21a9ed",
+)
 
 
 def address_of(name: str) -> str:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from services.explorer.operations import OPERATIONS
 from shared.bus.events import TemplateRequested
 from shared.consensus.params import REGTEST
-from tests.integration.explorer.conftest import address_of
-from tests.integration.explorer.test_esplora import TEMPLATE
+from tests.integration.explorer.conftest import TEMPLATE, address_of
 from tests.properties import with_shared_fixtures
 
 NAMES = [

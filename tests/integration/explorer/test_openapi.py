@@ -18,9 +18,8 @@ from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
 from shared.consensus.params import MAINNET, REGTEST
 from tests.benchmarks.http_load import Client
-from tests.integration.explorer.conftest import address_of
+from tests.integration.explorer.conftest import TEMPLATE, address_of
 from tests.integration.explorer.streams import running
-from tests.integration.explorer.test_esplora import TEMPLATE
 
 
 @pytest.fixture

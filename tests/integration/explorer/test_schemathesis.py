@@ -35,9 +35,8 @@ from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash
 from tests.builders import key, p2wpkh
-from tests.integration.explorer.conftest import Story, address_of, tell_story
+from tests.integration.explorer.conftest import TEMPLATE, Story, address_of, tell_story
 from tests.integration.explorer.streams import running
-from tests.integration.explorer.test_esplora import TEMPLATE
 from tests.unit.bus.fake_broker import FakeBroker
 
 OPERATIONS = [operation for operation in operations(has_faucet=True) if operation.path != "/events"]
