@@ -103,7 +103,7 @@ class Operation:
         return rule.replace("{", "<").replace("}", ">") + "/" * self.may_end_with_slash
 
 
-# ── what several tables share ───────────────────────────────────────────────────────────────────────────────────────
+# ── shared by several tables ────────────────────────────────────────────────────────────────────────────────────────
 
 INVALID_HEX, INVALID_NUMBER = "Invalid hex string", "Invalid number"
 BLOCK_NOT_FOUND, TX_NOT_FOUND = "Block not found", "Transaction not found"

@@ -73,7 +73,7 @@ def read_script_ranges(text: str, prefix: AddressPrefix) -> list[ScriptRange]:
 
 
 def read_count(text: str | None, default: int, most: int) -> int:
-    """Return how many items of a page were asked for: `default` unless it is a number, and from 1 to `most`."""
+    """Return the number of items of a page, from 1 to `most`; `default` if the text is not a number."""
     try:
         return default if text is None else max(1, min(read_number(text), most))
     except RequestError:

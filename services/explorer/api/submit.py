@@ -1,4 +1,4 @@
-"""Asks the mempool service: to take a raw transaction, told of as by `sendrawtransaction`, or for a template."""
+"""Asks the mempool service to take a raw transaction, with `sendrawtransaction`'s errors, or for a template."""
 
 from __future__ import annotations
 

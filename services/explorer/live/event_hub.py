@@ -72,7 +72,7 @@ class EventHub:
         self._threads = Threads(_THREADS, "hub")
         self._log: list[Event] = []
         self._position: int | None = None
-        """Number of the newest event in the log; None until the outbox was read for the first time."""
+        """Number of the newest event in the log; None before the first read of the outbox."""
         self._news = asyncio.Event()
         self._look = threading.Event()
         self._stop = threading.Event()

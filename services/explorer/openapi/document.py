@@ -1,4 +1,4 @@
-"""Joins the operations to one OpenAPI 3.1 document, with samples that exist on the chain that is served."""
+"""Makes one OpenAPI 3.1 document of the operations, with samples that exist on the served chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.crypto.address import encode_address
 from shared.crypto.hashes import sha256
 from shared.script.standard import p2wpkh_script
 
-_ABOUT = """Esplora's HTTP API, with what mempool/electrs and mempool.space add to it.
+_ABOUT = """Esplora's HTTP API, with the additions of mempool/electrs and mempool.space.
 
 Everything but `/v1/…` is found without `/api` too, for clients that expect Esplora at the root. Hashes are reversed
 hex, amounts satoshis, times seconds since 1970, feerates satoshis per virtual byte. Errors are a status and one line of

@@ -145,7 +145,7 @@ OPERATIONS = (
         "/fee-estimates",
         PoolResources.fee_estimates,
         _GROUP,
-        "What to pay to be mined within so many blocks",
+        "Feerates to be mined within so many blocks",
         "Always for all of these targets; 0.1, the least that is relayed, where blocks have room",
     ),
     Operation(

@@ -217,7 +217,7 @@ def _operations(
         f"{path}/txs/summary",
         scripts.summary,
         group,
-        "What moved the balance",
+        "Changes of the balance",
         "Newest first",
         (name, _MAX_CHANGES),
         wrong,

@@ -186,13 +186,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _items(value: Any, what: str) -> list[Any]:
+def _items(value: Any, kind: str) -> list[Any]:
     if _is_stop(value):
         return []
     if not isinstance(value, list):
         raise DecodeError("a list is needed")
     if len(value) > MAX_TRACKED:
-        raise DecodeError(f"too many {what} requested, this connection supports tracking a maximum of {MAX_TRACKED}")
+        raise DecodeError(f"too many {kind} requested, this connection supports tracking a maximum of {MAX_TRACKED}")
     return value
 
 
