@@ -21,7 +21,7 @@ def short_duration(seconds: int) -> str:
 
 
 def _largest(seconds: int) -> list[tuple[int, str, str]]:
-    """Return the largest unit of the span with the number of it, and the next unless there is none of that."""
+    """Return the largest unit of the span with its number, and the next smaller unit if its number is not 0."""
     found = []
     for size, name, unit in _UNITS:
         count, seconds = divmod(seconds, size)

@@ -1,7 +1,7 @@
-"""Relay policy: the pool's rules beyond consensus, and every number of theirs. Pure.
+"""Relay policy: the pool's rules beyond consensus, with all their numbers. Pure.
 
-Defaults and names are Bitcoin Core's where it has them (policy/policy.h). Every reader takes the numbers from here:
-acceptance, replacement, templates, RPC, the wallet, the explorer's estimates and its websocket.
+Defaults and names are Bitcoin Core's where Core has them (policy/policy.h). Acceptance, replacement, templates, RPC,
+the wallet, and the explorer's estimates and websocket all use these numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.script.script import is_push_only
 from shared.script.standard import ScriptType, classify, is_unspendable, is_witness_program
 
 MIN_RELAY_FEERATE = 100
-"""Satoshis per 1,000 vbytes that a transaction pays at least (-minrelaytxfee since 30.0)."""
+"""The least satoshis per 1,000 vbytes of a transaction (-minrelaytxfee since 30.0)."""
 INCREMENTAL_RELAY_FEERATE = 100
 """Satoshis per 1,000 vbytes that a replacement pays on top of the replaced fees (-incrementalrelayfee)."""
 DUST_RELAY_FEERATE = 3_000
@@ -24,14 +24,14 @@ DUST_RELAY_FEERATE = 3_000
 BLOCK_MIN_FEERATE = 1
 """Satoshis per 1,000 vbytes below which no chunk of transactions is mined (-blockmintxfee)."""
 DEFAULT_MAX_FEERATE = 10_000_000
-"""Satoshis per 1,000 vbytes above which a submitted transaction is taken for a mistake, unless its sender gives another
-limit (DEFAULT_MAX_RAW_TX_FEE_RATE)."""
+"""Satoshis per 1,000 vbytes above which a submitted transaction is refused as a mistake, unless its sender sets
+another limit (DEFAULT_MAX_RAW_TX_FEE_RATE)."""
 WALLET_FEERATE = 10 * MIN_RELAY_FEERATE
-"""Satoshis per 1,000 vbytes that Warren's wallet pays unless asked otherwise: well above the least, so that its
-payments are not the last ones in a pool that fills up."""
+"""Satoshis per 1,000 vbytes that Warren's wallet pays by default: well above the minimum, so that its payments are not
+the last ones in a full pool."""
 
 MAX_POOL_VSIZE = 100_000_000
-"""Virtual bytes that the pool holds before it refuses more (Core's -maxmempool limits memory instead)."""
+"""The most virtual bytes in the pool (Core's -maxmempool limits memory instead)."""
 MAX_CLUSTER_COUNT = 64
 MAX_CLUSTER_VSIZE = 101_000
 MAX_PACKAGE_COUNT = 25
@@ -86,8 +86,8 @@ def policy_vsize(weight: int, sigop_cost: int) -> int:
 def dust_threshold(output: TxOut, dust_relay_fee: int = DUST_RELAY_FEERATE) -> int:
     """Return the satoshis below which an output costs more to spend than it is worth (Core's GetDustThreshold).
 
-    `dust_relay_fee` is in satoshis per 1,000 vbytes. 546 for P2PKH, 294 for P2WPKH, 330 for P2TR at the default; 0 for
-    an output that cannot be spent.
+    `dust_relay_fee` is in satoshis per 1,000 vbytes. At the default the threshold is 546 for P2PKH, 294 for P2WPKH, 330
+    for P2TR; it is always 0 for an output that cannot be spent.
     """
     script = output.script_pubkey
     if is_unspendable(script):
@@ -99,12 +99,12 @@ def dust_threshold(output: TxOut, dust_relay_fee: int = DUST_RELAY_FEERATE) -> i
 
 
 def signals_replacement(tx: Transaction) -> bool:
-    """Whether an input says that the transaction may be replaced (BIP125; Core's SignalsOptInRBF)."""
+    """Whether an input signals that the transaction may be replaced (BIP125; Core's SignalsOptInRBF)."""
     return not tx.is_coinbase and any(txin.sequence <= MAX_BIP125_RBF_SEQUENCE for txin in tx.inputs)
 
 
 def check_standard(tx: Transaction) -> None:
-    """Refuse a transaction of a form that is not relayed (IsStandardTx); raises `ValidationError`."""
+    """Raise `ValidationError` for a transaction whose form is not relayed (IsStandardTx)."""
     if not 1 <= tx.version <= MAX_STANDARD_VERSION:
         raise ValidationError(Reason.VERSION, f"version {tx.version}, relayed are 1 to {MAX_STANDARD_VERSION}")
     if tx.weight > MAX_STANDARD_TX_WEIGHT:
@@ -141,9 +141,9 @@ def _is_standard_multisig(solutions: Sequence[bytes]) -> bool:
 
 
 def check_minimum_fee(fee: int, vsize: int) -> None:
-    """Refuse a fee in satoshis below the relay minimum; raises `ValidationError`.
+    """Raise `ValidationError` for a fee in satoshis below the relay minimum.
 
-    The fee is that which counts: with what the operator added, or that of a whole package.
+    `fee` is the modified fee, with the operator's delta, of a transaction or a whole package.
     """
     minimum = fee_for(vsize, MIN_RELAY_FEERATE)
     if fee < minimum:
@@ -151,6 +151,6 @@ def check_minimum_fee(fee: int, vsize: int) -> None:
 
 
 def check_maximum_fee(fee: int, vsize: int, max_feerate: int | None) -> None:
-    """Refuse a fee above what the sender allows, in satoshis per 1,000 vbytes; raises `ValidationError`."""
+    """Raise `ValidationError` for a fee above the sender's limit in satoshis per 1,000 vbytes (None: no limit)."""
     if max_feerate is not None and fee > fee_for(vsize, max_feerate):
         raise ValidationError(Reason.MAX_FEE_EXCEEDED, f"{fee} > {fee_for(vsize, max_feerate)}")

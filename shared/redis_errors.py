@@ -1,8 +1,8 @@
-"""Sorts the errors of redis-py: either the server cannot do its work for now, or the command itself was wrong.
+"""Classifies the errors of redis-py: the server cannot do its work for now, or the command itself is wrong.
 
 redis-py has a class for most error replies and strips their code from the message (`OOM`, `READONLY`, …); a reply with
-another code arrives as a plain `ResponseError` whose message begins with it. An error that a command meets within a Lua
-script has the same code as outside.
+another code arrives as a plain `ResponseError` whose message begins with the code. An error of a command within a Lua
+script has the code that it has outside of one.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def server_message(error: exceptions.RedisError) -> str:
 
 
 def outage(error: exceptions.RedisError) -> str | None:
-    """Return why the server cannot do its work for now, None if it can and the command was wrong.
+    """Return the reason why the server cannot do its work for now, None if the command was wrong.
 
-    A refused password and a missing permission are outages, too: as soon as an operator has set them right, the same
-    command succeeds.
+    A refused password and a missing permission are outages, too: the command succeeds as soon as an operator has
+    corrected them.
     """
     code = error.status_code
     if isinstance(error, _AWAY) and code is None:

@@ -54,9 +54,9 @@ def parse(text: str, *, genesis_tries: int = _GENESIS_TRIES) -> ChainParams:
 
 
 def parse_rules(text: str) -> ChainParams:
-    """Return the chain that the text of a chain file describes, but with magic and genesis block of its base.
+    """Return the chain that the text of a chain file describes, with magic and genesis block of its base.
 
-    It reads neither of these settings, so the file may still lack a genesis block. ConfigError names what is wrong.
+    The file's own magic and genesis settings are not read, and may be missing. ConfigError names a wrong setting.
     """
     return _rules(_Table("", _from_toml(text)))
 

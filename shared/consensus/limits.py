@@ -14,7 +14,7 @@ MAX_MONEY: Final = 21_000_000 * COIN
 
 MAX_BLOCK_WEIGHT: Final = 4_000_000
 MAX_BLOCK_SIZE: Final = MAX_BLOCK_WEIGHT
-"""Bytes with witness: no byte weighs less than one unit (MAX_BLOCK_SERIALIZED_SIZE)."""
+"""Bytes with witness, as every byte weighs at least one unit (MAX_BLOCK_SERIALIZED_SIZE)."""
 MAX_BLOCK_VSIZE: Final = MAX_BLOCK_WEIGHT // WITNESS_SCALE_FACTOR
 MIN_TRANSACTION_WEIGHT: Final = WITNESS_SCALE_FACTOR * 60
 """Core's lower bound: no valid transaction serializes to fewer bytes."""

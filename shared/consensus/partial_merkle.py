@@ -11,7 +11,7 @@ from shared.primitives.block import BlockHeader
 from shared.primitives.serialize import Reader, pack_compact_size, pack_u32, pack_var_bytes
 
 _MOST_TXS = MAX_BLOCK_WEIGHT // MIN_TRANSACTION_WEIGHT
-"""No block has more (Core's check in ExtractMatches)."""
+"""The most transactions of a block (Core's check in ExtractMatches)."""
 
 
 def encode_proof(header: BlockHeader, tree: Sequence[Sequence[bytes]], matches: Collection[bytes]) -> bytes:

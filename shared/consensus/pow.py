@@ -54,9 +54,9 @@ def difficulty(bits: int) -> float:
 
 
 def hash_rate(work: int, times: Iterable[int]) -> float:
-    """Return hashes per second from the work of some blocks and the times, in seconds, from the one before them on.
+    """Return hashes per second from the work of some blocks, and the times in seconds of these and the block before.
 
-    0 where the times are all the same. Source: Core's GetNetworkHashPS.
+    Return 0 if all times are equal. Source: Core's GetNetworkHashPS.
     """
     seen = list(times)
     seconds = max(seen) - min(seen)

@@ -20,7 +20,7 @@ from shared.consensus.limits import COIN, MAX_MONEY
 
 
 class FaucetOrder(msgspec.Struct, frozen=True):
-    """A payment to ask for. Other fields, such as Liquid's `asset`, are passed over."""
+    """A requested payment. Other fields, such as Liquid's `asset`, are ignored."""
 
     address: str
     amount: Annotated[
@@ -47,7 +47,7 @@ class Nigiri:
         self._faucet = faucet
 
     def pay(self, body: bytes) -> FaucetPayment:
-        """Pay an address, 1 BTC unless told otherwise, and have the payment mined."""
+        """Pay an address, 1 BTC by default, and mine the payment."""
         try:
             order = msgspec.json.decode(body, type=FaucetOrder)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -59,7 +59,7 @@ class Nigiri:
         return FaucetPayment(txid_hex)
 
     def new_address(self) -> FaucetAddress:
-        """Return an address of the faucet's wallet that nobody was told before."""
+        """Return a new address of the faucet's wallet."""
         return FaucetAddress(self._faucet.address(fresh=True))
 
 

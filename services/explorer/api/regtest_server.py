@@ -1,8 +1,8 @@
 """The API of bitcoinjs's regtest-server, which `regtest-client` calls, under `/1`. On test chains only.
 
-Fields, units (satoshis) and paths are that server's. Where it answers an error with nothing but a status, the answer
-here has a text, except where the client acts on it: a faucet that is short of coins says `Bad Request`, and the client
-then has blocks mined and asks again. A `key` is not asked for. The OpenAPI document is not about these resources.
+Fields, units (satoshis) and paths are that server's. Its errors are a bare status; errors here also have a text, except
+one that the client acts on: a faucet short of coins answers `Bad Request`, and the client then mines blocks and tries
+again. No `key` is required. The OpenAPI document leaves these resources out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.primitives.hex import display_hash, parse_hex
 from shared.primitives.transaction import Transaction, TxIn, TxOut
 
 LIMIT = 440
-"""Outputs and transactions of one script, as there; more are an error."""
+"""The most outputs and transactions of one script, as in regtest-server; more are an error."""
 BEST = "best"
 
 
@@ -167,7 +167,7 @@ class RegtestServer:
     # ── mining and the faucet ───────────────────────────────────────────────────────────────────────────────────
 
     def generate(self, count: str = "1", address: str | None = None) -> list[str]:
-        """Have blocks mined, one unless told otherwise, for an address or the faucet's wallet; return their hashes."""
+        """Mine blocks, 1 by default, for an address or the faucet's wallet; return their hashes."""
         return self._faucet.mine(read_number(count), address)
 
     def pay(self, address: str | None = None, value: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""`GET /wait`: holds a request until a height, block or transaction is there, so that tests and scripts need not poll.
+"""`GET /wait`: waits until the chain has a height, block or transaction, so that tests and scripts need not poll.
 
 A waiting request costs a connection and no thread: a fact that may change its answer makes it read the chain again, on
 a thread of a small pool.
@@ -44,7 +44,7 @@ class Question:
 
     confirmations: Confirmations
     least: int
-    """Confirmations that it takes."""
+    """The least number of confirmations."""
     seconds: float
     txid_hex: str | None = None
     """The transaction, if the condition is about one."""
@@ -80,7 +80,7 @@ class Wait:
         self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with tip and confirmations once a height, block or transaction has as many as asked for."""
+        """Answer with tip and confirmations when the height, block or transaction has enough confirmations."""
         question = read_question(scope["query_string"].decode("latin-1"))
         try:
             with self._slots.one("wait", scope):
@@ -91,7 +91,7 @@ class Wait:
             await respond(scope, send, 200, msgspec.json.encode(answer), {"Content-Type": JSON})
 
     async def answer(self, question: Question) -> Waited:
-        """Return once a question is answered; 408 after its seconds, 503 when the service stops."""
+        """Return when the condition is met; 408 after its seconds, 503 when the service stops."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + question.seconds
         while True:

@@ -31,7 +31,7 @@ OUTBOX_LENGTH = 16
 """Unsent messages of one connection; a client with more is dropped."""
 _LONG = 60.0
 _RATE_SECONDS = 150
-"""Over which the pool's growth is averaged, as in mempool.space."""
+"""Seconds over which the pool's growth is averaged, as in mempool.space."""
 
 
 class Subscriber:
@@ -74,7 +74,7 @@ class Broadcaster:
             self._task.add_done_callback(self._ended)
 
     def leave(self, client: Subscriber) -> None:
-        """Send a client no more changes."""
+        """Stop sending changes to a client."""
         self._clients.discard(client)
 
     async def answer(self, asked: ClientMessage) -> messages.Message:
@@ -112,7 +112,10 @@ class Broadcaster:
                     await asyncio.sleep(RETRY_SECONDS)
 
     async def _gather(self, position: int) -> tuple[list[Fact], int, bool]:
-        """Return the facts of the next moment, the number to go on from, and whether some are missing."""
+        """Wait for facts and gather them for `GATHER_SECONDS`, unless one is of a block.
+
+        Return the facts, the new position, and whether facts are missing.
+        """
         news = await self._hub.after(position, _LONG)
         facts = [event.fact for event in news.events]
         is_gap = news.is_gap

@@ -18,18 +18,18 @@ MAX_TRACKED = 100
 """Transactions, addresses or scripts of each kind that one connection may track."""
 MAX_PROJECTED = 8
 WANTABLE = ("blocks", "mempool-blocks", "stats", "live-2h-chart")
-"""Names that `want` may have; `live-2h-chart` is accepted and brings nothing, as there is no such chart."""
+"""Names that `want` accepts; `live-2h-chart` has no effect, as there is no such chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """The state and the things that one connection follows."""
+    """The parts of the state, and the transactions, addresses and scripts, that one connection follows."""
 
     wants: frozenset[str] = frozenset()
     tx: bytes | None = None
     txs: tuple[bytes, ...] = ()
     address: tuple[str, bytes] | None = None
-    """With its scriptPubKey."""
+    """The address and its scriptPubKey."""
     addresses: Mapping[str, bytes] = field(default_factory=dict)
     """Address → scriptPubKey."""
     scripts: Mapping[str, bytes] = field(default_factory=dict)
@@ -56,22 +56,22 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A client's message: the subscription that it leads to, and the answers that it asks for at once."""
+    """A client's message: the resulting subscription, and the answers that it requests at once."""
 
     subscription: Subscription
     init: bool = False
     ping: bool = False
     now: frozenset[str] = frozenset()
-    """Names of `WANTABLE` that are newly wanted, or asked for again."""
+    """Names of `WANTABLE` whose present state the message requests."""
     answers: frozenset[str] = frozenset()
     """Keys (`track-…`) of subscriptions that ask for the present state."""
     watch: bool = False
-    """Whether the client has not found the tracked transaction, and wants it as soon as it is there."""
+    """Whether the client wants the tracked transaction as soon as it is known (`watch-mempool`)."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_message(text: str, subscription: Subscription, prefix: AddressPrefix) -> ClientMessage:
-    """Return a client's message; a malformed part of it is told in `errors`, and changes nothing."""
+    """Return a client's message; a malformed part adds to `errors` and changes nothing."""
     try:
         message = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):

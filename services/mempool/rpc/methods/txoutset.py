@@ -1,6 +1,6 @@
 """RPC methods about all coins together (rpc/blockchain.cpp, kernel/coinstats.cpp).
 
-They read the coins in slices while everything goes on, and start over if the tip moved meanwhile. All coins are held in
+They read the coins in slices while the node works on, and start over if the tip moved meanwhile. All coins are held in
 memory for that: some 250 bytes each.
 """
 
