@@ -35,7 +35,7 @@ _SIGPUSHONLY = int(Flags.SIGPUSHONLY)
 _TAPROOT = int(Flags.TAPROOT)
 _WITNESS = int(Flags.WITNESS)
 
-ANNEX_TAG = 0x50
+_ANNEX_TAG = b"\x50"
 TAPROOT_LEAF_MASK = 0xFE
 TAPROOT_LEAF_TAPSCRIPT = 0xC0
 TAPROOT_CONTROL_BASE_SIZE = 33
@@ -63,6 +63,11 @@ def verify_input(
     if cache is None:
         cache = SighashCache(tx, spent_outputs)
     _Verifier(cache, index, int(flags)).verify()
+
+
+def has_annex(witness: Sequence[bytes]) -> bool:
+    """Tell whether the last item of a taproot witness is an annex (BIP341)."""
+    return len(witness) >= 2 and witness[-1][:1] == _ANNEX_TAG
 
 
 class _Verifier:
@@ -179,7 +184,7 @@ class _Verifier:
         stack = list(self.tx_in.witness)
         if not stack:
             raise ScriptError(Reason.WITNESS_PROGRAM_WITNESS_EMPTY)
-        annex = stack.pop() if len(stack) >= 2 and stack[-1][:1] == bytes([ANNEX_TAG]) else None
+        annex = stack.pop() if has_annex(stack) else None
         if len(stack) == 1:
             require_schnorr(self.cache, self.index, output_key, stack[0], annex=annex)
             return

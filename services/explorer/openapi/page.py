@@ -17,7 +17,7 @@ API = "/api"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedOperation:
     """One operation."""
 
     operation: Operation
@@ -41,7 +41,7 @@ class Section:
 
     name: str
     anchor: str
-    entries: list[Entry]
+    entries: list[ListedOperation]
 
 
 def sections(
@@ -49,7 +49,7 @@ def sections(
 ) -> list[Section]:
     """Return the page's content, in the order of the OpenAPI document `described`; commands go to `base_url`."""
     found = samples(params)
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[ListedOperation]] = {}
     for operation in operations:
         answer = described["paths"][operation.path][operation.method.lower()]["responses"]["200"]
         example = answer["content"][operation.content_type]["example"]
@@ -57,13 +57,13 @@ def sections(
     return [Section(name, name.lower().replace(" ", "-").replace(".", "-"), group) for name, group in groups.items()]
 
 
-def _entry(operation: Operation, example: Any, found: Mapping[str, str], base_url: str) -> Entry:
+def _entry(operation: Operation, example: Any, found: Mapping[str, str], base_url: str) -> ListedOperation:
     path = API + operation.path
     link = _link(operation, found)
     has_samples = all(parameter.sample for parameter in operation.parameters if parameter.required)
     can_be_tried = operation.method == "GET" and operation.stream is None and has_samples
     words = operation.path.replace("{", "").replace("}", "").strip("/").replace("/", "-")
-    return Entry(
+    return ListedOperation(
         operation=operation,
         anchor=f"{operation.method.lower()}-{words}",
         path=path,

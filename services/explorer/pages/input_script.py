@@ -13,11 +13,11 @@ from shared.crypto.signatures import is_strict_der
 from shared.errors import DecodeError
 from shared.primitives.transaction import TxIn, TxOut
 from shared.script.interpreter import (
-    ANNEX_TAG,
     TAPROOT_CONTROL_BASE_SIZE,
     TAPROOT_CONTROL_NODE_SIZE,
     TAPROOT_LEAF_MASK,
     TAPROOT_LEAF_TAPSCRIPT,
+    has_annex,
 )
 from shared.script.opcodes import OP_1NEGATE, OP_16
 from shared.script.script import encode_number, iterate, to_rust_asm
@@ -111,7 +111,7 @@ def _read_witness(program: bytes, witness: Sequence[bytes]) -> tuple[str, tuple[
 def _read_taproot(witness: Sequence[bytes]) -> tuple[str, tuple[Item, ...]]:
     """Return the items of a key path (a signature) or script path (arguments, leaf, control block) spend (BIP341)."""
     stack, annex = list(witness), []
-    if len(stack) >= 2 and stack[-1][:1] == bytes([ANNEX_TAG]):
+    if has_annex(stack):
         annex = [Item("Annex", stack.pop())]
     if len(stack) == 1:
         return "P2TR, by key", (_look(stack[0], tapscript=True), *annex)

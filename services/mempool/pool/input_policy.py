@@ -19,7 +19,7 @@ from shared.policy import (
 )
 from shared.primitives.transaction import Transaction, TxIn, TxOut
 from shared.reasons import Reason
-from shared.script.interpreter import ANNEX_TAG, TAPROOT_LEAF_MASK, TAPROOT_LEAF_TAPSCRIPT
+from shared.script.interpreter import TAPROOT_LEAF_MASK, TAPROOT_LEAF_TAPSCRIPT, has_annex
 from shared.script.opcodes import OP_1, OP_1NEGATE, OP_16
 from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, count_sigops, encode_number, iterate
 from shared.script.standard import ScriptType, classify, witness_program
@@ -71,7 +71,7 @@ def _check_witness(vin: int, stack: Sequence[bytes], script: bytes, *, is_wrappe
 def _check_taproot_witness(vin: int, stack: Sequence[bytes]) -> None:
     if len(stack) < 2:
         return  # a spend by key
-    if stack[-1][:1] == bytes([ANNEX_TAG]):
+    if has_annex(stack):
         raise ValidationError(Reason.BAD_WITNESS_NONSTANDARD, f"input {vin} has an annex")
     control_block = stack[-1]
     if not control_block:
