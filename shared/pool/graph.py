@@ -5,7 +5,7 @@ The writer keeps one graph of its pool up to date; readers make a graph of the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from shared.primitives.transaction import Transaction
@@ -60,11 +60,11 @@ class Graph:
 
     def ancestors(self, txids: Iterable[bytes]) -> set[bytes]:
         """Return these transactions and all their ancestors."""
-        return _reach(txids, self.parents)
+        return _reach(txids, self._parents)
 
     def descendants(self, txids: Iterable[bytes]) -> set[bytes]:
         """Return these transactions and all their descendants."""
-        return _reach(txids, self.children)
+        return _reach(txids, self._children)
 
     def clusters(self, txids: Iterable[bytes]) -> list[set[bytes]]:
         """Return the clusters of these transactions, each once; a cluster is connected by spending."""
@@ -72,17 +72,20 @@ class Graph:
         seen: set[bytes] = set()
         for txid in txids:
             if txid not in seen:
-                found.append(_reach([txid], lambda member: self.parents(member) | self.children(member)))
+                found.append(_reach([txid], self._parents, self._children))
                 seen |= found[-1]
         return found
 
 
-def _reach(start: Iterable[bytes], step: Callable[[bytes], AbstractSet[bytes]]) -> set[bytes]:
-    """Return `start` and all transactions that any number of steps lead to from it."""
+def _reach(start: Iterable[bytes], *links: Mapping[bytes, set[bytes]]) -> set[bytes]:
+    """Return `start` and all transactions that any number of these links lead to from it."""
     found = set(start)
     pending = list(found)
     while pending:
-        further = step(pending.pop()) - found
-        found |= further
-        pending += further
+        txid = pending.pop()
+        for link in links:
+            if txid in link:
+                further = link[txid] - found
+                found |= further
+                pending += further
     return found

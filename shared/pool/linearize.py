@@ -118,6 +118,8 @@ def _split(members: Mapping[bytes, Member], part: Sequence[bytes], graph: Graph)
     """
     if len(part) == 1:
         return [[*part]]
+    if len(part) == 2:
+        return _split_pair(members, part[0], part[1], graph)
     fee, size = _total(members, part)
     surplus = {txid: members[txid].fee * size - fee * members[txid].size for txid in part}
     parents = {txid: [parent for parent in graph.parents(txid) if parent in surplus] for txid in part}
@@ -168,6 +170,16 @@ def _search(
                     return came_from
                 pending.append(neighbour)
     return came_from
+
+
+def _split_pair(members: Mapping[bytes, Member], one: bytes, other: bytes, graph: Graph) -> list[list[bytes]]:
+    """Return the same for two, by the plain rule: a child that pays more than its parent pays for it."""
+    if other in graph.parents(one):
+        one, other = other, one
+    pays_more = members[other].fee * members[one].size > members[one].fee * members[other].size
+    if not pays_more:
+        return [[one], [other]]
+    return [[one, other]] if one in graph.parents(other) else [[other], [one]]
 
 
 def _equal_parts(part: Sequence[bytes], neighbours: Callable[[bytes], Iterable[bytes]]) -> list[list[bytes]]:

@@ -51,6 +51,8 @@ class PoolSnapshot(Generic[E]):
         """Take transactions by txid, and their fee deltas in satoshis."""
         self.txs = txs
         self.prioritised = prioritised
+        self.modified_fees = {txid: entry.fee + prioritised.get(txid, 0) for txid, (_, entry) in txs.items()}
+        """Txid → its fee with its delta, in satoshis."""
         self.graph = Graph.of(pooled.tx for pooled in txs.values())
         self._chunks: dict[bytes, Chunk] = {}
         """Txid → its chunk, filled when asked for."""
@@ -58,12 +60,10 @@ class PoolSnapshot(Generic[E]):
     def __contains__(self, txid: bytes) -> bool:
         return txid in self.txs
 
-    def modified_fee(self, txid: bytes) -> int:
-        """Return a transaction's fee with its delta, in satoshis."""
-        return self.txs[txid].entry.fee + self.prioritised.get(txid, 0)
-
     def chunk(self, txid: bytes) -> Chunk:
         """Return the chunk of a transaction; a miner judges the transaction by the chunk's feerate."""
+        if self.graph.is_alone(txid):
+            return Chunk(*self._member(txid), (txid,))
         if txid not in self._chunks:
             [cluster] = self.graph.clusters([txid])
             members = {each: self._member(each) for each in cluster}
@@ -73,4 +73,4 @@ class PoolSnapshot(Generic[E]):
 
     def _member(self, txid: bytes) -> Member:
         entry = self.txs[txid].entry
-        return Member(self.modified_fee(txid), adjusted_weight(entry.weight, entry.sigop_cost))
+        return Member(self.modified_fees[txid], adjusted_weight(entry.weight, entry.sigop_cost))

@@ -17,7 +17,7 @@ def pool_json(pool: PoolPart, height: int) -> dict[str, Json]:
 
 def entry_json(pool: PoolPart, txid: bytes, height: int) -> dict[str, Json]:
     """Return the entry of a transaction, whose whole cluster `pool` has; `height` is the tip's."""
-    entry = pool.txs[txid].entry
+    entry, fees = pool.txs[txid].entry, pool.modified_fees
     above, below = pool.graph.ancestors([txid]), pool.graph.descendants([txid])
     chunk = pool.chunk(txid)
     return {
@@ -33,17 +33,17 @@ def entry_json(pool: PoolPart, txid: bytes, height: int) -> dict[str, Json]:
         "chunkweight": chunk.size,
         "fees": {
             "base": btc(entry.fee),
-            "modified": btc(pool.modified_fee(txid)),
-            "ancestor": btc(sum(map(pool.modified_fee, above))),
-            "descendant": btc(sum(map(pool.modified_fee, below))),
+            "modified": btc(fees[txid]),
+            "ancestor": btc(sum([fees[each] for each in above])),
+            "descendant": btc(sum([fees[each] for each in below])),
             "chunk": btc(chunk.fee),
         },
         "depends": sorted(map(display_hash, pool.graph.parents(txid))),
         "spentby": sorted(map(display_hash, pool.graph.children(txid))),
-        "bip125-replaceable": any(signals_replacement(pool.txs[relative].tx) for relative in above),
+        "bip125-replaceable": any(signals_replacement(pool.txs[each].tx) for each in above),
         "unbroadcast": False,
     }
 
 
 def _vsize(pool: PoolPart, txids: Iterable[bytes]) -> int:
-    return sum(pool.txs[txid].entry.vsize for txid in txids)
+    return sum([pool.txs[txid].entry.vsize for txid in txids])
