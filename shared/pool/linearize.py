@@ -173,7 +173,7 @@ def _search(
 
 
 def _split_pair(members: Mapping[bytes, Member], one: bytes, other: bytes, graph: Graph) -> list[list[bytes]]:
-    """Return the same for two, by the plain rule: a child that pays more than its parent pays for it."""
+    """Divide two members as `_split` does: they stay together if one is the other's child and has a higher feerate."""
     if other in graph.parents(one):
         one, other = other, one
     pays_more = members[other].fee * members[one].size > members[one].fee * members[other].size
