@@ -82,8 +82,9 @@ class CrashableBackend(Backend):
 def crash_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]:
     """A server of the module's own, with its durable queue.
 
-    RabbitMQ 3.10 does not find a quorum queue again that was declared only seconds before a kill -9: it writes the
-    queue's name to disk later, or when it stops in order.
+    RabbitMQ 3.10 does not find a quorum queue again that was declared only a second before a kill -9: it writes the
+    queue into Ra's `names.dets` that much later, or when it stops in order. Without that entry, or without the queue's
+    `config` file, the queue answers 541 INTERNAL_ERROR for good; losing `meta.dets` or the log does not break it so.
     """
     for server in run_server(rabbitmq_server if request.param == "rabbit" else redis_server):
         with contextlib.closing(open_broker(request.param, server.url)) as broker:
