@@ -66,7 +66,7 @@ class Explorer:
 def create_explorer(
     settings: Settings, params: ChainParams, view: ChainView, broker: Broker, ready: ReadyChecks
 ) -> Explorer:
-    """Build the service; `ready` names what must answer before it is ready. `ConfigError` if a proxy is no address."""
+    """Build the service; `ready` has its readiness checks. `ConfigError` if a proxy is no address."""
     clients = Clients(settings)
     hub = EventHub(view)
     chain = ChainQueries(view, params)

@@ -46,7 +46,7 @@ class SpendableCoin:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The coins to spend and what is left over: inputs = payment + fee + change."""
+    """The coins to spend: inputs = payment + fee + change."""
 
     coins: tuple[SpendableCoin, ...]
     fee: int
