@@ -59,11 +59,6 @@ def read_script_pubkey(text: str, prefix: AddressPrefix) -> bytes:
         raise RequestError(400, f"Invalid Bitcoin address: {error}") from None
 
 
-def read_script(kind: str, name: str, prefix: AddressPrefix) -> bytes:
-    """Return the script hash of a name, which is an `address` or a `scripthash` by its kind."""
-    return read_address(name, prefix) if kind == "address" else read_script_hash(name)
-
-
 def read_script_ranges(text: str, prefix: AddressPrefix) -> list[ScriptRange]:
     """Return the ranges of scripts whose address begins with a text; 400 if no address can begin so."""
     try:
