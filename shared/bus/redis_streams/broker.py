@@ -28,7 +28,7 @@ from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import Message, Reply, Request
-from shared.bus.redis_streams.client import GROUP, Scripts, bus_errors, open_client
+from shared.bus.redis_streams.client import GROUP, BusScripts, bus_errors, open_client
 from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, Queue
@@ -49,7 +49,7 @@ class RedisStreamsBroker(Broker):
 
     def __init__(self, redis_url: str, prefix: str = "warren-bus") -> None:
         self._client = open_client(redis_url)
-        self._scripts = Scripts(self._client)
+        self._scripts = BusScripts(self._client)
         self._keys = StreamKeys(prefix)
         self._reply_key = self._keys.replies(uuid.uuid4().hex)
         self._box = ReplyBox()

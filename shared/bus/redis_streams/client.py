@@ -44,7 +44,7 @@ def _source(name: str) -> str:
     return (_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
 
 
-class Scripts:
+class BusScripts:
     """The bus's scripts, loaded into the server when first used and again after it restarted."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -22,7 +22,7 @@ import redis
 from shared import metrics
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
-from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, Scripts, bus_errors
+from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, BusScripts, bus_errors
 from shared.bus.topics import Queue
 from shared.errors import BrokerError
 from shared.logs import with_fields
@@ -77,7 +77,7 @@ class StreamConsumer(Consumer):
         on_close: Callable[[StreamConsumer], None],
     ) -> None:
         self._client = client
-        self._scripts = Scripts(client)
+        self._scripts = BusScripts(client)
         self._keys = keys
         self._queues = {keys.queue(queue.name): queue for queue in queues}
         self._name = uuid.uuid4().hex
