@@ -118,13 +118,13 @@ def lines(report: Report) -> list[str]:
     told = [
         f"{report.state}: chain {report.chain} at height {_known(report.height)}, "
         f"{_known(report.pool_transactions)} transactions in the pool, up {_uptime(report.uptime)}",
-        f"{'service':<12}{'pid':<9}{'state':<11}{'up':<10}url",
+        f"{'service':<12}{'pid':<9}{'state':<11}{'up':<14}url",
     ]
     if report.state is StackStatus.KILLED:
         told[0] = f"the launcher of {report.data_dir} was killed: `warren down` ends what is left, `warren up` goes on"
     for service in report.services:
         up = short_duration(service.uptime) if service.state != "down" else "-"
-        told.append(f"{service.name:<12}{service.pid:<9}{service.state:<11}{up:<10}{service.url}".rstrip())
+        told.append(f"{service.name:<12}{service.pid:<9}{service.state:<11}{up:<14}{service.url}".rstrip())
     told += [f"{service.name}: {service.reason}" for service in report.services if service.reason]
     if report.creator_password_file:
         told.append(f"creator's password: {report.creator_password_file}")

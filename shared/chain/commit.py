@@ -42,7 +42,7 @@ class PoolRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Replacement:
+class PoolReplacement:
     """A transaction that replaced others in the pool."""
 
     txid: bytes
@@ -81,7 +81,7 @@ class Delta:
     """Block hash → the fees that its transactions paid."""
     pool_added: Sequence[PoolRecord] = ()
     pool_removed: Sequence[PoolRecord] = ()
-    replacements: Sequence[Replacement] = ()
+    replacements: Sequence[PoolReplacement] = ()
     """New entries of the history of replacements, oldest first."""
     jobs: dict[str, bytes | None] = field(default_factory=dict)
     """Mining requests in progress: id → state, None for a finished one."""
@@ -231,7 +231,7 @@ def _script_members(record: PoolRecord) -> list[bytes]:
     return [codec.encode_pool_script(script_hash, sequence, txid) for script_hash in record.script_hashes]
 
 
-def _pack_replacement(replacement: Replacement) -> list[Any]:
+def _pack_replacement(replacement: PoolReplacement) -> list[Any]:
     direct, descendants = (
         [record.tx.txid for record in records] for records in (replacement.direct, replacement.descendants)
     )

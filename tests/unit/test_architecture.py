@@ -140,6 +140,16 @@ def test_validation_does_no_input_or_output(layer: str) -> None:
             assert not name.startswith("shared.") or package(name) in allowed, f"{path} imports {name}"
 
 
+def test_no_two_classes_share_a_name() -> None:
+    named: dict[str, Path] = {}
+    for place in ("shared", "services", "deploy"):
+        for path in modules(place):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    assert node.name not in named, f"{node.name} is in {path} and in {named[node.name]}"
+                    named[node.name] = path
+
+
 def test_the_bus_knows_nothing_of_the_chain() -> None:
     forbidden = {f"shared.{name}" for name in (*LAYERS, "reasons", "web")}
     for path in modules("shared", "bus"):

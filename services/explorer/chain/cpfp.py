@@ -11,7 +11,7 @@ from shared.pool.snapshot import PooledTx
 
 
 @dataclass(frozen=True, slots=True)
-class Cpfp:
+class PoolRelatives:
     """An unconfirmed transaction's relatives in the pool, and the feerate that they give it."""
 
     entry: PoolEntry
@@ -22,7 +22,7 @@ class Cpfp:
     """The chunk's satoshis per virtual byte, by which a miner judges the transaction."""
 
 
-def cpfp(pool: PoolPart, txid: bytes) -> Cpfp | None:
+def cpfp(pool: PoolPart, txid: bytes) -> PoolRelatives | None:
     """Return a transaction's relatives and feerate, given its cluster; None if it is not in the pool."""
     if txid not in pool:
         return None
@@ -31,7 +31,7 @@ def cpfp(pool: PoolPart, txid: bytes) -> Cpfp | None:
         return sorted((pool.txs[each] for each in txids), key=lambda pooled: pooled.entry.sequence)
 
     chunk = pool.chunk(txid)
-    return Cpfp(
+    return PoolRelatives(
         entry=pool.txs[txid].entry,
         ancestors=ordered(pool.graph.ancestors([txid]) - {txid}),
         descendants=ordered(pool.graph.descendants([txid]) - {txid}),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.explorer.chain.cpfp import Cpfp, cpfp
+from services.explorer.chain.cpfp import PoolRelatives, cpfp
 from services.explorer.chain.fee_estimates import FeeBand, ProjectedBlock, fee_bands, projected_blocks, recommended_fees
 from services.explorer.chain.pool_fee_cache import PoolFee, PoolFeeCache
 from shared.chain.codec import PoolEntry, PoolSample
@@ -73,7 +73,7 @@ class PoolQueries:
         times = {record.tx.txid: record.pool.time for record in records if record.pool}
         return [times.get(txid, 0) for txid in txids]
 
-    def cpfp(self, txid: bytes) -> Cpfp | None:
+    def cpfp(self, txid: bytes) -> PoolRelatives | None:
         """Return an unconfirmed transaction's relatives and feerate, None if it is not in the pool."""
         return cpfp(self._view.at_tip(lambda _: read_cluster(self._view, txid)), txid)
 

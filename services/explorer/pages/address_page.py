@@ -14,8 +14,8 @@ from services.explorer.api.parameters import read_address, read_hash, read_numbe
 from services.explorer.chain.models import CoinPage, TxInfo
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.script_queries import COINS_PER_PAGE
-from services.explorer.pages.input_script import script_label
 from services.explorer.pages.links import TXS_PER_PAGE
+from services.explorer.pages.transaction.input_script import script_label
 from shared.chain.codec import BlockEntry
 from shared.chain.view import ScriptStats
 from shared.crypto.address import decode_address

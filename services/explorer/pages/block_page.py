@@ -12,7 +12,7 @@ from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo, TxInfo
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.pages.links import TXS_PER_PAGE
-from services.explorer.pages.tx_text import printable
+from services.explorer.pages.transaction.tx_text import printable
 from shared.chain.codec import BlockFees
 from shared.chain.view import Tip
 from shared.consensus.limits import MAX_BLOCK_WEIGHT

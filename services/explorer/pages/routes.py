@@ -17,7 +17,7 @@ from services.explorer.pages.block_page import BlockPage
 from services.explorer.pages.links import output_path
 from services.explorer.pages.page_or_api import PageOrResource
 from services.explorer.pages.search_page import SearchPage
-from services.explorer.pages.tx_page import TxPage
+from services.explorer.pages.transaction.tx_page import TxPage
 from shared.primitives.hex import display_hash
 from shared.script.script import to_rust_asm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.mempool.pool.changeset import Candidate
 from services.mempool.state import NodeState
 from shared.bus.events import Fact, Removal, TxAccepted, TxRemoved
-from shared.chain.commit import Delta, PoolRecord, Replacement
+from shared.chain.commit import Delta, PoolRecord, PoolReplacement
 
 
 class PoolChange:
@@ -16,7 +16,7 @@ class PoolChange:
         self._added: dict[bytes, PoolRecord] = {}
         self._removed: dict[bytes, PoolRecord] = {}
         """Transactions that the pool had before; one that entered and left within the commit is not recorded."""
-        self._replacements: list[Replacement] = []
+        self._replacements: list[PoolReplacement] = []
         self._events: list[Fact] = []
 
     def enter(self, candidate: Candidate) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ class PoolChange:
         conflicts = [txid for txid in candidate.conflicts if txid in pool]
         if conflicts:
             evicted = pool.descendants(conflicts)
-            replacement = Replacement(
+            replacement = PoolReplacement(
                 record.tx.txid,
                 self._node.now(),
                 tuple(gone for txid, gone in evicted.items() if txid in candidate.conflicts),
@@ -58,7 +58,7 @@ class PoolChange:
         for record in sorted(self._removed.values(), key=lambda record: record.entry.sequence):
             self._node.pool.add(record)
 
-    def _make_room(self, replacement: Replacement) -> tuple[str, ...]:
+    def _make_room(self, replacement: PoolReplacement) -> tuple[str, ...]:
         by = replacement.txid[::-1].hex()
         self._replacements.append(replacement)
         for record in replacement.removed:

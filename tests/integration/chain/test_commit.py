@@ -11,7 +11,7 @@ import redis as redis_py
 from shared.bus.events import BlockConnected, TxAccepted
 from shared.chain import commit
 from shared.chain.codec import FORMAT, BlockEntry, BlockStatus, PoolEntry
-from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
+from shared.chain.commit import Committer, Delta, PoolRecord, PoolReplacement
 from shared.chain.lease import Lease
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
@@ -224,8 +224,8 @@ def test_a_week_of_samples_is_kept(store: Store) -> None:
 # ── replacements ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def replaced_by(number: int, *direct: PoolRecord, descendants: Sequence[PoolRecord] = ()) -> Replacement:
-    return Replacement(tx(10_000 + number, ALICE).txid, 1_700_000_000 + number, tuple(direct), tuple(descendants))
+def replaced_by(number: int, *direct: PoolRecord, descendants: Sequence[PoolRecord] = ()) -> PoolReplacement:
+    return PoolReplacement(tx(10_000 + number, ALICE).txid, 1_700_000_000 + number, tuple(direct), tuple(descendants))
 
 
 def test_only_the_newest_replacements_are_kept_with_what_they_replaced(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from services.explorer.pages.tx_flow_diagram import MOST_ENDS
+from services.explorer.pages.transaction.tx_flow_diagram import MOST_ENDS
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from shared.crypto.hashes import hash160, sha256

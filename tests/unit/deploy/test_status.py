@@ -87,6 +87,13 @@ def test_a_stack_in_order_is_told_with_chain_height_pool_and_uptime(tmp_path, st
     assert "hidden-word" not in told
 
 
+def test_a_column_ends_before_the_next_one_begins(tmp_path, stack, monkeypatch):
+    longest = "23 h 59 min"
+    monkeypatch.setattr("deploy.stack.status.short_duration", lambda seconds: longest)
+    _, told = tell(tmp_path, with_wallet(stack))
+    assert f"{longest}  " in told.splitlines()[2]
+
+
 def test_programs_get_every_documented_field(tmp_path, stack):
     state.write(tmp_path, stack)
     told: list[str] = []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.pages.input_script import read_spending, script_label
+from services.explorer.pages.transaction.input_script import read_spending, script_label
 from shared.crypto.hashes import hash160
 from shared.primitives.transaction import OutPoint, TxIn, TxOut
 from shared.script.script import push_data, push_number

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.pages.tx_flow_diagram import (
+from services.explorer.pages.transaction.tx_flow_diagram import (
     MOST_ENDS,
     ROW,
     THIN,

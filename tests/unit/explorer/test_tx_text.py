@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.explorer.pages.tx_text import (
+from services.explorer.pages.transaction.tx_text import (
     data_text,
     is_witness_commitment,
     lock_time_meaning,

@@ -191,7 +191,7 @@ class BalanceEntry(Answer, frozen=True):
     tx_position: Annotated[Position, Meta(description="Index in its block")]
 
 
-class Pool(Answer, frozen=True):
+class PoolSummary(Answer, frozen=True):
     """The pool's totals."""
 
     count: Annotated[Count, Meta(description="Transactions", examples=[2])]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.explorer.api.esplora.answers import Pool, RecentTransaction
+from services.explorer.api.esplora.answers import PoolSummary, RecentTransaction
 from services.explorer.api.esplora.build import recent_of
 from services.explorer.api.fields import TXID_EXAMPLE, Feerate, Txid
 from services.explorer.api.operation import HEX_ERRORS, LAST_TXID, Operation, query
@@ -84,7 +84,7 @@ class PoolResources:
         self._chain = chain
         self._broker = broker
 
-    def totals(self) -> Pool:
+    def totals(self) -> PoolSummary:
         """Return the pool's totals and its feerates."""
         return self._chain.pool.derive(_totals)
 
@@ -112,8 +112,8 @@ class PoolResources:
         return ask_template(self._broker)
 
 
-def _totals(pool: Sequence[PoolFee]) -> Pool:
-    return Pool(len(pool), sum(item.vsize for item in pool), sum(item.fee for item in pool), fee_histogram(pool))
+def _totals(pool: Sequence[PoolFee]) -> PoolSummary:
+    return PoolSummary(len(pool), sum(item.vsize for item in pool), sum(item.fee for item in pool), fee_histogram(pool))
 
 
 _GROUP = "Pool and fees"

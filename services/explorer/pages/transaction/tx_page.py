@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template, request
 
 from services.explorer.api.parameters import read_hash, read_number
-from services.explorer.chain.cpfp import Cpfp
+from services.explorer.chain.cpfp import PoolRelatives
 from services.explorer.chain.fee_estimates import projected_place
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo, MerkleProof, Outspend, TxInfo
@@ -17,8 +17,8 @@ from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.rbf_trees import Version
 from services.explorer.errors import RequestError, transaction_not_found
 from services.explorer.pages.links import SIDES_PER_PAGE
-from services.explorer.pages.tx_rows import input_rows, output_rows, picture, proof_steps, sigops, versions
-from services.explorer.pages.tx_text import lock_time_meaning, printable
+from services.explorer.pages.transaction.tx_rows import input_rows, output_rows, picture, proof_steps, sigops, versions
+from services.explorer.pages.transaction.tx_text import lock_time_meaning, printable
 from shared.chain.view import Replaced, Tip
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_VSIZE
 from shared.policy import signals_replacement
@@ -40,7 +40,7 @@ class TxDetails:
     """Its place in its block, once confirmed."""
     outspends: list[Outspend | None]
     """Spends of the outputs shown."""
-    relatives: Cpfp | None
+    relatives: PoolRelatives | None
     """Its relatives while it is in the pool."""
     stale: BlockInfo | None
     """The stale block that it was found in."""
@@ -122,7 +122,7 @@ class TxPage:
             raise transaction_not_found()
         return self._chain.blocks.txs(stale, txids.index(txid), 1)[0]
 
-    def _block_place(self, relatives: Cpfp | None) -> int:
+    def _block_place(self, relatives: PoolRelatives | None) -> int:
         """Return the projected block that the transaction is in, 1 for the next one; 0 if it has left the pool."""
         if relatives is None:
             return 0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from services.explorer.chain.models import MerkleProof, Outspend, TxInfo
 from services.explorer.chain.rbf_trees import Version
-from services.explorer.pages.input_script import Spending, read_spending, script_label
 from services.explorer.pages.links import input_path, output_path, script_path
-from services.explorer.pages.tx_flow_diagram import End, Flow, bundle, draw
-from services.explorer.pages.tx_text import data_text, is_witness_commitment, sequence_meaning
+from services.explorer.pages.transaction.input_script import Spending, read_spending, script_label
+from services.explorer.pages.transaction.tx_flow_diagram import End, Flow, bundle, draw
+from services.explorer.pages.transaction.tx_text import data_text, is_witness_commitment, sequence_meaning
 from shared.consensus.tx_verify import sigop_cost
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import sha256d
