@@ -10,7 +10,7 @@ import redis
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.chain.block_fees import block_fees
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, store_block
-from shared.chain.commit import Committer, Delta, PoolRecord, Replacement
+from shared.chain.commit import Committer, Delta, PoolRecord, PoolReplacement
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
@@ -87,7 +87,7 @@ class TestChain:
         prevouts = self.view.txs.prevouts([tx])
         record = self._record(tx, [prevouts[txin.prevout] for txin in tx.inputs], time)
         direct, descendants = (tuple(self._pool.pop(gone.txid) for gone in txs) for txs in (replaced, with_them))
-        replacement = Replacement(tx.txid, time, direct, descendants)
+        replacement = PoolReplacement(tx.txid, time, direct, descendants)
         self._pool[tx.txid] = record
         gone = [
             *(TxRemoved(txid=old.txid_hex, why=Removal.REPLACED, replaced_by=tx.txid_hex) for old in replaced),
