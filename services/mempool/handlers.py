@@ -62,13 +62,13 @@ def template_requested(node: NodeState, batch: Sequence[Incoming[TemplateRequest
 
 
 def _work_template(node: NodeState) -> WorkTemplate:
-    tip = node.index.tip
+    tip = node.tree.tip
     return gbt.work_template(
-        branch=Branch(node.index, tip),
+        branch=Branch(node.tree, tip),
         tip_hash=tip.hash,
         height=tip.height + 1,
         seq=node.view.tip().seq,
-        times=gbt.next_time(tip.header, tip.height, node.index.median_time_past(tip), node.now(), node.params),
+        times=gbt.next_time(tip.header, tip.height, node.tree.median_time_past(tip), node.now(), node.params),
         chosen=select_txs(node.pool, node.pool.graph, node.prioritised),
         params=node.params,
     )

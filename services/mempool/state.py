@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class NodeState:
     """The validating node's state, for one epoch of writing."""
 
-    index: BlockTree
+    tree: BlockTree
     pool: Pool
     jobs: dict[str, MiningJob]
     prioritised: dict[bytes, int]
@@ -60,7 +60,7 @@ class NodeState:
         self._committer = Committer(self._redis, self._keys, epoch, tip.hash, tip.seq)
         if self.view.block_hash(0) != self.params.genesis.hash:
             raise UnsafeStore(f"this Redis holds another chain by the name of {self.params.name}")
-        self.index = BlockTree(self.view.blocks.all_entries(), tip.hash)
+        self.tree = BlockTree(self.view.blocks.all_entries(), tip.hash)
         self.prioritised = self.view.pool.prioritised()
         self._clock = self.view.clock()
         self._load_pool()
@@ -77,7 +77,7 @@ class NodeState:
 
     def acceptor(self, pool: Pool | None = None, coins: CoinSource | None = None) -> Acceptor:
         """Return an acceptor for the block after the tip; a reorganisation passes its own pool and coins."""
-        context = self.context(self.index.tip, Overlay(self.view.txs) if coins is None else coins)
+        context = self.context(self.tree.tip, Overlay(self.view.txs) if coins is None else coins)
         return Acceptor(context, self.pool if pool is None else pool, self.verifier)
 
     def context(self, tip: BlockEntry, coins: CoinSource) -> AcceptContext:
@@ -85,9 +85,9 @@ class NodeState:
         return AcceptContext(
             params=self.params,
             coins=coins,
-            mtp_at=Branch(self.index, tip).median_time_at,
+            mtp_at=Branch(self.tree, tip).median_time_at,
             height=tip.height + 1,
-            median_time_past=self.index.median_time_past(tip),
+            median_time_past=self.tree.median_time_past(tip),
             now=self.now(),
             prioritised=self.prioritised,
         )

@@ -79,7 +79,7 @@ def main(count: int) -> None:
         block = chain.view.blocks.get(chain.view.tip().hash)
         assert isinstance(block, Block)
         chain.node.verifier = type(chain.node.verifier)()
-        prev = chain.node.index.get(block.header.prev_hash)
+        prev = chain.node.tree.get(block.header.prev_hash)
         assert prev is not None
         rivals = [make_block(prev.header, prev.height + 1, b"\x51", tag=b"rival")]
         rivals.append(make_block(rivals[0].header, prev.height + 2, b"\x51", tag=b"rival"))

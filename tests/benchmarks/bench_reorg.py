@@ -43,7 +43,7 @@ def main(blocks: int, payments: int) -> None:
     try:
         chain = Chain(connect(server.url))
         coins = _payments(chain, payments)
-        base = chain.node.index.tip
+        base = chain.node.tree.tip
         calm_collector()
         started = time.perf_counter()
         for number in range(blocks):

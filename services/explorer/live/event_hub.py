@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from services.explorer.live.sse_format import encode_frame
 from shared.bus.events import Fact
 from shared.chain.view import ChainView
-from shared.errors import StoreError
+from shared.errors import NoChain, StoreError
 from shared.web.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,8 @@ class EventHub:
                 is_away = False
             except StoreError as error:
                 if not is_away:
-                    log.warning("events wait: %s", error)
+                    level = logging.INFO if isinstance(error, NoChain) else logging.WARNING
+                    log.log(level, "events wait: %s", error)
                 is_away = True
             self._look.wait(LOOK_AGAIN)
         call_soon(self._end)

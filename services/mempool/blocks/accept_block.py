@@ -55,7 +55,7 @@ def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | 
             _remember_failed(node, entry)
         return _refusal(block, error)
     change = Change(blocks={block.hash: block}, jobs=jobs or {})
-    change.update(node.index.link(_with_data(entry, block)))
+    change.update(node.tree.link(_with_data(entry, block)))
     broken = activate(node, change)
     return _verdict(node, block, broken)
 
@@ -65,7 +65,7 @@ def propose(node: NodeState, block: Block) -> BlockVerdict:
 
     The reasons are those of a proposal to `getblocktemplate` (BIP23), for example `inconclusive-not-best-prevblk`.
     """
-    known = node.index.get(block.hash)
+    known = node.tree.get(block.hash)
     try:
         if known is not None:
             if known.failed:
@@ -80,7 +80,7 @@ def propose(node: NodeState, block: Block) -> BlockVerdict:
 
 def check_on_tip(node: NodeState, block: Block) -> None:
     """Raise `ValidationError` unless the block, apart from its proof of work, can extend the tip."""
-    tip = node.index.tip
+    tip = node.tree.tip
     if block.header.prev_hash != tip.hash:
         raise ValidationError(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
     check_block(block, node.params, check_pow=False)
@@ -93,13 +93,13 @@ def check_on_tip(node: NodeState, block: Block) -> None:
         context.height,
         node.params,
         median_time_past=context.median_time_past,
-        mtp_at=Branch(node.index, tip).median_time_at,
+        mtp_at=Branch(node.tree, tip).median_time_at,
         verifier=node.verifier,
     )
 
 
 def _check_on_branch(node: NodeState, block: Block, entry: BlockEntry) -> None:
-    parent = node.index.parent(entry)
+    parent = node.tree.parent(entry)
     if parent is None:
         raise ValidationError(Reason.PREV_BLK_NOT_FOUND)
     check_block_context(block, context_above(node, parent, block.header), node.params)
@@ -108,7 +108,7 @@ def _check_on_branch(node: NodeState, block: Block, entry: BlockEntry) -> None:
 def _remember_failed(node: NodeState, entry: BlockEntry) -> None:
     """Mark a block, whose data are not stored, and all known blocks above it as failed."""
     change = Change()
-    change.update(node.index.mark_failed(entry))
+    change.update(node.tree.mark_failed(entry))
     node.commit(change.delta())
     log.warning("block breaks a rule", extra=with_fields(hash=entry.header.hash_hex))
 
@@ -126,11 +126,11 @@ def _with_data(entry: BlockEntry, block: Block) -> BlockEntry:
 def _verdict(node: NodeState, block: Block, broken: dict[bytes, ValidationError]) -> BlockVerdict:
     if block.hash in broken:
         return _refusal(block, broken[block.hash])
-    entry = node.index.get(block.hash)
+    entry = node.tree.get(block.hash)
     if entry is not None and entry.failed:
         detail = f"a block below it breaks a rule: {next(iter(broken.values()))}"
         return BlockVerdict(hash=block.hash_hex, accepted=False, reason=str(Reason.INCONCLUSIVE), detail=detail)
-    if entry is not None and node.index.is_best(entry):
+    if entry is not None and node.tree.is_best(entry):
         return BlockVerdict(hash=block.hash_hex, accepted=True)
     return BlockVerdict(hash=block.hash_hex, accepted=True, reason=str(Reason.INCONCLUSIVE))
 

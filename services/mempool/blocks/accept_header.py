@@ -18,13 +18,13 @@ def check_header(node: NodeState, header: BlockHeader) -> BlockEntry:
     Raises `ValidationError` with Core's reasons (AcceptBlockHeader): `duplicate-invalid`, `high-hash`,
     `prev-blk-not-found`, `bad-prevblk`, and the reasons of `check_header_context`.
     """
-    known = node.index.get(header.hash)
+    known = node.tree.get(header.hash)
     if known is not None:
         if known.failed:
             raise ValidationError(Reason.DUPLICATE_INVALID)
         return known
     check_proof_of_work(header, node.params)
-    parent = node.index.get(header.prev_hash)
+    parent = node.tree.get(header.prev_hash)
     if parent is None:
         raise ValidationError(Reason.PREV_BLK_NOT_FOUND)
     if parent.failed:
@@ -50,6 +50,6 @@ def context_above(node: NodeState, parent: BlockEntry, header: BlockHeader) -> B
         height=height,
         prev_hash=parent.hash,
         prev_time=parent.header.time,
-        median_time_past=node.index.median_time_past(parent),
-        expected_bits=next_bits(Branch(node.index, parent), height, header.time, node.params),
+        median_time_past=node.tree.median_time_past(parent),
+        expected_bits=next_bits(Branch(node.tree, parent), height, header.time, node.params),
     )

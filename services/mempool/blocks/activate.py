@@ -90,15 +90,15 @@ def activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
     """
     broken: dict[bytes, ValidationError] = {}
     while True:
-        candidate = node.index.best_candidate()
-        if candidate.hash == node.index.tip.hash:
+        candidate = node.tree.best_candidate()
+        if candidate.hash == node.tree.tip.hash:
             node.commit(change.delta())
             return broken
         try:
             move = _compute(node, candidate, change.blocks)
         except _BrokenBlock as problem:
             broken[problem.entry.hash] = problem.error
-            change.update(node.index.mark_failed(problem.entry))
+            change.update(node.tree.mark_failed(problem.entry))
             log.warning(
                 "block breaks a rule",
                 extra=with_fields(hash=problem.entry.header.hash_hex, reason=problem.error.reject_reason),
@@ -110,12 +110,12 @@ def activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
 
 def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Block]) -> _Move:
     """Disconnect and connect blocks, in memory, until `candidate` is the tip."""
-    branch = node.index.branch(candidate)
-    fork = node.index.parent(branch[0]) if branch else candidate
+    branch = node.tree.branch(candidate)
+    fork = node.tree.parent(branch[0]) if branch else candidate
     if fork is None:
         raise ValueError("a branch without a fork")
     move = _Move(Overlay(node.view.txs), fork)
-    old = [node.index.best_at(height) for height in range(node.index.tip.height, fork.height, -1)]
+    old = [node.tree.best_at(height) for height in range(node.tree.tip.height, fork.height, -1)]
     for entries in _chunks([entry for entry in old if entry is not None]):
         _disconnect(node, move, entries)
     move.returning.reverse()
@@ -149,8 +149,8 @@ def _connect(node: NodeState, move: _Move, entry: BlockEntry, block: Block, pare
             block,
             entry.height,
             node.params,
-            median_time_past=node.index.median_time_past(parent),
-            mtp_at=Branch(node.index, parent).median_time_at,
+            median_time_past=node.tree.median_time_past(parent),
+            mtp_at=Branch(node.tree, parent).median_time_at,
             verifier=node.verifier,
         )
     except ValidationError as error:
@@ -211,8 +211,8 @@ def _commit(node: NodeState, move: _Move, change: Change) -> None:
     delta.events = events
     node.commit(delta)
     for entry in connected:
-        node.index.add(entry)
-    node.index.set_best_chain(move.fork.height + 1, delta.best_chain)
+        node.tree.add(entry)
+    node.tree.set_best_chain(move.fork.height + 1, delta.best_chain)
     for txid in mined:
         del node.prioritised[txid]
     if pool is None:

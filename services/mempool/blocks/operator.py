@@ -41,8 +41,8 @@ def _invalidate(node: NodeState, order: ChainControl) -> ControlResult:
     if entry.height == 0:
         return _DONE  # as in Core: no block is below the genesis block
     change = Change()
-    change.update(node.index.mark_failed(entry))
-    node.index.find_candidates()
+    change.update(node.tree.mark_failed(entry))
+    node.tree.find_candidates()
     activate(node, change)
     return _DONE
 
@@ -53,7 +53,7 @@ def _reconsider(node: NodeState, order: ChainControl) -> ControlResult:
     if entry is None:
         return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
     change = Change()
-    change.update(node.index.forgive(entry))
+    change.update(node.tree.forgive(entry))
     activate(node, change)
     return _DONE
 
@@ -63,7 +63,7 @@ def _precious(node: NodeState, order: ChainControl) -> ControlResult:
     entry = _entry(node, order)
     if entry is None:
         return ControlResult(done=False, reason=BLOCK_NOT_FOUND)
-    node.index.prefer(entry)
+    node.tree.prefer(entry)
     activate(node, Change())
     return _DONE
 
@@ -74,15 +74,15 @@ def _submit_header(node: NodeState, order: ChainControl) -> ControlResult:
         header = BlockHeader.parse(parse_hex(order.header, "header"))
     except DecodeError as error:
         return ControlResult(done=False, reason=HEADER_DECODE_FAILED, detail=str(error))
-    if node.index.get(header.prev_hash) is None:
+    if node.tree.get(header.prev_hash) is None:
         return ControlResult(done=False, reason=f"Must submit previous header ({display_hash(header.prev_hash)}) first")
     try:
         entry = check_header(node, header)
     except ValidationError as error:
         return ControlResult(done=False, reason=error.reject_reason, detail=error.detail)
-    if node.index.get(header.hash) is None:
+    if node.tree.get(header.hash) is None:
         node.commit(Delta(entries=[entry]))
-        node.index.add(entry)
+        node.tree.add(entry)
     return _DONE
 
 
@@ -107,7 +107,7 @@ def _set_time(node: NodeState, order: ChainControl) -> ControlResult:
 
 
 def _entry(node: NodeState, order: ChainControl) -> BlockEntry | None:
-    return node.index.get(parse_display_hash(order.block))
+    return node.tree.get(parse_display_hash(order.block))
 
 
 _ACTIONS: dict[ControlAction, Callable[[NodeState, ChainControl], ControlResult]] = {

@@ -129,7 +129,7 @@ class Mining:
         header = parse_hex(message.header or "", "header")
         coinbase = parse_hex(message.coinbase or "", "coinbase")
         block = solved.complete(header, coinbase)
-        if block.header.prev_hash != self._node.index.tip.hash:
+        if block.header.prev_hash != self._node.tree.tip.hash:
             raise ValidationError(Reason.STALE_PREVBLK, "the chain has moved on")
         job = self._node.jobs.get(solved.job_id)
         if job is None or job.finished:
@@ -140,7 +140,7 @@ class Mining:
             self._node.jobs[job.id] = job
             log.info(
                 "block connected",
-                extra=with_fields(height=self._node.index.tip.height, hash=verdict.hash, miner=message.miner),
+                extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=message.miner),
             )
         else:
             log.warning(
@@ -176,7 +176,7 @@ class Mining:
             self._current = None
             return
         now = time.monotonic()
-        tip = self._node.index.tip.hash
+        tip = self._node.tree.tip.hash
         current = self._current
         if current is None or current.job_id != job.id or current.previous_hash != tip:
             built = self._build(job)
@@ -214,14 +214,14 @@ class Mining:
         The fees of named transactions are not claimed, as in Core's generateblock.
         """
         node = self._node
-        tip = node.index.tip
+        tip = node.tree.tip
         height = tip.height + 1
         fees = 0
         if txs is None:
             chosen = select_txs(node.pool, node.pool.graph, node.prioritised)
             txs = [item.tx for item in chosen]
             fees = sum(item.entry.fee for item in chosen)
-        median_time_past = node.index.median_time_past(tip)
+        median_time_past = node.tree.median_time_past(tip)
         block_time = max(node.now(), median_time_past + 1)
         return template.build(
             job_id=job_id,
@@ -230,7 +230,7 @@ class Mining:
             script_pubkey=script_pubkey,
             height=height,
             previous_hash=tip.hash,
-            bits=next_bits(Branch(node.index, tip), height, block_time, node.params),
+            bits=next_bits(Branch(node.tree, tip), height, block_time, node.params),
             time=block_time,
             min_time=median_time_past + 1,
         )

@@ -40,7 +40,7 @@ class Chain:
         return node
 
     def block(self, txs: Sequence[Transaction] = (), *, fees: int = 0, on: Block | None = None, **options) -> Block:
-        prev = self.node.index.tip if on is None else self.node.index.get(on.hash)
+        prev = self.node.tree.tip if on is None else self.node.tree.get(on.hash)
         assert prev is not None
         return make_block(prev.header, prev.height + 1, p2wpkh(self.miner), txs, fees=fees, **options)
 

@@ -239,7 +239,7 @@ def test_the_next_writer_goes_on_where_the_last_one_stopped(chain: Chain) -> Non
     assert tx.txid in chain.node.pool
     chain.mine(txs=[tx], fees=1_000)
     assert len(chain.node.pool) == 0
-    assert chain.view.tip().height == chain.node.index.tip.height
+    assert chain.view.tip().height == chain.node.tree.tip.height
 
 
 def test_events_tell_what_was_committed_in_order(chain: Chain) -> None:

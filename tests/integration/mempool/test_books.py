@@ -96,7 +96,7 @@ class Play:
         assert self.chain.accept(block).accepted
 
     def fork(self, rng: random.Random) -> None:
-        index = self.chain.node.index
+        index = self.chain.node.tree
         depth = rng.randint(1, min(8, index.tip.height - 1))
         base = index.best_at(index.tip.height - depth)
         assert base is not None
@@ -109,7 +109,7 @@ class Play:
 
     def refuse(self, rng: random.Random) -> None:
         """Invalidate a recent block; take it back at once, later, or never."""
-        index = self.chain.node.index
+        index = self.chain.node.tree
         block = index.best_at(index.tip.height - rng.randint(0, 3))
         assert block is not None
         for action in (ControlAction.INVALIDATE, ControlAction.RECONSIDER)[: rng.randint(1, 2)]:
@@ -144,7 +144,7 @@ def test_the_books_of_a_busy_chain_are_exact(redis: redis_py.Redis) -> None:
         action = rng.choices(["pay", "replace", "mine", "fork", "refuse"], [16, 8, 8, 2, 1])[0]
         getattr(play, action)(rng)
     check_books(redis)
-    tip = play.chain.node.index.tip
+    tip = play.chain.node.tree.tip
     assert tip.chain_tx_count - tip.height - 1 > 20, "payments were confirmed"
     assert b"block.disconnected" in {topic.encode() for topic, _ in play.chain.events()}
     assert sum(b'"why":"replaced"' in body for _, body in play.chain.events()) > 10

@@ -47,7 +47,7 @@ def submit_header(chain: Chain, header: BlockHeader) -> ControlResult:
 def status(chain: Chain, block: Block) -> BlockStatus:
     entry = chain.view.blocks.entry(block.hash)
     assert entry is not None
-    assert entry == chain.node.index.get(block.hash), "memory and store agree"
+    assert entry == chain.node.tree.get(block.hash), "memory and store agree"
     return entry.status
 
 
@@ -81,7 +81,7 @@ def test_an_invalidated_block_leaves_the_chain_in_one_commit_and_its_payments_re
 
 
 def base_height(chain: Chain, block: Block) -> int:
-    entry = chain.node.index.get(block.hash)
+    entry = chain.node.tree.get(block.hash)
     assert entry is not None
     return entry.height
 

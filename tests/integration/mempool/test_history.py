@@ -46,7 +46,7 @@ def test_fees_of_a_block_that_went_stale_stay_known(chain: Chain) -> None:
     (coin,) = chain.mature_coins()
     pay_fee(chain, coin, 500)
     (block,) = chain.mine(txs=[item.tx for item in chain.node.pool], fees=500)
-    fork = chain.node.index.best_at(chain.node.index.tip.height - 1)
+    fork = chain.node.tree.best_at(chain.node.tree.tip.height - 1)
     assert fork is not None
     first = make_block(fork.header, fork.height + 1, p2wpkh(BOB), tag=b"rival")
     assert chain.accept(first).accepted

@@ -18,7 +18,7 @@ ALICE, BOB = key("alice"), key("bob")
 
 def branch(chain: Chain, on: Block, length: int, tag: bytes, **options) -> list[Block]:
     """A branch that the node does not know yet."""
-    entry = chain.node.index.get(on.hash)
+    entry = chain.node.tree.get(on.hash)
     assert entry is not None
     blocks, header = [], entry.header
     for height in range(entry.height + 1, entry.height + 1 + length):
@@ -163,9 +163,9 @@ def test_the_height_index_shrinks_when_a_shorter_branch_has_more_work(chain: Cha
     from shared.chain.commit import Delta
 
     chain.mine(5)
-    entry = chain.node.index.best_at(2)
+    entry = chain.node.tree.best_at(2)
     assert entry is not None
-    one = chain.node.index.best_at(1)
+    one = chain.node.tree.best_at(1)
     assert one is not None
     heavier = dataclasses.replace(entry, chain_work=entry.chain_work + 100)
     chain.node.commit(Delta(new_tip=heavier, first_height=1, best_chain=[one.hash, heavier.hash]))

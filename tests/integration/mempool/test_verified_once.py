@@ -36,7 +36,7 @@ def test_a_reorganisation_verifies_nothing_twice_either(chain: Chain, runs: list
     first = chain.block(on=base, tag=b"other")
     assert chain.accept(first).accepted
     assert chain.accept(chain.block([tx], on=first, tag=b"other")).accepted
-    assert chain.node.index.tip.header.prev_hash == first.hash
+    assert chain.node.tree.tip.header.prev_hash == first.hash
     assert len(runs) == 1
 
 

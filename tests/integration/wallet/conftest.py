@@ -89,7 +89,7 @@ class Stack:
     def mine(self, script: bytes | None = None, *, with_pool: bool = True, on: Block | None = None, tag=b"t") -> Block:
         """A block on the tip or on another block, with the whole pool."""
         with self._writer:
-            prev = self.node.index.get(on.hash) if on else self.node.index.tip
+            prev = self.node.tree.get(on.hash) if on else self.node.tree.tip
             assert prev is not None
             records = self.view.pool.all_records() if with_pool else []
             records.sort(key=lambda record: record.pool.sequence)

@@ -60,7 +60,7 @@ def test_events_that_come_twice_or_in_reverse_do_no_harm(stack: Stack, sent: byt
 
 
 def test_a_reorganisation_takes_the_confirmation_back_and_may_give_another(stack: Stack, sent: bytes) -> None:
-    base = stack.node.index.tip
+    base = stack.node.tree.tip
     block = stack.mine()
     stack.deliver()
     assert record(stack, sent).status is SendStatus.CONFIRMED

@@ -90,7 +90,7 @@ class MemoryNode(NodeState):
         self.verifier = Verifier()
         self.orphans = Orphanage()
         genesis = params.genesis
-        self.index = BlockTree(
+        self.tree = BlockTree(
             [
                 BlockEntry(
                     header=genesis.header,
@@ -145,7 +145,7 @@ class MemoryNode(NodeState):
 
     def block(self, txs: Sequence[Transaction] = (), *, on: Block | None = None, **options) -> Block:
         """A block that the node has not seen, on its tip or on another."""
-        prev = self.index.tip if on is None else self.index.get(on.hash)
+        prev = self.tree.tip if on is None else self.tree.get(on.hash)
         assert prev is not None
         return make_block(prev.header, prev.height + 1, p2wpkh(MINER), txs, **options)
 
@@ -160,7 +160,7 @@ class MemoryNode(NodeState):
 
     def branch(self, on: Block | None, length: int, tag: bytes = b"rival", **options) -> list[Block]:
         """Blocks that the node has not seen, above `on` or the genesis block."""
-        entry = self.index.get(self.params.genesis.hash if on is None else on.hash)
+        entry = self.tree.get(self.params.genesis.hash if on is None else on.hash)
         assert entry is not None
         blocks: list[Block] = []
         header = entry.header
@@ -173,7 +173,7 @@ class MemoryNode(NodeState):
     def state(self) -> tuple[object, ...]:
         """Return the state that a refusal must not change."""
         relatives = list(links(self.pool).items())
-        return relatives, self.pool.vsize, self.index.tip.hash, dict(self.view.pool), len(self.deltas)
+        return relatives, self.pool.vsize, self.tree.tip.hash, dict(self.view.pool), len(self.deltas)
 
 
 def family(node: MemoryNode, length: int) -> list[Transaction]:

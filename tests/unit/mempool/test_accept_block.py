@@ -108,7 +108,7 @@ def final_at(node: MemoryNode, lock_time: int) -> Block:
 def test_a_block_that_breaks_a_rule_on_its_branch_is_remembered(node: MemoryNode, make, reason: Reason) -> None:
     block = make(node)
     assert node.accept_block(block).reason == reason
-    entry = node.index.get(block.hash)
+    entry = node.tree.get(block.hash)
     assert entry is not None
     assert entry.status == BlockStatus.FAILED
     assert [stored.hash for stored in node.deltas[-1].entries] == [block.hash]
@@ -127,9 +127,9 @@ def test_what_rests_on_a_bad_block_is_marked_with_it(node: MemoryNode) -> None:
     verdict = node.accept_block(top)
     assert (verdict.accepted, verdict.reason) == (False, Reason.INCONCLUSIVE)
     assert verdict.detail.startswith("a block below it breaks a rule: bad-cb-amount")
-    marks = [node.index.get(block.hash).status & ~BlockStatus.HAVE_DATA for block in (rival, greedy, above, top)]
+    marks = [node.tree.get(block.hash).status & ~BlockStatus.HAVE_DATA for block in (rival, greedy, above, top)]
     assert marks == [0, BlockStatus.FAILED, BlockStatus.FAILED_PARENT, BlockStatus.FAILED_PARENT]
-    assert node.index.tip.height == 3
+    assert node.tree.tip.height == 3
     assert node.view.blocks.get(top.hash) == top, "its bytes are kept"
     assert node.accept_block(make_block(top.header, 5, p2wpkh(MINER))).reason == Reason.BAD_PREVBLK
 
@@ -137,7 +137,7 @@ def test_what_rests_on_a_bad_block_is_marked_with_it(node: MemoryNode) -> None:
 def test_when_the_best_branch_is_broken_the_next_best_is_taken(node: MemoryNode) -> None:
     node.mine()
     base = node.branch(None, 1)[0]
-    node.index.add(check_header(node, base.header))
+    node.tree.add(check_header(node, base.header))
     greedy = make_block(base.header, 2, b"", first=coinbase(2, p2wpkh(MINER), REGTEST.subsidy + 1, [], b"greedy"))
     above = make_block(greedy.header, 3, p2wpkh(MINER))
     good = make_block(base.header, 2, p2wpkh(MINER), tag=b"good")
@@ -145,7 +145,7 @@ def test_when_the_best_branch_is_broken_the_next_best_is_taken(node: MemoryNode)
         assert node.accept_block(block).reason == Reason.INCONCLUSIVE, "the block below it has not come"
     verdict = node.accept_block(base)
     assert (verdict.accepted, verdict.reason) == (True, "")
-    assert node.index.tip.hash == good.hash
+    assert node.tree.tip.hash == good.hash
     assert node.accept_block(greedy).reason == node.accept_block(above).reason == Reason.DUPLICATE_INVALID
     stored = {entry.hash: entry.status for entry in node.deltas[-1].entries}
     assert stored[greedy.hash] & BlockStatus.FAILED
@@ -154,10 +154,10 @@ def test_when_the_best_branch_is_broken_the_next_best_is_taken(node: MemoryNode)
 
 def test_a_header_that_is_known_does_not_make_its_block_a_duplicate(node: MemoryNode) -> None:
     block = node.block()
-    node.index.add(check_header(node, block.header))
+    node.tree.add(check_header(node, block.header))
     assert node.accept_block(block).reason == ""
     assert node.accept_block(block).reason == Reason.DUPLICATE
-    entry = node.index.get(block.hash)
+    entry = node.tree.get(block.hash)
     assert entry is not None
     assert (entry.tx_count, entry.size, entry.weight) == (1, block.size, block.weight)
     assert entry.status == BlockStatus.HAVE_DATA | BlockStatus.CONNECTED
@@ -212,9 +212,9 @@ def test_orphans_are_tried_again_when_a_block_brings_their_parents(node: MemoryN
 
 def test_nothing_moves_when_there_is_nothing_better(node: MemoryNode) -> None:
     node.mine()
-    before = node.index.tip
+    before = node.tree.tip
     assert activate(node, Change()) == {}
-    assert node.index.tip == before
+    assert node.tree.tip == before
     assert node.deltas[-1].new_tip is None
 
 
@@ -225,5 +225,5 @@ def test_a_mined_block_counts_for_its_request_with_the_commit_that_makes_it_best
     assert accept_block(node, beside, jobs).accepted
     assert node.deltas[-1].jobs == {}, "it joined no best chain"
     assert accept_block(node, above, jobs).accepted
-    assert node.index.tip.hash == above.hash
+    assert node.tree.tip.hash == above.hash
     assert node.deltas[-1].jobs == jobs, "though the block below it was known before"

@@ -108,7 +108,7 @@ def test_a_lock_by_height_ends_below_the_next_block(node: MemoryNode) -> None:
 def test_a_lock_by_time_ends_below_the_median_time_past(node: MemoryNode) -> None:
     for _ in range(3):
         node.mine()
-    median = node.index.median_time_past(node.index.tip)
+    median = node.tree.median_time_past(node.tree.tip)
     coin = node.coin()
     assert verdict(node, to_bob(coin, lock_time=median - 1)) == ""
     assert verdict(node, to_bob(coin, lock_time=median)) == Reason.NON_FINAL

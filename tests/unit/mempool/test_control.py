@@ -99,8 +99,8 @@ def test_headers_are_refused_with_cores_reasons_and_remembered_once(node: Memory
     (delta,) = node.deltas
     (entry,) = delta.entries
     assert (entry.height, entry.status, entry.chain_tx_count) == (1, BlockStatus(0), 0)
-    assert entry.chain_work == node.index.tip.chain_work + 2
-    assert node.index.tip.height == 0
+    assert entry.chain_work == node.tree.tip.chain_work + 2
+    assert node.tree.tip.height == 0
     assert node.accept_block(block).accepted
 
 
@@ -109,21 +109,21 @@ def test_invalidating_the_tip_gives_its_payments_back_and_reconsidering_takes_th
     tx = pay(node.coin(), ALICE, 1_000_000)
     block = node.mine([tx], fees=1_000)
     assert order(node, ControlAction.INVALIDATE, block=block.hash_hex) == DONE
-    assert (node.index.tip.height, [item.tx for item in node.pool]) == (1, [tx])
+    assert (node.tree.tip.height, [item.tx for item in node.pool]) == (1, [tx])
     assert propose(node, block).reason == Reason.DUPLICATE_INVALID
     assert submit_header(node, block.header).reason == Reason.DUPLICATE_INVALID
     above = dataclasses.replace(block.header, prev_hash=block.hash)
     assert submit_header(node, grind(above)).reason == Reason.BAD_PREVBLK
     assert order(node, ControlAction.RECONSIDER, block=block.hash_hex) == DONE
-    assert (node.index.tip.hash, len(node.pool)) == (block.hash, 0)
+    assert (node.tree.tip.hash, len(node.pool)) == (block.hash, 0)
     assert propose(node, block).reason == Reason.DUPLICATE
 
 
 def test_the_genesis_block_stays(node: MemoryNode) -> None:
     block = node.mine()
     assert order(node, ControlAction.INVALIDATE, block=node.params.genesis.hash_hex) == DONE
-    assert node.index.tip.hash == block.hash
-    assert not node.index.tip.failed
+    assert node.tree.tip.hash == block.hash
+    assert not node.tree.tip.failed
 
 
 def test_a_precious_block_takes_the_place_of_one_with_the_same_work(node: MemoryNode) -> None:
@@ -131,9 +131,9 @@ def test_a_precious_block_takes_the_place_of_one_with_the_same_work(node: Memory
     (rival,) = node.branch(None, 1)
     assert node.accept_block(rival).reason == Reason.INCONCLUSIVE
     assert order(node, ControlAction.PRECIOUS, block=rival.hash_hex) == DONE
-    assert node.index.tip.hash == rival.hash
+    assert node.tree.tip.hash == rival.hash
     assert order(node, ControlAction.PRECIOUS, block=first.hash_hex) == DONE
-    assert node.index.tip.hash == first.hash
+    assert node.tree.tip.hash == first.hash
     assert node.mine().header.prev_hash == first.hash
     assert order(node, ControlAction.PRECIOUS, block=rival.hash_hex) == DONE
-    assert node.index.tip.height == 2, "less work is not preferred"
+    assert node.tree.tip.height == 2, "less work is not preferred"

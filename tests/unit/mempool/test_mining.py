@@ -81,7 +81,7 @@ class Desk:
 
     @property
     def height(self) -> int:
-        return self.node.index.tip.height
+        return self.node.tree.tip.height
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_a_solution_for_a_finished_request_is_stale_even_on_the_same_tip(desk: D
     desk.tick()
     assert desk.solve().accepted
     assert desk.solve(byte=1).reason == Reason.STALE_PREVBLK
-    desk.node.index.mark_failed(desk.node.index.tip)
-    desk.node.index.find_candidates()
+    desk.node.tree.mark_failed(desk.node.tree.tip)
+    desk.node.tree.find_candidates()
     activate(desk.node, Change())
     assert desk.height == 0
     assert desk.solve(byte=1).reason == Reason.STALE_WORK
@@ -328,7 +328,7 @@ def test_a_block_is_as_long_as_a_block_may_be(desk: Desk) -> None:
 def test_a_template_has_the_time_of_the_clock_but_never_one_that_is_too_old(desk: Desk) -> None:
     desk.ask()
     (template,) = desk.tick()
-    median = desk.node.index.median_time_past(desk.node.index.tip)
+    median = desk.node.tree.median_time_past(desk.node.tree.tip)
     assert (template.time, template.min_time) == (NOW, median + 1)
     desk.node.set_clock(1_000)
     desk.mining.forget()

@@ -23,7 +23,7 @@ def reorganise(node: MemoryNode, on: Block, length: int, **options) -> None:
     """Make a branch above `on` the best chain."""
     for block in node.branch(on, length, **options):
         assert node.accept_block(block).accepted
-    assert node.index.tip.hash == block.hash
+    assert node.tree.tip.hash == block.hash
 
 
 @pytest.mark.parametrize("blocks", [[4], [1, 3], [2, 2], [1, 1, 1, 1]])
@@ -136,12 +136,12 @@ def test_what_is_not_final_yet_on_a_lower_tip_leaves_with_its_children(node: Mem
     child = spend([output_of(locked, 0, ALICE)], [TxOut(1_000_000, p2wpkh(BOB))])
     for tx in (locked, child):
         assert node.send_one(tx).accepted
-    entry = node.index.best_at(2)
+    entry = node.tree.best_at(2)
     assert entry is not None
-    node.index.mark_failed(entry)
-    node.index.find_candidates()
+    node.tree.mark_failed(entry)
+    node.tree.find_candidates()
     activate.activate(node, activate.Change())
-    assert node.index.tip.hash == base.hash
+    assert node.tree.tip.hash == base.hash
     assert len(node.pool) == 0
     assert node.view.pool == {}
 
@@ -222,7 +222,7 @@ def test_a_reorganisation_reads_blocks_and_coins_by_the_chunk(
     for name, sizes in reads.items():
         monkeypatch.setattr(node.view, name, noting(getattr(node.view, name), sizes))
     assert node.accept_block(rivals[-1]).accepted
-    assert node.index.tip.hash == rivals[-1].hash
+    assert node.tree.tip.hash == rivals[-1].hash
     assert reads["get_many"] == [2, 2, 2, 2, 0]
     assert reads["undos"] == [2, 2]
     assert len(reads["coins"]) == 2 + 3

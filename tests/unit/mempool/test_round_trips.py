@@ -69,7 +69,7 @@ def test_a_reorganisation_asks_once_for_all_that_it_disconnects_and_once_for_wha
         assert node.accept_block(block).accepted
     view.asked = 0
     assert node.accept_block(branch[-1]).accepted
-    assert node.index.tip.hash == branch[-1].hash
+    assert node.tree.tip.hash == branch[-1].hash
     assert view.asked == 2
 
 
