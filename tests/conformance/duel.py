@@ -89,17 +89,17 @@ class Duel:
     @property
     def height(self) -> int:
         """Of the next block."""
-        return self.chain.node.index.tip.height + 1
+        return self.chain.node.tree.tip.height + 1
 
     def draft(self, txs: list[Transaction] | None = None, fees: int = 0, payee: str = "p2wpkh") -> Draft:
         """A valid block for the next height, unlike any other."""
         self.tag += 1
-        tip = self.chain.node.index.tip
+        tip = self.chain.node.tree.tip
         reward = TxOut(block_subsidy(self.height, REGTEST) + fees, KINDS[payee].script_pubkey)
         return Draft(
             height=self.height,
             prev=tip.header,
-            mtp=self.chain.node.index.median_time_past(tip),
+            mtp=self.chain.node.tree.median_time_past(tip),
             script_sig=bip34_height_push(self.height) + b"\x04" + self.tag.to_bytes(4, "big"),
             outputs=[reward],
             txs=list(txs or ()),

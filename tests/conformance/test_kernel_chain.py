@@ -65,7 +65,7 @@ def bad_blocks(chain: Chain) -> dict[str, Block]:
         "not final": chain.block([spend([second], [TxOut(1_000, p2wpkh(key("bob")))], lock_time=height + 5)]),
         "relative lock": chain.block([spend([second], [TxOut(1_000, p2wpkh(key("bob")))], sequence=500)]),
         "another merkle root": Block(
-            make_block(chain.node.index.tip.header, height, p2wpkh(chain.miner)).header, block.transactions
+            make_block(chain.node.tree.tip.header, height, p2wpkh(chain.miner)).header, block.transactions
         ),
         "old time": chain.block(time=REGTEST.genesis.header.time),
         "far future": chain.block(time=4_000_000_000),
