@@ -26,7 +26,7 @@ from tests.mutation.sources import ROOT
 
 TRACED = ("shared/*", "services/mempool/*", "services/miner/*", "services/wallet/*")
 _TEST_FILES = (
-    *(f"unit/{room}" for room in ("bus", "chain", "consensus", "crypto", "mempool", "miner", "primitives")),
+    *(f"unit/{room}" for room in ("bus", "chain", "consensus", "crypto", "mempool", "miner", "pool", "primitives")),
     *("unit/script", "unit/wallet", "unit/rpc", "unit/explorer", "unit/test_*.py", "conformance"),
     *(f"integration/{room}" for room in ("bus", "chain", "mempool", "miner", "rpc", "wallet", "explorer")),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Tracer:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
-        """Count the lines that a fixture runs for a whole file for each of the file's tests."""
+        """Count the lines of a fixture that is set up once, for a file, a folder or all, for each test below it."""
         if fixturedef.scope == "function":
             return (yield)
         item = request.node if isinstance(request.node, pytest.Item) else getattr(request, "_pyfuncitem", None)
@@ -116,12 +116,19 @@ class _Tracer:
                 for context in contexts:
                     if not context or line not in keys:
                         continue
-                    name, bits = place.get(context) or (
-                        context.removesuffix(_EVERY),
-                        (1 << len(files[context.removesuffix(_EVERY)])) - 1,
-                    )
-                    masks[name][path][keys[line]] |= bits
+                    shared = _every_test_below(context.removesuffix(_EVERY), files)
+                    for name, bits in [place[context]] if context in place else shared:
+                        masks[name][path][keys[line]] |= bits
         return {
             name: {path: {key: f"{mask:x}" for key, mask in found.items()} for path, found in masks[name].items()}
             for name in files
         }
+
+
+def _every_test_below(node: str, files: Mapping[str, Sequence[Any]]) -> list[tuple[str, int]]:
+    """Return each test file at or below a node of the session, whose id is empty, with the bits of all its tests."""
+    return [
+        (name, (1 << len(tests)) - 1)
+        for name, tests in files.items()
+        if not node or name == node or name.startswith(f"{node}/")
+    ]

@@ -16,8 +16,8 @@ REVIEWED = Path(__file__).with_name("reviewed.toml")
 
 _WALLET = "accounts amounts builder coin_selection handlers keystore ledger payee payments sessions store"
 _PATTERNS = (
-    *(f"shared/{room}/**/*.py" for room in ("crypto", "primitives", "script", "consensus", "chain", "bus")),
-    *("shared/policy.py", "shared/**/*.lua"),
+    *(f"shared/{room}/**/*.py" for room in ("crypto", "primitives", "script", "consensus", "pool", "chain", "bus")),
+    *("shared/policy.py", "shared/redis_errors.py", "shared/**/*.lua"),
     "services/mempool/*.py",
     *(f"services/mempool/{room}/*.py" for room in ("pool", "transactions", "blocks", "mining")),
     "services/miner/*.py",
