@@ -20,4 +20,4 @@ def test_a_fixture_of_a_folder_counts_for_the_tests_below_it():
 
 
 def test_a_fixture_of_the_session_counts_for_all_tests():
-    assert [bits for _, bits in _every_test_below("", FILES)] == [0b11, 0b1, 0b1]
+    assert [bits for _, bits in _every_test_below("", FILES)] == [0b11, 0b1, 0b111]

@@ -189,3 +189,9 @@ def test_better_is_better_somewhere_and_worse_nowhere() -> None:
 def test_of_two_diagrams_at_most_one_is_better(one: Family, other: Family) -> None:
     first, second = linearize(*one), linearize(*other)
     assert not (improves(first, second) and improves(second, first))
+
+
+def test_a_child_takes_back_its_whole_surplus_from_a_parent_that_another_child_pays_for():
+    found = family((0, 1, ()), (1, 3, ()), (3, 1, (0, 1)), (10, 1, (0,)))
+    assert numbers(found) == [{0, 3}, {1, 2}]
+    assert chunks(found) == [(10, 2), (4, 4)]
