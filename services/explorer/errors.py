@@ -1,7 +1,8 @@
 """Errors of requests, raised for the API and the pages alike.
 
 WarrenError
-└── RequestError   a status, 400 to 499 or 503, and Esplora's text for it
+└── RequestError      a status, 400 to 499 or 503, and Esplora's text for it
+    └── NoAnswer      a service did not answer in time
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ class RequestError(WarrenError):
         self.message = message
         self.retry_after = retry_after
         """Seconds, sent with a 429 or 503."""
+
+
+class NoAnswer(RequestError):
+    """A service did not answer in time; `outcome` says what may still come of the request."""
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(503, f"no answer in time: {outcome}")
 
 
 def block_not_found() -> RequestError:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 
 from services.explorer.api.parameters import read_script_pubkey
-from services.explorer.errors import RequestError
+from services.explorer.errors import NoAnswer, RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import AddressRequested, CoinsRequested, MineRequested, WalletName
 from shared.bus.mine import MAX_BLOCKS, TooManyWaiting, mine
 from shared.bus.wallets import offered_wallets
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import AddressPrefix
+from shared.errors import RequestTimeout
 
 _MARGIN = 10.0
 """Seconds beyond the time that mining may take: the faucet may wait for blocks before it pays."""
@@ -50,14 +51,21 @@ class FaucetClient:
         """Return the txid (display order) of a payment, once it is in the pool. Raises `FaucetRefused`."""
         if not 0 < satoshis <= MAX_MONEY:
             raise RequestError(400, "the amount must be from 1 satoshi to 21,000,000 BTC")
-        reply = self._broker.request(CoinsRequested(script_pubkey=script_pubkey.hex(), amount=satoshis), self._timeout)
+        try:
+            request = CoinsRequested(script_pubkey=script_pubkey.hex(), amount=satoshis)
+            reply = self._broker.request(request, self._timeout)
+        except RequestTimeout:
+            raise NoAnswer("the coins may still come, look for them before asking again") from None
         if reply.reason:
             raise FaucetRefused(reply.reason, reply.detail, reply.advice)
         return reply.txid
 
     def address(self, *, fresh: bool) -> str:
         """Return an address of the faucet's wallet. Raises `FaucetRefused`."""
-        reply = self._broker.request(AddressRequested(fresh=fresh), self._timeout)
+        try:
+            reply = self._broker.request(AddressRequested(fresh=fresh), self._timeout)
+        except RequestTimeout:
+            raise NoAnswer("the wallet service gave no address") from None
         if reply.reason:
             raise FaucetRefused(reply.reason, reply.detail)
         return reply.address
@@ -76,6 +84,8 @@ class FaucetClient:
             reply = mine(self._broker, self._places, request, self._mine_timeout)
         except TooManyWaiting:
             raise RequestError(429, "too many requests wait for blocks already") from None
+        except RequestTimeout:
+            raise NoAnswer("the blocks may still be mined, look at the tip before asking again") from None
         if reply.error:
             raise RequestError(503, reply.error)
         return list(reply.hashes)

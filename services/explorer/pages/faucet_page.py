@@ -18,7 +18,7 @@ from services.explorer.api.faucet_client import FaucetClient, FaucetRefused
 from services.explorer.api.parameters import read_hash
 from services.explorer.api.responses import Api
 from services.explorer.chain.queries import ChainQueries
-from services.explorer.errors import RequestError
+from services.explorer.errors import NoAnswer, RequestError
 from services.explorer.pages.page_or_api import PageOrResource
 from shared.bus.wallets import CREATOR
 from shared.consensus.limits import COIN, MAX_MONEY
@@ -86,6 +86,8 @@ class FaucetPage:
             txid_hex = self._faucet.pay(script, amount)
         except FaucetRefused as error:
             return self._page(error.status, _FaucetProblem(f"No test coins came: {error}.", advice=error.advice))
+        except NoAnswer as error:
+            return self._page(503, _FaucetProblem(f"No test coins came: {error}."))
         except RequestError as error:
             return self._page(error.status, _FaucetProblem(f"{error}.", "amount"))
         except BrokerError as error:

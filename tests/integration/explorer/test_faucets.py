@@ -20,7 +20,7 @@ from shared.bus.events import (
 )
 from shared.config import Settings
 from shared.consensus.params import MAINNET, REGTEST
-from shared.errors import BrokerUnavailable
+from shared.errors import BrokerUnavailable, RequestTimeout
 from tests.builders import key, p2wpkh
 from tests.integration.explorer.conftest import COIN, address_of
 
@@ -248,6 +248,26 @@ def test_other_chains_have_no_faucet(story, broker, settings, params):
     assert {client.get(path).status_code for path in ("/getnewaddress", "/1/b/best/height")} == {404}
     assert client.get("/blocks/tip/height").status_code == 200
     assert broker.published == []
+
+
+@pytest.mark.parametrize(
+    ("path", "unanswered", "text"),
+    [
+        ("/faucet", CoinsRequested, "the coins may still come, look for them before asking again"),
+        (f"/1/r/faucet?address={BOB}&value=1000", CoinsRequested, "the coins may still come"),
+        ("/1/r/generate", AddressRequested, "the wallet service gave no address"),
+        (f"/1/r/generate?address={BOB}", MineRequested, "the blocks may still be mined"),
+    ],
+)
+def test_a_time_out_says_what_may_still_come_of_the_request(client, broker, path, unanswered, text):
+    def late(message):
+        raise RequestTimeout("no reply")
+
+    broker.answers[unanswered] = late
+    answer = client.post(path, json={"address": BOB})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.text.startswith(f"no answer in time: {text}")
+    assert "transaction" not in answer.text
 
 
 def test_without_a_broker_the_faucet_is_away_for_now(client, broker):
