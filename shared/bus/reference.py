@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator
 
 from shared.bus import events
-from shared.bus.events import BY_TOPIC, REPLIES, Request
+from shared.bus.events import BY_TOPIC, REPLIES, Message, Request
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, DURABLE_QUEUES, EXCHANGE
 
 _HEAD = f"""# Topics and messages
@@ -54,6 +54,8 @@ def _message(title: str, message: type) -> Iterator[str]:
     if issubclass(message, Request):
         reply = message.reply_type().__name__
         yield f"\nAnswered with [`{reply}`](#{reply.lower()}).\n"
+    if issubclass(message, Message) and message.needs_message_id:
+        yield "\nIt needs a `message_id`: one that comes twice with the same id is carried out once.\n"
     fields = list(_fields(message))
     if fields:
         yield "\n| field | type | default | |\n|---|---|---|---|\n"

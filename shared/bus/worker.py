@@ -150,6 +150,9 @@ class Worker:
             if type(message) not in self._handlers:
                 self._dead_letter(delivery, f"{self._name} has no handler for {delivery.type}")
                 continue
+            if type(message).needs_message_id and not delivery.message_id:
+                self._dead_letter(delivery, "it has no message_id, which tells it apart if it comes twice")
+                continue
             yield _Item(delivery, Incoming(message, delivery.message_id, delivery.reply_address))
 
     def _handle(self, items: Sequence[_Item]) -> _Done:

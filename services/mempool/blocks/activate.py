@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.mempool.block_tree import Branch
-from services.mempool.blocks.pool_after_move import leaving, refill
+from services.mempool.blocks.pool_after_move import leaving, rebuild_pool
 from services.mempool.pool.pool import Pool
 from services.mempool.state import NodeState
 from services.mempool.transactions.pool_change import accepted
@@ -190,7 +190,7 @@ def _commit(node: NodeState, move: _Move, change: Change) -> None:
     events += [_fact(BlockConnected, entry) for entry in connected]
     pool: Pool | None = None
     if move.disconnected:
-        pool, added, removed = refill(node, tip, move.overlay, move.returning, move.confirmed)
+        pool, added, removed = rebuild_pool(node, tip, move.overlay, move.returning, move.confirmed)
     else:
         added, removed = [], leaving(node.pool, move.confirmed)
     events += [TxRemoved(txid=record.tx.txid_hex, why=why) for record, why in removed]

@@ -35,7 +35,7 @@ def leaving(pool: Pool, confirmed: Mapping[bytes, Transaction]) -> Removed:
     return removed
 
 
-def refill(
+def rebuild_pool(
     node: NodeState,
     tip: BlockEntry,
     overlay: Overlay,

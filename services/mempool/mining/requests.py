@@ -57,9 +57,6 @@ class Mining:
 
     def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
         """Store a request as a job, to which `tick` replies later; an impossible request is refused at once."""
-        if not message_id:
-            log.warning("mining request refused: it has no message_id", extra=with_fields(count=message.count))
-            return MineResult(hashes=(), error="the request has no message_id, by which a redelivery is recognised")
         if message_id in self._node.jobs:
             log.info("mining request came again", extra=with_fields(message_id=message_id))
             return None

@@ -58,12 +58,12 @@ def check_topology(txs: Sequence[Transaction]) -> None:
 
 
 class PackageCheck:
-    """One package on its way into the pool of `node`, through an `intake` that has yet to be committed."""
+    """One package on its way into the pool of `node`, through a `pool_change` that has yet to be committed."""
 
-    def __init__(self, node: NodeState, acceptor: Acceptor, intake: PoolChange, max_feerate: int | None) -> None:
+    def __init__(self, node: NodeState, acceptor: Acceptor, pool_change: PoolChange, max_feerate: int | None) -> None:
         self._node = node
         self._acceptor = acceptor
-        self._intake = intake
+        self._pool_change = pool_change
         self._max_feerate = max_feerate
         self.entered: list[bytes] = []
         """Txids that entered the pool."""
@@ -148,6 +148,6 @@ class PackageCheck:
             raise ValidationError(Reason.MAX_FEERATE_EXCEEDED)
 
     def _enter(self, candidate: Candidate, rate: int, wtxids: tuple[str, ...]) -> TxVerdict:
-        replaced = self._intake.enter(candidate)
+        replaced = self._pool_change.enter(candidate)
         self.entered.append(candidate.tx.txid)
         return accepted_as(candidate.record, candidate.tx, rate, wtxids, replaced)

@@ -32,7 +32,7 @@ class _Batch:
     """The changes of one commit to the pool, and the verdicts on its transactions."""
 
     acceptor: Acceptor
-    intake: PoolChange
+    pool_change: PoolChange
     rejected: list[TxRejected] = field(default_factory=list)
 
 
@@ -62,7 +62,7 @@ def retry_orphans(node: NodeState, txids: Iterable[bytes]) -> list[TxRejected]:
 
 
 def _commit(node: NodeState, batch: _Batch) -> None:
-    delta = batch.intake.delta()
+    delta = batch.pool_change.delta()
     if delta is not None:
         node.commit(delta)
 
@@ -90,11 +90,11 @@ def _check_submission(
 
 
 def _check_package(node: NodeState, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction]) -> TxVerdicts:
-    intake = PoolChange(node) if submission.test_only else batch.intake
-    check = PackageCheck(node, batch.acceptor, intake, submission.max_feerate)
+    pool_change = PoolChange(node) if submission.test_only else batch.pool_change
+    check = PackageCheck(node, batch.acceptor, pool_change, submission.max_feerate)
     verdicts = check.run(txs)
     if submission.test_only:
-        intake.take_back()
+        pool_change.take_back()
         return verdicts
     batch.rejected += [
         TxRejected(txid=verdict.txid, reason=verdict.reason, detail=verdict.detail)
@@ -108,7 +108,7 @@ def _check_package(node: NodeState, batch: _Batch, submission: TxSubmitted, txs:
 def _check_each(
     node: NodeState, batch: _Batch, submission: TxSubmitted, txs: Sequence[Transaction | DecodeError]
 ) -> TxVerdicts:
-    intake = PoolChange(node) if submission.test_only else batch.intake
+    pool_change = PoolChange(node) if submission.test_only else batch.pool_change
     # As in Core, of several that are tried none may replace anything (PackageTestAccept).
     may_replace = submission.may_replace and not (submission.test_only and len(txs) > 1)
     origin = Origin.SUBMITTED if may_replace else Origin.KEEPING
@@ -122,11 +122,11 @@ def _check_each(
         except ValidationError as error:
             verdicts.append(_refused(node, batch, tx, error, test_only=submission.test_only))
             continue
-        verdicts.append(_accepted_alone(node, candidate.record, intake.enter(candidate)))
+        verdicts.append(_accepted_alone(node, candidate.record, pool_change.enter(candidate)))
         if not submission.test_only:
             _retry_orphans(node, batch, [tx.txid])
     if submission.test_only:
-        intake.take_back()
+        pool_change.take_back()
     return TxVerdicts(verdicts=tuple(verdicts))
 
 
@@ -139,7 +139,7 @@ def _retry_orphans(node: NodeState, batch: _Batch, txids: Iterable[bytes]) -> No
             except ValidationError as error:
                 _refused(node, batch, tx, error, test_only=False)
                 continue
-            batch.intake.enter(candidate)
+            batch.pool_change.enter(candidate)
             pending.append(tx.txid)
 
 

@@ -15,6 +15,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of every message on the bus; a reply has no topic."""
 
     topic: ClassVar[Topic | None] = None
+    needs_message_id: ClassVar[bool] = False
+    """Whether it must be carried out once though it may come twice, for which its message id tells it apart."""
 
 
 Reply = TypeVar("Reply", bound=Message)

@@ -42,6 +42,7 @@ class MineRequested(Request[MineResult], frozen=True, kw_only=True):
     """Mine `count` blocks that pay `script_pubkey`. The reply comes when they are on the chain."""
 
     topic: ClassVar[Topic] = Topic.MINE_REQUESTED
+    needs_message_id: ClassVar[bool] = True
     count: int
     script_pubkey: str
     """In hex."""

@@ -24,6 +24,7 @@ class CoinsRequested(Request[CoinsResult], frozen=True, kw_only=True):
     """Pay `amount` from the faucet of a test chain; it is paid once however often the request comes."""
 
     topic: ClassVar[Topic] = Topic.COINS_REQUESTED
+    needs_message_id: ClassVar[bool] = True
     script_pubkey: str
     """In hex."""
     amount: int

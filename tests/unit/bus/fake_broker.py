@@ -45,12 +45,14 @@ class FakeBroker(Broker):
         *,
         reply_address: ReplyAddress | None = None,
         delivery_count: int = 0,
+        message_id: str | None = None,
     ) -> Delivery:
         """Put a message, or a (type, body) of any kind, straight into a queue."""
         if isinstance(message, Message):
             message = (events.message_type(message), events.encode(message))
         id_ = f"m{next(self._numbers)}"
-        delivery = Delivery(queue.name, *message, id_, delivery_count, reply_address, tag=id_)
+        name = id_ if message_id is None else message_id
+        delivery = Delivery(queue.name, *message, name, delivery_count, reply_address, tag=id_)
         with self.changed:
             self._queues.setdefault(queue.name, (queue, deque()))[1].append(delivery)
             self.changed.notify_all()
@@ -135,7 +137,7 @@ class FakeConsumer(Consumer):
                     for queue in self._queues:
                         if queue:
                             taken = [queue.popleft() for _ in range(min(max_messages, len(queue)))]
-                            self.unacked |= {delivery.message_id: delivery for delivery in taken}
+                            self.unacked |= {delivery.tag: delivery for delivery in taken}
                             return taken
                 if not self._broker.changed.wait(max(0.0, deadline - time.monotonic())):
                     break
@@ -143,7 +145,7 @@ class FakeConsumer(Consumer):
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            del self.unacked[delivery.message_id]
+            del self.unacked[delivery.tag]
             self.acked.append(delivery)
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
@@ -152,7 +154,7 @@ class FakeConsumer(Consumer):
 
     def dead_letter(self, deliveries: Sequence[Delivery], reason: str) -> None:
         for delivery in deliveries:
-            del self.unacked[delivery.message_id]
+            del self.unacked[delivery.tag]
             self._broker.dead.append((delivery, reason))
 
     def close(self) -> None:
@@ -164,7 +166,7 @@ class FakeConsumer(Consumer):
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         with self._broker.changed:
             for delivery in reversed(deliveries):
-                del self.unacked[delivery.message_id]
+                del self.unacked[delivery.tag]
                 queue = next(q for q in self._broker._queues.values() if q[0].name == delivery.queue)[1]
                 queue.appendleft(replace(delivery, delivery_count=delivery.delivery_count + 1))
             self._broker.changed.notify_all()

@@ -11,7 +11,7 @@ import pytest
 
 from shared import metrics
 from shared.bus.broker import ReplyAddress
-from shared.bus.events import BlockVerdict, Failure, Message, MineRequested, TxSubmitted
+from shared.bus.events import BlockVerdict, CoinsRequested, Failure, Message, MineRequested, TxSubmitted
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
 from shared.bus.worker import Handler, Incoming, Worker, each
 from shared.errors import BrokerUnavailable, CommitConflict, StaleWriter, StoreUnavailable, UnsafeStore
@@ -126,6 +126,28 @@ def test_an_answer_is_sent_before_the_ack() -> None:
     setup.broker.reply_many = lambda replies: pytest.fail("acked first") if setup.consumer.acked else None  # type: ignore[method-assign]
     setup.drain()
     assert len(setup.consumer.acked) == 1
+
+
+@pytest.mark.parametrize("request_", [mine(1), CoinsRequested(script_pubkey="51", amount=1)])
+def test_a_message_to_be_carried_out_once_is_refused_without_an_id(request_: Message) -> None:
+    handled: list[Message] = []
+    handlers = {type(request_): each(handled.append)}
+    setup = Setup(handlers=handlers)
+    for _ in range(2):
+        setup.broker.put(MEMPOOL_TXS, request_, reply_address=SOMEONE, message_id="")
+    setup.broker.put(MEMPOOL_TXS, request_, message_id="a")
+    setup.drain()
+    assert handled == [request_]
+    assert ["has no message_id" in why for _, why in setup.broker.dead] == [True, True]
+    assert all("has no message_id" in answer.error for _, answer in setup.broker.replies)
+    assert len(setup.broker.replies) == 2
+
+
+def test_other_messages_need_no_id() -> None:
+    setup = Setup()
+    setup.broker.put(MEMPOOL_TXS, tx("a"), message_id="")
+    setup.drain()
+    assert (setup.batches, setup.broker.dead) == ([["a"]], [])
 
 
 @pytest.mark.parametrize(

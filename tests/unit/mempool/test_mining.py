@@ -336,16 +336,6 @@ def test_a_template_has_the_time_of_the_clock_but_never_one_that_is_too_old(desk
     assert (template.time, template.min_time) == (median + 1, median + 1)
 
 
-def test_requests_without_an_id_are_answered_each_and_none_is_taken_for_the_other(desk: Desk, caplog) -> None:
-    for _ in range(2):
-        refused = desk.ask(id_="")
-        assert refused == MineResult(
-            hashes=(), error="the request has no message_id, by which a redelivery is recognised"
-        )
-    assert not desk.node.jobs
-    assert caplog.text.count("mining request refused") == 2
-
-
 def test_a_request_that_comes_again_is_told_in_the_log(desk: Desk, caplog) -> None:
     caplog.set_level("INFO")
     desk.ask()
