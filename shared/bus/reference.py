@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Iterator
 
 from shared.bus import events
-from shared.bus.events import BY_TOPIC, REPLIES, Message, Request
+from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_VERSION, Message, Request
+from shared.bus.schema import described_fields
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, DURABLE_QUEUES, EXCHANGE
 
 _HEAD = f"""# Topics and messages
@@ -27,6 +27,35 @@ Redis Streams the same fields are the entry's.
 
 """
 
+_GROWTH = f"""
+## How messages may change
+
+The services of a stack are not upgraded in one moment, and other people's programs are not upgraded at all. So messages
+of the last version and of the next one pass side by side, and these rules hold:
+
+1. **A receiver ignores fields that it does not know.** Programs of your own should do so too.
+2. **A new field has a default**, which means what the message meant without it. It is left out where it has its
+   default.
+3. **A field never changes**: not its name, type, default or meaning, and not whether it is required. No field is
+   removed.
+4. **A new meaning is a new topic**, which receivers that do not know it never get: their queues are not bound to
+   it. The old topic is published beside it for as long as anybody listens. An order that would do harm if a field
+   of it was ignored (as `test_only` would) is such a meaning.
+5. **A list of allowed words grows in requests only**, as that of `chain.control`: the one service that answers is
+   upgraded before those who ask. In facts and replies it stays as it is, because listeners are upgraded in any
+   order.
+6. **Who answers is upgraded first**: mempool, then wallet, then explorer and miners. Standbys of the mempool come
+   before its writer. Going back one version is the same in reverse.
+
+All topics together have one schema version, now {SCHEMA_VERSION}. It grows by one with each new field, word or
+topic, and says which fields a sender may know. A program that reads messages does not need it: whatever the
+version, the fields it knows mean the same.
+
+`tests/unit/bus/schemas/` keeps the shapes of every version, and a test compares the code with all of them. To add a
+field: give it a default, raise `SCHEMA_VERSION` in `shared/bus/events/message.py`, and run `python -m
+shared.bus.schema > tests/unit/bus/schemas/N.json` with the new number.
+"""
+
 
 def reference() -> str:
     """Return the text of docs/topics.md."""
@@ -39,6 +68,7 @@ def _parts() -> Iterator[str]:
     for queue in DURABLE_QUEUES:
         yield f"| `{queue.name}` | {', '.join(f'`{topic}`' for topic in queue.topics)} |\n"
     yield "\nEach miner and each explorer has a queue of its own beside these, which goes away with it.\n"
+    yield _GROWTH
     yield "\n## Messages\n"
     for topic, message in BY_TOPIC.items():
         yield from _message(f"`{topic}`", message)
@@ -56,28 +86,11 @@ def _message(title: str, message: type) -> Iterator[str]:
         yield f"\nAnswered with [`{reply}`](#{reply.lower()}).\n"
     if issubclass(message, Message) and message.needs_message_id:
         yield "\nIt needs a `message_id`: one that comes twice with the same id is carried out once.\n"
-    fields = list(_fields(message))
+    fields = list(described_fields(message))
     if fields:
         yield "\n| field | type | default | |\n|---|---|---|---|\n"
         for name, type_, default, text in fields:
             yield f"| `{name}` | `{type_}` | {default} | {text} |\n".replace(" | None`", " or null`")
-
-
-def _fields(message: type) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, type, default and description of each field, as the source has them."""
-    body: list[ast.stmt] = ast.parse(inspect.getsource(message)).body[0].body  # type: ignore[attr-defined]
-    for position, statement in enumerate(body):
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-            continue
-        type_ = ast.unparse(statement.annotation)
-        if type_.startswith("ClassVar"):
-            continue
-        following = body[position + 1] if position + 1 < len(body) else None
-        text = ""
-        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            text = " ".join(str(following.value.value).split())
-        default = "" if statement.value is None else f"`{ast.unparse(statement.value)}`"
-        yield statement.target.id, type_, default, text
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ STOREYS = {
     "shared/bus": (
         ("topics",),
         ("events",),
-        ("broker",),
+        ("broker", "schema"),
         ("replies", "worker", "mine", "wallets", "reference"),
         ("rabbit", "redis_streams"),
         ("open_broker",),

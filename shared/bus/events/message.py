@@ -10,9 +10,12 @@ import msgspec
 from shared.bus.topics import Topic
 from shared.errors import RequestFailed
 
+SCHEMA_VERSION = 1
+"""Number of the messages' fields as a whole: one more with every new field or topic (docs/topics.md)."""
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every message on the bus; a reply has no topic."""
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every message on the bus; a reply has no topic. A field that this version does not know is ignored."""
 
     topic: ClassVar[Topic | None] = None
     needs_message_id: ClassVar[bool] = False
