@@ -10,10 +10,11 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from deploy.errors import UsageError
 from shared.config import SECRETS, Settings, load
+from shared.errors import ConfigError
+from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 MAX_MINERS = 64
 MAX_MEMPOOLS = 8
@@ -179,22 +180,19 @@ def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[
     if bool(options.rpc_user) != bool(options.rpc_password):
         raise UsageError("--rpc-user and --rpc-password go together")
     if options.redis_url:
-        _check_url("--redis-url", options.redis_url, ("redis", "rediss", "unix"))
+        _check_url("--redis-url", options.redis_url, REDIS_PORTS | {"unix": 0})
     if options.broker == "rabbitmq":
         if not options.amqp_url:
             raise UsageError("--broker rabbitmq needs --amqp-url (amqp://user:password@host:port/vhost)")
-        _check_url("--amqp-url", options.amqp_url, ("amqp", "amqps"))
+        _check_url("--amqp-url", options.amqp_url, AMQP_PORTS)
 
 
-def _check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
+def _check_url(option: str, url: str, ports: Mapping[str, int]) -> None:
     """Raise `UsageError` for a malformed URL, without showing it: it may contain a password."""
     try:
-        parts = urlsplit(url)
-        valid = parts.scheme in schemes and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise UsageError(f"{option} is not a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        parse_server_url(url, ports, option)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
 
 
 def _genesis(parser: argparse.ArgumentParser, _settings: Settings) -> None:
@@ -228,7 +226,7 @@ def _check_demo(options: argparse.Namespace, _settings: Settings, _environ: Mapp
         if not all(urls.values()) or not options.creator_password_file:
             raise UsageError("--wallet-url, --explorer-url, --rpc-url and --creator-password-file go together")
         for name, url in urls.items():
-            _check_url(f"--{name}-url", url, ("http", "https"))
+            _check_url(f"--{name}-url", url, {"http": 80, "https": 443})
 
 
 COMMANDS = (

@@ -13,6 +13,8 @@ from redis import exceptions
 
 _IN_PIPELINE = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 """The words that redis-py puts before the server's: they show the arguments of a command."""
+_TLS = re.compile(r"(\[SSL: [A-Z0-9_]+\] [^()]+?)\.? *(?:\(_ssl\.c|$)")
+"""OpenSSL's words in a message of redis-py."""
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError)
 _REFUSALS = (
     exceptions.OutOfMemoryError,
@@ -36,6 +38,12 @@ def server_message(error: exceptions.RedisError) -> str:
     return _IN_PIPELINE.sub("", str(error), count=1)
 
 
+def _why_away(error: exceptions.RedisError) -> str:
+    """Return the reason of TLS if there is one; other words may show addresses and are left to redis-py."""
+    found = _TLS.search(str(error))
+    return f"{type(error).__name__}, {found[1]}" if found else type(error).__name__
+
+
 def outage(error: exceptions.RedisError) -> str | None:
     """Return the reason why the server cannot do its work for now, None if the command was wrong.
 
@@ -44,7 +52,7 @@ def outage(error: exceptions.RedisError) -> str | None:
     """
     code = error.status_code
     if isinstance(error, _AWAY) and code is None:
-        return f"Redis is away: {type(error).__name__}"
+        return f"Redis is away: {_why_away(error)}"
     if isinstance(error, _AWAY + _REFUSALS):
         return f"Redis refuses: {code or type(error).__name__} {server_message(error)}"
     text = server_message(error)

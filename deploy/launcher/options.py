@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from deploy.command_line import did_you_mean
 from deploy.errors import LaunchError
@@ -77,15 +76,6 @@ def resolve_chain(chain: str) -> tuple[str, str]:
         near = did_you_mean(chain, BUILT_IN)
         raise LaunchError(f"--chain {chain}: neither one of {', '.join(BUILT_IN)} nor a chain file{near}")
     return str(path), load(str(path)).name
-
-
-def server_address(url: str) -> tuple[str, int] | None:
-    """Return host and port of a Redis or AMQP URL; None for a Unix socket."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return None
-    default = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}[parts.scheme]
-    return parts.hostname or "127.0.0.1", parts.port or default
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from deploy.errors import LaunchError
 from deploy.launcher import redis_server
-from deploy.launcher.options import UpOptions, server_address
+from deploy.launcher.options import UpOptions
 from deploy.processes import ports
 from deploy.stack import state
+from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 _PATIENCE = 5.0
 """Seconds to wait for a server's answer."""
@@ -89,22 +90,26 @@ def check_rabbitmq(url: str) -> None:
     import pika
     import pika.exceptions
 
-    from shared.bus.rabbit.link import describe, parameters
+    from shared.bus.rabbit.link import describe
+    from shared.bus.rabbit.parameters import parameters
 
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells each failure in many lines
     where = _where("--amqp-url", url)
     asked = parameters(url)
-    asked.socket_timeout = asked.stack_timeout = asked.blocked_connection_timeout = _PATIENCE
+    for each in asked:
+        each.socket_timeout = each.stack_timeout = each.blocked_connection_timeout = _PATIENCE
     try:
-        pika.BlockingConnection(asked).close()
+        pika.BlockingConnection(asked).close()  # to the first that answers
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         raise LaunchError(f"{where} does not let us in or does not answer: {_first_line(describe(error))}") from None
 
 
 def _where(option: str, url: str) -> str:
-    """Return an option and its server in words, without any password."""
-    address = server_address(url)
-    return f"{option}: the server at {address[0]} port {address[1]}" if address else f"{option}: the server"
+    """Return an option and its servers in words, without any password."""
+    if url.startswith("unix:"):
+        return f"{option}: the server"
+    servers = parse_server_url(url, AMQP_PORTS | REDIS_PORTS, option)
+    return f"{option}: the server at {servers.place}"
 
 
 def _first_line(error: object) -> str:

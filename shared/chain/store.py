@@ -14,6 +14,7 @@ from shared.backoff import backoff
 from shared.chain.server_version import OLDEST, WANTED, parse_version
 from shared.errors import StoreUnavailable, UnsafeStore
 from shared.redis_errors import outage
+from shared.redis_url import open_redis
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -70,15 +71,15 @@ class StorePipeline(Pipeline):
 
 def connect(url: str) -> StoreClient:
     """Return a client for `url`; it connects at the first command."""
-    client: StoreClient = StoreClient.from_url(  # type: ignore[assignment]
+    return open_redis(
         url,
+        StoreClient,
         socket_timeout=SOCKET_TIMEOUT,
         socket_connect_timeout=SOCKET_TIMEOUT,
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[redis.ConnectionError],
         health_check_interval=30,
     )
-    return client
 
 
 def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:

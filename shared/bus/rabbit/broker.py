@@ -19,7 +19,8 @@ from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
-from shared.bus.rabbit.link import RabbitLink, parameters
+from shared.bus.rabbit.link import RabbitLink
+from shared.bus.rabbit.parameters import parameters
 from shared.bus.rabbit.publisher import DIRECT_REPLY_TO, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import Queue
@@ -29,7 +30,9 @@ log = logging.getLogger(__name__)
 
 
 class RabbitBroker(Broker):
-    """A broker at `amqp_url`; starts to connect at once. Raises `ConfigError` for a malformed URL.
+    """A broker at `amqp_url`, or a cluster of several hosts; starts to connect at once.
+
+    Raises `ConfigError` for a malformed URL.
 
     `patience`: seconds that a call waits for a connection before it raises `BrokerUnavailable`.
     """

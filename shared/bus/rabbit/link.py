@@ -6,9 +6,11 @@ handler works for minutes. A lost connection is opened again with jittered backo
 
 from __future__ import annotations
 
+import itertools
 import logging
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pika
@@ -17,42 +19,27 @@ from pika.adapters.select_connection import IOLoop
 
 from shared import metrics
 from shared.backoff import backoff
-from shared.errors import ConfigError
 from shared.logs import with_fields
 
 log = logging.getLogger(__name__)
 
+
 _RECONNECT_CAP = 2.0
 """Seconds between tries at most: less than a publisher waits, so that a broker that is back is found in time."""
 
-_HEARTBEAT = 20
-"""Seconds; half as many without a word from the server and the connection counts as lost."""
-_BLOCKED_TIMEOUT = 60.0
-"""Seconds that the server may block publishers (memory, disk) before the connection counts as lost."""
-
-
-def parameters(amqp_url: str) -> Any:
-    """Return pika's parameters for the URL; its query (`?heartbeat=5`) goes before our defaults."""
-    try:
-        result = pika.URLParameters(amqp_url)
-    except (ValueError, TypeError):
-        raise ConfigError("the AMQP URL is malformed (not shown: it may hold a password)") from None
-    if "heartbeat=" not in amqp_url:
-        result.heartbeat = _HEARTBEAT
-    if "blocked_connection_timeout=" not in amqp_url:
-        result.blocked_connection_timeout = _BLOCKED_TIMEOUT
-    if "socket_timeout=" not in amqp_url:
-        result.socket_timeout = 5.0
-        result.stack_timeout = 8.0
-    result.client_properties = {"connection_name": "warren"}
-    return result
-
 
 class RabbitLink:
-    """Keeps one connection open. `on_up(connection)` and `on_down(reason)` are called on the link's thread."""
+    """Keeps one connection open, to one of several hosts; if it is lost, or cannot be opened, the next one is tried.
 
-    def __init__(self, params: Any, name: str, on_up: Callable[[Any], None], on_down: Callable[[str], None]) -> None:
-        self._params = params
+    `on_up(connection)` and `on_down(reason)` are called on the link's thread. The first host is a random one, so that
+    the connections of many processes spread over all hosts.
+    """
+
+    def __init__(
+        self, params: Sequence[Any], name: str, on_up: Callable[[Any], None], on_down: Callable[[str], None]
+    ) -> None:
+        self._hosts = itertools.cycle(random.sample(params, len(params)))
+        self._params = next(self._hosts)
         self._on_up = on_up
         self._on_down = on_down
         self._loop = IOLoop()
@@ -142,6 +129,7 @@ class RabbitLink:
         if self._failures == 0:
             log.warning("lost the connection, trying again", extra=with_fields(error=reason))
             metrics.BUS_RECONNECTS.inc()
+        self._params = next(self._hosts)
         self._loop.call_later(backoff(self._failures, cap=_RECONNECT_CAP), self._connect)
         self._failures += 1
 

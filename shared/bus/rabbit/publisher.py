@@ -66,7 +66,7 @@ class _Chunk:
 class RabbitPublisher:
     """Publishes on a link of its own. `patience`: seconds to wait for a connection before giving up."""
 
-    def __init__(self, params: Any, box: ReplyBox, patience: float) -> None:
+    def __init__(self, params: Sequence[Any], box: ReplyBox, patience: float) -> None:
         self._box = box
         self._patience = patience
         self._closed = False

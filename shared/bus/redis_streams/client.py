@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from shared.errors import BrokerError, BrokerUnavailable
 from shared.redis_errors import outage, server_message
+from shared.redis_url import open_redis
 
 GROUP = "warren"
 """The consumer group of every queue."""
@@ -29,8 +30,9 @@ _SCRIPTS = Path(__file__).parent / "lua"
 def open_client(url: str) -> redis.Redis:
     """Return a client that answers or fails within seconds; connects when first used."""
     keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}  # redis-py refuses it for a Unix socket
-    return redis.Redis.from_url(
+    return open_redis(
         url,
+        redis.Redis,
         protocol=2,
         socket_timeout=10.0,
         socket_connect_timeout=3.0,

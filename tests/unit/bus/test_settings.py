@@ -15,7 +15,7 @@ from shared.bus import open_broker
 from shared.bus.events import BY_TOPIC, Request, TxSubmitted
 from shared.bus.rabbit import link as rabbit_link
 from shared.bus.rabbit.broker import RabbitBroker
-from shared.bus.rabbit.link import parameters
+from shared.bus.rabbit.parameters import parameters
 from shared.bus.redis_streams import broker as redis_streams
 from shared.bus.redis_streams.client import bus_errors, open_client
 from shared.bus.topics import CLAIMS, FACTS, Topic, transient_queue
@@ -78,10 +78,10 @@ def test_what_a_script_appends_at_once_is_bounded_and_nothing_is_lost() -> None:
 
 
 def test_a_connection_that_is_dead_is_noticed_and_a_url_may_say_otherwise() -> None:
-    ours = parameters("amqp://u:p@127.0.0.1:5672/%2F")
+    (ours,) = parameters("amqp://u:p@127.0.0.1:5672/%2F")
     assert (ours.heartbeat, ours.blocked_connection_timeout, ours.socket_timeout, ours.stack_timeout) == (20, 60, 5, 8)
     assert ours.client_properties == {"connection_name": "warren"}
-    theirs = parameters(
+    (theirs,) = parameters(
         "amqp://127.0.0.1/%2F?heartbeat=5&blocked_connection_timeout=7&socket_timeout=3&stack_timeout=4"
     )
     assert (theirs.heartbeat, theirs.blocked_connection_timeout) == (5, 7)

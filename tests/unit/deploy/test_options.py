@@ -4,7 +4,7 @@ import pytest
 
 from deploy.command_line import parse
 from deploy.errors import LaunchError
-from deploy.launcher.options import UpOptions, child_environment, resolve_chain, server_address, up_options
+from deploy.launcher.options import UpOptions, child_environment, resolve_chain, up_options
 from shared.config import load
 from shared.errors import ConfigError
 
@@ -58,19 +58,6 @@ def test_a_chain_file_that_is_wrong_is_refused(tmp_path):
     file.write_text('name = "../team"\n')
     with pytest.raises(ConfigError):
         resolve_chain(str(file))
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("redis://:password@10.0.0.1:7000/0", ("10.0.0.1", 7000)),
-        ("redis://localhost", ("localhost", 6379)),
-        ("amqps://user:password@[::1]/vhost", ("::1", 5671)),
-        ("unix:///run/redis.sock", None),
-    ],
-)
-def test_where_a_server_listens_is_read_from_its_url(url, address):
-    assert server_address(url) == address
 
 
 def test_services_do_not_inherit_secrets():
