@@ -1,7 +1,7 @@
 """Writes the log lines of every service to stderr: text for people, or one JSON object per line for collectors.
 
 Log with `log.info("block accepted", extra=with_fields(height=5))`: text has the fields as key=value, JSON as members.
-Passwords in URLs are replaced.
+A line about a request ends with `trace=` and its trace id (shared/trace.py). Passwords in URLs are replaced.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+from shared import trace
 from shared.config import Settings
 
 _URL_PASSWORD = re.compile(r"""(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\s"']+@""")
@@ -43,7 +44,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with the traceback below it if there is one."""
         line = f"{_timestamp(record)} {record.levelname} {self._service}: {record.getMessage()}"
-        for key, value in getattr(record, "fields", {}).items():
+        for key, value in _fields(record).items():
             text = str(value)
             line += f" {key}={json.dumps(text) if not text or ' ' in text or chr(10) in text else text}"
         if record.exc_info:
@@ -67,7 +68,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry |= getattr(record, "fields", {})
+        entry |= _fields(record)
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
         return redact(json.dumps(entry, default=str, ensure_ascii=False))
@@ -82,6 +83,13 @@ def setup(settings: Settings, service: str) -> None:
     root.setLevel(settings.log_level)
     for name, level in _LEVELS_OF_LIBRARIES.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the line's fields, and the trace id of the request that it is about."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    current = trace.trace_id(trace.current())
+    return fields | {"trace": current} if current else fields
 
 
 def _timestamp(record: logging.LogRecord) -> str:

@@ -28,6 +28,8 @@ class ReplyAddress(msgspec.Struct, frozen=True):
 
     reply_to: str
     correlation_id: str
+    traceparent: str = ""
+    """Of the request, and so of its reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Delivery:
     delivery_count: int
     """How often it was handed out before without an ack, be it to a consumer that was gone already: 0 at first."""
     reply_address: ReplyAddress | None
+    traceparent: str
+    """Of the request that caused the message; a new one if it came without."""
     tag: object = field(repr=False, compare=False)
     """The backend's own handle."""
 
@@ -82,9 +86,10 @@ class Broker(ABC):
     """A connection to the broker, shared by all threads of a process."""
 
     @abstractmethod
-    def publish_many(self, messages: Sequence[Message]) -> None:
+    def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """Publish in order and return when all are confirmed.
 
+        `traceparents` has one for each message; without, all have that of the present work, or a new one.
         Raises `BrokerUnavailable` (some may have been published) or `Unroutable` (a claim that no queue takes).
         """
 

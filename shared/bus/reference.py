@@ -22,8 +22,13 @@ those that arrive again: they come in any order, and perhaps after newer ones.
 
 On RabbitMQ the topic exchange is `{EXCHANGE}`, what nobody could handle goes to the exchange
 `{DEAD_LETTER_EXCHANGE}` and the queue `{DEAD_LETTER_QUEUE}`, and the properties are `message_id`, `type` (the topic, or
-the name of a reply), `timestamp`, `app_id`, `delivery_mode` 2, and `reply_to` and `correlation_id` of a request. On
-Redis Streams the same fields are the entry's.
+the name of a reply), `content_type` `application/json`, `timestamp`, `app_id`, `delivery_mode` 2, and `reply_to` and
+`correlation_id` of a request. The headers are `traceparent` and `schema-version`. On Redis Streams the same fields are
+the entry's.
+
+`traceparent` is W3C Trace Context's: it names the request of a client that caused the message, through all services,
+and their log lines show its trace id. `correlation_id` only pairs a reply with its request. A message that comes
+without a valid `traceparent` begins a trace of its own.
 
 """
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from shared import metrics
+from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
@@ -46,6 +46,8 @@ class Incoming(Generic[M]):
     message: M
     message_id: str
     reply_address: ReplyAddress | None
+    traceparent: str = ""
+    """Of the request that caused the message."""
 
 
 Handler = Callable[[Sequence[Incoming[M]]], Sequence[Message | None]]
@@ -56,7 +58,11 @@ def each(function: Callable[[M], Message | None]) -> Handler[M]:
     """Return a handler that calls `function` for each message."""
 
     def handler(batch: Sequence[Incoming[M]]) -> list[Message | None]:
-        return [function(incoming.message) for incoming in batch]
+        replies = []
+        for incoming in batch:
+            with trace.within(incoming.traceparent):
+                replies.append(function(incoming.message))
+        return replies
 
     return handler
 
@@ -153,10 +159,15 @@ class Worker:
             if type(message).needs_message_id and not delivery.message_id:
                 self._dead_letter(delivery, "it has no message_id, which tells it apart if it comes twice")
                 continue
-            yield _Item(delivery, Incoming(message, delivery.message_id, delivery.reply_address))
+            incoming = Incoming(message, delivery.message_id, delivery.reply_address, delivery.traceparent)
+            yield _Item(delivery, incoming)
 
     def _handle(self, items: Sequence[_Item]) -> _Done:
         """Return the handled deliveries with their replies; the rest is given back or dead-lettered."""
+        with trace.within(_common_trace(items)):
+            return self._handle_within(items)
+
+    def _handle_within(self, items: Sequence[_Item]) -> _Done:
         type_name = items[0].delivery.type
         handler = self._handlers[type(items[0].incoming.message)]
         incoming = [item.incoming for item in items]
@@ -212,12 +223,14 @@ class Worker:
         if delivery.delivery_count + 1 >= self._delivery_limit:
             self._dead_letter(delivery, "its handler keeps failing", answer="internal error")
             return
-        log.warning("gave a message back", extra=_about(delivery))
+        with trace.within(delivery.traceparent):
+            log.warning("gave a message back", extra=_about(delivery))
         metrics.BUS_REQUEUED.labels(delivery.queue).inc()
         self._consumer.requeue([delivery])
 
     def _dead_letter(self, delivery: Delivery, reason: str, answer: str = "") -> None:
-        log.error("dead-lettered a message", extra=_about(delivery, reason=reason))
+        with trace.within(delivery.traceparent):
+            log.error("dead-lettered a message", extra=_about(delivery, reason=reason))
         metrics.BUS_DEAD_LETTERED.labels(delivery.queue).inc()
         address = delivery.reply_address
         if address is not None:
@@ -236,6 +249,12 @@ def _runs(items: Iterator[_Item]) -> Iterator[list[_Item]]:
         run.append(item)
     if run:
         yield run
+
+
+def _common_trace(items: Sequence[_Item]) -> str:
+    """Return the traceparent of a run if all its messages have the same; else its handler names each in turn."""
+    first = items[0].delivery.traceparent
+    return first if all(item.delivery.traceparent == first for item in items) else ""
 
 
 def _about(delivery: Delivery, **more: str) -> dict[str, dict[str, Any]]:

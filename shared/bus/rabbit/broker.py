@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shared import metrics
+from shared import metrics, trace
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import Message, Reply, Request
@@ -49,9 +49,10 @@ class RabbitBroker(Broker):
         self._connection: Any = None
         self._consumers: list[RabbitConsumer] = []
 
-    def publish_many(self, messages: Sequence[Message]) -> None:
+    def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """See `Broker.publish_many`. `BrokerUnavailable` comes after `patience` seconds."""
-        outgoing = [_outgoing(message) for message in messages]
+        traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
+        outgoing = [_outgoing(*pair) for pair in zip(messages, traceparents, strict=True)]
         self._publisher.publish(outgoing)
         _count(outgoing)
 
@@ -60,8 +61,9 @@ class RabbitBroker(Broker):
         deadline = time.monotonic() + timeout
         self._publisher.wait_up()
         call, ids = self._box.expect(messages)
+        traceparent = trace.current() or trace.new()
         outgoing = [
-            _outgoing(message, reply_to=DIRECT_REPLY_TO, correlation_id=id_)
+            _outgoing(message, traceparent, reply_to=DIRECT_REPLY_TO, correlation_id=id_)
             for message, id_ in zip(messages, ids, strict=True)
         ]
         try:
@@ -80,6 +82,7 @@ class RabbitBroker(Broker):
                     routing_key=address.reply_to,
                     type=events.message_type(message),
                     body=events.encode(message),
+                    traceparent=address.traceparent or trace.new(),
                     exchange="",
                     mandatory=False,
                     correlation_id=address.correlation_id,
@@ -140,9 +143,11 @@ class RabbitBroker(Broker):
             self._link.call(lambda: self._consumers.remove(consumer))
 
 
-def _outgoing(message: Message, reply_to: str | None = None, correlation_id: str | None = None) -> Outgoing:
+def _outgoing(
+    message: Message, traceparent: str, reply_to: str | None = None, correlation_id: str | None = None
+) -> Outgoing:
     topic = events.message_type(message)
-    return Outgoing(topic, topic, events.encode(message), reply_to=reply_to, correlation_id=correlation_id)
+    return Outgoing(topic, topic, events.encode(message), traceparent, reply_to=reply_to, correlation_id=correlation_id)
 
 
 def _count(messages: Sequence[Outgoing]) -> None:

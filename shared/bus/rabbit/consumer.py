@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared import trace
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
 from shared.bus.rabbit.link import RabbitLink
@@ -106,15 +107,19 @@ class _Subscription:
 
     def _message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._unsettled[method.delivery_tag] = None
-        count = (properties.headers or {}).get("x-delivery-count", int(method.redelivered))
+        headers = properties.headers or {}
+        count = headers.get("x-delivery-count", int(method.redelivered))
+        traceparent = trace.parse(headers.get(trace.HEADER)) or trace.new()
         reply_to = properties.reply_to
+        correlation_id = properties.correlation_id or ""
         delivery = Delivery(
             queue=self.queue.name,
             type=properties.type or "",
             body=body,
             message_id=properties.message_id or "",
             delivery_count=int(count) if isinstance(count, int) else 0,
-            reply_address=ReplyAddress(reply_to, properties.correlation_id or "") if reply_to else None,
+            reply_address=ReplyAddress(reply_to, correlation_id, traceparent) if reply_to else None,
+            traceparent=traceparent,
             tag=_Tag(channel, method.delivery_tag),
         )
         with self._arrived:
@@ -221,6 +226,7 @@ class RabbitConsumer(Consumer):
                 routing_key=delivery.queue,
                 type=delivery.type,
                 body=delivery.body,
+                traceparent=delivery.traceparent,
                 exchange=DEAD_LETTER_EXCHANGE,
                 headers={"queue": delivery.queue, "reason": reason, "message_id": delivery.message_id},
             )

@@ -18,6 +18,8 @@ from typing import Any
 import pika
 import pika.spec
 
+from shared import trace
+from shared.bus.events import SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, EXCHANGE
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
 """RabbitMQ's pseudo-queue: replies come straight to the channel that asked, without a queue."""
+SCHEMA_HEADER = "schema-version"
 
 _CHUNK = 250
 """Messages published in one go on the link's thread, so that heartbeats and confirms get their turn."""
@@ -41,11 +44,12 @@ class Outgoing:
     routing_key: str
     type: str
     body: bytes
+    traceparent: str
     exchange: str = EXCHANGE
     mandatory: bool = True
     reply_to: str | None = None
     correlation_id: str | None = None
-    headers: dict[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -176,7 +180,7 @@ class RabbitPublisher:
                 app_id="warren",
                 reply_to=message.reply_to,
                 correlation_id=message.correlation_id,
-                headers=message.headers,
+                headers=message.headers | {trace.HEADER: message.traceparent, SCHEMA_HEADER: SCHEMA_VERSION},
             )
             self._channel.basic_publish(
                 message.exchange, message.routing_key, message.body, properties, mandatory=message.mandatory

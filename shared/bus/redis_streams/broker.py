@@ -7,11 +7,11 @@ has died. Replies go to a stream of the asking process. How durable "confirmed" 
 
 | key | type | content |
 |---|---|---|
-| `<prefix>:queue:<name>` | stream | messages: t type, i message id, r reply_to, c correlation id, b body |
+| `<prefix>:queue:<name>` | stream | messages: t type, i message id, r reply_to, and as in replies: c, p, v, b |
 | `<prefix>:topic:<topic>` | set | keys of the queues bound to the topic |
-| `<prefix>:replies:<client>` | stream | replies: t type, c correlation id, b body |
+| `<prefix>:replies:<client>` | stream | replies: t type, c correlation id, p traceparent, v schema version, b body |
 | `<prefix>:alive:<consumer>` | string | a consumer's sign of life, expires |
-| `<prefix>:dead` | stream | the newest dead letters: t, i, b, and queue, reason, time |
+| `<prefix>:dead` | stream | the newest dead letters: t, i, p, b, and queue, reason, time |
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared import metrics
+from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress
-from shared.bus.events import Message, Reply, Request
+from shared.bus.events import SCHEMA_VERSION, Message, Reply, Request
 from shared.bus.redis_streams.client import GROUP, BusScripts, bus_errors, open_client
 from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
 from shared.bus.replies import ReplyBox
@@ -61,18 +61,21 @@ class RedisStreamsBroker(Broker):
 
     # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def publish_many(self, messages: Sequence[Message]) -> None:
+    def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """See `Broker.publish_many`."""
-        self._publish(messages, "", ["" for _ in messages])
+        self._publish(messages, traceparents, "", ["" for _ in messages])
 
-    def _publish(self, messages: Sequence[Message], reply_to: str, correlation_ids: Sequence[str]) -> None:
+    def _publish(
+        self, messages: Sequence[Message], traceparents: Sequence[str], reply_to: str, correlation_ids: Sequence[str]
+    ) -> None:
         self._check_open()
+        traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
         unrouted: set[str] = set()
-        for chunk in _chunks(messages, correlation_ids):
-            topics = list(dict.fromkeys(topic for topic, _, _ in chunk))
-            args: list[str | int | bytes] = []
-            for topic, correlation_id, body in chunk:
-                args += [topics.index(topic) + 1, topic, uuid.uuid4().hex, reply_to, correlation_id, body]
+        for chunk in _chunks(messages, traceparents, correlation_ids):
+            topics = list(dict.fromkeys(entry[0] for entry in chunk))
+            args: list[str | int | bytes] = [SCHEMA_VERSION, reply_to]
+            for topic, traceparent, correlation_id, body in chunk:
+                args += [topics.index(topic) + 1, topic, uuid.uuid4().hex, correlation_id, traceparent, body]
             with bus_errors():
                 places = self._scripts.publish(keys=[self._keys.bindings(topic) for topic in topics], args=args)
             unrouted.update(chunk[place - 1][0] for place in places)
@@ -87,7 +90,7 @@ class RedisStreamsBroker(Broker):
         with bus_errors(), self._client.pipeline(transaction=False) as pipe:
             for address, message in replies:
                 fields: dict[Any, Any] = {"t": events.message_type(message), "b": events.encode(message)}
-                fields["c"] = address.correlation_id
+                fields |= {"c": address.correlation_id, "p": address.traceparent or trace.new(), "v": SCHEMA_VERSION}
                 pipe.xadd(address.reply_to, fields, nomkstream=True)
             pipe.execute()
 
@@ -100,7 +103,7 @@ class RedisStreamsBroker(Broker):
         self._start_listening()
         call, ids = self._box.expect(messages)
         try:
-            self._publish(messages, self._reply_key, ids)
+            self._publish(messages, (), self._reply_key, ids)
         except BrokerError:
             self._box.forget(ids)
             raise
@@ -224,13 +227,16 @@ class RedisStreamsBroker(Broker):
             raise BrokerUnavailable("the bus is closed")
 
 
-def _chunks(messages: Sequence[Message], correlation_ids: Iterable[str]) -> Iterator[list[tuple[str, str, bytes]]]:
-    """Yield (topic, correlation id, body) in chunks of bounded size."""
-    chunk: list[tuple[str, str, bytes]] = []
+def _chunks(
+    messages: Sequence[Message], traceparents: Iterable[str], correlation_ids: Iterable[str]
+) -> Iterator[list[tuple[str, str, str, bytes]]]:
+    """Yield (topic, traceparent, correlation id, body) in chunks of bounded size."""
+    chunk: list[tuple[str, str, str, bytes]] = []
     size = 0
-    for message, correlation_id in zip(messages, correlation_ids, strict=True):
-        chunk.append((events.message_type(message), correlation_id, events.encode(message)))
-        size += len(chunk[-1][2])
+    for message, traceparent, correlation_id in zip(messages, traceparents, correlation_ids, strict=True):
+        body = events.encode(message)
+        chunk.append((events.message_type(message), traceparent, correlation_id, body))
+        size += len(body)
         if len(chunk) >= _CHUNK_MESSAGES or size >= _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 
-from shared import metrics
+from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
 from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, BusScripts, bus_errors
@@ -188,6 +188,8 @@ class StreamConsumer(Consumer):
         deliveries = []
         for id_, fields in entries:
             reply_to = fields.get(b"r", b"").decode()
+            correlation_id = fields.get(b"c", b"").decode()
+            traceparent = trace.parse(fields.get(b"p", b"").decode("utf-8", "replace")) or trace.new()
             deliveries.append(
                 Delivery(
                     queue=self._queues[key].name,
@@ -195,7 +197,8 @@ class StreamConsumer(Consumer):
                     body=fields.get(b"b", b""),
                     message_id=fields.get(b"i", b"").decode("utf-8", "replace"),
                     delivery_count=count,
-                    reply_address=ReplyAddress(reply_to, fields.get(b"c", b"").decode()) if reply_to else None,
+                    reply_address=ReplyAddress(reply_to, correlation_id, traceparent) if reply_to else None,
+                    traceparent=traceparent,
                     tag=id_,
                 )
             )
@@ -217,8 +220,8 @@ class StreamConsumer(Consumer):
         """See `Consumer.dead_letter`."""
         with self._settling("dead-letter"), self._client.pipeline(transaction=True) as pipe:
             for delivery in deliveries:
-                fields: dict[Any, Any] = {"t": delivery.type, "i": delivery.message_id, "b": delivery.body}
-                fields |= {"queue": delivery.queue, "reason": reason, "time": int(time.time())}
+                fields: dict[Any, Any] = {"t": delivery.type, "i": delivery.message_id, "p": delivery.traceparent}
+                fields |= {"b": delivery.body, "queue": delivery.queue, "reason": reason, "time": int(time.time())}
                 pipe.xadd(self._keys.dead_letters, fields, maxlen=_DEAD_LETTERS)
             self._remove(pipe, deliveries)
             pipe.execute()

@@ -48,6 +48,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(embedded: RedisStreamsBroker
     assert fields == {
         b"t": b"tx.submitted",
         b"i": bad.message_id.encode(),
+        b"p": bad.traceparent.encode(),
         b"b": bad.body,
         b"queue": b"mempool.txs",
         b"reason": b"no such thing",

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from shared import trace
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
 from shared.bus.events import Message, Reply, Request
@@ -25,6 +26,7 @@ class FakeBroker(Broker):
 
     def __init__(self, durable_queues: Sequence[Queue] = DURABLE_QUEUES) -> None:
         self.published: list[Message] = []
+        self.traceparents: list[str] = []
         self.replies: list[tuple[ReplyAddress, Message]] = []
         self.answers: dict[type[Message], Callable[..., Message]] = {}
         self.dead: list[tuple[Delivery, str]] = []
@@ -46,30 +48,36 @@ class FakeBroker(Broker):
         reply_address: ReplyAddress | None = None,
         delivery_count: int = 0,
         message_id: str | None = None,
+        traceparent: str = "",
     ) -> Delivery:
         """Put a message, or a (type, body) of any kind, straight into a queue."""
         if isinstance(message, Message):
             message = (events.message_type(message), events.encode(message))
         id_ = f"m{next(self._numbers)}"
         name = id_ if message_id is None else message_id
-        delivery = Delivery(queue.name, *message, name, delivery_count, reply_address, tag=id_)
+        traceparent = traceparent or trace.current() or trace.new()
+        delivery = Delivery(queue.name, *message, name, delivery_count, reply_address, traceparent, tag=id_)
         with self.changed:
             self._queues.setdefault(queue.name, (queue, deque()))[1].append(delivery)
             self.changed.notify_all()
         return delivery
 
-    def publish_many(self, messages: Sequence[Message]) -> None:
-        self._publish(messages, [None for _ in messages])
+    def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
+        self._publish(messages, [None for _ in messages], traceparents)
 
-    def _publish(self, messages: Sequence[Message], addresses: Sequence[ReplyAddress | None]) -> None:
+    def _publish(
+        self, messages: Sequence[Message], addresses: Sequence[ReplyAddress | None], traceparents: Sequence[str] = ()
+    ) -> None:
         self._check()
-        for message, address in zip(messages, addresses, strict=True):
+        traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
+        self.traceparents += traceparents
+        for message, address, traceparent in zip(messages, addresses, traceparents, strict=True):
             self.published.append(message)
             takers = [queue for queue, _ in self._queues.values() if message.topic in queue.topics]
             if not takers and message.topic in CLAIMS:
                 raise Unroutable(f"nobody takes {message.topic}")
             for queue in takers:
-                self.put(queue, message, reply_address=address)
+                self.put(queue, message, reply_address=address, traceparent=traceparent)
 
     def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         self._check()

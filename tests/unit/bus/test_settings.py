@@ -60,10 +60,11 @@ def test_what_a_script_appends_at_once_is_bounded_and_nothing_is_lost() -> None:
     def chunks(sizes: list[int]) -> Iterator[list[int]]:
         messages = [TxSubmitted(txs=("a" * (size - len('{"txs":[""]}')),)) for size in sizes]
         ids = [str(place) for place in range(len(sizes))]
-        for chunk in redis_streams._chunks(messages, ids):
-            assert {topic for topic, _, _ in chunk} == {"tx.submitted"}
-            assert [len(body) for _, _, body in chunk] == [sizes[int(id_)] for _, id_, _ in chunk]
-            yield [int(id_) for _, id_, _ in chunk]
+        for chunk in redis_streams._chunks(messages, [f"p{id_}" for id_ in ids], ids):
+            assert {topic for topic, _, _, _ in chunk} == {"tx.submitted"}
+            assert [traceparent for _, traceparent, _, _ in chunk] == [f"p{id_}" for _, _, id_, _ in chunk]
+            assert [len(body) for _, _, _, body in chunk] == [sizes[int(id_)] for _, _, id_, _ in chunk]
+            yield [int(id_) for _, _, id_, _ in chunk]
 
     limit, size = redis_streams._CHUNK_MESSAGES, redis_streams._CHUNK_BYTES
     assert (limit, size) == (256, 1 << 20)
