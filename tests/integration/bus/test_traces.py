@@ -95,8 +95,8 @@ def test_a_message_of_others_without_a_traceparent_begins_a_trace(backend: Backe
             connection.channel().basic_publish("warren.events", "tx.submitted", b"{}", properties)
     else:
         with redis.Redis.from_url(backend.url) as client:
-            fields = {"p": value for value in headers.values()} | {"t": "tx.submitted", "b": b"{}"}
-            client.xadd("warren-bus:queue:mempool.txs", fields)
+            fields = {"t": "tx.submitted", "p": headers.get("traceparent", ""), "b": "{}"}
+            client.xadd("warren-bus:queue:mempool.txs", {key: value for key, value in fields.items() if value})
     (delivery,) = take(consumer, 1)
     assert trace.parse(delivery.traceparent) == delivery.traceparent != ""
     consumer.ack([delivery])
