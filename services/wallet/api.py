@@ -14,10 +14,12 @@ from flask import Blueprint, Response, jsonify, request
 
 from services.wallet.errors import (
     BadInput,
+    Conflicted,
     InsufficientFunds,
     MiningStopped,
     OutcomeUnknown,
     Refused,
+    RequestIdUsed,
     TooManyAttempts,
     WalletError,
 )
@@ -116,9 +118,15 @@ def create_api(web: Web) -> Blueprint:
         request_id = _request_id(body.get("request_id"))
         account = web.signing_key(wallet_id, body.get("password"))
         sent = web.payments.send(wallet_id, order, account, request_id=request_id)
-        return jsonify(
-            {"txid": sent.txid_hex, "amount": sent.amount, "fee": sent.fee, "change": sent.change, "to": sent.address}
-        )
+        answer = {
+            "txid": sent.txid_hex,
+            "amount": sent.amount,
+            "fee": sent.fee,
+            "change": sent.change,
+            "to": sent.address,
+            "status": sent.status,
+        }
+        return jsonify(answer)
 
     @api.post("/<wallet_id>/mine")
     def mine(wallet_id: str) -> Response:
@@ -151,8 +159,10 @@ def error_response(error: WalletError) -> Response:
         case Refused():
             # `error.detail` is the mempool's text, `error.reason` Bitcoin Core's string.
             extra |= {"txid": error.txid_hex, "reason": error.reason, "reason_detail": error.detail}
-        case OutcomeUnknown():
+        case OutcomeUnknown() | RequestIdUsed():
             extra["txid"] = error.txid_hex
+        case Conflicted():
+            extra |= {"txid": error.txid_hex, "conflicts": error.conflicts}
         case MiningStopped():
             extra["blocks"] = error.blocks
     status = HTTPStatus(status_of(error))

@@ -10,6 +10,8 @@
     ├── Locked              no password was given, and the session has not unlocked the wallet
     ├── InsufficientFunds
     ├── FeeChanged          the fee differs from the fee that the user confirmed
+    ├── RequestIdUsed       the request id belongs to another payment
+    ├── Conflicted          the payment of this request id can no longer be mined: other transactions spent its coins
     ├── Refused             the mempool refused the transaction, with Bitcoin Core's reason
     ├── OutcomeUnknown      no verdict came in time: the transaction may still be accepted
     ├── MiningStopped       fewer blocks were mined than requested
@@ -19,6 +21,8 @@ Texts never contain a secret. `web.status_of` maps each error to its HTTP status
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from shared.errors import WarrenError
 
@@ -112,6 +116,33 @@ class FeeChanged(WalletError):
     def __init__(self, fee: int) -> None:
         super().__init__("the wallet's coins have changed, and with them the fee; nothing was sent")
         self.fee = fee
+
+
+class RequestIdUsed(WalletError):
+    """A request with the id of another payment; `txid_hex` is that payment."""
+
+    code = "request-id-used"
+
+    def __init__(self, txid_hex: str) -> None:
+        super().__init__(
+            f"the request id is of another payment, transaction {txid_hex}; nothing was sent, use a new request id"
+        )
+        self.txid_hex = txid_hex
+
+
+class Conflicted(WalletError):
+    """The payment of a request id can no longer be mined: the transactions `conflicts` have spent its coins."""
+
+    code = "payment-conflicted"
+
+    def __init__(self, txid_hex: str, conflicts: Sequence[str]) -> None:
+        noun = "transaction" if len(conflicts) == 1 else "transactions"
+        super().__init__(
+            f"the payment of this request id, transaction {txid_hex}, can no longer be mined: {noun} "
+            f"{', '.join(conflicts)} spent its coins; to pay again, use a new request id"
+        )
+        self.txid_hex = txid_hex
+        self.conflicts = tuple(conflicts)
 
 
 class Refused(WalletError):

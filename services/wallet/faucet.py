@@ -23,8 +23,9 @@ from services.wallet.errors import (
     WalletError,
     WrongPassword,
 )
-from services.wallet.payments import Order, Payments
+from services.wallet.payments import Order, Payments, Sent
 from services.wallet.service import WalletService
+from services.wallet.store import SendStatus
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
@@ -34,7 +35,7 @@ from shared.consensus.subsidy import block_subsidy
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import BrokerError, DecodeError, RequestFailed, RequestTimeout, Unroutable
 from shared.logs import with_fields
-from shared.primitives.hex import parse_hex
+from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.reasons import Reason
 from shared.script.script import MAX_SCRIPT_SIZE
 
@@ -78,9 +79,15 @@ class Faucet:
         Raises `WalletError` or `BrokerError` if nothing was paid or the outcome is unknown.
         """
         script = self._wallets.current_key(self._wallets.load(wallet_id)).script_pubkey
-        txid_hex = self._send(self._payments.order_for_script(script, TEST_COINS), self._open(), request_id)
-        log.info("test coins paid", extra=with_fields(wallet=wallet_id, txid=txid_hex))
-        return Grant(txid_hex, TEST_COINS, self._mine_block())
+        order = self._payments.order_for_script(script, TEST_COINS)
+        # The wallet's id tells its requests from those of others, and stays when its newest address changes.
+        own_id, terms = (f"{wallet_id}/{request_id}", f"test coins for {wallet_id}") if request_id else (None, None)
+        sent = self._send(order, self._open(), own_id, terms)
+        if sent.status is SendStatus.CONFIRMED:
+            block_hash = self._wallets.ledger.block_hash(parse_display_hash(sent.txid_hex))
+            return Grant(sent.txid_hex, TEST_COINS, display_hash(block_hash) if block_hash else None)
+        log.info("test coins paid", extra=with_fields(wallet=wallet_id, txid=sent.txid_hex))
+        return Grant(sent.txid_hex, TEST_COINS, self._mine_block())
 
     def _mine_block(self) -> str | None:
         """Mine one block if blocks are cheap; return its hash in display order, None if there is no block."""
@@ -110,7 +117,7 @@ class Faucet:
     def _pay(self, request: CoinsRequested, message_id: str) -> CoinsResult:
         try:
             order = self._payments.order_for_script(_read_script(request.script_pubkey), request.amount)
-            txid_hex = self._send(order, self._open(), message_id)
+            txid_hex = self._send(order, self._open(), message_id).txid_hex
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
             return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))
@@ -129,11 +136,11 @@ class Faucet:
                 raise _no_creator() from None
         return self._account
 
-    def _send(self, order: Order, account: ExtendedKey, request_id: str | None) -> str:
-        """Pay and return the txid; mine and retry while coins are immature or their cluster in the pool is full."""
+    def _send(self, order: Order, account: ExtendedKey, request_id: str | None, terms: str | None = None) -> Sent:
+        """Pay; mine and retry while coins are immature or their cluster in the pool is full."""
         for is_last in (*[False] * (_ROUNDS - 1), True):
             try:
-                return self._payments.send(CREATOR, order, account, request_id=request_id).txid_hex
+                return self._payments.send(CREATOR, order, account, request_id=request_id, terms=terms)
             except InsufficientFunds as error:
                 if is_last or not self._may_mine or not self._may_suffice(error.needed):
                     raise

@@ -13,12 +13,15 @@ from functools import lru_cache
 from services.wallet.accounts import WalletKey
 from services.wallet.coin_selection import SpendableCoin
 from services.wallet.store import Send, SendStatus
-from shared.chain.view import ChainView, TxRecord, script_hash
+from shared.bus.events import BlockDisconnected, TxAccepted, TxRemoved
+from shared.chain.view import ChainView, Tip, TxRecord, script_hash
 from shared.errors import DecodeError
 from shared.primitives.block import HEADER_SIZE
+from shared.primitives.hex import display_hash
 from shared.primitives.serialize import Reader
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
+_FACTS_AT_ONCE = 1000
 _COINBASE_BYTES = 1024
 """More than a coinbase from Warren's template has; a longer one is read with its whole block."""
 
@@ -132,12 +135,12 @@ class Ledger:
             block = self._view.blocks.get(block_hash)
             return block.transactions[0].outputs if block else ()
 
-    def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], int]:
-        """Return the coins that a payment may spend now, and the tip's height.
+    def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], Tip]:
+        """Return the coins that a payment may spend now, and the tip.
 
         If a coin is spent meanwhile, the mempool refuses the payment, and the wallet builds it again.
         """
-        return self._view.at_tip(lambda tip: (self._spendable(keys, tip.height), tip.height))
+        return self._view.at_tip(lambda tip: (self._spendable(keys, tip.height), tip))
 
     def _spendable(self, keys: Sequence[WalletKey], tip_height: int) -> list[SpendableCoin]:
         by_script = {key.script_pubkey: key for key in keys}
@@ -178,6 +181,41 @@ class Ledger:
         """Return the entry of one transaction of the best chain or the pool, with its amounts for these keys."""
         entries = self._entries(self._view.txs.get_many([txid]), {key.script_pubkey for key in keys})
         return entries[0] if entries else None
+
+    # ── the fate of a payment ───────────────────────────────────────────────────────────────────────────────────
+
+    def status(self, txid: bytes) -> SendStatus | None:
+        """Return whether a transaction is confirmed or in the pool; None if it is in neither."""
+        record = self._view.txs.get(txid)
+        if record is None:
+            return None
+        return SendStatus.UNCONFIRMED if record.block is None else SendStatus.CONFIRMED
+
+    def block_hash(self, txid: bytes) -> bytes | None:
+        """Return the hash of a transaction's block; None if it is in none."""
+        record = self._view.txs.get(txid)
+        return record.block.hash if record is not None and record.block is not None else None
+
+    def conflicts(self, tx: Transaction) -> list[bytes]:
+        """Return the txids of the other transactions, in chain or pool, that spend this one's coins."""
+        spends = self._view.txs.all_spends([txin.prevout for txin in tx.inputs])
+        found = {spend.txid: None for pair in spends for spend in pair if spend is not None}
+        return [txid for txid in found if txid != tx.txid]
+
+    def may_have_been_accepted(self, txid: bytes, seq: int) -> bool:
+        """Whether a transaction has entered or left the pool since fact number `seq`, or the facts no longer tell."""
+        last = self._view.tip().seq
+        while seq < last:
+            facts = self._view.events_since(seq, _FACTS_AT_ONCE)
+            if not facts or facts[0].seq != seq + 1:  # older facts than the kept ones
+                return True
+            for fact in facts:
+                if isinstance(fact, BlockDisconnected):  # it may have been in this block
+                    return True
+                if isinstance(fact, TxAccepted | TxRemoved) and fact.txid == display_hash(txid):
+                    return True
+            seq = facts[-1].seq
+        return False
 
     def _pool_records(self, hashes: Sequence[bytes]) -> list[TxRecord | None]:
         return self._view.txs.get_many(self._view.scripts.merged_pool_txids(hashes))

@@ -18,10 +18,12 @@ from services.wallet.amounts import format_feerate, parse_amount
 from services.wallet.errors import (
     BadInput,
     Busy,
+    Conflicted,
     FeeChanged,
     InsufficientFunds,
     MiningStopped,
     OutcomeUnknown,
+    RequestIdUsed,
     TooManyAttempts,
     UnknownWallet,
     WalletError,
@@ -235,9 +237,11 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
             sent = web.payments.send(
                 wallet_id, order, account, expected_fee=fee, request_id=form.get("request_id", "")[:100]
             )
-        except (BadInput, InsufficientFunds) as error:
+        except (BadInput, InsufficientFunds, RequestIdUsed) as error:
             return show.wallet(wallet_id, status_of(error), error, "send")
-        except OutcomeUnknown as error:
+        except (OutcomeUnknown, Conflicted) as error:
+            if isinstance(error, Conflicted):
+                show.notice("bad", sentence(error))
             return _redirect(wallet_id, "sent", error.txid_hex)
         except FeeChanged as error:
             return show.confirm(wallet_id, status_of(error), error)

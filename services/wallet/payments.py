@@ -2,8 +2,12 @@
 
 A process makes one payment of a wallet at a time. Another process, or another wallet with the same words, may spend the
 coins first; then the mempool refuses the payment, and it is built again from other coins. A payment is recorded before
-it is submitted, so the wallet always knows of it. The record includes the request id: a repeated request is paid once,
-even if another instance receives it.
+it is submitted, so the wallet always knows of it.
+
+The record includes the request id and the terms of the payment: a repeated request is paid once, by whichever instance
+receives it, and answered with the payment's present state. A payment that has left chain and pool is submitted again;
+if its coins are spent otherwise, the answer says by which transactions, and the request id stays used: the payment
+might come back with a reorganisation.
 """
 
 from __future__ import annotations
@@ -16,16 +20,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from services.wallet.accounts import Keychain
 from services.wallet.amounts import parse_amount, parse_feerate
 from services.wallet.builder import build_payment, sign_payment
 from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
-from services.wallet.errors import BadInput, FeeChanged, Locked, OutcomeUnknown, Refused
+from services.wallet.errors import (
+    BadInput,
+    Busy,
+    Conflicted,
+    FeeChanged,
+    Locked,
+    OutcomeUnknown,
+    Refused,
+    RequestIdUsed,
+)
 from services.wallet.payee import Payee, parse_payee
 from services.wallet.service import WalletService
 from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
 from shared.bus.broker import Broker
-from shared.bus.events import TxSubmitted, TxVerdict
+from shared.bus.events import Removal, TxSubmitted, TxVerdict
+from shared.chain.view import Tip
 from shared.consensus.amount import format_btc
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import encode_address
@@ -34,6 +50,7 @@ from shared.crypto.keys import PrivateKey
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
 from shared.policy import WALLET_FEERATE, dust_threshold
+from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
 
@@ -62,16 +79,22 @@ class Order:
         """The output that pays the payee."""
         return TxOut(self.amount, self.payee.script_pubkey)
 
+    @property
+    def terms(self) -> str:
+        """A text that is the same for two orders of the same payment."""
+        return f"{self.payee.script_pubkey.hex()} {self.amount} {self.feerate}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A payment that the mempool accepted."""
+    """A payment that is in the pool or in a block."""
 
     txid_hex: str
     amount: int
     fee: int
     change: int
     address: str
+    status: SendStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +103,15 @@ class _Plan:
     change_script: bytes
     change_count: int
     """Change keys in use after this payment."""
-    tip_height: int
+    tip: Tip
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that is to be paid once, and the terms of its payment."""
+
+    id: str
+    terms: str
 
 
 class _MadeElsewhere(Exception):
@@ -135,60 +166,89 @@ class Payments:
         *,
         expected_fee: int | None = None,
         request_id: str | None = None,
+        terms: str | None = None,
     ) -> Sent:
         """Make a payment, and return when the mempool has accepted it.
 
         With `expected_fee`, any other fee raises `FeeChanged`. A `request_id` that any instance has seen before is not
-        paid again: if its transaction has no verdict and is not in chain or pool, it is submitted once more.
-        Raises `InsufficientFunds`, `Refused` or `BrokerUnavailable` (nothing changed), or `OutcomeUnknown`.
+        paid again: the result is the present state of its payment, submitted once more if it is in neither chain nor
+        pool. `terms` tell two payments apart, if not payee, amount and fee rate do.
+        Raises `InsufficientFunds`, `Refused`, `RequestIdUsed`, `Conflicted` or `BrokerUnavailable` (nothing changed),
+        or `OutcomeUnknown`.
         """
+        request = _Request(request_id, terms or order.terms) if request_id else None
         with self._one_at_a_time(wallet_id):
             while True:
-                earlier = self._earlier(wallet_id, request_id) if request_id else None
+                earlier = self._earlier(wallet_id, order, request) if request else None
                 if earlier is not None:
                     return earlier
                 with contextlib.suppress(_MadeElsewhere):
-                    return self._send(wallet_id, order, account, expected_fee, request_id)
+                    return self._send(wallet_id, order, account, expected_fee, request)
 
-    def _earlier(self, wallet_id: str, request_id: str) -> Sent | None:
-        """Return the payment made for this request id, submitting it again if it has no verdict; None if refused."""
-        raw = self._wallets.store.requested(wallet_id, request_id)
+    def _earlier(self, wallet_id: str, order: Order, request: _Request) -> Sent | None:
+        """Return the payment made for this request; None if there is none, or none that ever was in the pool."""
+        raw = self._wallets.store.requested(wallet_id, request.id)
         if raw is None:
             return None
         tx = Transaction.parse(raw)
-        wallet = self._wallets.load(wallet_id)
         send = self._wallets.store.sends(wallet_id, [tx.txid]).get(tx.txid)
         if send is None:  # refused, and just now forgotten by another instance
             return None
-        is_known = self._wallets.ledger.transaction(self._wallets.keys(wallet), tx.txid) is not None
-        if send.status is SendStatus.PENDING and not is_known:
-            try:
-                self._hand_over(wallet, tx, request_id)
-            except Refused:
-                return None  # the transaction never was in the pool and can no longer enter it
-        return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to)
+        if not _is_for(send, order, request):
+            raise RequestIdUsed(tx.txid_hex)
+        status = self._wallets.ledger.status(tx.txid) or self._hand_over_again(wallet_id, tx, send, request)
+        if status is None:
+            return None
+        return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to, status)
+
+    def _hand_over_again(self, wallet_id: str, tx: Transaction, send: Send, request: _Request) -> SendStatus | None:
+        """Submit a payment that is in neither chain nor pool; return its status then.
+
+        If it is refused and never was in the pool, delete its record and return None: it is paid anew. Another payment
+        stays on record, for it may come back with a reorganisation: raises `Conflicted` or `Refused`.
+        """
+        ledger = self._wallets.ledger
+        try:
+            verdict = self._verdict(tx)
+        except Unroutable:
+            raise
+        except BrokerError:
+            raise OutcomeUnknown(tx.txid_hex) from None
+        if verdict.accepted or verdict.reason in _KNOWN:
+            log.info("payment accepted again", extra=with_fields(wallet=wallet_id, txid=tx.txid_hex))
+            return ledger.status(tx.txid) or SendStatus.UNCONFIRMED
+        log.info("payment refused: %s", verdict.reason, extra=with_fields(wallet=wallet_id, txid=tx.txid_hex))
+        if send.status is SendStatus.PENDING and not ledger.may_have_been_accepted(tx.txid, send.seq):
+            self._wallets.store.forget_send(wallet_id, tx.txid, request.id)
+            return None
+        if conflicts := ledger.conflicts(tx):
+            if send.status is not SendStatus.DROPPED:
+                dropped = replace(send, status=SendStatus.DROPPED, height=None, why=Removal.CONFLICT)
+                self._wallets.store.update_sends({tx.txid: (wallet_id, dropped)})
+            raise Conflicted(tx.txid_hex, [display_hash(txid) for txid in conflicts])
+        raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
 
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
         account = self._wallets.account(wallet)
         change = account.key(Keychain.CHANGE, wallet.change_count).script_pubkey
-        coins, tip_height = self._wallets.ledger.spendable(self._wallets.keys(wallet))
+        coins, tip = self._wallets.ledger.spendable(self._wallets.keys(wallet))
         selection = select_coins(coins, order.output, change, order.feerate)
-        return _Plan(selection, change, wallet.change_count + bool(selection.change), tip_height)
+        return _Plan(selection, change, wallet.change_count + bool(selection.change), tip)
 
     def _send(
-        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request_id: str | None
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
     ) -> Sent:
         for _ in range(_TRIES - 1):
             try:
-                return self._send_once(wallet_id, order, account, expected_fee, request_id)
+                return self._send_once(wallet_id, order, account, expected_fee, request)
             except Refused as refused:
                 if refused.reason not in _COINS_TAKEN:
                     raise
                 log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
-        return self._send_once(wallet_id, order, account, expected_fee, request_id)
+        return self._send_once(wallet_id, order, account, expected_fee, request)
 
     def _send_once(
-        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request_id: str | None
+        self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
     ) -> Sent:
         if not self._broker.is_connected():
             raise BrokerUnavailable("the broker is away; nothing was sent")
@@ -197,21 +257,41 @@ class Payments:
         selection = plan.selection
         if expected_fee not in (None, selection.fee):
             raise FeeChanged(selection.fee)
-        unsigned = build_payment(selection, order.output, plan.change_script, plan.tip_height)
-        tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
-        send = Send(order.payee.address, order.amount, selection.fee, selection.change, int(self._clock()))
-        request = PaymentRequest(request_id, tx.serialize()) if request_id else None
-        begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, request)
+        tx, begun = self._begin(wallet, order, plan, account, request)
         if begun is Begun.SAME_REQUEST:
             raise _MadeElsewhere
         if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
             self._verdict(tx)
             raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
-        self._hand_over(wallet, tx, request_id)
-        return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, order.payee.address)
+        self._hand_over(wallet, tx, request.id if request else None)
+        address, status = order.payee.address, SendStatus.UNCONFIRMED
+        return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, address, status)
+
+    def _begin(
+        self, wallet: Wallet, order: Order, plan: _Plan, account: ExtendedKey, request: _Request | None
+    ) -> tuple[Transaction, Begun]:
+        """Sign and record the payment; another lock time tells it from a payment that has left the pool."""
+        selection = plan.selection
+        send = Send(
+            order.payee.address,
+            order.amount,
+            selection.fee,
+            selection.change,
+            int(self._clock()),
+            terms=request.terms if request else "",
+            seq=plan.tip.seq,
+        )
+        for lock_time in range(plan.tip.height, -1, -1):
+            unsigned = build_payment(selection, order.output, plan.change_script, lock_time)
+            tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
+            stored = PaymentRequest(request.id, tx.serialize()) if request else None
+            begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, stored)
+            if begun is not Begun.DROPPED_TX:
+                return tx, begun
+        raise Busy("as many payments as this chain has blocks have left the pool")
 
     def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
-        """Submit a recorded transaction to the mempool; delete its record if it is refused.
+        """Submit a transaction to the mempool for the first time; delete its record if it is refused.
 
         Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
         """
@@ -240,6 +320,13 @@ class Payments:
     def _one_at_a_time(self, wallet_id: str) -> Iterator[None]:
         with self._locks.setdefault(wallet_id, threading.Lock()):
             yield
+
+
+def _is_for(send: Send, order: Order, request: _Request) -> bool:
+    """Whether a payment on record is the one that a request with its id asks for."""
+    if send.terms:
+        return send.terms == request.terms
+    return (send.to, send.amount) == (order.payee.address, order.amount)  # recorded by an earlier version
 
 
 def _not_dust(order: Order) -> Order:

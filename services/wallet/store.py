@@ -57,6 +57,8 @@ class Begun(Enum):
     """A payment for this request id exists already."""
     SAME_TX = "same transaction"
     """Another payment of this amount to this payee from these coins is this very transaction."""
+    DROPPED_TX = "dropped transaction"
+    """So is one that left the pool, and that its own request may bring back."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -79,6 +81,10 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     status: SendStatus = SendStatus.PENDING
     height: int | None = None
     why: str = ""
+    terms: str = ""
+    """The payment that was asked for with a request id: another payment with this id is refused."""
+    seq: int = 0
+    """The number of the chain's last fact when the payment was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +179,8 @@ class WalletStore:
             if request and pipe.exists(request_key):
                 begun = Begun.SAME_REQUEST
             elif data := pipe.hget(sends_key, txid):
-                is_over = msgspec.json.decode(data, type=Send).status is SendStatus.DROPPED
-                begun = Begun.NEW if is_over else Begun.SAME_TX
+                is_dropped = msgspec.json.decode(data, type=Send).status is SendStatus.DROPPED
+                begun = Begun.DROPPED_TX if is_dropped else Begun.SAME_TX
             pipe.multi()
             if begun is not Begun.NEW:
                 return

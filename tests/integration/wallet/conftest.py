@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_py
+from flask import Flask
+from flask.testing import FlaskClient
 
 from services.mempool.blocks.accept_block import accept_block
+from services.mempool.blocks.operator import control
 from services.mempool.state import NodeState
 from services.mempool.transactions.submit import submit
 from services.wallet.app import create_wallet_app
@@ -25,14 +29,17 @@ from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
 from services.wallet.store import WalletStore
 from shared.bus import events
-from shared.bus.events import MineRequested, MineResult, TxSubmitted
+from shared.bus.events import ChainControl, ControlAction, MineRequested, MineResult, Removal, TxRemoved, TxSubmitted
 from shared.bus.worker import Incoming
+from shared.chain.commit import Delta
 from shared.chain.lease import Lease
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
+from shared.primitives.hex import display_hash
+from shared.primitives.transaction import Transaction
 from shared.shutdown import ExitFlag
 from tests.builders import key, make_block, p2wpkh
 from tests.unit.bus.fake_broker import FakeBroker
@@ -63,13 +70,23 @@ class Stack:
         self.wallets = self.new_service()
         self.payments = Payments(self.wallets, self.broker, timeout=0.2)
         self.inbox = Inbox(self.wallets, self.view)
-        settings = Settings(wallet_port=8080, data_dir=data_dir)
-        self.password_file = password_file(settings, PARAMS)
+        self.settings = Settings(wallet_port=8080, data_dir=data_dir)
+        self.password_file = password_file(self.settings, PARAMS)
         self.faucet = Faucet(self.wallets, self.payments, self.password_file, may_mine=True)
-        ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
-        self.app = create_wallet_app(settings, self.wallets, self.payments, self.sessions, self.faucet, ready)
+        self.app = self._new_app(self.wallets, self.payments, self.faucet)
         self.http = self.app.test_client()
         self._read = b"0"
+
+    def _new_app(self, wallets: WalletService, payments: Payments, faucet: Faucet) -> Flask:
+        ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
+        return create_wallet_app(self.settings, wallets, payments, self.sessions, faucet, ready)
+
+    def new_instance(self) -> FlaskClient:
+        """A client of another instance of the service, which shares nothing but Redis and the broker."""
+        wallets = self.new_service()
+        payments = Payments(wallets, self.broker, timeout=0.2)
+        faucet = Faucet(wallets, payments, self.password_file, may_mine=True)
+        return self._new_app(wallets, payments, faucet).test_client()
 
     def new_service(self) -> WalletService:
         ledger = Ledger(self.view, PARAMS.coinbase_maturity)
@@ -86,8 +103,16 @@ class Stack:
         script = bytes.fromhex(message.script_pubkey)
         return MineResult(hashes=tuple(self.mine(script).hash[::-1].hex() for _ in range(message.count)))
 
-    def mine(self, script: bytes | None = None, *, with_pool: bool = True, on: Block | None = None, tag=b"t") -> Block:
-        """A block on the tip or on another block, with the whole pool."""
+    def mine(
+        self,
+        script: bytes | None = None,
+        *,
+        with_pool: bool = True,
+        txs: Sequence[Transaction] = (),
+        on: Block | None = None,
+        tag: bytes = b"t",
+    ) -> Block:
+        """A block on the tip or on another block, with the whole pool, or else with `txs`, whose fees nobody takes."""
         with self._writer:
             prev = self.node.tree.get(on.hash) if on else self.node.tree.tip
             assert prev is not None
@@ -95,11 +120,24 @@ class Stack:
             records.sort(key=lambda record: record.pool.sequence)
             fees = sum(record.pool.fee for record in records)
             script = script or p2wpkh(key("somebody"))
-            txs = [record.tx for record in records]
+            txs = txs or [record.tx for record in records]
             block = make_block(prev.header, prev.height + 1, script, txs, fees=fees, params=PARAMS, tag=tag)
             verdict = accept_block(self.node, block)
             assert verdict.accepted, verdict
             return block
+
+    def drop(self, txid: bytes, why: Removal) -> None:
+        """Let a transaction leave the pool, as a node does that has no more room or time for it."""
+        with self._writer:
+            record = self.node.pool.get(txid)
+            assert record is not None
+            self.node.commit(Delta(pool_removed=[record], events=[TxRemoved(txid=record.tx.txid_hex, why=why)]))
+            self.node.pool.remove(txid)
+
+    def invalidate(self, block: Block) -> None:
+        """Let the node hold a block for invalid, and go back below it."""
+        with self._writer:
+            control(self.node, ChainControl(action=ControlAction.INVALIDATE, block=display_hash(block.hash)))
 
     def deliver(self) -> int:
         """Hand every new event of the outbox to the wallet's inbox, and return how many there were."""

@@ -123,13 +123,15 @@ def test_a_refused_payments_request_may_be_made_again_and_no_other_is_forgotten(
 
 
 @pytest.mark.parametrize("status", list(SendStatus))
-def test_the_same_transaction_is_begun_again_only_when_it_was_dropped(store: WalletStore, status: SendStatus) -> None:
+def test_no_payment_takes_the_record_of_another_with_the_same_transaction(
+    store: WalletStore, status: SendStatus
+) -> None:
     store.begin_send("w", A, send(), 1)
     store.update_sends({A: ("w", send(status=status))})
     begun = store.begin_send("w", A, send(time=9), 2)
-    assert begun is (Begun.NEW if status is SendStatus.DROPPED else Begun.SAME_TX)
-    assert store.sends("w", [A])[A].time == (9 if begun is Begun.NEW else 1)
-    assert change_count(store) == (2 if begun is Begun.NEW else 1)
+    assert begun is (Begun.DROPPED_TX if status is SendStatus.DROPPED else Begun.SAME_TX)
+    assert store.sends("w", [A])[A].time == 1
+    assert change_count(store) == 1
 
 
 def test_the_newest_sends_that_are_in_no_block_are_listed_up_to_a_limit(store: WalletStore) -> None:
