@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Flask, Response, make_response, request
+from flask import Response, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.explorer.api import mempool_space, nigiri, regtest_server
@@ -37,6 +37,7 @@ from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
 from shared.web.asgi import Endpoint
+from shared.web.async_flask import AsyncFlask
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ _CORS = {
 class Explorer:
     """The built service; `hub` has to be started on the server's event loop, and woken by facts."""
 
-    app: Flask
+    app: AsyncFlask
     endpoints: Mapping[str, Endpoint]
     """By path: requests that are answered on the event loop, beside the application."""
     hub: EventHub

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Flask
-
 from services.wallet.api import create_api
 from services.wallet.bootstrap import password_file
 from services.wallet.faucet import Faucet
@@ -14,6 +12,7 @@ from services.wallet.sessions import COOKIE, Sessions
 from services.wallet.web import PasswordLocation, Web
 from shared.config import Settings
 from shared.web.app import ReadyChecks, create_app
+from shared.web.async_flask import AsyncFlask
 
 MAX_BODY = 64 * 1024
 
@@ -25,7 +24,7 @@ def create_wallet_app(
     sessions: Sessions,
     faucet: Faucet | None,
     ready: ReadyChecks,
-) -> Flask:
+) -> AsyncFlask:
     """Return the application; `ready` has the checks that must pass before the service is ready."""
     app = create_app("services.wallet", settings, wallets.params.name, ready, MAX_BODY)
     password = PasswordLocation(password_file(settings, wallets.params), settings.creator_password_command)

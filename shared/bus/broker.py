@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from shared import waiting
 from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import Queue
 
@@ -98,12 +99,20 @@ class Broker(ABC):
         self.publish_many([message])
 
     @abstractmethod
-    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
-        """Publish all requests and return one reply for each, in order.
+    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+        """Publish all requests and return one reply for each, in order; waits without a thread (shared/waiting.py).
 
-        Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, or `RequestFailed` if a reply is a
-        `Failure` or does not fit its request (`Request.check`).
+        Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, `Unroutable`, or `RequestFailed` if a
+        reply is a `Failure` or does not fit its request (`Request.check`).
         """
+
+    async def ask(self, message: Request[Reply], timeout: float) -> Reply:
+        """Publish one request and return its reply: see `ask_many`."""
+        return (await self.ask_many([message], timeout))[0]
+
+    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+        """Do as `ask_many`, and hold the caller's thread until the replies are there."""
+        return waiting.run(self.ask_many(messages, timeout))
 
     def request(self, message: Request[Reply], timeout: float) -> Reply:
         """Publish one request and return its reply: see `request_many`."""

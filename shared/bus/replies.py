@@ -7,11 +7,13 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any, Generic
 
 from shared.bus import events
 from shared.bus.events import Reply, Request
 from shared.errors import BrokerError, BrokerUnavailable, DecodeError, RequestFailed, RequestTimeout
+from shared.waiting import WaitFor
 
 
 class Call(Generic[Reply]):
@@ -21,8 +23,7 @@ class Call(Generic[Reply]):
         self.requests = requests
         self.replies: list[Reply | None] = [None] * len(requests)
         self.missing = len(requests)
-        self.error: BrokerError | None = None
-        self.done = threading.Event()
+        self.done: Future[None] = Future()
 
 
 class ReplyBox:
@@ -41,7 +42,7 @@ class ReplyBox:
         with self._lock:
             self._waiting.update((id_, (call, place)) for place, id_ in enumerate(ids))
         if not requests:
-            call.done.set()
+            call.done.set_result(None)
         return call, ids
 
     def put(self, correlation_id: str, type_name: str, body: bytes) -> None:
@@ -53,23 +54,25 @@ class ReplyBox:
         try:
             reply = call.requests[place].check(events.decode(type_name, body))
         except DecodeError as error:
-            self._fail(call, RequestFailed(f"undecodable reply: {error}"))
+            self.fail(call, RequestFailed(f"undecodable reply: {error}"))
             return
         except RequestFailed as error:
-            self._fail(call, error)
+            self.fail(call, error)
             return
         with self._lock:
             call.replies[place] = reply
             call.missing -= 1
-            if not call.missing:
-                call.done.set()
+            is_last = call.missing == 0
+        if is_last:
+            call.done.set_result(None)
 
-    def wait(self, call: Call[Reply], ids: Sequence[str], deadline: float) -> list[Reply]:
+    async def replies(self, call: Call[Reply], ids: Sequence[str], deadline: float) -> list[Reply]:
         """Return the replies in order; raise the call's error, or `RequestTimeout` after `deadline` (monotonic)."""
-        call.done.wait(max(0.0, deadline - time.monotonic()))
-        self.forget(ids)
-        if call.error is not None:
-            raise call.error
+        try:
+            if await WaitFor(call.done, deadline - time.monotonic()):
+                call.done.result()
+        finally:
+            self.forget(ids)
         with self._lock:
             replies = [reply for reply in call.replies if reply is not None]
         if len(replies) < len(call.replies):
@@ -88,9 +91,11 @@ class ReplyBox:
             calls = {call for call, _ in self._waiting.values()}
             self._waiting.clear()
         for call in calls:
-            self._fail(call, BrokerUnavailable(why))
+            self.fail(call, BrokerUnavailable(why))
 
-    @staticmethod
-    def _fail(call: Call[Any], error: BrokerError) -> None:
-        call.error = error
-        call.done.set()
+    def fail(self, call: Call[Any], error: BrokerError) -> None:
+        """End a call with an error, unless it is done."""
+        with self._lock:
+            is_first, call.missing = call.missing > 0, 0
+        if is_first:
+            call.done.set_exception(error)

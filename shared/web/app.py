@@ -22,6 +22,7 @@ from shared.durations import HOUR
 from shared.errors import BrokerError, StoreError, WarrenError
 from shared.web import formats
 from shared.web.asgi import SECURITY_HEADERS
+from shared.web.async_flask import AsyncFlask, NoRoomToWait
 from shared.web.hosts import TrustedHosts, host_name
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,13 @@ ReadyChecks = Mapping[str, Callable[[], bool]]
 _HERE = Path(__file__).parent
 
 
-def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> Flask:
+def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> AsyncFlask:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
 
     `chain` is the name shown on pages; `ready` has a check for each thing the service needs; `max_body` is the largest
     request body in bytes.
     """
-    app = Flask(import_name)
+    app = AsyncFlask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
     loaders = [app.jinja_loader, FileSystemLoader(_HERE / "templates")]
     app.jinja_loader = ChoiceLoader([loader for loader in loaders if loader is not None])
@@ -129,6 +130,8 @@ def handle_error(error: Exception) -> Response:
             if error.response is not None:
                 return make_response(error.response)
             return problem(error.code or 500, error.name, error.description or "")
+        case NoRoomToWait():
+            return problem(503, "Too many requests wait", str(error))
         case StoreError() | BrokerError():
             log.warning("request refused: %s", error)
             return problem(503, "Temporarily unavailable", str(error))

@@ -1,7 +1,8 @@
 """Serves HTTP from an event loop on a thread of its own, and stops in order.
 
-A Flask application answers on a fixed number of threads (shared/web/wsgi.py). Event streams and websockets, which stay
-open for long, are endpoints on the loop itself under paths of their own: each costs a connection and no thread.
+A Flask application answers on a fixed number of threads, which no request holds while it waits for another service
+(shared/web/wsgi.py). Event streams and websockets, which stay open for long, are endpoints on the loop itself under
+paths of their own: each costs a connection and no thread.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
-from flask import Flask
 
 from shared.errors import ConfigError
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
+from shared.web.async_flask import AsyncFlask
 from shared.web.protocol import AbortableWebSocket, BoundedProtocol
 from shared.web.threads import Threads
 from shared.web.wsgi import WsgiBridge
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _MARGIN = 64 * 1024
 _STOP_SECONDS = 5
 """Seconds that requests under way may take once the server is told to stop."""
+_LAST_SECONDS = 1
+"""The part of them that is left for answers once no request waits for another service any more."""
 _KEEP_ALIVE = 120
 """Seconds that a connection may be idle between requests."""
 _BACKLOG = 1024
@@ -41,17 +44,19 @@ class HttpServer:
     """A listening HTTP server; `port` is the port in use, chosen by the system where 0 was asked for."""
 
     def __init__(
-        self, app: Flask, host: str, port: int, threads: int, endpoints: Mapping[str, Endpoint] | None = None
+        self, app: AsyncFlask, host: str, port: int, threads: int, endpoints: Mapping[str, Endpoint] | None = None
     ) -> None:
         """Listen, or raise `ConfigError`; `endpoints` answer their paths, `app` all others."""
         _allow_connections()
         self._sockets = _listen(host, port)
         self.port: int = self._sockets[0].getsockname()[1]
         self._threads = Threads(threads, "http")
+        self._loop = asyncio.new_event_loop()
+        self._stopping: asyncio.Future[None] = self._loop.create_future()
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # up to it the application itself says what is too much
         self._server = _Server(
             uvicorn.Config(
-                _Router(WsgiBridge(app, limit, self._threads), endpoints or {}),
+                _Router(WsgiBridge(app, limit, self._threads, self._stopping), endpoints or {}),
                 http=BoundedProtocol,
                 ws=AbortableWebSocket if endpoints else "none",
                 ws_max_size=_MAX_MESSAGE,
@@ -66,7 +71,6 @@ class HttpServer:
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
@@ -78,6 +82,7 @@ class HttpServer:
     def close(self) -> None:
         """Stop listening, finish the requests under way, send their answers, close all connections and return."""
         self._server.should_exit = True
+        self.call_soon(self._loop.call_later, _STOP_SECONDS - _LAST_SECONDS, self._stopping.set_result, None)
         self._thread.join()
         self._threads.close()
 

@@ -1,4 +1,4 @@
-"""A fixed number of threads for calls that would block an event loop.
+"""A fixed number of threads for calls that would block an event loop, and for the steps of coroutines that wait.
 
 The threads are daemons: a call that outlasts an orderly stop does not keep the process alive, as one in
 `concurrent.futures` would.
@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from shared.errors import BrokerUnavailable
+from shared.waiting import WaitFor
 
 T = TypeVar("T")
 
@@ -30,15 +36,39 @@ class Threads:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run `call` on a thread; return its result or raise its exception."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((loop, future, call))
-        return await future
+        return await self._put(call)
+
+    async def drive(self, coroutine: Coroutine[Any, None, T], stopping: asyncio.Future[None]) -> T:
+        """Run a coroutine of shared/waiting.py to its end, each step on a thread; while it waits it holds none.
+
+        All steps share one copy of the context. A coroutine that still waits once `stopping` is done gets
+        `BrokerUnavailable` instead of what it waits for.
+        """
+        context = copy_context()
+        resume: Callable[[], WaitFor] = partial(coroutine.send, None)
+        while True:
+            wait, result = await self._put(partial(context.run, _step, resume))
+            if wait is None:
+                return result  # type: ignore[no-any-return]
+            try:
+                await _until(wait, stopping)
+            except asyncio.CancelledError:
+                self._put(partial(context.run, coroutine.close))
+                raise
+            resume = partial(coroutine.send, None)
+            if stopping.done() and not wait.future.done():
+                resume = partial(coroutine.throw, BrokerUnavailable("this service is stopping"))
 
     def close(self) -> None:
         """Let each thread end after its present call, without waiting for it."""
         for _ in self._threads:
             self._jobs.put(None)
+
+    def _put(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((loop, future, call))
+        return future
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -49,9 +79,29 @@ class Threads:
                 answer, error = call(), None
             except Exception as raised:
                 answer, error = None, raised
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, future, answer, error)
+            _call_soon(loop, _settle, future, answer, error)
             del job, future, call, answer, error
+
+
+def _step(resume: Callable[[], WaitFor]) -> tuple[WaitFor | None, Any]:
+    """Return what a coroutine waits for next, or None and the result at its end."""
+    try:
+        return resume(), None
+    except StopIteration as end:
+        return None, end.value
+
+
+async def _until(wait: WaitFor, stopping: asyncio.Future[None]) -> None:
+    """Wait for the future as long as its coroutine wants to, but not beyond `stopping`."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[None] = loop.create_future()
+    wait.future.add_done_callback(lambda _: _call_soon(loop, _settle, arrived, None, None))
+    await asyncio.wait((arrived, stopping), timeout=wait.seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(call, *args)
 
 
 def _settle(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:

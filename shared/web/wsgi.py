@@ -1,21 +1,20 @@
-"""Runs a WSGI application behind the event loop: a request is read to its end, then a thread answers it at one go.
+"""Runs an application behind the event loop: a request is read to its end, then threads answer it, step by step.
 
-So a slow client holds a connection and no thread. A body longer than the limit is not kept: the application gets only
-its length, and answers 413 in its own words.
+So a slow client holds a connection and no thread, and so does a request that waits for another service. A body longer
+than the limit is not kept: the application gets only its length, and answers 413 in its own words.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask
-
 from shared.web.asgi import Message, Receive, Scope, Send
+from shared.web.async_flask import AsyncFlask
 from shared.web.threads import Threads
 
 _PATIENCE = 8_000_000
@@ -31,39 +30,33 @@ class _Body:
 
 
 class WsgiBridge:
-    """An ASGI application around a WSGI application."""
+    """An ASGI application around a Flask application."""
 
-    def __init__(self, app: Flask, max_body: int, threads: Threads) -> None:
+    def __init__(self, app: AsyncFlask, max_body: int, threads: Threads, stopping: asyncio.Future[None]) -> None:
+        """Once `stopping` is done, requests wait for other services no longer."""
         self._app = app
         self._max_body = max_body
         self._threads = threads
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         body = await _read(receive, _announced(scope), self._max_body)
         if body is None:
             return  # the client went away
-        status, headers, data = await self._threads.run(lambda: self._answer(scope, body))
+        status, headers, data = await self._threads.drive(self._answer(scope, body), self._stopping)
         if body.is_cut:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data, "more_body": False})
 
-    def _answer(self, scope: Scope, body: _Body) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        status = 500
-        lines: list[tuple[bytes, bytes]] = []
-
-        def start_response(line: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
-            nonlocal status, lines
-            status = int(line.split(" ", 1)[0])
-            lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-        chunks: Any = self._app(_environ(scope, body), start_response)
-        try:
-            return status, lines, b"".join(chunks)
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
+    async def _answer(self, scope: Scope, body: _Body) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        environ = _environ(scope, body)
+        response = await self._app.respond(environ)
+        chunks, _, headers = response.get_wsgi_response(environ)
+        with response:
+            data = b"".join(chunks)
+        return response.status_code, [(name.lower().encode(), value.encode("latin-1")) for name, value in headers], data
 
 
 async def _read(receive: Receive, announced: int | None, most: int) -> _Body | None:

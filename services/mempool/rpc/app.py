@@ -10,7 +10,7 @@ import logging
 import threading
 from http import HTTPStatus
 
-from flask import Flask, Response, redirect, request
+from flask import Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from services.mempool.rpc import mine_page
@@ -30,6 +30,7 @@ from shared.consensus.params import ChainParams
 from shared.logs import with_fields
 from shared.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
+from shared.web.async_flask import AsyncFlask
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def create_rpc_app(
     credentials: Credentials,
     ready: ReadyChecks,
     stop: ExitFlag,
-) -> Flask:
+) -> AsyncFlask:
     """Return the application. RPC `stop` sets `stop`."""
     app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
     mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))

@@ -21,10 +21,10 @@ from shared.bus.events import Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.parameters import parameters
-from shared.bus.rabbit.publisher import DIRECT_REPLY_TO, Outgoing, RabbitPublisher
+from shared.bus.rabbit.publisher import DIRECT_REPLY_TO, UNCONFIRMED, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import Queue
-from shared.errors import BrokerError, BrokerUnavailable
+from shared.errors import BrokerError, BrokerUnavailable, RequestTimeout
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ class RabbitBroker(Broker):
         self._publisher.publish(outgoing)
         _count(outgoing)
 
-    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
-        """See `Broker.request_many`."""
+    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+        """See `Broker.ask_many`. A reply says more than the confirm of its request, which is not waited for."""
         deadline = time.monotonic() + timeout
-        self._publisher.wait_up()
+        await self._publisher.until_up()
         call, ids = self._box.expect(messages)
         traceparent = trace.current() or trace.new()
         outgoing = [
@@ -67,12 +67,19 @@ class RabbitBroker(Broker):
             for message, id_ in zip(messages, ids, strict=True)
         ]
         try:
-            self._publisher.publish(outgoing)
+            sent = await self._publisher.send(outgoing, deadline)
         except BrokerError:
             self._box.forget(ids)
             raise
+        for chunk in sent:
+            chunk.when_failed(lambda error: self._box.fail(call, error))
         _count(outgoing)
-        return self._box.wait(call, ids, deadline)
+        try:
+            return await self._box.replies(call, ids, deadline)
+        except RequestTimeout:
+            if not all(chunk.done.done() for chunk in sent):
+                raise BrokerUnavailable(UNCONFIRMED) from None
+            raise
 
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
         """See `Broker.reply_many`. Not mandatory: RabbitMQ drops a reply to a channel that has gone."""

@@ -7,23 +7,24 @@ caller's thread encodes and waits; the link's thread publishes and counts confir
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import pika
 import pika.spec
 
-from shared import trace
+from shared import trace, waiting
 from shared.bus.events import SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, EXCHANGE
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
+from shared.waiting import WaitFor
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ _CHUNK = 250
 """Messages published in one go on the link's thread, so that heartbeats and confirms get their turn."""
 _CHUNKS_IN_FLIGHT = 8
 _CONFIRM_TIMEOUT = 30.0
+UNCONFIRMED = "RabbitMQ does not confirm"
 
 
 @dataclass(slots=True)
@@ -54,17 +56,35 @@ class Outgoing:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Messages that are confirmed together; `done` is set when all are, or with `error`."""
+    """Messages that are confirmed together; `done` when all are, or when they failed."""
 
     messages: Sequence[Outgoing]
     missing: int
     unrouted: set[str] = field(default_factory=set)
-    error: BrokerError | None = None
-    done: threading.Event = field(default_factory=threading.Event)
+    done: Future[None] = field(default_factory=Future)
 
     def fail(self, error: BrokerError) -> None:
-        self.error = error
-        self.done.set()
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def confirm(self) -> None:
+        """Count a confirm."""
+        self.missing -= 1
+        if self.missing or self.done.done():
+            return
+        if lost := self.unrouted.intersection(CLAIMS):
+            self.fail(Unroutable(f"nobody takes {', '.join(sorted(lost))}"))
+        else:
+            self.done.set_result(None)
+
+    def when_failed(self, tell: Callable[[BrokerError], None]) -> None:
+        """Call `tell` with the error if there is one, at once or on the link's thread."""
+
+        def look(done: Future[None]) -> None:
+            if isinstance(error := done.exception(), BrokerError):
+                tell(error)
+
+        self.done.add_done_callback(look)
 
 
 class RabbitPublisher:
@@ -74,7 +94,9 @@ class RabbitPublisher:
         self._box = box
         self._patience = patience
         self._closed = False
-        self._up = threading.Event()
+        self._is_up = False
+        self._changed: Future[None] = Future()
+        """Done, and another one in its place, at each change of `_is_up` and each failed attempt to connect."""
         self._why_down = "not connected yet"
         # The rest is touched by the link's thread only.
         self._channel: Any = None
@@ -85,31 +107,42 @@ class RabbitPublisher:
 
     def is_up(self) -> bool:
         """Whether messages can be published now."""
-        return self._up.is_set()
+        return self._is_up
 
-    def wait_up(self) -> None:
+    async def until_up(self) -> None:
         """Wait for the connection as long as patience allows; raises `BrokerUnavailable`."""
-        if self._closed or not self._up.wait(self._patience):
-            raise BrokerUnavailable(self._why_down)
+        deadline = time.monotonic() + self._patience
+        while True:
+            changed = self._changed
+            if self._is_up:
+                return
+            if self._closed or not await WaitFor(changed, deadline - time.monotonic()):
+                raise BrokerUnavailable(self._why_down)
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish in order and return when all are confirmed. Raises `BrokerUnavailable` or `Unroutable`."""
+        waiting.run(self._publish(messages))
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
         deadline = time.monotonic() + _CONFIRM_TIMEOUT
-        self.wait_up()
-        chunks: list[_Chunk] = []
+        await self.until_up()
+        for chunk in await self.send(messages, deadline):
+            await _confirmed(chunk, deadline)
+
+    async def send(self, messages: Sequence[Outgoing], deadline: float) -> deque[_Chunk]:
+        """Publish in order and return the chunks that are not known to be confirmed.
+
+        Raises `BrokerUnavailable` or `Unroutable` for an earlier chunk.
+        """
         in_flight: deque[_Chunk] = deque()
         for start in range(0, len(messages), _CHUNK):
             if len(in_flight) >= _CHUNKS_IN_FLIGHT:
-                self._wait(in_flight.popleft(), deadline)
+                await _confirmed(in_flight.popleft(), deadline)
             part = messages[start : start + _CHUNK]
             chunk = _Chunk(part, len(part))
-            chunks.append(chunk)
             in_flight.append(chunk)
             self._submit(chunk)
-        for chunk in in_flight:
-            self._wait(chunk, deadline)
-        if lost := set().union(*(chunk.unrouted for chunk in chunks)).intersection(CLAIMS):
-            raise Unroutable(f"nobody takes {', '.join(sorted(lost))}")
+        return in_flight
 
     def close(self) -> None:
         """Close the connection; publishing that is not confirmed by then fails."""
@@ -120,12 +153,6 @@ class RabbitPublisher:
     def _submit(self, chunk: _Chunk) -> None:
         if not self._link.call(lambda: self._send(chunk)):
             raise BrokerUnavailable("the bus is closed")
-
-    def _wait(self, chunk: _Chunk, deadline: float) -> None:
-        if not chunk.done.wait(max(0.0, deadline - time.monotonic())):
-            raise BrokerUnavailable("RabbitMQ does not confirm")
-        if chunk.error is not None:
-            raise chunk.error
 
     # ── on the link's thread ────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,7 +172,7 @@ class RabbitPublisher:
         self._channel = channel
         self._session = uuid.uuid4().hex
         self._next_tag = 1
-        self._up.set()
+        self._set_up(True)
 
     def _channel_closed(self, channel: Any, error: BaseException) -> None:
         """Start over with a new connection: the outcome of messages on their way is unknown."""
@@ -153,9 +180,14 @@ class RabbitPublisher:
         if channel.connection.is_open:
             channel.connection.close()
 
+    def _set_up(self, is_up: bool) -> None:
+        self._is_up = is_up
+        changed, self._changed = self._changed, Future()
+        changed.set_result(None)
+
     def _on_down(self, reason: str) -> None:
-        self._up.clear()
         self._why_down = reason
+        self._set_up(False)
         self._channel = None
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
         for chunk, _ in unconfirmed.values():
@@ -206,11 +238,15 @@ class RabbitPublisher:
         refused = isinstance(method, pika.spec.Basic.Nack)
         for tag in tags:
             chunk, _ = self._unconfirmed.pop(tag)
-            chunk.missing -= 1
             if refused:
                 chunk.fail(BrokerUnavailable("RabbitMQ refused a message"))
-            elif not chunk.missing and chunk.error is None:
-                chunk.done.set()
+            chunk.confirm()
 
     def _reply_arrived(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
         self._box.put(properties.correlation_id or "", properties.type or "", body)
+
+
+async def _confirmed(chunk: _Chunk, deadline: float) -> None:
+    if not await WaitFor(chunk.done, deadline - time.monotonic()):
+        raise BrokerUnavailable(UNCONFIRMED)
+    chunk.done.result()

@@ -96,8 +96,8 @@ class RedisStreamsBroker(Broker):
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
-        """See `Broker.request_many`."""
+    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+        """See `Broker.ask_many`. Only the replies are waited for: publishing is a short call of Redis."""
         deadline = time.monotonic() + timeout
         self._check_open()
         self._start_listening()
@@ -107,7 +107,7 @@ class RedisStreamsBroker(Broker):
         except BrokerError:
             self._box.forget(ids)
             raise
-        return self._box.wait(call, ids, deadline)
+        return await self._box.replies(call, ids, deadline)
 
     def _start_listening(self) -> None:
         with self._lock:

@@ -213,7 +213,8 @@ def test_a_refusal_of_the_first_of_many_is_not_lost(bus: RabbitBroker, monkeypat
         submitted.append(chunk)
         if len(submitted) == 1:
             chunk.fail(BrokerUnavailable("RabbitMQ refused a message"))
-        chunk.done.set()
+        else:
+            chunk.done.set_result(None)
 
     monkeypatch.setattr(bus._publisher, "_submit", submit)
     with pytest.raises(BrokerUnavailable, match="refused"):
@@ -226,7 +227,7 @@ def test_no_more_than_2000_messages_wait_for_their_confirms(bus: RabbitBroker, m
 
     def confirm_all() -> None:
         while waiting:
-            waiting.pop().done.set()
+            waiting.pop().done.set_result(None)
 
     def submit(chunk: rabbit_publisher._Chunk) -> None:
         waiting.append(chunk)

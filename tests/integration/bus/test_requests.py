@@ -27,6 +27,27 @@ def test_500_pipelined_requests_get_their_replies_in_order(backend: Backend) -> 
     assert replies == [verdict(n) for n in range(500)]
 
 
+def test_one_thread_waits_for_many_replies(backend: Backend) -> None:
+    server, client = backend.connect(), backend.connect()
+    consumer = server.consumer([MEMPOOL_TXS])
+    asked = {number: client.ask(tx(number), PATIENCE) for number in range(40)}
+    waits = {number: request.send(None) for number, request in asked.items()}
+    with answering(server, consumer, limit=40):
+        for number in reversed(asked):
+            waits[number].future.result(PATIENCE)
+            with pytest.raises(StopIteration) as end:
+                asked[number].send(None)
+            assert end.value.value == verdict(number)
+
+
+def test_a_request_given_up_is_forgotten(broker: Broker) -> None:
+    broker.consumer([MEMPOOL_TXS])
+    asked = broker.ask(tx(1), PATIENCE)
+    asked.send(None)
+    asked.close()
+    assert not broker._box._waiting  # type: ignore[attr-defined]
+
+
 def test_requests_of_several_threads_do_not_mix(backend: Backend) -> None:
     server, client = backend.connect(), backend.connect()
     replies: dict[int, TxVerdicts] = {}

@@ -79,7 +79,7 @@ class FakeBroker(Broker):
             for queue in takers:
                 self.put(queue, message, reply_address=address, traceparent=traceparent)
 
-    def request_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
         self._check()
         replies: dict[str, Message] = {}
         addresses = [ReplyAddress("fake", f"c{next(self._numbers)}") for _ in messages]

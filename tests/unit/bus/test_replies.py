@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from shared import waiting
 from shared.bus import events
 from shared.bus.events import BlockMined, BlockVerdict, Failure, Message, MineResult
 from shared.bus.replies import ReplyBox
@@ -33,9 +34,9 @@ def test_replies_come_back_in_the_order_of_their_requests() -> None:
     box = ReplyBox()
     call, ids = box.expect(asked(3))
     for place in (2, 0, 1):
-        assert not call.done.is_set()
+        assert not call.done.done()
         arrive(box, ids[place], verdict(str(place)))
-    assert box.wait(call, ids, soon()) == [verdict("0"), verdict("1"), verdict("2")]
+    assert waiting.run(box.replies(call, ids, soon())) == [verdict("0"), verdict("1"), verdict("2")]
 
 
 def test_ids_are_of_one_box_and_one_request() -> None:
@@ -47,8 +48,8 @@ def test_ids_are_of_one_box_and_one_request() -> None:
 def test_nothing_to_wait_for_is_done_at_once() -> None:
     box = ReplyBox()
     call, ids = box.expect(asked(0))
-    assert call.done.is_set()
-    assert box.wait(call, ids, soon()) == []
+    assert call.done.done()
+    assert waiting.run(box.replies(call, ids, soon())) == []
 
 
 def test_a_reply_that_nobody_waits_for_is_dropped_and_so_is_a_second_one() -> None:
@@ -57,9 +58,9 @@ def test_a_reply_that_nobody_waits_for_is_dropped_and_so_is_a_second_one() -> No
     arrive(box, "nobody", verdict("x"))
     arrive(box, ids[0], verdict("first"))
     arrive(box, ids[0], verdict("second"))
-    assert not call.done.is_set()
+    assert not call.done.done()
     arrive(box, ids[1], verdict("other"))
-    assert box.wait(call, ids, soon()) == [verdict("first"), verdict("other")]
+    assert waiting.run(box.replies(call, ids, soon())) == [verdict("first"), verdict("other")]
 
 
 def test_a_timeout_says_how_many_are_missing_and_waits_for_them_no_more() -> None:
@@ -67,7 +68,7 @@ def test_a_timeout_says_how_many_are_missing_and_waits_for_them_no_more() -> Non
     call, ids = box.expect(asked(3))
     arrive(box, ids[1], verdict("1"))
     with pytest.raises(RequestTimeout, match="2 of 3"):
-        box.wait(call, ids, time.monotonic())
+        waiting.run(box.replies(call, ids, time.monotonic()))
     assert not box._waiting
 
 
@@ -85,9 +86,9 @@ def test_one_failure_ends_the_whole_call_at_once(type_name: str, body: bytes, er
     box = ReplyBox()
     call, ids = box.expect(asked(2))
     box.put(ids[1], type_name, body)
-    assert call.done.is_set()
+    assert call.done.done()
     with pytest.raises(RequestFailed, match=error):
-        box.wait(call, ids, soon())
+        waiting.run(box.replies(call, ids, soon()))
     assert not box._waiting
 
 
@@ -107,7 +108,7 @@ def test_a_broker_that_goes_away_ends_every_call_at_once() -> None:
 
     def wait(place: int) -> None:
         with pytest.raises(BrokerUnavailable) as caught:
-            box.wait(*calls[place], soon())
+            waiting.run(box.replies(*calls[place], soon()))
         errors.append(str(caught.value))
 
     threads = [threading.Thread(target=wait, args=(place,)) for place in range(2)]
@@ -122,4 +123,4 @@ def test_a_broker_that_goes_away_ends_every_call_at_once() -> None:
     assert not box._waiting
     call, ids = box.expect(asked(1))
     arrive(box, ids[0], verdict("later"))
-    assert box.wait(call, ids, soon()) == [verdict("later")]
+    assert waiting.run(box.replies(call, ids, soon())) == [verdict("later")]

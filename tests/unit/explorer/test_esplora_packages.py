@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from flask import Flask
 
 from services.explorer.api.esplora.packages import OPERATIONS, Packages
 from services.explorer.api.responses import Api
@@ -14,6 +13,7 @@ from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.transaction import OutPoint, TxOut
 from shared.web.app import text
+from shared.web.async_flask import AsyncFlask
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -31,7 +31,7 @@ def broker():
 
 @pytest.fixture
 def client(broker):
-    app = Flask(__name__)
+    app = AsyncFlask(__name__)
     app.register_blueprint(Api((Packages(broker), OPERATIONS)).blueprint("root"))
     app.register_error_handler(RequestError, lambda error: text(error.message, error.status))
     return app.test_client()

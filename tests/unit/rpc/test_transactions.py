@@ -278,9 +278,9 @@ class CountingBroker(FakeBroker):
         super().__init__()
         self.rounds: list[int] = []
 
-    def request_many(self, messages: object, timeout: float) -> object:  # type: ignore[override]
+    async def ask_many(self, messages: object, timeout: float) -> object:  # type: ignore[override]
         self.rounds.append(len(messages))  # type: ignore[arg-type]
-        return super().request_many(messages, timeout)  # type: ignore[arg-type]
+        return await super().ask_many(messages, timeout)  # type: ignore[arg-type]
 
 
 class TestBatches:

@@ -9,20 +9,21 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask, request
+from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import ConfigError
 from shared.web import protocol, wsgi
 from shared.web.asgi import Receive, Scope, Send, guarded, respond
+from shared.web.async_flask import AsyncFlask
 from shared.web.hosts import TrustedHosts
 from shared.web.server import HttpServer
 
 THREADS = 2
 
 
-def create_app(gate: threading.Event) -> Flask:
-    app = Flask("test")
+def create_app(gate: threading.Event) -> AsyncFlask:
+    app = AsyncFlask("test")
     app.config["MAX_CONTENT_LENGTH"] = 1_000
 
     @app.route("/take", methods=["POST"])

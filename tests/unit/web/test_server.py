@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-from flask import Flask
 
+from shared.web.async_flask import AsyncFlask
 from shared.web.server import HttpServer
 
 
@@ -27,7 +27,7 @@ def release() -> threading.Event:
 
 @pytest.fixture
 def server(busy: threading.Event, release: threading.Event) -> HttpServer:
-    app = Flask("test")
+    app = AsyncFlask("test")
     app.config["MAX_CONTENT_LENGTH"] = 1_000
 
     @app.get("/")
@@ -80,10 +80,10 @@ def test_nobody_is_let_in_after_the_end(server: HttpServer) -> None:
 
 _MANY = """
 import http.client
-from flask import Flask
+from shared.web.async_flask import AsyncFlask
 from shared.web.server import HttpServer
 
-app = Flask("test")
+app = AsyncFlask("test")
 app.config["MAX_CONTENT_LENGTH"] = 1_000
 app.get("/")(lambda: "hello")
 server = HttpServer(app, "127.0.0.1", 0, 2)

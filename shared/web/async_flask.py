@@ -1,0 +1,98 @@
+"""Flask with views that wait without a thread: a view may be an `async def` that waits as shared/waiting.py says.
+
+The HTTP server drives `respond`; Flask's own way, an event loop for each request, is not used. A view goes on after its
+client has gone, to the end of what it has begun.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from flask import Flask, Response
+
+from shared import waiting
+from shared.errors import WarrenError
+
+MAX_WAITING = 500
+"""Requests of one service that may wait for other services at a time."""
+
+
+class NoRoomToWait(WarrenError):
+    """As many requests wait for other services as may; try again later."""
+
+
+class WaitingRequests:
+    """Counts the requests that wait, of all clients and of each. Safe to use from any thread."""
+
+    def __init__(self, most_of_one: int = MAX_WAITING, client: Callable[[], str] = str) -> None:
+        """`client` tells whose request the application answers now."""
+        self._free = MAX_WAITING
+        self._most_of_one = most_of_one
+        self._client = client
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a request while it may wait. Raises `NoRoomToWait`."""
+        client = self._client()
+        with self._lock:
+            if not self._free or self._held[client] >= self._most_of_one:
+                raise NoRoomToWait("too many requests wait already, try again when one of them is done")
+            self._free -= 1
+            self._held[client] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free += 1
+                self._held[client] -= 1
+                if not self._held[client]:
+                    del self._held[client]
+
+
+class AsyncFlask(Flask):
+    """An application whose views may be coroutines; `waiting_requests` bounds them."""
+
+    def __init__(self, import_name: str) -> None:
+        super().__init__(import_name)
+        self.waiting_requests = WaitingRequests()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is: `respond` awaits what a view returns."""
+        return func
+
+    async def respond(self, environ: dict[str, Any]) -> Response:
+        """Return the response to a request, errors included (Flask's `wsgi_app`, with room to wait)."""
+        context = self.request_context(environ)
+        error: Exception | None = None
+        context.push()
+        try:
+            try:
+                return await self._dispatch()
+            except Exception as raised:
+                error = raised
+                return self.handle_exception(raised)
+        finally:
+            context.pop(error)
+
+    async def _dispatch(self) -> Response:
+        answer: Any
+        try:
+            answer = self.preprocess_request()
+            if answer is None:
+                answer = self.dispatch_request()
+                if hasattr(answer, "__await__"):
+                    with closing(answer), self.waiting_requests.one():
+                        answer = await answer
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        return self.finalize_request(answer)
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer on this thread alone, waits included, as tests' clients need it."""
+        return waiting.run(self.respond(environ))(environ, start_response)
