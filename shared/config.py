@@ -60,6 +60,9 @@ class Settings:
     rate_limit: int = -1
     """Requests per second that the explorer accepts from one client; 0: no limit; -1: no limit on a loopback `host`, 50
     elsewhere."""
+    drain_seconds: float = 0.0
+    """Seconds for which a service that was told to stop goes on serving, with 503 at `/readyz`, so that a proxy sends
+    requests elsewhere before the port closes."""
     trusted_proxies: str = ""
     """Comma-separated addresses and networks of proxies whose `X-Forwarded-For` header gives the client's address."""
     log_level: str = "INFO"
@@ -84,6 +87,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "http_threads": (1, 1_000),
     "max_streams": (1, 100_000),
     "rate_limit": (-1, 1_000_000),
+    "drain_seconds": (0, 300),
 }
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 

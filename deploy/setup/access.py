@@ -1,7 +1,8 @@
 """Users, permissions and policies of the deployed Redis and RabbitMQ, with least privilege.
 
-`container_setup` writes them to files. Only the mempool service writes chain state, only the wallet service sees
-`wallet:*`, and a miner has no access to Redis: it may only receive templates and publish solutions.
+`container_setup` writes them to files, `load_access` has running servers read them. Only the mempool service writes
+chain state, only the wallet service sees `wallet:*`, and a miner has no access to Redis: it may only receive templates
+and publish solutions.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from shared.bus.topics import (
 from shared.durations import DAY
 
 VHOST = "warren"
+OPERATOR = "operator"
+"""RabbitMQ's administrator: for people, its management plugin, and `load_access`."""
+ACL_LOADER = "setup"
+"""The Redis user by which `load_access` has the ACL file read again."""
 
 REDIS_RULES: Mapping[str, str] = {
     # `[^w]` keeps readers from `wallet:*`, and from the writer's lease.
@@ -33,7 +38,8 @@ REDIS_RULES: Mapping[str, str] = {
     "wallet": "%R~{warren:*}:[^w]* ~{warren:*}:wallet:* +@all -@admin -@dangerous +info",
     "explorer": "%R~{warren:*}:[^w]* +@read +@connection +@transaction +info -@dangerous +info",
 }
-"""ACL rules of each Redis user; the user `health` may only ping, and nobody can log in as `default`."""
+"""ACL rules of each service's Redis user; `health` may only ping, `setup` only have the ACL file read; nobody can log
+in as `default`."""
 
 _MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
     "mempool": tuple(Topic),
@@ -65,19 +71,23 @@ _HELD_DEAD = 100_000
 _TWO_WEEKS_MS = 14 * DAY * 1000
 
 
-def redis_acl(passwords: Mapping[str, str]) -> str:
-    """Return the text of Redis's ACL file, with SHA-256 hashes of the passwords."""
+def redis_acl(passwords: Mapping[str, str], former: Mapping[str, str] | None = None) -> str:
+    """Return the text of Redis's ACL file, with SHA-256 hashes of the passwords and of `former` ones that hold."""
     # Nobody can log in as `default`. It keeps all rights because Redis runs the transactions of its append-only file
     # as this user when it loads the file, and would drop every one that the user may not run.
     lines = ["user default off resetpass ~* &* +@all", "user health on nopass +ping"]
-    for user, rules in REDIS_RULES.items():
-        digest = hashlib.sha256(passwords[user].encode()).hexdigest()
-        lines.append(f"user {user} on #{digest} resetchannels {rules}")
+    for user, rules in {**REDIS_RULES, ACL_LOADER: "+acl|load"}.items():
+        valid = [passwords[user], *([former[user]] if former and user in former else [])]
+        digests = " ".join("#" + hashlib.sha256(password.encode()).hexdigest() for password in valid)
+        lines.append(f"user {user} on {digests} resetchannels {rules}")
     return "\n".join(lines) + "\n"
 
 
 def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Return the definitions that RabbitMQ loads at start: virtual host, users, permissions and policies."""
+    """Return the definitions that RabbitMQ loads at start: virtual host, users and permissions.
+
+    Policies are not among them: these are the operator's to change, and each start would undo that.
+    """
     return {
         "vhosts": [{"name": VHOST}],
         "users": [
@@ -85,11 +95,14 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
                 "name": user,
                 "password_hash": rabbitmq_hash(passwords[user], os.urandom(4)),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "",
+                "tags": "administrator" if user == OPERATOR else "",
             }
-            for user in _QUEUES
+            for user in (OPERATOR, *_QUEUES)
         ],
-        "permissions": [_permission(user) for user in _QUEUES],
+        "permissions": [
+            {"user": OPERATOR, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"},
+            *(_permission(user) for user in _QUEUES),
+        ],
         "topic_permissions": [
             {
                 "user": user,
@@ -100,14 +113,18 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
             }
             for user, topics in _MAY_PUBLISH.items()
         ],
-        "policies": [
-            # The worker dead-letters a failing message long before; this limit is for one that kills the process.
-            _policy("durable", r"^(mempool\.blocks|wallet\.(inbox|requests|names))$", {"delivery-limit": 20}),
-            _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
-            _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
-            _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
-        ],
     }
+
+
+def rabbitmq_policies() -> list[dict[str, Any]]:
+    """Return the limits of the queues as they are at first."""
+    return [
+        # The worker dead-letters a failing message long before; this limit is for one that kills the process.
+        _policy("durable", r"^(mempool\.blocks|wallet\.(inbox|requests|names))$", {"delivery-limit": 20}),
+        _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
+        _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
+        _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
+    ]
 
 
 def rabbitmq_hash(password: str, salt: bytes) -> str:

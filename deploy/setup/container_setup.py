@@ -1,37 +1,61 @@
 """Runs once before the other containers of compose.yaml: makes passwords, and gives each service its own alone.
 
 It runs as root, without network, on volumes only. Passwords are made at the first start and kept; ACL and
-definitions are written at each start, so that an update of the rules takes effect.
+definitions are written at each start, so that an update of the rules takes effect (`load_access`).
 
     /run/warren/passwords/…                 readable by root
     /run/warren/{redis,rabbitmq}/…          hashes only
     /run/warren/{mempool,wallet,…}/…-url    each readable by the user of one service
+    /run/warren/access/…                    for `load_access`
+
+`--new-passwords` begins a change of all passwords: Redis takes the former ones too until `--forget-former` ends it.
+RabbitMQ has one password for each user; connections that are open stay so.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deploy.files import kept_secret, make_private_dir, write_atomically
-from deploy.setup.access import REDIS_RULES, VHOST, rabbitmq_definitions, redis_acl
+from deploy.setup.access import ACL_LOADER, OPERATOR, REDIS_RULES, VHOST, rabbitmq_definitions, redis_acl
 
+_FORMER = ".former"
 SERVER_UID = 999
 """Uid of both servers in their official images."""
 SERVICE_UIDS = {"mempool": 10001, "wallet": 10002, "explorer": 10003, "miner": 10004}
 """Service → uid, as in compose.yaml."""
+LOADER_UID = 10005
+"""Uid of the container `access`."""
 _DATA = {"mempool": Path("/data/node"), "wallet": Path("/data/wallet")}
 
 
-def main(root: Path = Path("/run/warren")) -> int:
+def main(arguments: Sequence[str], root: Path = Path("/run/warren")) -> int:
     """Write everything below `root`, and hand the data volumes to their services."""
-    make_private_dir(root / "passwords")
-    redis = {user: kept_secret(root / "passwords" / f"redis-{user}") for user in REDIS_RULES}
-    rabbitmq = {user: kept_secret(root / "passwords" / f"rabbitmq-{user}") for user in SERVICE_UIDS}
-    _give(root / "redis" / "users.acl", redis_acl(redis), SERVER_UID)
-    _give(root / "rabbitmq" / "definitions.json", json.dumps(rabbitmq_definitions(rabbitmq), indent=2), SERVER_UID)
+    parser = argparse.ArgumentParser(prog="container_setup")
+    parser.add_argument("--new-passwords", action="store_true")
+    parser.add_argument("--forget-former", action="store_true")
+    options = parser.parse_args(arguments)
+    passwords = Passwords(root / "passwords")
+    if options.new_passwords:
+        passwords.renew()
+    if options.forget_former:
+        passwords.forget_former()
+    redis = passwords.of("redis", [*REDIS_RULES, ACL_LOADER])
+    rabbitmq = passwords.of("rabbitmq", [*SERVICE_UIDS, OPERATOR])
+    definitions = json.dumps(rabbitmq_definitions(rabbitmq), indent=2)
+    _give(root / "redis" / "users.acl", redis_acl(redis, passwords.former("redis", redis)), SERVER_UID)
+    _give(root / "rabbitmq" / "definitions.json", definitions, SERVER_UID)
+    _give(root / "access" / "definitions.json", definitions, LOADER_UID)
+    logins = {
+        "redis": [redis[ACL_LOADER], *passwords.former("redis", [ACL_LOADER]).values()],
+        "rabbitmq": [rabbitmq[OPERATOR], *passwords.former("rabbitmq", [OPERATOR]).values()],
+    }
+    _give(root / "access" / "passwords.json", json.dumps(logins), LOADER_UID)
     for service, uid in SERVICE_UIDS.items():
         _give(root / service / "amqp-url", f"amqp://{service}:{rabbitmq[service]}@rabbitmq:5672/{VHOST}\n", uid)
         if service in redis:
@@ -43,6 +67,35 @@ def main(root: Path = Path("/run/warren")) -> int:
     return 0
 
 
+class Passwords:
+    """The passwords of all users, each in a file that root alone may read; and while they change, the former ones."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        make_private_dir(directory)
+
+    def of(self, server: str, users: Sequence[str]) -> dict[str, str]:
+        """Return user → password for a server; a missing one is made."""
+        return {user: kept_secret(self._directory / f"{server}-{user}") for user in users}
+
+    def former(self, server: str, users: Iterable[str]) -> dict[str, str]:
+        """Return user → former password, of users who have one."""
+        paths = {user: self._directory / f"{server}-{user}{_FORMER}" for user in users}
+        return {user: path.read_text(encoding="utf-8").strip() for user, path in paths.items() if path.exists()}
+
+    def renew(self) -> None:
+        """Put away every password, so that it is made anew; not those of a change that has not ended yet."""
+        for path in list(self._directory.iterdir()):
+            former = path.with_name(path.name + _FORMER)
+            if path.suffix != _FORMER and not former.exists():
+                path.rename(former)
+
+    def forget_former(self) -> None:
+        """Remove the former passwords."""
+        for path in self._directory.glob(f"*{_FORMER}"):
+            path.unlink()
+
+
 def _give(path: Path, text: str, uid: int) -> None:
     """Write a file that only this user can read (root stays the owner of the directory)."""
     path.parent.mkdir(exist_ok=True)
@@ -51,4 +104,4 @@ def _give(path: Path, text: str, uid: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

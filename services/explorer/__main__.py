@@ -54,6 +54,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     listener = threading.Thread(target=listen, name="facts", daemon=True)
     listener.start()
     flag.wait()
+    server.drain(settings.drain_seconds)
     hub.close()
     server.close()
     listener.join(timeout=5)

@@ -51,6 +51,7 @@ def main() -> int:
     writer = threading.Thread(target=_run, args=arguments, name="writer")
     writer.start()
     stop.wait()
+    server.drain(settings.drain_seconds)
     server.close()
     writer.join()
     broker.close()

@@ -103,6 +103,7 @@ def main() -> int:
         return 1
     finally:
         stop.set()
+        server.drain(settings.drain_seconds)
         server.close()
         broker.close()
         log.info("stopped")

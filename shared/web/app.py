@@ -8,6 +8,7 @@ trace.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ReadyChecks = Mapping[str, Callable[[], bool]]
 
+STOPPING = "warren-stopping"
+"""Key of an application's extensions: the event that the service was told to stop, which `/readyz` shows."""
 _HERE = Path(__file__).parent
 
 
@@ -74,9 +77,13 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
     def healthz() -> Response:
         return text("ok\n")
 
+    stopping = app.extensions[STOPPING] = threading.Event()
+
     @app.get("/readyz")
     def readyz() -> Response:
         states = {name: _answers(check) for name, check in ready.items()}
+        if stopping.is_set():
+            states["running"] = False
         response = jsonify(states)
         response.status_code = 200 if all(states.values()) else 503
         return response

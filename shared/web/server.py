@@ -12,12 +12,15 @@ import logging
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
 
 from shared.errors import ConfigError
+from shared.logs import with_fields
+from shared.web.app import STOPPING
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask
 from shared.web.protocol import AbortableWebSocket, BoundedProtocol
@@ -53,6 +56,7 @@ class HttpServer:
         self._threads = Threads(threads, "http")
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Future[None] = self._loop.create_future()
+        self._told_to_stop: threading.Event = app.extensions.setdefault(STOPPING, threading.Event())
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # up to it the application itself says what is too much
         self._server = _Server(
             uvicorn.Config(
@@ -78,6 +82,13 @@ class HttpServer:
         """Schedule a call on the event loop, from any thread; dropped once the server has stopped."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
+
+    def drain(self, seconds: float) -> None:
+        """Say at `/readyz` that the service is about to stop, and go on serving until proxies have read it."""
+        self._told_to_stop.set()
+        if seconds:
+            log.info("draining", extra=with_fields(seconds=seconds))
+            time.sleep(seconds)
 
     def close(self) -> None:
         """Stop listening, finish the requests under way, send their answers, close all connections and return."""

@@ -14,7 +14,7 @@ from tests.servers import servers
 
 pytestmark = pytest.mark.redis
 
-PASSWORDS = {user: f"password-of-{user}" for user in REDIS_RULES}
+PASSWORDS = {user: f"password-of-{user}" for user in (*REDIS_RULES, "setup")}
 TIP, WRITER, KEY_OF_WALLET = "{warren:regtest}:tip", "{warren:regtest}:writer", "{warren:regtest}:wallet:creator"
 COMMIT = "redis.call('HSET', KEYS[1], 'height', ARGV[1]) redis.call('SET', KEYS[2], 'me')"
 

@@ -18,11 +18,12 @@ from shared.bus.topics import (
 )
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
+SETUP = {"setup": "password-of-setup", "operator": "password-of-operator"}
 
 
 @pytest.fixture
 def definitions():
-    return access.rabbitmq_definitions(PASSWORDS)
+    return access.rabbitmq_definitions(PASSWORDS | SETUP)
 
 
 def permission(definitions, user, kind, name):
@@ -43,7 +44,7 @@ def test_the_password_hash_is_the_one_of_rabbitmqs_documentation():
 
 def test_passwords_are_in_no_file_of_the_servers(definitions):
     assert "password-of" not in json.dumps(definitions)
-    assert "password-of" not in access.redis_acl(PASSWORDS)
+    assert "password-of" not in access.redis_acl(PASSWORDS | SETUP)
 
 
 def test_only_the_mempool_publishes_facts_and_templates(definitions):
@@ -74,14 +75,14 @@ def test_only_the_mempool_and_the_wallet_answer_requests(definitions):
     assert answering == ["mempool", "wallet"]
 
 
-def test_every_queue_has_one_policy(definitions):
+def test_every_queue_has_one_policy():
     for queue in (*(queue.name for queue in DURABLE_QUEUES), "warren.dead", "miner." + "0" * 32):
-        policies = [policy for policy in definitions["policies"] if re.search(policy["pattern"], queue)]
+        policies = [policy for policy in access.rabbitmq_policies() if re.search(policy["pattern"], queue)]
         assert len(policies) == 1, queue
 
 
 def test_the_default_redis_user_is_off_but_may_replay_the_append_only_file():
-    line = access.redis_acl(PASSWORDS).splitlines()[0]
+    line = access.redis_acl(PASSWORDS | SETUP).splitlines()[0]
     assert line == "user default off resetpass ~* &* +@all"
 
 
@@ -89,7 +90,7 @@ def test_the_default_redis_user_is_off_but_may_replay_the_append_only_file():
 def written(tmp_path, monkeypatch):
     """The secrets volume after a first start, owned by the user who runs the tests."""
     monkeypatch.setattr("os.fchown", lambda *arguments: None)
-    container_setup.main(tmp_path)
+    container_setup.main([], tmp_path)
     return tmp_path
 
 
@@ -109,14 +110,42 @@ def test_a_miner_gets_no_access_to_redis(written):
 
 def test_passwords_are_kept_when_containers_start_again(written):
     before = {path: path.read_text() for path in written.rglob("*-url")}
-    container_setup.main(written)
+    container_setup.main([], written)
     assert {path: path.read_text() for path in written.rglob("*-url")} == before
     assert len(before) == 7
 
 
+def hashes_in_acl(root, user):
+    (line,) = [line for line in (root / "redis" / "users.acl").read_text().splitlines() if line.split()[1] == user]
+    return [word for word in line.split() if word.startswith("#")]
+
+
+def test_while_passwords_change_redis_takes_both_and_the_services_get_the_new_one(written):
+    before = {path: path.read_text() for path in written.rglob("*-url")}
+    (old,) = hashes_in_acl(written, "wallet")
+    container_setup.main(["--new-passwords"], written)
+    after = {path: path.read_text() for path in written.rglob("*-url")}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    new, former = hashes_in_acl(written, "wallet")
+    assert former == old
+    assert [len(passwords) for passwords in logins(written).values()] == [2, 2]
+
+    container_setup.main(["--new-passwords"], written)  # again, as after an interruption
+    assert hashes_in_acl(written, "wallet") == [new, former]
+    container_setup.main(["--forget-former"], written)
+    assert hashes_in_acl(written, "wallet") == [new]
+    assert {path: path.read_text() for path in written.rglob("*-url")} == after
+    assert [len(passwords) for passwords in logins(written).values()] == [1, 1]
+
+
+def logins(root):
+    return json.loads((root / "access" / "passwords.json").read_text())
+
+
 def test_every_file_is_for_one_user_only(written):
     files = [path for path in written.rglob("*") if path.is_file()]
-    assert len(files) == 16
+    assert len(files) == 20
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((written / "passwords").stat().st_mode) == 0o700
 

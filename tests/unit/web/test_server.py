@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import resource
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import time
 
 import pytest
 
+from shared.config import Settings
+from shared.web.app import create_app
 from shared.web.async_flask import AsyncFlask
 from shared.web.server import HttpServer
 
@@ -104,3 +108,20 @@ def test_a_shell_that_allows_few_open_files_does_not_leave_clients_unanswered() 
         [sys.executable, "-c", _MANY], preexec_fn=allow_few, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_service_that_is_about_to_stop_says_so_and_goes_on_serving() -> None:
+    app = create_app("test", Settings(), "regtest", {"redis": lambda: True}, 1_000)
+    server = HttpServer(app, "127.0.0.1", 0, 2)
+
+    def get(path: str) -> tuple[int, bytes]:
+        with contextlib.closing(connect(server, path)) as connection:
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+
+    assert get("/readyz")[0] == 200
+    server.drain(0)
+    status, body = get("/readyz")
+    assert (status, json.loads(body)) == (503, {"redis": True, "running": False})
+    assert get("/healthz")[0] == 200
+    server.close()
