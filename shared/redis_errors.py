@@ -8,8 +8,10 @@ script has the code that it has outside of one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from redis import exceptions
+from redis.sentinel import MasterNotFoundError
 
 _IN_PIPELINE = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 """The words that redis-py puts before the server's: they show the arguments of a command."""
@@ -38,8 +40,17 @@ def server_message(error: exceptions.RedisError) -> str:
     return _IN_PIPELINE.sub("", str(error), count=1)
 
 
-def _why_away(error: exceptions.RedisError) -> str:
-    """Return the reason of TLS if there is one; other words may show addresses and are left to redis-py."""
+class NoPrimary(MasterNotFoundError):
+    """No Sentinel knows a primary that is up; `reasons` are those of the Sentinels that did not answer."""
+
+    def __init__(self, name: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"no Sentinel knows a primary {name!r} that is up{''.join(f'; {each}' for each in reasons)}")
+
+
+def why_away(error: exceptions.RedisError) -> str:
+    """Return why a server is away, in words that are ours or OpenSSL's; redis-py's may be long."""
+    if isinstance(error, NoPrimary):
+        return str(error)
     found = _TLS.search(str(error))
     return f"{type(error).__name__}, {found[1]}" if found else type(error).__name__
 
@@ -52,7 +63,7 @@ def outage(error: exceptions.RedisError) -> str | None:
     """
     code = error.status_code
     if isinstance(error, _AWAY) and code is None:
-        return f"Redis is away: {_why_away(error)}"
+        return f"Redis is away: {why_away(error)}"
     if isinstance(error, _AWAY + _REFUSALS):
         return f"Redis refuses: {code or type(error).__name__} {server_message(error)}"
     text = server_message(error)

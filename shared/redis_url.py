@@ -11,14 +11,18 @@ Store and embedded bus use the same URL, and this module, with clients and timeo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import redis
+from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool, SSLConnection, parse_url
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from shared.errors import ConfigError
+from shared.redis_errors import NoPrimary, why_away
 from shared.server_url import REDIS_PORTS, TLS_FILES, ServerUrl, parse_server_url
 
 C = TypeVar("C", bound=redis.Redis)
@@ -45,6 +49,35 @@ def open_redis(url: str, client_class: type[C], **options: Any) -> C:
     except ValueError:
         raise ConfigError(f"{_WHAT} is malformed (not shown: it may hold a password)") from None
     return client_class.from_pool(pool)  # type: ignore[return-value]
+
+
+class _SentinelClient(redis.Redis):
+    """A client of one Sentinel, which keeps the error of the last command which says why no primary is known."""
+
+    error: redis.RedisError | None = None
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.error = None
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            self.error = error
+            raise
+
+
+class _Sentinels(Sentinel):
+    """The Sentinels of a URL; if none names a primary, the error says why."""
+
+    def __init__(self, addresses: Sequence[tuple[str, int]], **options: Any) -> None:
+        super().__init__([], sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        self.sentinels: list[redis.Redis] = [_SentinelClient(host, port, **options) for host, port in addresses]
+
+    def discover_master(self, service_name: str) -> Any:
+        try:
+            return super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError:
+            errors = [each.error for each in self.sentinels if isinstance(each, _SentinelClient) and each.error]
+            raise NoPrimary(service_name, [why_away(error) for error in errors]) from None
 
 
 def _pool(server: ServerUrl, options: dict[str, Any]) -> ConnectionPool:
@@ -86,7 +119,8 @@ def _pool_by_sentinels(
         for limit in ("socket_timeout", "socket_connect_timeout")
         if limit in options
     }
-    sentinels = Sentinel(server.addresses, sentinel_kwargs=to_sentinels | tls)  # type: ignore[no-untyped-call]
+    no_retry = {"retry": Retry(NoBackoff(), 0)}  # redis-py tries the same server again, without asking the Sentinels
+    sentinels = _Sentinels(server.addresses, **(to_sentinels | tls))
     place = {"db": int(database or 0)}
-    chosen = options | patience | place | login | tls | asked
+    chosen = options | patience | no_retry | place | login | tls | asked
     return SentinelConnectionPool(name, sentinels, **chosen)  # type: ignore[no-untyped-call]

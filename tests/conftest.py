@@ -15,6 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pika
 import pytest
@@ -27,8 +28,11 @@ from shared.chain.store import connect
 from shared.primitives.transaction import Transaction
 from shared.script.interpreter import verify_input
 from tests import inherited
+from tests.clusters import RabbitCluster, RedisCluster
 from tests.properties import PROPERTY_SECONDS, load_profile
 from tests.servers import RUNNING_RABBITMQ, RUNNING_REDIS, NoServer, Server, rabbitmq_server, redis_server
+
+S = TypeVar("S", Server, RedisCluster, RabbitCluster)
 
 MAX_WORKERS = 8
 """Each has servers of its own: about 200 MB."""
@@ -92,8 +96,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, int]]:
     return found
 
 
-def run_server(make: Callable[[], Server]) -> Iterator[Server]:
-    """Yield a running server, and clean up after it; skip, or fail in CI, where there is none to run."""
+def run_server(make: Callable[[], S]) -> Iterator[S]:
+    """Yield a running server, or cluster of them, and clean up after it; skip, or fail in CI, where there is none."""
     with contextlib.ExitStack() as stack:
         try:
             server = make()

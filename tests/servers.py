@@ -26,21 +26,24 @@ import redis
 
 from deploy.launcher.redis_server import binaries, engine_of
 from deploy.processes import ports
+from shared.bus.rabbit.parameters import parameters
 from shared.chain.server_version import OLDEST
+from shared.redis_url import open_redis
 
 _WANTED = os.environ.get("WARREN_TEST_SERVERS", "")
-_ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
+ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
 _REDIS_IMAGES = {"": "redis:7", "redis": "redis:7", "valkey": "valkey/valkey:8"}
-if _ENGINE not in _REDIS_IMAGES:
-    raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {_ENGINE!r}")
+if ENGINE not in _REDIS_IMAGES:
+    raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {ENGINE!r}")
 RUNNING_REDIS = os.environ.get("WARREN_TEST_REDIS_URL", "")
 RUNNING_RABBITMQ = os.environ.get("WARREN_TEST_AMQP_URL", "")
 """URL of a running server for tests that crash none; the person who starts it keeps it up between runs."""
 _RABBITMQ_IMAGE = "rabbitmq:3-management"
-_PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
+PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
 _LOG_TAIL = 20_000
 """Characters of a server's log that a failed test shows: enough for all of a start."""
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+_RABBITMQ_PATH = os.pathsep.join([*_RABBITMQ_HOMES, os.environ.get("PATH", "")])
 
 
 class NoServer(Exception):
@@ -76,15 +79,15 @@ class Server(ABC):
 def redis_server() -> Server:
     """Return a Redis with every write on disk before it is confirmed, not yet started."""
     if uses_docker():
-        image = _REDIS_IMAGES[_ENGINE]
-        return _Container(image, 6379, _redis_url, _redis_answers, command=" ".join(["redis-server", *_AOF]))
-    return _NativeRedis()
+        image = _REDIS_IMAGES[ENGINE]
+        return _Container(image, 6379, _redis_url, redis_answers, command=" ".join(["redis-server", *_AOF]))
+    return NativeRedis()
 
 
 def rabbitmq_server() -> Server:
     """Return a RabbitMQ, not yet started."""
     if uses_docker():
-        environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": _PASSWORD, "HOSTNAME": "rabbit"}
+        environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": PASSWORD, "HOSTNAME": "rabbit"}
         return _Container(_RABBITMQ_IMAGE, 5672, _amqp_url, _rabbitmq_answers, environment=environment)
     return NativeRabbitMQ()
 
@@ -106,12 +109,15 @@ def _redis_url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
 
 
+_AMQP_URL = f"amqp://test:{PASSWORD}@127.0.0.1:{{port}}/%2F"
+
+
 def _amqp_url(port: int) -> str:
-    return f"amqp://test:{_PASSWORD}@127.0.0.1:{port}/%2F"
+    return _AMQP_URL.format(port=port)
 
 
-def _redis_answers(url: str) -> bool:
-    with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+def redis_answers(url: str) -> bool:
+    with contextlib.closing(open_redis(url, redis.Redis, socket_timeout=2)) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -119,16 +125,16 @@ def _redis_answers(url: str) -> bool:
 
 
 def _rabbitmq_answers(url: str) -> bool:
-    parameters = pika.URLParameters(url)
-    parameters.socket_timeout = parameters.stack_timeout = 5
+    (asked,) = parameters(url)
+    asked.socket_timeout = asked.stack_timeout = 5
     try:
-        pika.BlockingConnection(parameters).close()
+        pika.BlockingConnection(asked).close()
     except (pika.exceptions.AMQPError, OSError):
         return False
     return True
 
 
-def _wait_for(answers: Callable[[str], bool], url: str, seconds: float, alive: Callable[[], bool], log: Path) -> None:
+def wait_for(answers: Callable[[str], bool], url: str, seconds: float, alive: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + seconds
     while not answers(url):
         if not alive() or time.monotonic() > deadline:
@@ -140,7 +146,7 @@ def _wait_for(answers: Callable[[str], bool], url: str, seconds: float, alive: C
 # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Process:
+class Process:
     """A child in a session of its own, with its output in a file."""
 
     def __init__(self, command: list[str], log: Path, cwd: Path, environment: dict[str, str] | None = None) -> None:
@@ -185,11 +191,11 @@ def _group_alive(group: int) -> bool:
     return True
 
 
-class _NativeServer(Server):
+class NativeServer(Server):
     """A server of this machine, with its data in a directory of its own."""
 
     _directory: Path
-    _process: _Process | None = None
+    _process: Process | None = None
 
     def kill(self) -> None:
         assert self._process is not None
@@ -200,25 +206,38 @@ class _NativeServer(Server):
         if not self._process.stop(signal.SIGTERM, seconds=90):  # its data is that of a crash, which no test asked for
             raise RuntimeError(f"a test server did not stop in order\n{self.log()}")
 
+    def pause(self) -> None:
+        """Stop its processes where they are, until `resume`."""
+        assert self._process is not None
+        self._process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        assert self._process is not None
+        self._process.signal(signal.SIGCONT)
+
     def log(self) -> str:
         files = sorted(path for path in self._directory.glob("log*/*") if path.is_file())
         texts = (path.read_text(errors="replace") for path in [self._directory / "log", *files] if path.is_file())
         return "\n".join(texts)[-_LOG_TAIL:]
 
 
-class _NativeRedis(_NativeServer):
-    def __init__(self) -> None:
-        self._binary = _redis_binary(_ENGINE)
+class NativeRedis(NativeServer):
+    """A Redis of this machine. `options` go to its command line; of `url`, `{port}` is replaced by its port."""
+
+    def __init__(self, *options: str, url: str = "redis://127.0.0.1:{port}/0") -> None:
+        self._binary = redis_binary(ENGINE)
         self._directory = Path(tempfile.mkdtemp(prefix="warren-redis-"))
-        self._port = free_port()
-        self.url = _redis_url(self._port)
+        self.port = free_port()
+        self.url = url.format(port=self.port)
+        self._options = [option.format(port=self.port) for option in options or ("--port", "{port}")]
 
     def start(self) -> None:
         log = self._directory / "log"
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
+        options = [*self._options, "--bind", "127.0.0.1", "--dir", str(self._directory), *_AOF]
         command = [str(self._binary), *(option.strip("'") for option in options)]
-        self._process = _Process(command, log, self._directory)
-        _wait_for(_redis_answers, self.url, 20, self._process.alive, log)
+        self._process = Process(command, log, self._directory)
+        wait_for(redis_answers, self.url, 20, self._process.alive, log)
 
     def close(self) -> None:
         if self._process is not None:
@@ -232,7 +251,7 @@ def servers() -> dict[str, Path]:
     return {str(engine): binary for engine, binary in found if engine is not None and engine.version >= OLDEST}
 
 
-def _redis_binary(kind: str) -> Path:
+def redis_binary(kind: str) -> Path:
     """Return the first server of a kind that this machine has; of any kind, a Redis before a Valkey."""
     for wanted in [kind] if kind else ["redis", "valkey"]:
         for name, binary in servers().items():
@@ -241,42 +260,83 @@ def _redis_binary(kind: str) -> Path:
     raise NoServer(f"install {kind or 'redis'}-server or Docker")
 
 
-class NativeRabbitMQ(_NativeServer):
-    """Debian's or the official layout; its own Erlang name server, so that no other node is seen or disturbed."""
+class NameServer:
+    """Erlang's, of our own, so that no other node of this machine is seen or disturbed."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join([*_RABBITMQ_HOMES, os.environ.get("PATH", "")])
-        binary = shutil.which("rabbitmq-server", path=path)
-        epmd = shutil.which("epmd", path=path)
-        if binary is None or epmd is None:
+        binary = shutil.which("epmd", path=_RABBITMQ_PATH)
+        if binary is None:
             raise NoServer("install rabbitmq-server or Docker")
-        self._binary, self._epmd_binary = binary, epmd
-        self._directory = Path(tempfile.mkdtemp(prefix="warren-rabbitmq-"))
-        self._port, dist_port, self._epmd_port = free_ports(3)
-        self.url = _amqp_url(self._port)
-        self._epmd: _Process | None = None
-        self._environment = self._configure(path, dist_port)
+        self._binary = binary
+        self._directory = Path(tempfile.mkdtemp(prefix="warren-epmd-"))
+        self.port = free_port()
+        self._process: Process | None = None
 
-    def _configure(self, path: str, dist_port: int) -> dict[str, str]:
+    def start(self) -> None:
+        """Start it if it does not run."""
+        if self._process is None:
+            log = self._directory / "out"
+            command = [self._binary, "-port", str(self.port), "-address", "127.0.0.1"]
+            self._process = Process(command, log, self._directory)
+            wait_for(lambda _: _listening(self.port), "", 10, self._process.alive, log)
+
+    def close(self) -> None:
+        """Stop it."""
+        if self._process is not None:
+            self._process.stop(signal.SIGTERM)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class NativeRabbitMQ(NativeServer):
+    """Debian's or the official layout.
+
+    `settings` are lines of rabbitmq.conf, `erlang` are arguments of the virtual machine; in `url` and `settings`,
+    `{port}` is replaced by the node's port. Nodes of one cluster have `names` and `cookie` in common.
+    """
+
+    def __init__(
+        self,
+        settings: str = "listeners.tcp.default = 127.0.0.1:{port}",
+        erlang: str = "",
+        url: str = _AMQP_URL,
+        names: NameServer | None = None,
+        cookie: str = "",
+    ) -> None:
+        binary = shutil.which("rabbitmq-server", path=_RABBITMQ_PATH)
+        if binary is None:
+            raise NoServer("install rabbitmq-server or Docker")
+        self._binary = binary
+        self._own_names = NameServer() if names is None else None
+        self._names = self._own_names or names
+        self._directory = Path(tempfile.mkdtemp(prefix="warren-rabbitmq-"))
+        self.port, dist_port = free_ports(2)
+        self.node = f"warren{self.port}@localhost"
+        self.url = url.format(port=self.port)
+        self._environment = self._configure(dist_port, settings, erlang)
+        if cookie:
+            file = self._directory / "home" / ".erlang.cookie"
+            file.write_text(cookie)
+            file.chmod(0o400)
+
+    def _configure(self, dist_port: int, settings: str, erlang: str) -> dict[str, str]:
         home = self._directory
         for name in ("home", "mnesia", "log", "conf.d"):
             (home / name).mkdir()
         (home / "rabbitmq.conf").write_text(
-            f"listeners.tcp.default = 127.0.0.1:{self._port}\ndefault_user = test\ndefault_pass = {_PASSWORD}\n"
+            f"{settings.replace('{port}', str(self.port))}\ndefault_user = test\ndefault_pass = {PASSWORD}\n"
             "log.console = false\nlog.file.level = info\ndisk_free_limit.absolute = 50MB\n"
         )
         (home / "enabled_plugins").write_text("[].\n")
         (home / "env.conf").touch()
+        assert self._names is not None
         return {
             "HOME": str(home / "home"),
-            "PATH": path,
+            "PATH": _RABBITMQ_PATH,
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self._names.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"warren{self._port}@localhost",
-            "RABBITMQ_NODE_PORT": str(self._port),
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_DIST_PORT": str(dist_port),
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
             "RABBITMQ_LOG_BASE": str(home / "log"),
@@ -286,40 +346,48 @@ class NativeRabbitMQ(_NativeServer):
             "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
             "RABBITMQ_PID_FILE": str(home / "node.pid"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {{127,0,0,1}} {erlang}",
         }
 
+    def configure(self, *lines: str) -> None:
+        """Add lines to rabbitmq.conf, for the next start."""
+        with (self._directory / "rabbitmq.conf").open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
     def start(self) -> None:
-        log = self._directory / "out"
-        if self._epmd is None:
-            command = [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-            self._epmd = _Process(command, log, self._directory, self._environment)
-            epmd = self._epmd
-            _wait_for(lambda _: _listening(self._epmd_port), "", 10, epmd.alive, log)
-        self._process = _Process([self._binary], log, self._directory, self._environment)
-        _wait_for(_rabbitmq_answers, self.url, 90, self._process.alive, log)
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it without waiting until it answers."""
+        if self._own_names is not None:
+            self._own_names.start()
+        self._process = Process([self._binary], self._directory / "out", self._directory, self._environment)
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        assert self._process is not None
+        wait_for(_rabbitmq_answers, self.url, 90, self._process.alive, self._directory / "out")
 
     def close(self) -> None:
-        for process in (self._process, self._epmd):
-            if process is not None:
-                process.stop(signal.SIGTERM, seconds=30)
+        if self._process is not None:
+            self._process.stop(signal.SIGTERM, seconds=30)
+        if self._own_names is not None:
+            self._own_names.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def pause(self) -> None:
-        """Stop its processes where they are, until `resume`."""
-        assert self._process is not None
-        self._process.signal(signal.SIGSTOP)
+    def answers(self) -> bool:
+        """Whether it takes connections and answers on them."""
+        return _rabbitmq_answers(self.url)
 
-    def resume(self) -> None:
-        """Let them go on."""
-        assert self._process is not None
-        self._process.signal(signal.SIGCONT)
-
-    def control(self, *arguments: str) -> None:
-        """Run `rabbitmqctl` on this node; `CalledProcessError` if it fails."""
+    def control(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on this node and return its output; `CalledProcessError` if it fails."""
         binary = shutil.which("rabbitmqctl", path=self._environment["PATH"])
         assert binary is not None
-        subprocess.run([binary, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [binary, *arguments], env=self._environment, check=True, capture_output=True, timeout=60, text=True
+        )
+        return done.stdout
 
 
 def _listening(port: int) -> bool:
@@ -393,7 +461,7 @@ class _Container(Server):
                 self._container.start()
             except docker.errors.ImageNotFound as error:
                 raise NoServer(f"cannot get a container image: {error.explanation}") from None
-        _wait_for(self._answers, self.url, 90, lambda: True, self._log)
+        wait_for(self._answers, self.url, 90, lambda: True, self._log)
 
     def kill(self) -> None:
         self._container.get_wrapped_container().kill()

@@ -140,6 +140,7 @@ def test_sentinels_are_asked_for_the_primary_by_store_and_bus_alike():
             assert pool.service_name == "primary"
             ours = {"username": "warren", "password": "p@ss,/:word", "db": 2, "socket_timeout": FAILOVER_TIMEOUT}
             assert pool.connection_kwargs.items() >= ours.items()
+            assert pool.connection_kwargs["retry"].get_retries() == 0  # by another server, or not at all
             places = []
             for sentinel in pool.sentinel_manager.sentinels:
                 options = sentinel.connection_pool.connection_kwargs
