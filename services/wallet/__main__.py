@@ -63,7 +63,7 @@ def main() -> int:
     view = ChainView(client, keys)
     broker = connect(settings)
     attempts = Attempts()
-    sessions = Sessions()
+    sessions = Sessions(client, keys, chain.address)
     store = WalletStore(client, keys)
     ledger = Ledger(view, chain.coinbase_maturity)
     wallets = WalletService(chain, store, ledger, Keystore(chain, attempts), broker, settings.mine_timeout)
@@ -87,9 +87,7 @@ def main() -> int:
         return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
-    threading.Thread(
-        target=_purge_periodically, args=(stop, sessions, attempts), name="housekeeping", daemon=True
-    ).start()
+    threading.Thread(target=_purge_periodically, args=(stop, attempts), name="housekeeping", daemon=True).start()
     try:
         _retry(lambda: chain_store.check_server(client), stop)
         threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
@@ -110,9 +108,8 @@ def main() -> int:
     return 0
 
 
-def _purge_periodically(stop: ExitFlag, sessions: Sessions, attempts: Attempts) -> None:
+def _purge_periodically(stop: ExitFlag, attempts: Attempts) -> None:
     while not stop.wait(_HOUSEKEEPING_SECONDS):
-        sessions.purge()
         attempts.purge()
 
 

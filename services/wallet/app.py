@@ -8,7 +8,7 @@ from services.wallet.faucet import Faucet
 from services.wallet.pages import create_pages
 from services.wallet.payments import Payments
 from services.wallet.service import WalletService
-from services.wallet.sessions import COOKIE, Sessions
+from services.wallet.sessions import Sessions, cookie_name
 from services.wallet.web import PasswordLocation, Web
 from shared.config import Settings
 from shared.web.app import ReadyChecks, create_app
@@ -28,7 +28,7 @@ def create_wallet_app(
     """Return the application; `ready` has the checks that must pass before the service is ready."""
     app = create_app("services.wallet", settings, wallets.params.name, ready, MAX_BODY)
     password = PasswordLocation(password_file(settings, wallets.params), settings.creator_password_command)
-    web = Web(wallets, payments, sessions, f"{COOKIE}_{settings.wallet_port}", faucet, password)
+    web = Web(wallets, payments, sessions, cookie_name(settings.wallet_url), faucet, password)
     app.register_blueprint(create_api(web))
     app.register_blueprint(create_pages(web, settings.explorer_url))
     return app

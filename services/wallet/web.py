@@ -72,7 +72,7 @@ class Web:
     payments: Payments
     sessions: Sessions
     cookie: str
-    """Name of the session cookie; it contains the port, as browsers share cookies between the ports of a host."""
+    """Name of the session cookie."""
     faucet: Faucet | None
     """None on a chain without a faucet."""
     creator_password: PasswordLocation

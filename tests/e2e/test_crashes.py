@@ -50,7 +50,7 @@ def _everything_answers(stack: Stack, folder: Path) -> None:
 
 
 def unlock(stack: Stack) -> JsonClient:
-    """A client with the creator's wallet unlocked; a restarted wallet service has forgotten earlier sessions."""
+    """A client with the creator's wallet unlocked; its session outlives a killed wallet service or Redis."""
     client = JsonClient(stack.state.wallet_url)
     client.post("/api/wallets/creator/unlock", {"password": stack.creator_password})
     return client
@@ -62,12 +62,13 @@ def test_a_killed_service_comes_back_and_nothing_is_lost(stack: Stack, folder: P
     stack.wallet.post("/api/wallets", {"id": payee, "password": "correct horse"})
     address = stack.balance(payee)["address"]
     height = stack.height()
-    sent = [unlock(stack).post("/api/wallets/creator/send", {"to": address, "amount": "1"})["txid"]]
+    client = unlock(stack)
+    sent = [client.post("/api/wallets/creator/send", {"to": address, "amount": "1"})["txid"]]
 
     killed = kill(folder, name)
 
     def pay() -> bool:
-        sent.append(unlock(stack).post("/api/wallets/creator/send", {"to": address, "amount": "2"})["txid"])
+        sent.append(client.post("/api/wallets/creator/send", {"to": address, "amount": "2"})["txid"])
         return True
 
     eventually(lambda: pid_of(folder, name) != killed, what="a restart")

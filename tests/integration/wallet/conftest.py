@@ -65,7 +65,6 @@ class Stack:
         self.broker.answers = {TxSubmitted: self.submit, MineRequested: self._mine}
         self.now = 1_700_000_000.0
         self.attempts = Attempts(limit=3, clock=lambda: self.now)
-        self.sessions = Sessions(clock=lambda: self.now)
         self.store = WalletStore(client, self.keys)
         self.wallets = self.new_service()
         self.payments = Payments(self.wallets, self.broker, timeout=0.2)
@@ -79,7 +78,10 @@ class Stack:
 
     def _new_app(self, wallets: WalletService, payments: Payments, faucet: Faucet) -> Flask:
         ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
-        return create_wallet_app(self.settings, wallets, payments, self.sessions, faucet, ready)
+        return create_wallet_app(self.settings, wallets, payments, self.new_sessions(), faucet, ready)
+
+    def new_sessions(self) -> Sessions:
+        return Sessions(self.client, self.keys, PARAMS.address, clock=lambda: self.now)
 
     def new_instance(self) -> FlaskClient:
         """A client of another instance of the service, which shares nothing but Redis and the broker."""

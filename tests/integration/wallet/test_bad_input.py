@@ -222,3 +222,4 @@ def test_wrong_passwords_are_limited(stack: Stack) -> None:
     assert answer.headers["Retry-After"] == "60"
     stack.now += 60
     assert stack.post("/w/unlock", password=PASSWORD).status_code == 200
+    assert stack.post("/w/lock").status_code == 200

@@ -115,7 +115,7 @@ def test_test_coins_are_not_offered_to_the_wallet_that_they_come_from_nor_withou
 def test_where_the_faucet_is_off_there_is_no_button_and_no_api(stack: Stack) -> None:
     stack.first_start()
     stack.create("w")
-    stack.app = create_wallet_app(Settings(), stack.wallets, stack.payments, stack.sessions, None, {})
+    stack.app = create_wallet_app(Settings(), stack.wallets, stack.payments, stack.new_sessions(), None, {})
     browser = Browser(stack)
     assert "Get test coins" not in browser.open("/w").page
     answer = stack.app.test_client().post("/api/wallets/w/test-coins", json={})
@@ -246,7 +246,7 @@ def test_in_containers_the_page_says_the_command_that_shows_it(stack: Stack) -> 
     stack.first_start()
     command = "docker compose exec wallet cat /data/regtest/creator-password"
     settings = Settings(data_dir=stack.password_file.parents[1], creator_password_command=command)
-    stack.app = create_wallet_app(settings, stack.wallets, stack.payments, stack.sessions, None, {})
+    stack.app = create_wallet_app(settings, stack.wallets, stack.payments, stack.new_sessions(), None, {})
     page = Browser(stack).open("/creator").page
     assert command in page
     assert str(stack.password_file) not in page

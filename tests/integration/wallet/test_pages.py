@@ -234,7 +234,7 @@ def test_unlocking_and_locking(stack: Stack, browser: Browser) -> None:
     assert "The mempool accepted" in browser.text
     browser.open("/w").submit("/w/lock")
     assert "Locked." in browser.text
-    assert not stack.sessions._sessions or all(not s.keys for s in stack.sessions._sessions.values())
+    assert not [name for name in stack.wallet_records() if ":session:" in name]
 
 
 def test_a_new_address_and_an_export(stack: Stack, browser: Browser) -> None:
