@@ -44,12 +44,12 @@ def trace_id(traceparent: str) -> str:
     return traceparent[3:35]
 
 
-def detail_level() -> int:
+def detail_level(traceparent: str) -> int:
     """Return the level for log lines on a single transaction, of which there may be a thousand in a second.
 
     INFO if the client asked for the trace to be recorded (the flag `sampled`), else DEBUG.
     """
-    return logging.INFO if _current.get().endswith("1") else logging.DEBUG
+    return logging.INFO if traceparent.endswith("1") else logging.DEBUG
 
 
 class within:  # noqa: N801  (a context manager, used like a function)

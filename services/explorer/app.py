@@ -49,8 +49,8 @@ _MEMPOOL_SPACE = "/v1/"
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type",
-    "Access-Control-Expose-Headers": "ETag, Retry-After",
+    "Access-Control-Allow-Headers": "Content-Type, traceparent",
+    "Access-Control-Expose-Headers": "ETag, Retry-After, traceresponse",
 }
 
 

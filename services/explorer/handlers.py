@@ -5,14 +5,18 @@ The messages themselves are not used: pushed events come from the outbox, and pa
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from services.explorer.live.event_hub import EventHub
-from shared import metrics
-from shared.bus.events import BlockConnected, BlockDisconnected, Message, TxAccepted, TxRemoved
+from shared import metrics, trace
+from shared.bus.events import BlockConnected, BlockDisconnected, Fact, Message, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS, Queue, transient_queue
 from shared.bus.worker import Handler, Incoming
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
 
 FACTS_HEARD = metrics.counter("explorer_facts", "Facts heard from the broker.", ("type",))
 LAST_FACT = metrics.gauge("explorer_last_fact_seconds", "When the last fact was heard, in seconds since 1970.")
@@ -30,7 +34,19 @@ def handlers(hub: EventHub) -> dict[type[Message], Handler[Any]]:
         hub.wake()
         for incoming in batch:
             FACTS_HEARD.labels(str(incoming.message.topic)).inc()
+            _log(incoming)
         LAST_FACT.set_to_current_time()
         return [None] * len(batch)
 
     return dict.fromkeys((TxAccepted, TxRemoved, BlockConnected, BlockDisconnected), hear)
+
+
+def _log(incoming: Incoming[Fact]) -> None:
+    match incoming.message:
+        case (BlockConnected() | BlockDisconnected()) as fact:
+            level, subject = logging.INFO, {"hash": fact.hash, "height": fact.height}
+        case fact:
+            level, subject = trace.detail_level(incoming.traceparent), {"txid": fact.txid}
+    if log.isEnabledFor(level):
+        with trace.within(incoming.traceparent):
+            log.log(level, "heard %s", fact.topic, extra=with_fields(seq=fact.seq, **subject))

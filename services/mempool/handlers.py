@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.mempool.block_tree import Branch
@@ -11,7 +11,9 @@ from services.mempool.mining import gbt
 from services.mempool.mining.requests import Mining
 from services.mempool.mining.select_txs import select_txs
 from services.mempool.state import NodeState
+from services.mempool.transactions.announcements import Announcements
 from services.mempool.transactions.submit import retry_orphans, submit
+from shared import trace
 from shared.bus.broker import Broker
 from shared.bus.events import (
     BlockMined,
@@ -24,13 +26,14 @@ from shared.bus.events import (
     TxSubmitted,
     WorkTemplate,
 )
-from shared.bus.worker import Handler, Incoming
+from shared.bus.worker import Handler, Incoming, each
 from shared.primitives.hex import parse_display_hash
 
 
 def tx_submitted(node: NodeState, broker: Broker, batch: Sequence[Incoming[TxSubmitted]]) -> Sequence[Message]:
     """Check transactions and take them into the pool, all in one commit."""
-    verdicts, rejected = submit(node, [incoming.message for incoming in batch])
+    messages, traceparents = zip(*((incoming.message, incoming.traceparent) for incoming in batch), strict=True)
+    verdicts, rejected = submit(node, messages, traceparents)
     _publish_rejections(broker, rejected)
     return verdicts
 
@@ -39,20 +42,22 @@ def block_mined(
     node: NodeState, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]
 ) -> Sequence[Message]:
     """Check blocks one after another, each in a commit of its own, then the orphans whose parents they contain."""
-    verdicts = [mining.solution(incoming.message) for incoming in batch]
-    for verdict in verdicts:
-        _publish_rejections(broker, _orphans_of(node, verdict))
+    verdicts = []
+    for incoming in batch:
+        with trace.within(incoming.traceparent):
+            verdict = mining.solution(incoming.message)
+            _publish_rejections(broker, _orphans_of(node, verdict))
+        verdicts.append(verdict)
     return verdicts
 
 
 def mine_requested(mining: Mining, batch: Sequence[Incoming[MineRequested]]) -> Sequence[Message | None]:
     """Store mining requests; each is answered when its blocks are on the chain."""
-    return [mining.request(incoming.message, incoming.message_id, incoming.reply_address) for incoming in batch]
-
-
-def chain_control(node: NodeState, batch: Sequence[Incoming[ChainControl]]) -> Sequence[Message]:
-    """Carry out the operator's orders, each in a commit of its own."""
-    return [control(node, incoming.message) for incoming in batch]
+    replies = []
+    for incoming in batch:
+        with trace.within(incoming.traceparent):
+            replies.append(mining.request(incoming.message, incoming.message_id, incoming.reply_address))
+    return replies
 
 
 def template_requested(node: NodeState, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
@@ -74,17 +79,16 @@ def _work_template(node: NodeState) -> WorkTemplate:
     )
 
 
-def _orphans_of(node: NodeState, verdict: BlockVerdict) -> list[TxRejected]:
+def _orphans_of(node: NodeState, verdict: BlockVerdict) -> Announcements[TxRejected]:
     if not len(node.orphans) or not verdict.accepted:
-        return []
+        return Announcements()
     block = node.view.blocks.get(parse_display_hash(verdict.hash))
-    return retry_orphans(node, [tx.txid for tx in block.transactions]) if block else []
+    return retry_orphans(node, [tx.txid for tx in block.transactions]) if block else Announcements()
 
 
-def _publish_rejections(broker: Broker, rejected: Iterable[TxRejected]) -> None:
-    messages = list(rejected)
-    if messages:
-        broker.publish_many(messages)
+def _publish_rejections(broker: Broker, rejected: Announcements[TxRejected]) -> None:
+    if rejected.messages:
+        broker.publish_many(rejected.messages, rejected.traceparents)
 
 
 def subscriptions(node: NodeState, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
@@ -93,6 +97,6 @@ def subscriptions(node: NodeState, mining: Mining, broker: Broker) -> Mapping[ty
         TxSubmitted: lambda batch: tx_submitted(node, broker, batch),
         BlockMined: lambda batch: block_mined(node, mining, broker, batch),
         MineRequested: lambda batch: mine_requested(mining, batch),
-        ChainControl: lambda batch: chain_control(node, batch),
+        ChainControl: each(lambda order: control(node, order)),
         TemplateRequested: lambda batch: template_requested(node, batch),
     }

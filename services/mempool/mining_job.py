@@ -32,6 +32,8 @@ class MiningJob(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since 1970."""
     deadline: int
     """Seconds since 1970 at which the request is answered with the blocks found so far."""
+    traceparent: str = ""
+    """Of the request, and so of its templates and blocks."""
     error: str = ""
     answered: bool = False
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.backoff import backoff
 from shared.bus.broker import Broker
-from shared.chain.codec import decode_event
+from shared.chain.codec import decode_event, decode_traceparent
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.errors import BrokerError, StoreUnavailable
@@ -50,11 +50,12 @@ class Outbox:
         replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
         if not replies:
             return 0
-        messages = []
+        messages, traceparents = [], []
         for entry_id, fields in replies[0][1]:
             position = int(entry_id.split(b"-")[0])
             messages.append(decode_event(position, fields))
-        self._broker.publish_many(messages)
+            traceparents.append(decode_traceparent(fields))
+        self._broker.publish_many(messages, traceparents)
         pipe = self._redis.pipeline()
         pipe.set(self._keys.relayed, position)
         if position > KEEP_EVENTS:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from services.miner.job import Job, Work, extranonce
 from services.miner.kernel import NONCES, search
-from shared import metrics
+from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.events import BlockMined
@@ -81,8 +81,9 @@ class Grinder:
                 if job is None:
                     self._newer.wait()
                     continue
-            self._grind(job)
-            self._drop_unwanted(job)
+            with trace.within(job.traceparent):
+                self._grind(job)
+                self._drop_unwanted(job)
 
     def _drop_unwanted(self, job: Job) -> None:
         """Forget a job that is offered no more: another miner found the block, or the request for it has ended."""

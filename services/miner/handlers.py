@@ -21,7 +21,7 @@ def handlers(grinder: Grinder) -> Mapping[type[Message], Handler[Any]]:
     """Return the subscription table."""
 
     def take_newest(batch: Sequence[Incoming[BlockTemplate]]) -> list[None]:
-        grinder.offer(Job.from_template(batch[-1].message))
+        grinder.offer(Job.from_template(batch[-1].message, batch[-1].traceparent))
         return [None] * len(batch)
 
     return {BlockTemplate: take_newest}

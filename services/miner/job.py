@@ -74,9 +74,11 @@ class Job:
     coinbase_suffix: bytes
     extranonce_size: int
     merkle_branch: tuple[bytes, ...]
+    traceparent: str
+    """Of the request that wants the block."""
 
     @classmethod
-    def from_template(cls, template: BlockTemplate) -> Self:
+    def from_template(cls, template: BlockTemplate, traceparent: str = "") -> Self:
         """Return the job of a template; raises `DecodeError` for a malformed one."""
         target = bits_to_target(template.bits)
         if target == 0:
@@ -97,6 +99,7 @@ class Job:
             coinbase_suffix=parse_hex(template.coinbase_suffix, "coinbase suffix"),
             extranonce_size=template.extranonce_size,
             merkle_branch=branch,
+            traceparent=traceparent,
         )
         job.work(extranonce("", bytes(_OWN_BYTES), 0, job.extranonce_size), 0)
         return job

@@ -26,6 +26,7 @@ from services.wallet.errors import (
 from services.wallet.payments import Order, Payments, Sent
 from services.wallet.service import WalletService
 from services.wallet.store import SendStatus
+from shared import trace
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
@@ -101,7 +102,11 @@ class Faucet:
 
     def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
         """Pay each request of the batch."""
-        return [self._pay(incoming.message, incoming.message_id) for incoming in batch]
+        results = []
+        for incoming in batch:
+            with trace.within(incoming.traceparent):
+                results.append(self._pay(incoming.message, incoming.message_id))
+        return results
 
     def address(self, request: AddressRequested) -> AddressResult:
         """Return the newest address of `creator`, or a new one if the request asks for a fresh one."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import redis
 
+from shared import trace
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
@@ -92,6 +93,8 @@ class Delta:
     time: int | None = None
     """Seconds since 1970 by the node's clock, for the minute's sample of the pool's totals; None takes no sample."""
     events: Sequence[Fact] = ()
+    traceparents: Sequence[str] = ()
+    """Of the request that caused each event; without, all have that of the present work."""
 
 
 class Committer:
@@ -152,7 +155,12 @@ class Committer:
             fields["clock"] = delta.clock
         if delta.time is not None:
             fields["minute"] = delta.time - delta.time % 60
-        fields["events"] = _flat((str(event.topic), events.encode(event)) for event in delta.events)
+        traceparents = delta.traceparents or [trace.current()] * len(delta.events)
+        fields["events"] = [
+            item
+            for event, traceparent in zip(delta.events, traceparents, strict=True)
+            for item in (str(event.topic), events.encode(event), traceparent)
+        ]
         packed: bytes = msgpack.packb(fields, use_bin_type=False)  # Redis' cmsgpack knows no bin type
         return packed
 

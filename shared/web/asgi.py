@@ -31,8 +31,8 @@ SECURITY_HEADERS = {
 PUBLIC_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID, traceparent",
+    "Access-Control-Expose-Headers": "Retry-After, traceresponse",
 }
 
 

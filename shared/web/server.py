@@ -25,6 +25,7 @@ from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask
 from shared.web.protocol import AbortableWebSocket, BoundedProtocol
 from shared.web.threads import Threads
+from shared.web.tracing import Traced
 from shared.web.wsgi import WsgiBridge
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class HttpServer:
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # up to it the application itself says what is too much
         self._server = _Server(
             uvicorn.Config(
-                _Router(WsgiBridge(app, limit, self._threads, self._stopping), endpoints or {}),
+                Traced(_Router(WsgiBridge(app, limit, self._threads, self._stopping), endpoints or {})),
                 http=BoundedProtocol,
                 ws=AbortableWebSocket if endpoints else "none",
                 ws_max_size=_MAX_MESSAGE,

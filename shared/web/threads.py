@@ -35,8 +35,8 @@ class Threads:
             thread.start()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Run `call` on a thread; return its result or raise its exception."""
-        return await self._put(call)
+        """Run `call` on a thread, in a copy of the context; return its result or raise its exception."""
+        return await self._put(partial(copy_context().run, call))
 
     async def drive(self, coroutine: Coroutine[Any, None, T], stopping: asyncio.Future[None]) -> T:
         """Run a coroutine of shared/waiting.py to its end, each step on a thread; while it waits it holds none.

@@ -101,8 +101,6 @@ def test_a_line_about_no_request_shows_none() -> None:
 
 
 def test_a_line_on_one_transaction_is_for_those_who_asked_for_it() -> None:
-    assert trace.detail_level() == logging.DEBUG
-    with trace.within(SAMPLED):
-        assert trace.detail_level() == logging.INFO
-    with trace.within(trace.new()):
-        assert trace.detail_level() == logging.DEBUG
+    assert trace.detail_level(SAMPLED) == logging.INFO
+    assert trace.detail_level(trace.new()) == logging.DEBUG
+    assert trace.detail_level("") == logging.DEBUG

@@ -21,6 +21,7 @@ from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, selec
 from services.mempool.mining.template import Template
 from services.mempool.mining_job import MiningJob
 from services.mempool.state import NodeState
+from shared import trace
 from shared.bus.broker import Broker, ReplyAddress
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
 from shared.chain.commit import Delta
@@ -88,8 +89,10 @@ class Mining:
             reply_address=reply_address,
             created=now,
             deadline=now + int(self._timeout),
+            traceparent=trace.current(),
         )
         self._store(job)
+        log.info("blocks requested", extra=with_fields(count=job.remaining))
         return None
 
     def solution(self, message: BlockMined) -> BlockVerdict:
@@ -97,7 +100,7 @@ class Mining:
         try:
             if message.block is not None:
                 block = Block.parse(_block_bytes(message.block))
-                return propose(self._node, block) if message.test_only else accept_block(self._node, block)
+                return propose(self._node, block) if message.test_only else self._whole(block)
             return self._solved(message)
         except DecodeError as error:
             log.info("block refused", extra=with_fields(reason="Block decode failed", detail=str(error)))
@@ -135,18 +138,29 @@ class Mining:
         job = self._node.jobs.get(solved.job_id)
         if job is None or job.finished:
             raise ValidationError(Reason.STALE_WORK, "the mining request is finished")
-        job = job.with_block(block.hash_hex)
+        with trace.within(job.traceparent or trace.current()):
+            return self._join(block, job.with_block(block.hash_hex), message.miner)
+
+    def _whole(self, block: Block) -> BlockVerdict:
+        """Commit a block that somebody made without a template of ours."""
+        verdict = accept_block(self._node, block)
+        fields = with_fields(hash=verdict.hash, reason=verdict.reason)
+        log.info("block accepted" if verdict.accepted else "block refused", extra=fields)
+        return verdict
+
+    def _join(self, block: Block, job: MiningJob, miner: str) -> BlockVerdict:
+        """Commit a block that was found for a job, together with the job."""
         verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)})
         if verdict.accepted:
             self._node.jobs[job.id] = job
             log.info(
                 "block connected",
-                extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=message.miner),
+                extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=miner),
             )
         else:
             log.warning(
                 "solution refused",
-                extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=message.miner),
+                extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=miner),
             )
         return verdict
 
@@ -188,7 +202,8 @@ class Mining:
             return
         elif self._built_on != self._node.next_sequence:
             current = self._build(job) or current  # the pool has moved on
-        self._broker.publish(current.message)
+        with trace.within(job.traceparent):
+            self._broker.publish(current.message)
         self._published = now
 
     def _build(self, job: MiningJob) -> Template | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.mempool.pool.changeset import Candidate
 from services.mempool.state import NodeState
+from services.mempool.transactions.announcements import Announcements
 from shared.bus.events import Fact, Removal, TxAccepted, TxRemoved
 from shared.chain.commit import Delta, PoolRecord, PoolReplacement
 
@@ -17,7 +18,7 @@ class PoolChange:
         self._removed: dict[bytes, PoolRecord] = {}
         """Transactions that the pool had before; one that entered and left within the commit is not recorded."""
         self._replacements: list[PoolReplacement] = []
-        self._events: list[Fact] = []
+        self._events = Announcements[Fact]()
 
     def enter(self, candidate: Candidate) -> tuple[str, ...]:
         """Add a candidate; return the txids, in display order, of the transactions that it replaced."""
@@ -37,18 +38,19 @@ class PoolChange:
         self._node.take_sequence()
         pool.add(record)
         self._added[record.tx.txid] = record
-        self._events.append(accepted(record))
+        self._events.add(accepted(record))
         return replaced
 
     def delta(self) -> Delta | None:
         """Return the delta to commit; None without changes."""
-        if not self._events:
+        if not self._events.messages:
             return None
         return Delta(
             pool_added=list(self._added.values()),
             pool_removed=list(self._removed.values()),
             replacements=self._replacements,
-            events=self._events,
+            events=self._events.messages,
+            traceparents=self._events.traceparents,
         )
 
     def take_back(self) -> None:
@@ -66,7 +68,7 @@ class PoolChange:
             self._node.pool.remove(txid)
             if self._added.pop(txid, None) is None:
                 self._removed[txid] = record
-            self._events.append(TxRemoved(txid=record.tx.txid_hex, why=Removal.REPLACED, replaced_by=by))
+            self._events.add(TxRemoved(txid=record.tx.txid_hex, why=Removal.REPLACED, replaced_by=by))
         return tuple(record.tx.txid_hex for record in replacement.removed)
 
 

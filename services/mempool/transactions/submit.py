@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from services.mempool.pool.acceptance import Acceptor, Origin
 from services.mempool.state import NodeState
+from services.mempool.transactions.announcements import Announcements
 from services.mempool.transactions.package import PackageCheck, check_well_formed
 from services.mempool.transactions.pool_change import PoolChange
 from services.mempool.transactions.verdicts import accepted_as, refusal
-from shared.bus.events import TxRejected, TxSubmitted, TxVerdict, TxVerdicts
+from shared import trace
+from shared.bus.events import Fact, TxAccepted, TxRejected, TxRemoved, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.commit import PoolRecord
 from shared.chain.overlay import Overlay
 from shared.errors import DecodeError, ValidationError
@@ -33,12 +35,15 @@ class _Batch:
 
     acceptor: Acceptor
     pool_change: PoolChange
-    rejected: list[TxRejected] = field(default_factory=list)
+    rejected: Announcements[TxRejected] = field(default_factory=Announcements)
 
 
-def submit(node: NodeState, submissions: Sequence[TxSubmitted]) -> tuple[list[TxVerdicts], list[TxRejected]]:
+def submit(
+    node: NodeState, submissions: Sequence[TxSubmitted], traceparents: Sequence[str] = ()
+) -> tuple[list[TxVerdicts], Announcements[TxRejected]]:
     """Check and commit a batch; return a reply for each submission, and the refusals to publish.
 
+    `traceparents` has one for each submission; without, all belong to the present work.
     Within a submission parents come before children, and a child sees its parents. A transaction with missing inputs
     is refused, and kept for a while in case its parents arrive.
     """
@@ -46,14 +51,16 @@ def submit(node: NodeState, submissions: Sequence[TxSubmitted]) -> tuple[list[Tx
     coins = Overlay(node.view.txs)
     coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
     batch = _Batch(node.acceptor(coins=coins), PoolChange(node))
-    replies = [
-        _check_submission(node, batch, submission, txs) for submission, txs in zip(submissions, parsed, strict=True)
-    ]
+    replies = []
+    traceparents = traceparents or [trace.current()] * len(submissions)
+    for submission, txs, traceparent in zip(submissions, parsed, traceparents, strict=True):
+        with trace.within(traceparent):
+            replies.append(_check_submission(node, batch, submission, txs))
     _commit(node, batch)
     return replies, batch.rejected
 
 
-def retry_orphans(node: NodeState, txids: Iterable[bytes]) -> list[TxRejected]:
+def retry_orphans(node: NodeState, txids: Iterable[bytes]) -> Announcements[TxRejected]:
     """Check the orphans that wait for any of these transactions; commit the valid ones."""
     batch = _Batch(node.acceptor(), PoolChange(node))
     _retry_orphans(node, batch, txids)
@@ -65,6 +72,20 @@ def _commit(node: NodeState, batch: _Batch) -> None:
     delta = batch.pool_change.delta()
     if delta is not None:
         node.commit(delta)
+        for event, traceparent in zip(delta.events, delta.traceparents, strict=True):
+            _log_event(event, traceparent)
+
+
+def _log_event(event: Fact, traceparent: str) -> None:
+    level = trace.detail_level(traceparent)
+    if not log.isEnabledFor(level):
+        return
+    with trace.within(traceparent):
+        match event:
+            case TxAccepted():
+                log.log(level, "transaction accepted", extra=with_fields(txid=event.txid, fee=event.fee))
+            case TxRemoved():
+                log.log(level, "transaction replaced", extra=with_fields(txid=event.txid, by=event.replaced_by))
 
 
 def _parse(raw: str) -> Transaction | DecodeError:
@@ -96,11 +117,9 @@ def _check_package(node: NodeState, batch: _Batch, submission: TxSubmitted, txs:
     if submission.test_only:
         pool_change.take_back()
         return verdicts
-    batch.rejected += [
-        TxRejected(txid=verdict.txid, reason=verdict.reason, detail=verdict.detail)
-        for verdict in verdicts.verdicts
-        if not verdict.accepted
-    ]
+    for verdict in verdicts.verdicts:
+        if not verdict.accepted:
+            batch.rejected.add(TxRejected(txid=verdict.txid, reason=verdict.reason, detail=verdict.detail))
     _retry_orphans(node, batch, check.entered)
     return verdicts
 
@@ -150,7 +169,7 @@ def _refused(node: NodeState, batch: _Batch, tx: Transaction, error: ValidationE
     if not test_only:
         if error.reason is _MISSING:
             node.orphans.add(tx, node.now())
-        batch.rejected.append(TxRejected(txid=tx.txid_hex, reason=error.reject_reason, detail=error.detail))
+        batch.rejected.add(TxRejected(txid=tx.txid_hex, reason=error.reject_reason, detail=error.detail))
         log.info("transaction refused", extra=with_fields(txid=tx.txid_hex, reason=error.reject_reason))
     return refusal(tx, error)
 

@@ -34,7 +34,7 @@ from shared.chain.codec.coins import (
     encode_location,
     encode_spend,
 )
-from shared.chain.codec.outbox import decode_event
+from shared.chain.codec.outbox import decode_event, decode_traceparent
 from shared.chain.codec.pool import (
     PoolEntry,
     PoolSample,
@@ -91,6 +91,7 @@ __all__ = [
     "decode_script_stats",
     "decode_spend",
     "decode_spent",
+    "decode_traceparent",
     "decode_undo",
     "encode_block_entry",
     "encode_block_fees",

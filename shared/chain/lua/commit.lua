@@ -28,7 +28,7 @@
 --   prioritised, prioritised_del    fee deltas of transactions
 --   clock                seconds at which to stop the clock; 0 to let it run
 --   minute               start of the minute that the pool's totals are a sample of
---   events               {topic, body, …}
+--   events               {topic, body, traceparent or '', …}
 -- Key families: tip, heights, blocks, coins, txs, spends, script_stats, block_fees, block:*, undo:*, layout:*, scripts,
 -- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
 -- writer:epoch.
@@ -153,9 +153,10 @@ if delta.replacements then
 end
 
 local events = delta.events or {}
-for i = 1, #events, 2 do
+for i = 1, #events, 3 do
   seq = seq + 1
-  call('XADD', prefix .. 'events', string.format('%.0f-0', seq), 'topic', events[i], 'body', events[i + 1])
+  call('XADD', prefix .. 'events', string.format('%.0f-0', seq), 'topic', events[i], 'body', events[i + 1],
+    'traceparent', events[i + 2])
 end
 if delta.new_tip then
   call('HSET', tip_key, 'hash', delta.new_tip[1], 'height', delta.new_tip[2], 'work', delta.new_tip[3],

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 import redis as redis_py
 
+from shared import trace
 from shared.bus.events import BlockConnected, TxAccepted
-from shared.chain import commit
+from shared.chain import codec, commit
 from shared.chain.codec import FORMAT, BlockEntry, BlockStatus, PoolEntry
 from shared.chain.commit import Committer, Delta, PoolRecord, PoolReplacement
 from shared.chain.lease import Lease
@@ -97,6 +98,24 @@ def test_a_change_of_another_state_than_the_committed_one_is_a_conflict(store: S
 
 
 # ── the tip, its chain, and what is told of it ──────────────────────────────────────────────────────────────────
+
+
+def test_each_event_keeps_the_traceparent_of_its_request(store: Store) -> None:
+    one, two = f"00-{'1' * 32}-{'a' * 16}-01", f"00-{'2' * 32}-{'b' * 16}-00"
+    store.committer.commit(Delta(events=[fact(0), fact(1)], traceparents=[one, two]))
+    with trace.within(two):
+        store.committer.commit(Delta(events=[fact(2), fact(3)]))
+    store.committer.commit(Delta(events=[fact(4)]))
+    entries = [fields for _, fields in store.client.xrange(KEYS.events)]
+    assert [fields[b"traceparent"].decode() for fields in entries] == [one, two, two, two, ""]
+    assert list(map(codec.decode_traceparent, entries[:4])) == [one, two, two, two]
+    began = codec.decode_traceparent(entries[4])
+    assert trace.parse(began) == began != ""
+
+
+def test_as_many_traceparents_as_events_are_needed(store: Store) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        store.committer.commit(Delta(events=[fact(0), fact(1)], traceparents=[trace.new()]))
 
 
 def test_events_are_numbered_in_order_and_the_tip_counts_its_moves(store: Store) -> None:

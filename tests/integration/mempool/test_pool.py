@@ -114,7 +114,7 @@ def test_a_parent_can_pay_in_a_block_for_a_child_that_came_first(chain: Chain, c
     child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
     chain.submit(child)
     chain.mine(txs=[parent], fees=1_000)
-    assert retry_orphans(chain.node, [parent.txid]) == []
+    assert retry_orphans(chain.node, [parent.txid]).messages == []
     assert chain.view.pool.txids() == [child.txid]
 
 
@@ -223,7 +223,7 @@ def test_a_cluster_has_a_limit_of_size(chain: Chain, coin: Spendable) -> None:
 def test_bytes_that_are_no_transaction_are_refused(chain: Chain, raw: str) -> None:
     before = chain.dump()
     (reply,), rejected = submit(chain.node, [TxSubmitted(txs=(raw,))])
-    assert (reply.verdicts[0].reason, rejected) == (DECODE_FAILED, [])
+    assert (reply.verdicts[0].reason, rejected.messages) == (DECODE_FAILED, [])
     assert chain.dump() == before
 
 

@@ -14,6 +14,7 @@ import redis as redis_py
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.outbox import KEEP_EVENTS, Outbox
 from services.mempool.writer import Writer
+from shared import trace
 from shared.bus import events
 from shared.bus.broker import Broker
 from shared.bus.events import BlockMined, BlockVerdict, TxSubmitted, TxVerdicts
@@ -187,6 +188,19 @@ def test_events_that_were_committed_and_not_published_are_published_later(chain:
     assert [message.seq for message in broker.published] == [1, 2, 3, 4]
     assert outbox.relay() == 0
     assert chain.client.get(KEYS.relayed) == b"4"
+
+
+def test_the_outbox_publishes_each_event_with_the_traceparent_of_its_request(chain: Chain) -> None:
+    given = trace.new()
+    with trace.within(given):
+        chain.mine(1)
+    old = {"topic": "block.connected", "body": b'{"hash":"00","height":1,"time":1,"tx_count":1}'}
+    chain.client.xadd(KEYS.events, old, id="9-0")  # written by a version that knew no traces
+    broker = FakeBroker()
+    assert Outbox(chain.client, KEYS, broker, ExitFlag()).relay() == 2
+    first, second = broker.traceparents
+    assert first == given
+    assert trace.parse(second) == second not in ("", given)
 
 
 def test_published_events_are_kept_for_a_while_only(chain: Chain) -> None:

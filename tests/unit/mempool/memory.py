@@ -14,6 +14,7 @@ from services.mempool.pool.pool import Pool
 from services.mempool.pool.script_cache import Verifier
 from services.mempool.state import NodeState
 from services.mempool.transactions.submit import submit
+from shared import trace
 from shared.bus.events import BlockVerdict, TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, BlockStatus
@@ -113,11 +114,14 @@ class MemoryNode(NodeState):
         self._clock = NOW
         self._coins = 0
         self.deltas: list[Delta] = []
+        self.traces: list[str] = []
+        """The traceparent of the work that each commit was part of."""
 
     def commit(self, delta: Delta) -> None:
         delta.time = self.now()
         self.view.apply(delta)
         self.deltas.append(delta)
+        self.traces.append(trace.current())
 
     # ── short ways ──────────────────────────────────────────────────────────────────────────────────────────────
 

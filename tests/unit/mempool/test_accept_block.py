@@ -203,9 +203,9 @@ def test_orphans_are_tried_again_when_a_block_brings_their_parents(node: MemoryN
     child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
     assert node.send_one(child).reason == Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
     block = node.block([parent], fees=1_000)
-    assert _orphans_of(node, BlockVerdict(hash=block.hash_hex, accepted=False)) == []
+    assert _orphans_of(node, BlockVerdict(hash=block.hash_hex, accepted=False)).messages == []
     assert len(node.orphans) == 1
-    assert _orphans_of(node, node.accept_block(block)) == []
+    assert _orphans_of(node, node.accept_block(block)).messages == []
     assert [item.tx for item in node.pool] == [child]
     assert len(node.orphans) == 0
 

@@ -9,6 +9,7 @@ from services.mempool import mining_job
 from services.mempool.blocks.activate import Change, activate
 from services.mempool.mining import requests
 from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, REBROADCAST_SECONDS, Mining
+from shared import trace
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
@@ -343,3 +344,15 @@ def test_a_request_that_comes_again_is_told_in_the_log(desk: Desk, caplog) -> No
     desk.ask()
     assert "came again" in caplog.text
     assert len(desk.node.jobs) == 1
+
+
+def test_templates_replies_and_blocks_belong_to_the_trace_of_the_mining_request(desk: Desk) -> None:
+    given = trace.new()
+    with trace.within(given):
+        desk.ask(count=1)
+    desk.tick()
+    assert desk.broker.traceparents == [given]
+    with trace.within(trace.new()):  # the miner's own idea of it does not matter
+        assert desk.solve().accepted
+    assert desk.node.jobs["m1"].traceparent == given
+    assert desk.node.traces[-1] == given

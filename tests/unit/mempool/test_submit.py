@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from services.mempool.pool import orphanage as orphans_module
 from services.mempool.pool.orphanage import KEEP_SECONDS, MAX_ORPHANS
 from services.mempool.transactions.submit import DECODE_FAILED, submit
+from shared import trace
 from shared.bus.events import TxAccepted, TxRejected, TxRemoved, TxSubmitted, TxVerdict
 from shared.policy import MAX_PACKAGE_COUNT, feerate
 from shared.primitives.transaction import Transaction, TxOut
@@ -24,7 +27,27 @@ def node() -> MemoryNode:
 
 def batch(node: MemoryNode, *submissions: TxSubmitted) -> tuple[list[list[TxVerdict]], list[TxRejected]]:
     replies, rejected = submit(node, submissions)
-    return [list(reply.verdicts) for reply in replies], rejected
+    return [list(reply.verdicts) for reply in replies], rejected.messages
+
+
+def test_each_event_and_refusal_belongs_to_the_submission_that_caused_it(
+    node: MemoryNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two, three = f"00-{'1' * 32}-{'a' * 16}-01", trace.new(), trace.new()
+    coin = node.coin()
+    first, better = pay(coin, ALICE, 1_000_000), pay(coin, BOB, 1_000_000, fee=90_000)
+    poor = pay(node.coin(), ALICE, 1_000_000, fee=0)
+    caplog.set_level(logging.INFO)
+    _, rejected = submit(node, list(map(submission, (first, poor, better))), [one, two, three])
+    told = list(zip(node.deltas[-1].events, node.deltas[-1].traceparents, strict=True))
+    assert [(type(event).__name__, event.txid, traceparent) for event, traceparent in told] == [
+        ("TxAccepted", first.txid_hex, one),
+        ("TxRemoved", first.txid_hex, three),
+        ("TxAccepted", better.txid_hex, three),
+    ]
+    assert (rejected.traceparents, trace.current()) == ([two], "")
+    accepted = [record for record in caplog.records if record.message == "transaction accepted"]
+    assert [record.fields["txid"] for record in accepted] == [first.txid_hex]  # the one that is sampled
 
 
 def submission(*txs: Transaction, **options) -> TxSubmitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from services.miner import grind
 from services.miner.grind import Grinder
 from services.miner.job import Job
 from services.miner.kernel import NONCES, search
+from shared import trace
 from shared.bus.events import BlockMined
 from shared.primitives.block import BlockHeader
 from shared.shutdown import ExitFlag
@@ -220,3 +222,15 @@ def test_work_goes_on_while_it_is_offered(monkeypatch) -> None:
             rig.offer(id="hard")
             time.sleep(0.01)
         assert rig.grinder._job is job
+
+
+def test_a_claim_belongs_to_the_trace_of_its_template(caplog: pytest.LogCaptureFixture) -> None:
+    given = trace.new()
+    seen: list[str] = []
+    caplog.handler.addFilter(lambda _: seen.append(trace.current()) or True)
+    caplog.set_level(logging.INFO)
+    with Rig() as rig:
+        rig.grinder.offer(Job.from_template(template(), given))
+        until(lambda: bool(rig.claims))
+    assert rig.broker.traceparents == [given]
+    assert seen == [given]  # of the line "block found"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 import pytest
@@ -25,9 +26,11 @@ class Noted:
 
     def __init__(self) -> None:
         self.offered: list[str] = []
+        self.traceparents: list[str] = []
 
     def offer(self, job: Job) -> None:
         self.offered.append(job.template_id)
+        self.traceparents.append(job.traceparent)
 
 
 def incoming(*names: str, **changes: object) -> list[Incoming[BlockTemplate]]:
@@ -40,6 +43,13 @@ def test_of_several_templates_the_newest_is_worked_on_and_none_is_answered() -> 
     assert take(incoming("t1", "t2", "t3")) == [None, None, None]
     assert take(incoming("t4")) == [None]
     assert grinder.offered == ["t3", "t4"]
+
+
+def test_the_work_on_a_template_belongs_to_the_trace_of_the_request_for_its_block() -> None:
+    grinder = Noted()
+    first, second = incoming("t1", "t2")
+    handlers(grinder)[BlockTemplate]([first, dataclasses.replace(second, traceparent="of t2")])  # type: ignore[arg-type]
+    assert grinder.traceparents == ["of t2"]
 
 
 def test_a_template_that_makes_no_work_is_an_error_of_the_message() -> None:
