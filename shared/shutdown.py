@@ -1,8 +1,12 @@
-"""Orderly shutdown: the first signal asks every loop to drain, the second ends the process at once."""
+"""Orderly shutdown: the first signal asks every loop to drain, the second ends the process at once.
+
+A thread that dies of an exception asks for the same shutdown, with the exit status 1.
+"""
 
 from __future__ import annotations
 
 import _thread
+import logging
 import math
 import os
 import signal
@@ -11,6 +15,10 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+log = logging.getLogger(__name__)
+
+_LAST_SECONDS = 15.0
+"""Seconds in which a process whose thread died may end in order: less than its supervisor gives it."""
 _LONGEST_WAIT = 1.0
 """Seconds. Signal handlers run on the main thread, which stays asleep if the system delivers to another thread."""
 
@@ -20,9 +28,16 @@ class ExitFlag:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.status = 0
+        """The exit status of the process: 1 if a fault has set the flag."""
 
     def set(self) -> None:
         """Ask every loop to stop."""
+        self._event.set()
+
+    def fail(self) -> None:
+        """Ask every loop to stop because of a fault."""
+        self.status = 1
         self._event.set()
 
     def is_set(self) -> bool:
@@ -63,7 +78,10 @@ def on_request(stop: Callable[[int], None]) -> None:
 
 
 def install(flag: ExitFlag) -> None:
-    """Let the first signal set `flag` and the second end the process at once. Main thread only."""
+    """Let the first signal set `flag`, and the second end the process at once; a dead thread sets it too.
+
+    Main thread only.
+    """
     is_asked = False
 
     def stop(number: int) -> None:
@@ -76,3 +94,21 @@ def install(flag: ExitFlag) -> None:
         _thread.start_new_thread(flag.set, ())
 
     on_request(stop)
+    threading.excepthook = lambda dead: _thread_died(dead, flag)
+
+
+def _thread_died(dead: threading.ExceptHookArgs, flag: ExitFlag) -> None:
+    """End the process in order, or after a while without it: what the thread held may keep others from ending."""
+    name = dead.thread.name if dead.thread is not None else "unknown"
+    error = dead.exc_value or dead.exc_type()
+    try:
+        log.critical("the thread %s has died, the service ends", name, exc_info=error)
+    finally:
+        _thread.start_new_thread(_end_at_last, ())
+        flag.fail()
+
+
+def _end_at_last() -> None:
+    time.sleep(_LAST_SECONDS)
+    log.critical("the service does not end in order, and is ended")
+    os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 
 from services.explorer.app import create_explorer
 from services.explorer.handlers import handlers, subscription
@@ -16,6 +15,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import ConfigError, StoreUnavailable, UnsafeStore
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
 
@@ -44,14 +44,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     server = HttpServer(explorer.app, settings.host, settings.explorer_port, settings.http_threads, explorer.endpoints)
     hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))
-
-    def listen() -> None:
-        try:
-            worker.run()
-        finally:
-            flag.set()  # a listener that fails ends the service, for its supervisor to start again
-
-    listener = threading.Thread(target=listen, name="facts", daemon=True)
+    listener = ServiceThread(worker.run, "facts", flag.is_set)
     listener.start()
     flag.wait()
     server.drain(settings.drain_seconds)
@@ -74,7 +67,7 @@ def main() -> int:
     except (ConfigError, UnsafeStore) as error:
         print(f"explorer: {error}", file=sys.stderr)
         return 2
-    return 0
+    return flag.status
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
@@ -15,6 +14,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import ConfigError, UnsafeStore
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
 
@@ -47,17 +47,17 @@ def main() -> int:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
     refusals: list[UnsafeStore] = []
-    arguments = (Writer(settings, chain, broker, stop), stop, refusals)
-    writer = threading.Thread(target=_run, args=arguments, name="writer")
-    writer.start()
+    writer = Writer(settings, chain, broker, stop)
+    writing = ServiceThread(lambda: _run(writer, stop, refusals), "writer", stop.is_set)
+    writing.start()
     stop.wait()
     server.drain(settings.drain_seconds)
     server.close()
-    writer.join()
+    writing.join()
     broker.close()
     for refusal in refusals:
         print(f"mempool: {refusal}", file=sys.stderr)
-    return 2 if refusals else 0
+    return 2 if refusals else stop.status
 
 
 def _run(writer: Writer, stop: ExitFlag, refusals: list[UnsafeStore]) -> None:
@@ -65,8 +65,7 @@ def _run(writer: Writer, stop: ExitFlag, refusals: list[UnsafeStore]) -> None:
         writer.run()
     except UnsafeStore as error:
         refusals.append(error)
-    finally:
-        stop.set()  # if the writer fails the service must end, or it would answer no request
+        stop.set()
 
 
 if __name__ == "__main__":

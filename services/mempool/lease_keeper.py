@@ -7,6 +7,7 @@ import threading
 
 from shared.chain.lease import RENEW_EVERY, Lease
 from shared.errors import StaleWriter, StoreUnavailable
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,7 @@ class LeaseKeeper:
         self._stop = stop
         self._epoch: int | None = None
         self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        self._thread.start()
+        ServiceThread(self._run, "lease", stop.is_set).start()
 
     @property
     def lost(self) -> bool:

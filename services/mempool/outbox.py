@@ -7,7 +7,6 @@ records its position. After a crash some events are published again; `seq` makes
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Any
 
 from shared.backoff import backoff
@@ -16,6 +15,7 @@ from shared.chain.codec import decode_event, decode_traceparent
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.errors import BrokerError, StoreUnavailable
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Outbox:
         self._keys = keys
         self._broker = broker
         self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread = ServiceThread(self._run, "outbox", stop.is_set)
 
     def start(self) -> None:
         """Start relaying."""

@@ -9,8 +9,6 @@ import gc
 import logging
 from collections.abc import Callable
 
-import redis
-
 from services.mempool.handlers import subscriptions
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.mining.requests import Mining
@@ -25,7 +23,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.store import connect
 from shared.config import Settings
 from shared.consensus.params import ChainParams
-from shared.errors import StaleWriter, StoreUnavailable
+from shared.errors import BrokerUnavailable, StaleWriter, StoreUnavailable
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ class Writer:
                 self._write()
             except StaleWriter as error:
                 log.warning("no longer the writer: %s", error)
-            except (StoreUnavailable, redis.RedisError) as error:
+            except (StoreUnavailable, BrokerUnavailable) as error:
                 log.warning("writer waits: %s", error)
                 self._stop.wait(backoff(failures))
                 failures += 1

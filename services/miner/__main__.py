@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
@@ -18,6 +17,7 @@ from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.config import Settings, load
 from shared.errors import ConfigError
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag, install
 
 log = logging.getLogger(__name__)
@@ -26,21 +26,12 @@ _SWITCH_INTERVAL = 0.001
 """Seconds after which the searching thread lets another have the interpreter; Python's default is 5 ms."""
 
 
-def run(settings: Settings, broker: Broker, stop: ExitFlag) -> bool:
-    """Mine until `stop` is set; return whether the search ended without an error."""
+def run(settings: Settings, broker: Broker, stop: ExitFlag) -> None:
+    """Mine until `stop` is set."""
     grinder = Grinder(broker, settings.miner_name, stop)
-    clean_end = threading.Event()
-
-    def grind() -> None:
-        try:
-            grinder.run()
-            clean_end.set()
-        finally:
-            stop.set()
-
     consumer = broker.consumer([queue()])
-    thread = threading.Thread(target=grind, name="grinder")
-    thread.start()
+    searching = ServiceThread(grinder.run, "grinder", stop.is_set)
+    searching.start()
     log.info("mining", extra=logs.with_fields(miner=settings.miner_name))
     try:
         Worker(broker, consumer, handlers(grinder), name="miner", stop=stop).run()
@@ -48,24 +39,24 @@ def run(settings: Settings, broker: Broker, stop: ExitFlag) -> bool:
         stop.set()
         grinder.wake()
         consumer.close()
-        thread.join()
-    return clean_end.is_set()
+        searching.join()
 
 
 def main() -> int:
     """Run the service; return its exit status."""
+    stop = ExitFlag()
     try:
         settings = load()
         logs.setup(settings, "miner")
+        install(stop)
         broker = connect(settings)
     except ConfigError as error:
         print(f"miner: {error}", file=sys.stderr)
         return 2
-    stop = ExitFlag()
-    install(stop)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
-        return 0 if run(settings, broker, stop) else 1
+        run(settings, broker, stop)
+        return stop.status
     finally:
         broker.close()
 

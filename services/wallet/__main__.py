@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-import threading
 from collections.abc import Callable
 
 from services.wallet import directory
@@ -36,6 +35,7 @@ from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable, UnsafeStore
 from shared.logs import with_fields
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 from shared.web.server import HttpServer
 
@@ -87,13 +87,13 @@ def main() -> int:
         return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
-    threading.Thread(target=_purge_periodically, args=(stop, attempts), name="housekeeping", daemon=True).start()
+    ServiceThread(lambda: _purge_periodically(stop, attempts), "housekeeping", stop.is_set).start()
     try:
         _retry(lambda: chain_store.check_server(client), stop)
-        threading.Thread(target=bootstrap.run, name="bootstrap", daemon=True).start()
+        ServiceThread(bootstrap.run, "bootstrap", lambda: bootstrap.is_done() or stop.is_set()).start()
         if faucet is not None:
             serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, stop)
-            threading.Thread(target=serve, name="faucet", daemon=True).start()
+            ServiceThread(serve, "faucet", stop.is_set).start()
         bootstrap.wait(_HEAD_START_SECONDS)
         _retry(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
@@ -105,7 +105,7 @@ def main() -> int:
         server.close()
         broker.close()
         log.info("stopped")
-    return 0
+    return stop.status
 
 
 def _purge_periodically(stop: ExitFlag, attempts: Attempts) -> None:
@@ -141,10 +141,7 @@ def _serve_faucet(broker: Broker, faucet: Faucet, bootstrap: Bootstrap, stop: Ex
     """Wait for the first coins to be mined, then answer requests for test coins until the exit flag is set."""
     while not (bootstrap.is_done() or stop.is_set()):
         bootstrap.wait(_HEAD_START_SECONDS)
-    try:
-        _retry(lambda: _run_faucet(broker, faucet, stop), stop)
-    finally:
-        stop.set()  # a fault of the faucet ends the service, and its supervisor starts it again
+    _retry(lambda: _run_faucet(broker, faucet, stop), stop)
 
 
 def _run_faucet(broker: Broker, faucet: Faucet, stop: ExitFlag) -> None:

@@ -11,6 +11,7 @@ import os
 import secrets
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, StoreUnavailable
 from shared.logs import with_fields
+from shared.service_thread import ServiceThread
 from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 PASSWORD_FILE = "creator-password"  # noqa: S105 (the name of the file)
 _LEASE_SECONDS = 3.0
 _RENEW_SECONDS = 1.0
+_POLL_SECONDS = 0.05
 
 
 def first_blocks(chain: ChainParams, wanted: int) -> int:
@@ -65,8 +68,10 @@ class Bootstrap:
         return self._done.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Return when the first start is complete, at the latest after `seconds`."""
-        self._done.wait(seconds)
+        """Return when the first start is complete or the exit flag is set, at the latest after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not (self._done.wait(_POLL_SECONDS) or self._stop.is_set()) and time.monotonic() < deadline:
+            pass
 
     def run(self) -> None:
         """Complete the first start, retrying while Redis, broker, mempool or miner are away, unless the flag is set."""
@@ -118,7 +123,7 @@ class Bootstrap:
             yield False
             return
         over = threading.Event()
-        renewing = threading.Thread(target=self._renew, args=(over,), name="bootstrap-lease", daemon=True)
+        renewing = ServiceThread(lambda: self._renew(over), "bootstrap-lease", over.is_set)
         renewing.start()
         try:
             yield True

@@ -14,12 +14,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 
 from shared.errors import ConfigError
 from shared.logs import with_fields
+from shared.service_thread import ServiceThread
 from shared.web.app import STOPPING
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask
@@ -76,12 +78,12 @@ class HttpServer:
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread = ServiceThread(self._run, "http", lambda: self._server.should_exit)
         self._thread.start()
 
     def call_soon(self, call: Callable[..., object], *args: Any) -> None:
         """Schedule a call on the event loop, from any thread; dropped once the server has stopped."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(call, *args)
 
     def drain(self, seconds: float) -> None:
@@ -99,12 +101,8 @@ class HttpServer:
         self._threads.close()
 
     def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._server.serve(sockets=self._sockets))
-        except Exception:
-            log.exception("the HTTP server has failed")
-            raise
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._server.serve(sockets=self._sockets))
 
 
 class _Server(uvicorn.Server):

@@ -7,7 +7,6 @@ The threads are daemons: a call that outlasts an orderly stop does not keep the 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
@@ -16,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from shared.errors import BrokerUnavailable
+from shared.service_thread import ServiceThread
 from shared.waiting import WaitFor
 
 T = TypeVar("T")
@@ -28,9 +28,8 @@ class Threads:
 
     def __init__(self, count: int, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(count)
-        ]
+        self._is_closed = False
+        self._threads = [ServiceThread(self._work, f"{name}-{number}", self._over) for number in range(count)]
         for thread in self._threads:
             thread.start()
 
@@ -61,8 +60,12 @@ class Threads:
 
     def close(self) -> None:
         """Let each thread end after its present call, without waiting for it."""
+        self._is_closed = True
         for _ in self._threads:
             self._jobs.put(None)
+
+    def _over(self) -> bool:
+        return self._is_closed
 
     def _put(self, call: Callable[[], T]) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()

@@ -246,6 +246,20 @@ def test_pages_build_html_from_queries_and_only_hand_over_to_the_api() -> None:
         assert used <= helpers, f"{path} imports {used - helpers}"
 
 
+def test_every_thread_of_a_service_is_supervised() -> None:
+    """`ServiceThread` starts them all; elsewhere the very threads that end a process are made of `_thread`."""
+    starters = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread"}
+    found = {
+        f"{path.relative_to(ROOT)}: {node.attr if isinstance(node, ast.Attribute) else node.id}"
+        for place in ("services", "shared", "deploy")
+        for path in modules(place)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in starters)
+        or (isinstance(node, ast.Name) and node.id in starters)
+    }
+    assert found == {"shared/service_thread.py: Thread", "shared/shutdown.py: start_new_thread"}
+
+
 @pytest.mark.parametrize("number", HOMES)
 def test_a_number_with_a_name_is_written_where_the_name_is(number: int) -> None:
     files = {

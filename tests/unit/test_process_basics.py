@@ -134,6 +134,43 @@ def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_pa
         assert end(child) == code
 
 
+_DEAD_THREAD = """
+import logging, sys, threading, time
+from shared import shutdown
+from shared.service_thread import ServiceThread
+logging.basicConfig(format="%(message)s")
+shutdown._LAST_SECONDS = 0.1
+flag = shutdown.ExitFlag()
+shutdown.install(flag)
+ServiceThread(lambda: {work}, "worker", lambda: {is_over}).start()
+if {hangs}:
+    threading.Event().wait()
+flag.wait({seconds})
+sys.exit(flag.status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "is_over", "hangs", "status", "last_line"),
+    [
+        ("1 / 0", False, False, 1, "ZeroDivisionError: division by zero"),
+        ("sys.exit()", False, False, 1, "SystemExit"),
+        ("None", False, False, 1, "shared.service_thread.EndedUnasked: the thread worker has ended"),
+        ("1 / 0", False, True, 1, "the service does not end in order, and is ended"),
+        ("None", True, False, 0, None),
+    ],
+)
+def test_a_thread_that_ends_unasked_ends_the_process_with_its_traceback(
+    work: str, is_over: bool, hangs: bool, status: int, last_line: str | None
+) -> None:
+    code = _DEAD_THREAD.format(work=work, is_over=is_over, hangs=hangs, seconds=20 if status else 0.2)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, lines[-1] if lines else None) == (status, last_line), done.stderr
+    if status:
+        assert lines[0] == "the thread worker has died, the service ends"
+
+
 _SIGNAL_OF_ANOTHER_THREAD = """
 import signal, sys, threading, time
 from shared.shutdown import ExitFlag, install

@@ -20,6 +20,7 @@ from services.explorer.live.sse_format import encode_frame
 from shared.bus.events import Fact
 from shared.chain.view import ChainView
 from shared.errors import NoChain, StoreError
+from shared.service_thread import ServiceThread
 from shared.web.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class EventHub:
         self._news = asyncio.Event()
         self._look = threading.Event()
         self._stop = threading.Event()
-        self._reader: threading.Thread | None = None
+        self._reader: ServiceThread | None = None
         self.is_closed = False
 
     @property
@@ -88,7 +89,7 @@ class EventHub:
 
     def start(self, call_soon: CallSoon) -> None:
         """Begin to read; `call_soon` runs a function on the listeners' loop."""
-        self._reader = threading.Thread(target=self._read, args=(call_soon,), name="events", daemon=True)
+        self._reader = ServiceThread(lambda: self._read(call_soon), "events", self._stop.is_set)
         self._reader.start()
 
     def wake(self) -> None:

@@ -20,6 +20,7 @@ from pika.adapters.select_connection import IOLoop
 from shared import metrics
 from shared.backoff import backoff
 from shared.logs import with_fields
+from shared.service_thread import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class RabbitLink:
         self._abandoned = False
         """Closed while it opened: pika then fails on an assertion of its own, after it has closed the socket."""
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = ServiceThread(self._run, name, lambda: self._closing)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> bool:
@@ -102,13 +103,16 @@ class RabbitLink:
     def _connect(self) -> None:
         if self._closing:
             return
-        self._connection = pika.SelectConnection(
-            self._params,
-            on_open_callback=self._opened,
-            on_open_error_callback=lambda _, error: self._lost(error),
-            on_close_callback=lambda _, error: self._lost(error),
-            custom_ioloop=self._loop,
-        )
+        try:
+            self._connection = pika.SelectConnection(
+                self._params,
+                on_open_callback=self._opened,
+                on_open_error_callback=lambda _, error: self._lost(error),
+                on_close_callback=lambda _, error: self._lost(error),
+                custom_ioloop=self._loop,
+            )
+        except OSError as error:  # such as too many open files
+            self._lost(error)
 
     def _opened(self, connection: Any) -> None:
         if self._closing:

@@ -34,6 +34,7 @@ from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, Queue
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
+from shared.service_thread import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class RedisStreamsBroker(Broker):
         self._lock = threading.Lock()
         self._consumers: list[StreamConsumer] = []
         self._closed = threading.Event()
-        self._beating: threading.Thread | None = None
-        self._listening: threading.Thread | None = None
+        self._beating: ServiceThread | None = None
+        self._listening: ServiceThread | None = None
 
     # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,7 +115,7 @@ class RedisStreamsBroker(Broker):
             if self._listening is None:
                 with bus_errors():
                     self._declare_reply_stream()
-                self._listening = threading.Thread(target=self._listen, name="bus-replies", daemon=True)
+                self._listening = ServiceThread(self._listen, "bus-replies", self._closed.is_set)
                 self._listening.start()
 
     def _declare_reply_stream(self) -> None:
@@ -163,7 +164,7 @@ class RedisStreamsBroker(Broker):
         with self._lock:
             self._consumers.append(consumer)
             if self._beating is None:
-                self._beating = threading.Thread(target=self._beat, name="bus-beat", daemon=True)
+                self._beating = ServiceThread(self._beat, "bus-beat", self._closed.is_set)
                 self._beating.start()
         return consumer
 
