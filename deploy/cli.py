@@ -79,6 +79,14 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Consol
             from deploy.demo import run
 
             return run.run(options, output.say)
+        case "backup":
+            from deploy.backup import command
+
+            return command.run_backup(options, Console(sys.stderr) if options.file == "-" else output)
+        case "restore":
+            from deploy.backup import command
+
+            return command.run_restore(options, output)
         case "genesis":
             from deploy.setup import genesis
 

@@ -173,10 +173,7 @@ def _status(parser: argparse.ArgumentParser, settings: Settings) -> None:
 
 
 def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
-    for name in SECRETS:
-        variable = f"WARREN_{name.upper()}"
-        if not getattr(options, name) and (variable in environ or f"{variable}_FILE" in environ):
-            setattr(options, name, getattr(settings, name))
+    _from_environment(options, settings, environ, *SECRETS)
     if bool(options.rpc_user) != bool(options.rpc_password):
         raise UsageError("--rpc-user and --rpc-password go together")
     if options.redis_url:
@@ -185,6 +182,14 @@ def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[
         if not options.amqp_url:
             raise UsageError("--broker rabbitmq needs --amqp-url (amqp://user:password@host:port/vhost)")
         _check_url("--amqp-url", options.amqp_url, AMQP_PORTS)
+
+
+def _from_environment(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str], *names: str) -> None:
+    """Complete secrets that are not among the options from the environment, if it names them."""
+    for name in names:
+        variable = f"WARREN_{name.upper()}"
+        if not getattr(options, name) and (variable in environ or f"{variable}_FILE" in environ):
+            setattr(options, name, getattr(settings, name))
 
 
 def _check_url(option: str, url: str, ports: Mapping[str, int]) -> None:
@@ -220,6 +225,24 @@ def _demo(parser: argparse.ArgumentParser, settings: Settings) -> None:
     add("--creator-password-file", default="", metavar="FILE", help="default: the data directory's")
 
 
+def _backup(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    parser.add_argument("file", type=_not_empty, metavar="FILE", help="-: standard output or input")
+    _data_dir(parser, settings)
+    parser.add_argument("--chain", default=settings.chain, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument("--redis-url", default="", metavar="URL", help="default: the data directory's own Redis")
+
+
+def _restore(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    _backup(parser, settings)
+    parser.add_argument("--force", action="store_true", help="remove the chain and the wallets that are there")
+
+
+def _check_store(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
+    _from_environment(options, settings, environ, "redis_url")
+    if options.redis_url:
+        _check_url("--redis-url", options.redis_url, REDIS_PORTS | {"unix": 0})
+
+
 def _check_demo(options: argparse.Namespace, _settings: Settings, _environ: Mapping[str, str]) -> None:
     urls = {name: getattr(options, f"{name}_url") for name in ("wallet", "explorer", "rpc")}
     if any(urls.values()):
@@ -236,6 +259,10 @@ COMMANDS = (
     Command(
         "demo", "pay, mine and check balances through the public interfaces of a running stack", "", _demo, _check_demo
     ),
+    Command(
+        "backup", "write chain, pool and wallets to a file, of a running stack too", "local", _backup, _check_store
+    ),
+    Command("restore", "build chain, pool and wallets anew from a backup", "local", _restore, _check_store),
     Command(
         "genesis",
         "mine the genesis block of a chain of your own, and write it to the chain file",

@@ -6,7 +6,6 @@ deploy.cli up ─▶ Stack.run:  lock the data directory ─▶ end what a kille
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import time
@@ -15,10 +14,11 @@ from pathlib import Path
 
 from deploy.console import Console
 from deploy.errors import Interrupted, LaunchError
-from deploy.files import kept_secret, make_private_dir, write_atomically
-from deploy.launcher import plan, redis_server
+from deploy.files import make_private_dir, write_atomically
+from deploy.launcher import plan
 from deploy.launcher.options import UpOptions, child_environment
 from deploy.launcher.preflight import wanted_ports
+from deploy.launcher.private_redis import LOADING_SECONDS, private_redis
 from deploy.processes import ports
 from deploy.processes.process import end_leftover, identify
 from deploy.processes.signals import Signals
@@ -27,8 +27,6 @@ from deploy.stack import healthcheck, state
 from shared.config import Settings
 
 READY_SECONDS = 60.0
-REDIS_SECONDS = 600.0
-"""Seconds to wait for Redis: loading a large append-only file takes long."""
 BOOTSTRAP_SECONDS = 30.0
 """Seconds that `ready` waits for the creator's first blocks; a chain of high difficulty takes longer."""
 _DEFAULT_DIR = Settings().data_dir.absolute()
@@ -100,24 +98,10 @@ class Stack:
 
     def _start_redis(self) -> str:
         """Start the private Redis and return its URL."""
-        directory = self._options.chain_dir / "redis"
-        binary = redis_server.find_binary(directory)
-        password = kept_secret(self._options.chain_dir / "secrets" / "redis-password")
-        port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
-        config = redis_server.prepare(directory, port, password)
-        self._supervisor.start(
-            Spec(
-                name="redis",
-                argv=(str(binary), config.name),
-                cwd=directory,
-                environment=child_environment(),
-                log=self._options.chain_dir / "logs" / "redis.log",
-                stop_rank=plan.StopRank.REDIS,
-                is_ready=functools.partial(redis_server.answers, port, password),
-            )
-        )
-        self._supervisor.wait_ready(["redis"], REDIS_SECONDS, self._progress)
-        return f"redis://:{password}@127.0.0.1:{port}/0"
+        spec, url = private_redis(self._options.chain_dir)
+        self._supervisor.start(spec)
+        self._supervisor.wait_ready(["redis"], LOADING_SECONDS, self._progress)
+        return url
 
     def _wait_ready(self, specs: list[Spec]) -> None:
         """Wait for all services, but only for a while for the blocks that a first start mines for the creator."""

@@ -16,14 +16,14 @@ from services.mempool.pool.acceptance import AcceptContext, Acceptor
 from services.mempool.pool.orphanage import Orphanage
 from services.mempool.pool.pool import Pool
 from services.mempool.pool.script_cache import Verifier
-from shared.chain.codec import BlockEntry, BlockStatus, store_block
+from shared.chain.codec import BlockEntry
 from shared.chain.commit import Committer, Delta, PoolRecord
+from shared.chain.genesis import genesis_delta
 from shared.chain.overlay import CoinSource, Overlay
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.chain.view import ChainView
 from shared.consensus.params import ChainParams
-from shared.consensus.pow import block_work
 from shared.crypto.hashes import sha256
 from shared.errors import UnsafeStore
 from shared.logs import with_fields
@@ -55,7 +55,7 @@ class NodeState:
         """Read everything from Redis, to write with this epoch; a new chain gets its genesis block."""
         if not self.view.has_chain():
             self._committer = Committer(self._redis, self._keys, epoch, b"", 0)
-            self._commit_genesis()
+            self._committer.commit(genesis_delta(self.params, self.view.txs))
         tip = self.view.tip()
         self._committer = Committer(self._redis, self._keys, epoch, tip.hash, tip.seq)
         if self.view.block_hash(0) != self.params.genesis.hash:
@@ -124,33 +124,3 @@ class NodeState:
             pool.append(PoolRecord(record.tx, record.pool, tuple(sha256(script) for script in scripts)))
         self.pool = Pool(pool)
         self.next_sequence = 1 + max((item.entry.sequence for item in pool), default=0)
-
-    def _commit_genesis(self) -> None:
-        genesis = self.params.genesis
-        entry = BlockEntry(
-            header=genesis.header,
-            height=0,
-            chain_work=block_work(genesis.header.bits),
-            status=BlockStatus.HAVE_DATA | BlockStatus.CONNECTED,
-            tx_count=len(genesis.transactions),
-            size=genesis.size,
-            weight=genesis.weight,
-            chain_tx_count=len(genesis.transactions),
-            arrival=0,
-        )
-        overlay = Overlay(self.view.txs)
-        if self.params.genesis_spendable:
-            for position, tx in enumerate(genesis.transactions):
-                overlay.apply(tx, 0, position)
-        stored = store_block(genesis, [()] * (len(genesis.transactions) - 1))
-        overlay.locate(genesis, stored.locations)
-        self._committer.commit(
-            Delta(
-                overlay=overlay,
-                new_tip=entry,
-                best_chain=[genesis.hash],
-                entries=[entry],
-                blocks={genesis.hash: genesis.serialize()},
-                layouts={genesis.hash: stored.layout},
-            )
-        )

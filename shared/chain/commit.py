@@ -100,8 +100,12 @@ class Delta:
 class Committer:
     """Applies deltas for the writer of one epoch, each on top of the one before."""
 
-    def __init__(self, client: StoreClient, keys: Keys, epoch: int, tip_hash: bytes, seq: int) -> None:
+    def __init__(
+        self, client: StoreClient, keys: Keys, epoch: int, tip_hash: bytes, seq: int, stored_format: int = codec.FORMAT
+    ) -> None:
+        """Write on top of this tip and `seq`; `stored_format` marks the chain, so that only its readers read it."""
         self._keys = keys
+        self._format = stored_format
         self._view = ChainView(client, keys)
         self._epoch = epoch
         self._tip_hash = tip_hash
@@ -132,7 +136,7 @@ class Committer:
         fields: dict[str, Any] = {"epoch": self._epoch, "tip": self._tip_hash, "seq": self._seq}
         if delta.new_tip is not None:
             tip = delta.new_tip
-            fields["new_tip"] = [tip.hash, tip.height, tip.chain_work.to_bytes(32, "big"), codec.FORMAT]
+            fields["new_tip"] = [tip.hash, tip.height, tip.chain_work.to_bytes(32, "big"), self._format]
             fields["heights"] = [delta.first_height * 32, b"".join(delta.best_chain)]
         if delta.entries:
             fields["blocks"] = _flat((entry.hash, codec.encode_block_entry(entry)) for entry in delta.entries)

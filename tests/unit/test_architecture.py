@@ -28,6 +28,7 @@ STOREYS = {
         ("records", "store", "overlay", "block_fees"),
         ("view", "lease", "connect_block"),
         ("commit", "pool_snapshot"),
+        ("genesis", "kept_keys"),
     ),
     "shared/bus": (
         ("topics",),
@@ -69,6 +70,7 @@ STOREYS = {
         ("setup",),
         ("stack",),
         ("launcher", "demo"),
+        ("backup",),
         ("cli",),
     ),
 }

@@ -60,10 +60,13 @@ from shared.chain.codec.scripts import (
 
 FORMAT = 2
 """Format of all values of a chain in Redis. It grows when a version of Warren changes one."""
+RESTORING = 0
+"""Stands in the place of the format while `./warren restore` writes a chain."""
 
 __all__ = [
     "FORMAT",
     "LAYOUT_ENTRY_SIZE",
+    "RESTORING",
     "BlockEntry",
     "BlockFees",
     "BlockStatus",

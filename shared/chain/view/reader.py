@@ -38,6 +38,8 @@ class StoreReader:
         block_hash, height, work, seq, moves, stored = self.redis.hmget(self.keys.tip, _TIP_FIELDS)
         if block_hash is None:
             raise NoChain("there is no chain here yet")
+        if stored is not None and int(stored) == codec.RESTORING:
+            raise UnsafeStore("this chain is not whole: a restore is at work or was interrupted; run it again")
         if int(stored or 1) != codec.FORMAT:
             raise UnsafeStore(
                 f"this chain is stored in format {int(stored or 1)}, and this version of Warren reads format "
