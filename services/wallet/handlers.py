@@ -13,6 +13,7 @@ import msgspec
 
 from services.wallet.service import WalletService
 from services.wallet.store import Send, SendStatus
+from shared import trace
 from shared.bus.events import (
     BlockConnected,
     BlockDisconnected,
@@ -71,7 +72,8 @@ class Inbox:
             if now != send:
                 changed[txid] = wallet_id, now
                 if now.status is not SendStatus.PENDING:
-                    log.info("payment %s", now.status, extra=_fields(wallet_id, txid, now))
+                    with trace.within(send.traceparent or trace.current()):
+                        log.info("payment %s", now.status, extra=_fields(wallet_id, txid, now))
             if now.height is not None and tip_height - now.height >= _FINAL_DEPTH:
                 closed.append(txid)
         self._wallets.store.update_sends(changed, closed)

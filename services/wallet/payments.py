@@ -39,6 +39,7 @@ from services.wallet.errors import (
 from services.wallet.payee import Payee, parse_payee
 from services.wallet.service import WalletService
 from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
+from shared import trace
 from shared.bus.broker import Broker
 from shared.bus.events import Removal, TxSubmitted, TxVerdict
 from shared.chain.view import Tip
@@ -280,6 +281,7 @@ class Payments:
             int(self._clock()),
             terms=request.terms if request else "",
             seq=plan.tip.seq,
+            traceparent=trace.current(),
         )
         for lock_time in range(plan.tip.height, -1, -1):
             unsigned = build_payment(selection, order.output, plan.change_script, lock_time)

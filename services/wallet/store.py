@@ -85,6 +85,8 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payment that was asked for with a request id: another payment with this id is refused."""
     seq: int = 0
     """The number of the chain's last fact when the payment was made."""
+    traceparent: str = ""
+    """Of the request for the payment: what becomes of it later is logged with the same trace."""
 
 
 @dataclass(frozen=True, slots=True)
