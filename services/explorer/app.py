@@ -29,7 +29,7 @@ from services.explorer.pages.error_pages import explain
 from services.explorer.pages.faucet_page import FaucetPage
 from services.explorer.pages.overview import Overview
 from services.explorer.pages.routes import page_blueprint
-from services.explorer.rate_limit import Clients, install_rate_limit
+from services.explorer.rate_limit import Clients, install_rate_limit, waiting_limit
 from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
@@ -37,7 +37,7 @@ from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
 from shared.web.asgi import Endpoint
-from shared.web.async_flask import AsyncFlask
+from shared.web.async_flask import AsyncFlask, NoRoomToWait, WaitingRequests
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,14 @@ def create_explorer(
         (space, mempool_space.OPERATIONS),
         (description, openapi.OPERATIONS),
     ]
-    faucet = FaucetClient(broker, params.address, settings.mine_timeout, max(1, settings.http_threads // 2))
+    faucet = FaucetClient(broker, params.address, settings.mine_timeout)
     if has_faucet:
         tables.append((nigiri.Nigiri(faucet), nigiri.OPERATIONS))
     api = Api(*tables)
 
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
     install_rate_limit(app, clients)
+    app.waiting_requests = WaitingRequests(waiting_limit(settings), clients.of_request)
     app.url_map.merge_slashes = False  # electrs has no path `//`, and a redirect would lose the request's body
     app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     if has_faucet:
@@ -148,6 +149,8 @@ def _error_text(error: Exception) -> Response:
             return _try_again(
                 "no verdict in time: the transaction may still be accepted, look it up before sending it again"
             )
+        case NoRoomToWait():
+            return _try_again(str(error))
         case StoreError() | BrokerError():
             log.warning("request refused: %s", error)
             return _try_again(f"temporarily unavailable: {error}")

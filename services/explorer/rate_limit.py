@@ -19,6 +19,7 @@ from services.explorer.errors import RequestError
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.web.asgi import Scope, header
+from shared.web.async_flask import MAX_WAITING
 from shared.web.hosts import is_loopback
 
 BURST_SECONDS = 5
@@ -28,8 +29,8 @@ AUTOMATIC_RATE = 50
 """Requests per second where the service can be reached from outside."""
 _FREE = ("/healthz", "/readyz", "/metrics", "/static/", "/shared/")
 
-STREAMS_SHARE = 4
-"""Where requests are limited, one client holds at most this share (one in four) of the places for streams."""
+SHARE = 4
+"""Where requests are limited, one client holds at most this share (one in four) of the places for streams and waits."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -78,7 +79,12 @@ def rate_limit(settings: Settings) -> int:
 
 def stream_limit(settings: Settings) -> int:
     """Return the number of event streams, websockets and waiting requests that one client may hold."""
-    return max(1, settings.max_streams // STREAMS_SHARE) if rate_limit(settings) else settings.max_streams
+    return max(1, settings.max_streams // SHARE) if rate_limit(settings) else settings.max_streams
+
+
+def waiting_limit(settings: Settings) -> int:
+    """Return the number of requests of one client that may wait for other services."""
+    return MAX_WAITING // SHARE if rate_limit(settings) else MAX_WAITING
 
 
 class Clients:

@@ -1,4 +1,4 @@
-"""Has blocks mined for the node's RPC, the wallet and the explorer; a request holds a thread until its reply."""
+"""Has blocks mined for the node's RPC, the wallet and the explorer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ class TooManyWaiting(BrokerUnavailable):
     """As many requests wait for blocks as may hold a thread for that."""
 
 
-def mine(broker: Broker, slots: threading.Semaphore, request: MineRequested, mine_timeout: float) -> MineResult:
+async def mine_blocks(broker: Broker, request: MineRequested, mine_timeout: float) -> MineResult:
     """Return the result of a mining request; if there are fewer blocks than requested, its `error` says why.
 
-    `slots` bounds the requests that wait at once, and `mine_timeout` is the setting, in seconds. Raises
-    `TooManyWaiting`, or another `BrokerError` if no reply comes.
+    `mine_timeout` is the setting, in seconds. Raises `BrokerError` if no reply comes.
     """
+    return await broker.ask(request, mine_timeout + _MARGIN)
+
+
+def mine(broker: Broker, slots: threading.Semaphore, request: MineRequested, mine_timeout: float) -> MineResult:
+    """Do as `mine_blocks`, and hold a thread until the reply: `slots` bounds these. Raises `TooManyWaiting`."""
     if not slots.acquire(blocking=False):
         raise TooManyWaiting("too many mining requests are under way, try again when one of them is done")
     try:

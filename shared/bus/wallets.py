@@ -19,15 +19,15 @@ _OFFER_TIMEOUT = 1.0
 """Seconds that a page waits for the names, which it can do without."""
 
 
-def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:
+async def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:
     """Return the wallets, `creator` first. Raises `BrokerError`."""
-    return broker.request(WalletsRequested(), timeout).wallets
+    return (await broker.ask(WalletsRequested(), timeout)).wallets
 
 
-def offered_wallets(broker: Broker) -> tuple[WalletName, ...]:
+async def offered_wallets(broker: Broker) -> tuple[WalletName, ...]:
     """Return the wallets that a form offers; none while the wallet service does not answer."""
     try:
-        return ask_wallets(broker, _OFFER_TIMEOUT)
+        return await ask_wallets(broker, _OFFER_TIMEOUT)
     except BrokerError as error:
         log.info("a form offers no wallets: %s", error)
         return ()

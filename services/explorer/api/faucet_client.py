@@ -5,13 +5,11 @@ Only on test chains. `regtest_server` and `nigiri` have the resources for client
 
 from __future__ import annotations
 
-import threading
-
 from services.explorer.api.parameters import read_script_pubkey
 from services.explorer.errors import NoAnswer, RequestError
 from shared.bus.broker import Broker
 from shared.bus.events import AddressRequested, CoinsRequested, MineRequested, WalletName
-from shared.bus.mine import MAX_BLOCKS, TooManyWaiting, mine
+from shared.bus.mine import MAX_BLOCKS, mine_blocks
 from shared.bus.wallets import offered_wallets
 from shared.consensus.limits import MAX_MONEY
 from shared.crypto.address import AddressPrefix
@@ -34,56 +32,53 @@ class FaucetRefused(RequestError):
 
 
 class FaucetClient:
-    """The wallet's faucet as the explorer knows it. At most `places` requests may wait for blocks at a time."""
+    """The wallet's faucet as the explorer knows it."""
 
-    def __init__(self, broker: Broker, prefix: AddressPrefix, mine_timeout: float, places: int) -> None:
+    def __init__(self, broker: Broker, prefix: AddressPrefix, mine_timeout: float) -> None:
         self._broker = broker
         self._prefix = prefix
         self._mine_timeout = mine_timeout
         self._timeout = mine_timeout + _MARGIN
-        self._places = threading.BoundedSemaphore(places)
 
     def script_of(self, address: str) -> bytes:
         """Return the scriptPubKey of an address; 400 if it is not one of this chain."""
         return read_script_pubkey(address, self._prefix)
 
-    def pay(self, script_pubkey: bytes, satoshis: int) -> str:
+    async def pay(self, script_pubkey: bytes, satoshis: int) -> str:
         """Return the txid (display order) of a payment, once it is in the pool. Raises `FaucetRefused`."""
         if not 0 < satoshis <= MAX_MONEY:
             raise RequestError(400, "the amount must be from 1 satoshi to 21,000,000 BTC")
         try:
             request = CoinsRequested(script_pubkey=script_pubkey.hex(), amount=satoshis)
-            reply = self._broker.request(request, self._timeout)
+            reply = await self._broker.ask(request, self._timeout)
         except RequestTimeout:
             raise NoAnswer("the coins may still come, look for them before asking again") from None
         if reply.reason:
             raise FaucetRefused(reply.reason, reply.detail, reply.advice)
         return reply.txid
 
-    def address(self, *, fresh: bool) -> str:
+    async def address(self, *, fresh: bool) -> str:
         """Return an address of the faucet's wallet. Raises `FaucetRefused`."""
         try:
-            reply = self._broker.request(AddressRequested(fresh=fresh), self._timeout)
+            reply = await self._broker.ask(AddressRequested(fresh=fresh), self._timeout)
         except RequestTimeout:
             raise NoAnswer("the wallet service gave no address") from None
         if reply.reason:
             raise FaucetRefused(reply.reason, reply.detail)
         return reply.address
 
-    def wallets(self) -> tuple[WalletName, ...]:
+    async def wallets(self) -> tuple[WalletName, ...]:
         """Return the wallets that a form offers; none while the wallet service does not answer."""
-        return offered_wallets(self._broker)
+        return await offered_wallets(self._broker)
 
-    def mine(self, count: int, address: str | None = None) -> list[str]:
+    async def mine(self, count: int, address: str | None = None) -> list[str]:
         """Return the hashes (display order) of new blocks that pay an address, or the faucet's wallet."""
         if not 1 <= count <= MAX_BLOCKS:
             raise RequestError(400, f"count must be from 1 to {MAX_BLOCKS}")
-        script = self.script_of(self.address(fresh=False) if address is None else address)
+        script = self.script_of(await self.address(fresh=False) if address is None else address)
         request = MineRequested(count=count, script_pubkey=script.hex())
         try:
-            reply = mine(self._broker, self._places, request, self._mine_timeout)
-        except TooManyWaiting:
-            raise RequestError(429, "too many requests wait for blocks already") from None
+            reply = await mine_blocks(self._broker, request, self._mine_timeout)
         except RequestTimeout:
             raise NoAnswer("the blocks may still be mined, look at the tip before asking again") from None
         if reply.error:

@@ -46,7 +46,7 @@ class Nigiri:
     def __init__(self, faucet: FaucetClient) -> None:
         self._faucet = faucet
 
-    def pay(self, body: bytes) -> FaucetPayment:
+    async def pay(self, body: bytes) -> FaucetPayment:
         """Pay an address, 1 BTC by default, and mine the payment."""
         try:
             order = msgspec.json.decode(body, type=FaucetOrder)
@@ -54,13 +54,13 @@ class Nigiri:
             raise RequestError(400, f"Malformed Request: {error}") from None
         if not order.amount.is_finite() or not 0 < order.amount <= MAX_MONEY // COIN:
             raise RequestError(400, "Malformed Request: amount must be a number of BTC")
-        txid_hex = self._faucet.pay(self._faucet.script_of(order.address), round(order.amount * COIN))
-        self._faucet.mine(1)
+        txid_hex = await self._faucet.pay(self._faucet.script_of(order.address), round(order.amount * COIN))
+        await self._faucet.mine(1)
         return FaucetPayment(txid_hex)
 
-    def new_address(self) -> FaucetAddress:
+    async def new_address(self) -> FaucetAddress:
         """Return a new address of the faucet's wallet."""
-        return FaucetAddress(self._faucet.address(fresh=True))
+        return FaucetAddress(await self._faucet.address(fresh=True))
 
 
 _GROUP = "Faucet"

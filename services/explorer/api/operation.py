@@ -1,4 +1,4 @@
-"""The rows of the API's table: a path, the plain function that answers it, and the text of its description.
+"""The rows of the API's table: a path, the function that answers it, and the text of its description.
 
 Flask's rules and the OpenAPI document are both made from these rows, which stand below the functions in each file. A
 function's return type is the type of its answer: `str` is sent as plain text, `bytes` as they are, all others as JSON,
@@ -63,7 +63,7 @@ class Operation:
 
     path: str
     function: Callable[..., Any]
-    """Unbound: its first argument is the object that a table is mounted with."""
+    """Unbound: its first argument is the object that a table is mounted with; an `async def` where it has to wait."""
     group: str = ""
     """The heading of the description that lists the operation; empty for one without description."""
     summary: str = ""

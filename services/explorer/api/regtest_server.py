@@ -142,9 +142,9 @@ class RegtestServer:
         """Return every unconfirmed txid."""
         return [display_hash(txid) for txid in self._chain.pool.txids()]
 
-    def push(self, body: bytes) -> str:
+    async def push(self, body: bytes) -> str:
         """Take a raw transaction in hex; the answer is empty, or says why it is refused."""
-        submit(self._broker, body.decode("utf-8", "replace"))
+        await submit(self._broker, body.decode("utf-8", "replace"))
         return ""
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,25 +166,25 @@ class RegtestServer:
 
     # ── mining and the faucet ───────────────────────────────────────────────────────────────────────────────────
 
-    def generate(self, count: str = "1", address: str | None = None) -> list[str]:
+    async def generate(self, count: str = "1", address: str | None = None) -> list[str]:
         """Mine blocks, 1 by default, for an address or the faucet's wallet; return their hashes."""
-        return self._faucet.mine(read_number(count), address)
+        return await self._faucet.mine(read_number(count), address)
 
-    def pay(self, address: str | None = None, value: str | None = None) -> str:
+    async def pay(self, address: str | None = None, value: str | None = None) -> str:
         """Pay an address and return the txid."""
-        return self._pay(self._faucet.script_of(_given("address", address)), value)
+        return await self._pay(self._faucet.script_of(_given("address", address)), value)
 
-    def pay_script(self, script: str | None = None, value: str | None = None) -> str:
+    async def pay_script(self, script: str | None = None, value: str | None = None) -> str:
         """Pay a script and return the txid."""
         try:
             script_pubkey = parse_hex(_given("script", script), "script")
         except DecodeError as error:
             raise RequestError(400, str(error)) from None
-        return self._pay(script_pubkey, value)
+        return await self._pay(script_pubkey, value)
 
-    def _pay(self, script: bytes, value: str | None) -> str:
+    async def _pay(self, script: bytes, value: str | None) -> str:
         try:
-            return self._faucet.pay(script, read_number(_given("value", value)))
+            return await self._faucet.pay(script, read_number(_given("value", value)))
         except FaucetRefused as error:
             if error.code == INSUFFICIENT:
                 raise RequestError(400, "Bad Request") from None

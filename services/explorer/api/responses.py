@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 import msgspec
@@ -26,8 +27,8 @@ class View:
     text_type: str = TEXT
     """electrs names no character set."""
 
-    def __call__(self, **arguments: Any) -> Response:
-        """Answer the request that Flask is serving; `arguments` are the parts of its path."""
+    def __call__(self, **arguments: Any) -> Any:
+        """Answer the request that Flask is serving, later if the operation waits; `arguments` are parts of its path."""
         operation = self.operation
         for parameter in operation.parameters:
             if parameter.place != "query":
@@ -39,8 +40,13 @@ class View:
                 arguments[name] = request.args[parameter.name]
         if operation.body is not None:
             arguments["body"] = request.get_data()
+        if iscoroutinefunction(operation.function):
+            return self._answer_later(arguments)
         response = self._encode(operation.function(self.owner, **arguments))
         return immutable(response) if operation.is_immutable else response
+
+    async def _answer_later(self, arguments: dict[str, Any]) -> Response:
+        return self._encode(await self.operation.function(self.owner, **arguments))
 
     def _encode(self, answer: Any) -> Response:
         match answer:

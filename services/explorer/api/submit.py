@@ -17,7 +17,7 @@ TIMEOUT = 20.0
 _DECODING = -22
 
 
-def submit(broker: Broker, raw_hex: str) -> str:
+async def submit(broker: Broker, raw_hex: str) -> str:
     """Return the txid (display order) once the transaction is in the pool.
 
     Raises `RequestError` with bitcoind's code and text if it is refused, `BrokerUnavailable`, or `RequestTimeout`.
@@ -28,17 +28,17 @@ def submit(broker: Broker, raw_hex: str) -> str:
             raise DecodeError("it has no inputs")
     except DecodeError as error:
         raise refusal(_DECODING, f"TX decode failed. Make sure the tx has at least one input. ({error})") from None
-    reply = broker.request(TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE), TIMEOUT)
+    reply = await broker.ask(TxSubmitted(txs=(tx.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE), TIMEOUT)
     refused = send_error(reply.verdicts[0])
     if refused is not None:
         raise refusal(*refused)
     return tx.txid_hex
 
 
-def ask_template(broker: Broker) -> WorkTemplate:
+async def ask_template(broker: Broker) -> WorkTemplate:
     """Return the mempool's template of the next block."""
     try:
-        return broker.request(TemplateRequested(), TIMEOUT)
+        return await broker.ask(TemplateRequested(), TIMEOUT)
     except RequestTimeout:
         raise RequestError(503, "no template in time") from None
 

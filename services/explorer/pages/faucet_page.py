@@ -59,45 +59,45 @@ class FaucetPage:
         self._chain = chain
         self._faucet = faucet
 
-    def show(self) -> Response:
+    async def show(self) -> Response:
         """Show the form, filled in with `address`, and the payment `paid` to it."""
         address = _typed()
-        return self._page(200, paid=self._paid(request.args.get("paid", ""), address))
+        return await self._page(200, paid=self._paid(request.args.get("paid", ""), address))
 
     def no_resource(self) -> Response:
         """Refuse a program's GET: Nigiri has none either."""
         raise NotFound
 
-    def pay(self) -> Response:
+    async def pay(self) -> Response:
         """Pay, and have the payment mined."""
         if request.form.get("paid"):
-            return self._mine(_typed(), request.form["paid"])
+            return await self._mine(_typed(), request.form["paid"])
         address = _typed()
         try:
             amount = _read_btc(request.form.get("amount", DEFAULT_AMOUNT).strip())
             if not address:
-                return self._page(400, _FaucetProblem("Choose a wallet or fill in an address.", "address"))
+                return await self._page(400, _FaucetProblem("Choose a wallet or fill in an address.", "address"))
             script = self._faucet.script_of(address)
         except _BadAmount as error:
-            return self._page(400, _FaucetProblem(str(error), "amount"))
+            return await self._page(400, _FaucetProblem(str(error), "amount"))
         except RequestError as error:
-            return self._page(400, _FaucetProblem(f"The address cannot be paid: {error}.", "address"))
+            return await self._page(400, _FaucetProblem(f"The address cannot be paid: {error}.", "address"))
         try:
-            txid_hex = self._faucet.pay(script, amount)
+            txid_hex = await self._faucet.pay(script, amount)
         except FaucetRefused as error:
-            return self._page(error.status, _FaucetProblem(f"No test coins came: {error}.", advice=error.advice))
+            return await self._page(error.status, _FaucetProblem(f"No test coins came: {error}.", advice=error.advice))
         except NoAnswer as error:
-            return self._page(503, _FaucetProblem(f"No test coins came: {error}."))
+            return await self._page(503, _FaucetProblem(f"No test coins came: {error}."))
         except RequestError as error:
-            return self._page(error.status, _FaucetProblem(f"{error}.", "amount"))
+            return await self._page(error.status, _FaucetProblem(f"{error}.", "amount"))
         except BrokerError as error:
-            return self._page(503, _FaucetProblem(f"No answer: {error}.", advice="Try again in a moment."))
-        return self._mine(address, txid_hex)
+            return await self._page(503, _FaucetProblem(f"No answer: {error}.", advice="Try again in a moment."))
+        return await self._mine(address, txid_hex)
 
-    def _mine(self, address: str, txid_hex: str) -> Response:
+    async def _mine(self, address: str, txid_hex: str) -> Response:
         """Have a block mined and redirect to the payment's page, which also says if there was no block."""
         try:
-            self._faucet.mine(1)
+            await self._faucet.mine(1)
         except (RequestError, BrokerError) as error:
             log.warning("test coins wait for a block: %s", error)
         query = urlencode({"address": address, "paid": txid_hex})
@@ -115,12 +115,13 @@ class FaucetPage:
         amount = sum(output.value for output in record.tx.outputs if output.script_pubkey == script)
         return _Payment(txid_hex, amount, record.block.height if record.block else None) if amount else None
 
-    def _page(self, status: int, problem: _FaucetProblem | None = None, paid: _Payment | None = None) -> Response:
+    async def _page(self, status: int, problem: _FaucetProblem | None = None, paid: _Payment | None = None) -> Response:
+        wallets = await self._faucet.wallets()
         page = render_template(
             "faucet.html",
             problem=problem,
             paid=paid,
-            wallets=[wallet for wallet in self._faucet.wallets() if wallet.id != CREATOR],
+            wallets=[wallet for wallet in wallets if wallet.id != CREATOR],
             address=_typed(),
             amount=request.values.get("amount", DEFAULT_AMOUNT),
         )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response
-
 from shared.web.app import wants_html
 
 
 class PageOrResource:
     """A view that answers a browser with the page and any other client with the resource; equal for equal functions."""
 
-    def __init__(self, page: Callable[..., Any], resource: Callable[..., Response]) -> None:
+    def __init__(self, page: Callable[..., Any], resource: Callable[..., Any]) -> None:
         self._views = (page, resource)
 
     def __call__(self, **arguments: str) -> Any:

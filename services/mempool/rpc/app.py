@@ -7,7 +7,6 @@ in the same process, and it answers on a standby just as well.
 from __future__ import annotations
 
 import logging
-import threading
 from http import HTTPStatus
 
 from flask import Response, redirect, request
@@ -46,18 +45,17 @@ def create_rpc_app(
 ) -> AsyncFlask:
     """Return the application. RPC `stop` sets `stop`."""
     app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
-    mining_slots = threading.Semaphore(max(1, settings.http_threads // 2))
-    node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), mining_slots, stop)
+    node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), stop)
     failures = FailureLimit()
 
     @app.route("/", methods=["GET", "POST"])
     @app.route("/wallet/<path:name>", methods=["GET", "POST"])
-    def json_rpc(name: str = "") -> BaseResponse:
+    async def json_rpc(name: str = "") -> BaseResponse:
         if request.method != "POST":
             if wants_html():
                 return redirect("/mine", HTTPStatus.SEE_OTHER)
             return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
-        return _refusal(credentials, failures) or _respond(node, request.get_data(cache=False))
+        return _refusal(credentials, failures) or await _respond(node, request.get_data(cache=False))
 
     app.register_blueprint(mine_page.create_blueprint(node))
     return app
@@ -83,28 +81,28 @@ def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | Non
     return response
 
 
-def _respond(node: NodeContext, body: bytes) -> Response:
+async def _respond(node: NodeContext, body: bytes) -> Response:
     try:
         value = protocol.decode_body(body)
         if isinstance(value, list):
-            return _respond_batch(node, value)
+            return await _respond_batch(node, value)
         if not isinstance(value, dict):
             raise RpcError(RpcCode.PARSE_ERROR, "Top-level object parse error")
     except RpcError as error:
         return _reply(RpcRequest(), Outcome(error=error))
     call = protocol.parse_request(value)
-    (outcome,) = execute(node, [call])
+    (outcome,) = await execute(node, [call])
     if call.is_notification and call.error is None:
         return Response(status=HTTPStatus.NO_CONTENT)
     return _reply(call, outcome)
 
 
-def _respond_batch(node: NodeContext, values: list[object]) -> Response:
+async def _respond_batch(node: NodeContext, values: list[object]) -> Response:
     if len(values) > protocol.MAX_BATCH:
         message = f"a batch has at most {protocol.MAX_BATCH} calls"
         raise RpcError(RpcCode.INVALID_REQUEST, message)
     calls = [protocol.parse_request(value) for value in values]
-    outcomes = execute(node, calls)
+    outcomes = await execute(node, calls)
     replies = [
         protocol.reply(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if not call.is_notification
     ]

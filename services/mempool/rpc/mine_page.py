@@ -54,57 +54,57 @@ def create_blueprint(node: NodeContext) -> Blueprint:
         request.max_content_length = _MAX_FORM
 
     @blueprint.get("/mine")
-    def show() -> Response:
-        return _page(node, HTTPStatus.OK)
+    async def show() -> Response:
+        return await _page(node, HTTPStatus.OK)
 
     @blueprint.post("/mine")
-    def mine_blocks() -> Response:
+    async def mine_blocks() -> Response:
         if is_cross_site(request):
             return problem(403, "Cross-site request refused", "another web page may not ask for blocks")
         try:
-            count, script = _count(), _script(node)
+            count, script = _count(), await _script(node)
         except _BadForm as error:
             if wants_html():
-                return _page(node, HTTPStatus.BAD_REQUEST, problem=_MineProblem(str(error), error.field))
+                return await _page(node, HTTPStatus.BAD_REQUEST, problem=_MineProblem(str(error), error.field))
             return problem(400, "Cannot mine that", str(error))
         except BrokerError as error:
-            return _no_answer(node, error)
+            return await _no_answer(node, error)
         try:
-            result = mine(node, count, script)
+            result = await mine(node, count, script)
         except BrokerError as error:
-            return _no_answer(node, error)
-        return _answer(node, result)
+            return await _no_answer(node, error)
+        return await _answer(node, result)
 
     return blueprint
 
 
-def _answer(node: NodeContext, result: MineResult) -> Response:
+async def _answer(node: NodeContext, result: MineResult) -> Response:
     status = HTTPStatus.SERVICE_UNAVAILABLE if result.error else HTTPStatus.OK
     if wants_html():
-        return _page(node, status, result=result, problem=_MineProblem(result.error) if result.error else None)
+        return await _page(node, status, result=result, problem=_MineProblem(result.error) if result.error else None)
     response = jsonify({"message": result.error or "success", "blocks": list(result.hashes)})
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _no_answer(node: NodeContext, error: BrokerError) -> Response:
+async def _no_answer(node: NodeContext, error: BrokerError) -> Response:
     if not wants_html():
         raise error
-    return _page(node, HTTPStatus.SERVICE_UNAVAILABLE, problem=_MineProblem(f"No answer: {error}"))
+    return await _page(node, HTTPStatus.SERVICE_UNAVAILABLE, problem=_MineProblem(f"No answer: {error}"))
 
 
-def _page(
+async def _page(
     node: NodeContext, status: HTTPStatus, result: MineResult | None = None, problem: _MineProblem | None = None
 ) -> Response:
-    tip = node.view.tip()
+    tip, wallets = node.view.tip(), await offered_wallets(node.broker)
     page = render_template(
         "mine.html",
         tip_height=tip.height,
         tip_hash=display_hash(tip.hash),
         blocks=list(result.hashes) if result else [],
         problem=problem,
-        wallets=offered_wallets(node.broker),
+        wallets=wallets,
         address=_address(),
         count=request.values.get("blocks", "1"),
         max_blocks=MAX_BLOCKS,
@@ -122,8 +122,8 @@ def _count() -> int:
     return int(text)
 
 
-def _script(node: NodeContext) -> bytes:
-    address = _address() or _creators_address(node)
+async def _script(node: NodeContext) -> bytes:
+    address = _address() or await _creators_address(node)
     try:
         return decode_address(address, node.params.address)
     except DecodeError as error:
@@ -136,8 +136,8 @@ def _address() -> str:
     return request.values.get("address", "").strip() or request.values.get("wallet", "").strip()
 
 
-def _creators_address(node: NodeContext) -> str:
-    for wallet in ask_wallets(node.broker, _NAMES_TIMEOUT):
+async def _creators_address(node: NodeContext) -> str:
+    for wallet in await ask_wallets(node.broker, _NAMES_TIMEOUT):
         if wallet.id == CREATOR:
             return wallet.address
     raise _BadForm(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from shared import trace
@@ -15,20 +16,22 @@ from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
 from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import CLAIMS, DURABLE_QUEUES, Queue
 from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
+from shared.waiting import WaitFor
 
 
 class FakeBroker(Broker):
     """Keeps queues in memory. Durable queues exist from the start unless `durable_queues` says otherwise.
 
-    A request is answered at once by the function in `answers` for its type; without one it goes to its queue and waits
-    for a consumer in another thread. Set `away` to make every call raise `BrokerUnavailable`.
+    A request is answered at once by the function in `answers` for its type, or waits, without a thread, for the future
+    that the function returns; without a function it goes to its queue and waits for a consumer in another thread. Set
+    `away` to make every call raise `BrokerUnavailable`.
     """
 
     def __init__(self, durable_queues: Sequence[Queue] = DURABLE_QUEUES) -> None:
         self.published: list[Message] = []
         self.traceparents: list[str] = []
         self.replies: list[tuple[ReplyAddress, Message]] = []
-        self.answers: dict[type[Message], Callable[..., Message]] = {}
+        self.answers: dict[type[Message], Callable[..., Message | Future[Message]]] = {}
         self.dead: list[tuple[Delivery, str]] = []
         self.away = False
         self.closed = False
@@ -89,7 +92,12 @@ class FakeBroker(Broker):
                 self._publish([message], [address])
             else:
                 self.published.append(message)
-                replies[address.correlation_id] = answer(message)
+                reply = answer(message)
+                if isinstance(reply, Future):
+                    if not await WaitFor(reply, timeout):
+                        raise RequestTimeout("no answer")
+                    reply = reply.result()
+                replies[address.correlation_id] = reply
         deadline = time.monotonic() + timeout
         with self.changed:
             while True:

@@ -7,6 +7,7 @@ import pytest
 from shared.bus.events import MineResult, WalletName, WalletsRequested, WalletsResult
 from shared.bus.wallets import ask_wallets, offered_wallets
 from shared.errors import BrokerUnavailable, RequestFailed
+from shared.waiting import run
 from tests.unit.bus.fake_broker import FakeBroker
 
 WALLETS = (WalletName(id="creator", address="a"), WalletName(id="w", address="b"))
@@ -20,18 +21,18 @@ def broker() -> FakeBroker:
 
 
 def test_the_wallets_are_those_that_the_service_names(broker: FakeBroker) -> None:
-    assert ask_wallets(broker, 1.0) == offered_wallets(broker) == WALLETS
+    assert run(ask_wallets(broker, 1.0)) == run(offered_wallets(broker)) == WALLETS
 
 
 def test_an_answer_of_another_kind_is_no_list_of_wallets(broker: FakeBroker) -> None:
     broker.answers = {WalletsRequested: lambda message: MineResult(hashes=())}
     with pytest.raises(RequestFailed, match=r"unexpected reply to wallets\.requested: MineResult"):
-        ask_wallets(broker, 1.0)
-    assert offered_wallets(broker) == ()
+        run(ask_wallets(broker, 1.0))
+    assert run(offered_wallets(broker)) == ()
 
 
 def test_without_an_answer_a_form_offers_none(broker: FakeBroker) -> None:
     broker.away = True
     with pytest.raises(BrokerUnavailable):
-        ask_wallets(broker, 1.0)
-    assert offered_wallets(broker) == ()
+        run(ask_wallets(broker, 1.0))
+    assert run(offered_wallets(broker)) == ()

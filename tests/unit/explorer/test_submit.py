@@ -6,6 +6,7 @@ from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
 from shared.errors import BrokerUnavailable, RequestFailed
 from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.transaction import OutPoint, TxOut
+from shared.waiting import run
 from tests.builders import Spendable, key, p2wpkh, pay
 from tests.unit.bus.fake_broker import FakeBroker
 
@@ -25,14 +26,14 @@ def broker():
 
 
 def test_an_accepted_transaction_gives_its_txid(broker):
-    assert submit(broker, f" {TX.serialize().hex()}\n") == TX.txid_hex
+    assert run(submit(broker, f" {TX.serialize().hex()}\n")) == TX.txid_hex
     assert broker.published == [TxSubmitted(txs=(TX.serialize().hex(),), max_feerate=DEFAULT_MAX_FEERATE)]
 
 
 @pytest.mark.parametrize("reason", ["txn-already-in-mempool", "txn-same-nonwitness-data-in-mempool"])
 def test_one_that_is_in_the_pool_already_is_a_success(broker, reason):
     broker.answers[TxSubmitted] = lambda message: TxVerdicts(verdicts=(verdict(accepted=False, reason=reason),))
-    assert submit(broker, TX.serialize().hex()) == TX.txid_hex
+    assert run(submit(broker, TX.serialize().hex())) == TX.txid_hex
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_refusal_reads_as_bitcoinds(broker, reason, detail, text):
     refused = verdict(accepted=False, reason=reason, detail=detail)
     broker.answers[TxSubmitted] = lambda message: TxVerdicts(verdicts=(refused,))
     with pytest.raises(RequestError) as caught:
-        submit(broker, TX.serialize().hex())
+        run(submit(broker, TX.serialize().hex()))
     assert (caught.value.status, caught.value.message) == (400, f"sendrawtransaction RPC error {text}")
 
 
@@ -59,7 +60,7 @@ def test_a_refusal_reads_as_bitcoinds(broker, reason, detail, text):
 )
 def test_what_is_no_transaction_is_refused_before_anyone_is_asked(broker, raw):
     with pytest.raises(RequestError, match=r"RPC error -22: TX decode failed") as caught:
-        submit(broker, raw)
+        run(submit(broker, raw))
     assert caught.value.status == 400
     assert broker.published == []
 
@@ -67,10 +68,10 @@ def test_what_is_no_transaction_is_refused_before_anyone_is_asked(broker, raw):
 def test_a_broker_that_is_away_is_not_the_senders_fault(broker):
     broker.away = True
     with pytest.raises(BrokerUnavailable):
-        submit(broker, TX.serialize().hex())
+        run(submit(broker, TX.serialize().hex()))
 
 
 def test_a_failed_request_is_not_a_verdict(broker):
     broker.answers[TxSubmitted] = lambda message: Failure(error="crashed")
     with pytest.raises(RequestFailed):
-        submit(broker, TX.serialize().hex())
+        run(submit(broker, TX.serialize().hex()))

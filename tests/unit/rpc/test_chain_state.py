@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 
 from services.mempool.rpc.methods.blockchain import wait_for
+from services.mempool.rpc.server.context import NodeContext
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.consensus.params import REGTEST
-from shared.errors import BrokerUnavailable
 from shared.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
@@ -181,8 +180,12 @@ def test_waiting_ends_when_time_is_up_or_the_process_stops(rpc: Rpc, chain: Chai
     assert time.monotonic() - begun < 10
 
 
-def test_only_so_many_calls_wait_at_once(chain: Chain, stopping: ExitFlag) -> None:
-    full: Any = SimpleNamespace(view=chain.view, stop=stopping, mining_slots=threading.Semaphore(0))
-    assert wait_for(full, lambda tip: tip.height == 3, 5).height == 3
-    with pytest.raises(BrokerUnavailable, match="too many calls"):
-        wait_for(full, lambda tip: tip.height == 9, 5)
+def test_many_that_wait_look_at_the_tip_as_often_as_one(chain: Chain, stopping: ExitFlag) -> None:
+    node: Any = SimpleNamespace(view=chain.view, stop=stopping, tip_waiters=set())
+    node.waiting_for_tip = lambda: NodeContext.waiting_for_tip(node)
+    calls = [wait_for(node, lambda tip: tip.height == 9, 5) for _ in range(200)]
+    pauses = [call.send(None).seconds for call in calls]
+    assert (pauses[0], pauses[49], pauses[199]) == (0.01, 0.5, 1.0)
+    for call in calls:
+        call.close()
+    assert node.tip_waiters == set()

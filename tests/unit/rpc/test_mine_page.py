@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import html
 import json
-import threading
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from shared.bus.events import MineRequested, MineResult, WalletName, WalletsRequested, WalletsResult
-from shared.config import Settings
 from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.address import encode_address
 from shared.errors import RequestTimeout
@@ -212,32 +209,6 @@ def test_the_broker_away_is_503(client: FlaskClient, broker: FakeBroker) -> None
     assert json.loads(response.data)["title"] == "Temporarily unavailable"
     page = client.post("/mine", data={"address": ADDRESS}, headers=BROWSER)
     assert (page.status_code, "No answer" in page.text) == (503, True)
-
-
-def test_waiting_for_the_miners_never_takes_all_threads(client: FlaskClient, broker: FakeBroker, app: Flask) -> None:
-    waiting, release = threading.Semaphore(0), threading.Event()
-
-    def wait(message: MineRequested) -> MineResult:
-        waiting.release()
-        assert release.wait(10)
-        return MineResult(hashes=(HASH,))
-
-    broker.answers[MineRequested] = wait
-    statuses: list[int] = []
-    slots = Settings().http_threads // 2
-    threads = [
-        threading.Thread(target=lambda: statuses.append(app.test_client().post(f"/mine?address={ADDRESS}").status_code))
-        for _ in range(slots)
-    ]
-    for thread in threads:
-        thread.start()
-    assert all(waiting.acquire(timeout=10) for _ in range(slots))
-    assert client.post(f"/mine?address={ADDRESS}").status_code == 503
-    release.set()
-    for thread in threads:
-        thread.join(10)
-    assert statuses == [200] * slots
-    assert client.post(f"/mine?address={ADDRESS}").status_code == 200
 
 
 def test_redis_away_is_503(client: FlaskClient, chain: Chain) -> None:

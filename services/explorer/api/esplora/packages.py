@@ -88,7 +88,9 @@ class Packages:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    def submit(self, body: bytes, maxfeerate: str | None = None, maxburnamount: str | None = None) -> PackageResult:
+    async def submit(
+        self, body: bytes, maxfeerate: str | None = None, maxburnamount: str | None = None
+    ) -> PackageResult:
         """Submit a child with its parents, which may pay too little without it; return the outcome of each."""
         limit = _amount("maxfeerate", maxfeerate, DEFAULT_MAX_FEERATE)
         txs = _read_txs("submitpackage", body)
@@ -99,17 +101,17 @@ class Packages:
                 "submitpackage", -25, "Unspendable output exceeds maximum configured by user (maxburnamount)"
             )
         raw = tuple(tx.serialize().hex() for tx in txs)
-        reply = self._broker.request(TxSubmitted(txs=raw, max_feerate=limit or None, package=True), TIMEOUT)
+        reply = await self._broker.ask(TxSubmitted(txs=raw, max_feerate=limit or None, package=True), TIMEOUT)
         results = {tx.wtxid_hex: _result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
         replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)
         return PackageResult(reply.package_error or "success", results, replaced)
 
-    def test(self, body: bytes, maxfeerate: str | None = None) -> list[AcceptResult]:
+    async def test(self, body: bytes, maxfeerate: str | None = None) -> list[AcceptResult]:
         """Return whether the pool would accept each transaction after the earlier ones; none enters the pool."""
         limit = _amount("maxfeerate", maxfeerate, DEFAULT_MAX_FEERATE)
         txs = _read_txs("testmempoolaccept", body)
         raw = tuple(tx.serialize().hex() for tx in txs)
-        reply = self._broker.request(TxSubmitted(txs=raw, max_feerate=limit or None, test_only=True), TIMEOUT)
+        reply = await self._broker.ask(TxSubmitted(txs=raw, max_feerate=limit or None, test_only=True), TIMEOUT)
         return [_test_result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)]
 
 

@@ -107,9 +107,9 @@ class PoolResources:
         """Return the feerate for each number of blocks to wait."""
         return self._chain.pool.derive(fee_estimates)
 
-    def block_template(self) -> TemplateAnswer:
+    async def block_template(self) -> TemplateAnswer:
         """Return a template of the next block, as bitcoind's getblocktemplate."""
-        return ask_template(self._broker)
+        return await ask_template(self._broker)
 
 
 def _totals(pool: Sequence[PoolFee]) -> PoolSummary:

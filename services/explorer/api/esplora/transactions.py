@@ -85,15 +85,15 @@ class Transactions:
         found = self._chain.txs.outspends_of([read_hash(name) for name in names])
         return [[spend_of(spend) for spend in spends] for spends in found]
 
-    def post(self, body: bytes) -> Txid:
+    async def post(self, body: bytes) -> Txid:
         """Take a raw transaction in hex and return its txid once it is in the pool."""
-        return submit(self._broker, body.decode("utf-8", "replace"))
+        return await submit(self._broker, body.decode("utf-8", "replace"))
 
-    def broadcast(self, tx: str | None = None) -> Txid:
+    async def broadcast(self, tx: str | None = None) -> Txid:
         """Take a raw transaction of the query, from old clients, and return its txid as `post` does."""
         if tx is None:
             raise RequestError(400, "Missing tx")
-        return submit(self._broker, tx)
+        return await submit(self._broker, tx)
 
 
 _GROUP = "Transactions"

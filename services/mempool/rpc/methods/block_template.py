@@ -40,13 +40,13 @@ class HeadersBelow:
         return self._node.block_entry(block_hash).header
 
 
-def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
+async def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
     """Return a template for the next block, or in proposal mode BIP22's word for the fault of a block."""
     mode = request.get("mode", "template")
     if mode is not None and not isinstance(mode, str):
         raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
     if mode == "proposal":
-        return _propose(node, request.get("data"))
+        return await _propose(node, request.get("data"))
     if mode not in ("template", None):
         raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid mode")
     rules = request.get("rules")
@@ -58,11 +58,11 @@ def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
         message = 'getblocktemplate must be called with the segwit rule set (call with {"rules": ["segwit"]})'
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     if isinstance(request.get("longpollid"), str):
-        _wait(node, request["longpollid"])
+        await _wait(node, request["longpollid"])
     return node.view.at_tip(lambda tip: _template(node, tip))
 
 
-def _wait(node: NodeContext, known: str) -> None:
+async def _wait(node: NodeContext, known: str) -> None:
     """Wait until the tip is another one than in a long poll id, or the pool has changed and is a minute older."""
     begun = time.monotonic()
 
@@ -70,7 +70,7 @@ def _wait(node: NodeContext, known: str) -> None:
         is_old = time.monotonic() - begun > _REFRESH_SECONDS
         return not known.startswith(display_hash(tip.hash)) or (is_old and known != gbt.long_poll_id(tip.hash, tip.seq))
 
-    wait_for(node, is_news, LONGEST_WAIT)
+    await wait_for(node, is_news, LONGEST_WAIT)
 
 
 def next_time(node: NodeContext, entry: BlockEntry) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def _template(node: NodeContext, tip: Tip) -> Json:
     return shown
 
 
-def _propose(node: NodeContext, data: object) -> str | None:
+async def _propose(node: NodeContext, data: object) -> str | None:
     if not isinstance(data, str):
         raise RpcError(RpcCode.TYPE_ERROR, "Missing data String key for proposal")
     proposed = block(data)
@@ -105,7 +105,7 @@ def _propose(node: NodeContext, data: object) -> str | None:
         return str(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
     if proposed.header.prev_hash != node.view.tip().hash:
         return str(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
-    verdict = submit_block(node, data, test_only=True)
+    verdict = await submit_block(node, data, test_only=True)
     return None if verdict.accepted else verdict.reason or str(Reason.REJECTED)
 
 

@@ -1,7 +1,6 @@
 """RPC methods about the best chain, its blocks and its coins (rpc/blockchain.cpp, rpc/txoutproof.cpp).
 
-A method that waits for the tip to move holds a thread of the HTTP server, so only as many as `NodeContext.mining_slots`
-lets in wait at once, none longer than `LONGEST_WAIT` seconds.
+A method that waits for the tip to move holds no thread; none waits longer than `LONGEST_WAIT` seconds.
 """
 
 from __future__ import annotations
@@ -17,18 +16,20 @@ from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block_or_tx_hash, btc, expect, hex_bytes, integer, verbosity
 from shared.chain.view import Tip
 from shared.consensus.partial_merkle import decode_proof, encode_proof
-from shared.errors import BrokerUnavailable, DecodeError
+from shared.errors import DecodeError
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_tree
 from shared.primitives.transaction import MAX_VOUT, OutPoint
+from shared.waiting import pause
 
 _CATEGORY = "Blockchain"
 
 LONGEST_WAIT = 600.0
 """Seconds after which a wait without a time limit is answered with the tip as it is."""
 _POLL = 0.01
-"""Seconds between two looks at the tip."""
+"""Seconds between two looks at the tip, for each call that waits: a hundred look at it together as often as one."""
+_SLOWEST_POLL = 1.0
 
 
 def getblockcount(node: NodeContext) -> int:
@@ -130,43 +131,36 @@ def _coin(node: NodeContext, outpoint: OutPoint, with_pool: bool, tip: Tip) -> J
     }
 
 
-def wait_for(node: NodeContext, is_reached: Callable[[Tip], bool], seconds: float) -> Tip:
-    """Return the tip once `is_reached` says so, or as it is after these seconds."""
-    tip = node.view.tip()
-    if is_reached(tip):
-        return tip
-    if not node.mining_slots.acquire(blocking=False):
-        raise BrokerUnavailable("too many calls are waiting, try again when one of them is done")
+async def wait_for(node: NodeContext, is_reached: Callable[[Tip], bool], seconds: float) -> Tip:
+    """Return the tip once `is_reached` says so, or as it is after these seconds or when the node stops."""
     deadline = time.monotonic() + seconds
-    try:
-        while not is_reached(tip) and (left := deadline - time.monotonic()) > 0:
-            if node.stop.wait(min(left, _POLL)):
-                break
+    tip = node.view.tip()
+    with node.waiting_for_tip():
+        while not is_reached(tip) and not node.stop.is_set() and (left := deadline - time.monotonic()) > 0:
+            await pause(min(left, _POLL * len(node.tip_waiters), _SLOWEST_POLL))
             tip = node.view.tip()
-    finally:
-        node.mining_slots.release()
     return tip
 
 
-def waitfornewblock(node: NodeContext, timeout: object, current_tip_hex: str | None) -> Json:
+async def waitfornewblock(node: NodeContext, timeout: object, current_tip_hex: str | None) -> Json:
     """Wait until the tip differs from the one now, or from the one given."""
     seconds = _wait_seconds(timeout)
     known = node.view.tip().hash
     if current_tip_hex is not None:
         known = block_or_tx_hash(current_tip_hex, "current_tip")
-    return _tip_json(wait_for(node, lambda tip: tip.hash != known, seconds))
+    return _tip_json(await wait_for(node, lambda tip: tip.hash != known, seconds))
 
 
-def waitforblock(node: NodeContext, block_hash_hex: str, timeout: object) -> Json:
+async def waitforblock(node: NodeContext, block_hash_hex: str, timeout: object) -> Json:
     """Wait until a block is the tip."""
     wanted = block_or_tx_hash(block_hash_hex, "blockhash")
-    return _tip_json(wait_for(node, lambda tip: tip.hash == wanted, _wait_seconds(timeout)))
+    return _tip_json(await wait_for(node, lambda tip: tip.hash == wanted, _wait_seconds(timeout)))
 
 
-def waitforblockheight(node: NodeContext, height: object, timeout: object) -> Json:
+async def waitforblockheight(node: NodeContext, height: object, timeout: object) -> Json:
     """Wait until the tip has at least a height."""
     wanted = integer(height)
-    return _tip_json(wait_for(node, lambda tip: tip.height >= wanted, _wait_seconds(timeout)))
+    return _tip_json(await wait_for(node, lambda tip: tip.height >= wanted, _wait_seconds(timeout)))
 
 
 def _wait_seconds(timeout: object) -> float:

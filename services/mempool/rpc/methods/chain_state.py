@@ -190,24 +190,24 @@ def _median_time_at(node: NodeContext, height: int) -> int:
     return node.median_time_past(node.block_entry(block_hash))
 
 
-def invalidateblock(node: NodeContext, block_hash_hex: str) -> None:
+async def invalidateblock(node: NodeContext, block_hash_hex: str) -> None:
     """Treat a block as breaking a rule; the best chain without it takes over."""
-    _order_on_block(node, ControlAction.INVALIDATE, block_hash_hex)
+    await _order_on_block(node, ControlAction.INVALIDATE, block_hash_hex)
 
 
-def reconsiderblock(node: NodeContext, block_hash_hex: str) -> None:
+async def reconsiderblock(node: NodeContext, block_hash_hex: str) -> None:
     """Take an `invalidateblock` back, for the block and all above it."""
-    _order_on_block(node, ControlAction.RECONSIDER, block_hash_hex)
+    await _order_on_block(node, ControlAction.RECONSIDER, block_hash_hex)
 
 
-def preciousblock(node: NodeContext, block_hash_hex: str) -> None:
+async def preciousblock(node: NodeContext, block_hash_hex: str) -> None:
     """Prefer a block over others with as much work."""
-    _order_on_block(node, ControlAction.PRECIOUS, block_hash_hex)
+    await _order_on_block(node, ControlAction.PRECIOUS, block_hash_hex)
 
 
-def _order_on_block(node: NodeContext, action: ControlAction, block_hash_hex: str) -> None:
+async def _order_on_block(node: NodeContext, action: ControlAction, block_hash_hex: str) -> None:
     entry = node.block_entry(block_or_tx_hash(block_hash_hex, "blockhash"))
-    order(node, RpcCode.DATABASE_ERROR, action=action, block=display_hash(entry.hash))
+    await order(node, RpcCode.DATABASE_ERROR, action=action, block=display_hash(entry.hash))
 
 
 _BLOCK_HASH = Arg("blockhash", Kind.STRING, "The block hash")

@@ -95,14 +95,14 @@ def _loggers(names: list[Any]) -> list[str]:
     return chosen
 
 
-def setmocktime(node: NodeContext, timestamp: object) -> None:
+async def setmocktime(node: NodeContext, timestamp: object) -> None:
     """Let the node's clock stand at a time; 0 lets it run again."""
     _require_mockable(node, "setmocktime")
     seconds = integer(timestamp, -(1 << 63), (1 << 63) - 1)
     if not 0 <= seconds <= MAX_TIME:
         message = f"Mocktime must be in the range [0, {MAX_TIME}], not {seconds}."
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
-    order(node, RpcCode.MISC_ERROR, action=ControlAction.SET_TIME, time=seconds)
+    await order(node, RpcCode.MISC_ERROR, action=ControlAction.SET_TIME, time=seconds)
 
 
 def mockscheduler(node: NodeContext, delta: object) -> None:

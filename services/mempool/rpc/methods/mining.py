@@ -44,7 +44,7 @@ _OWN_TRIES = 1_000_000
 """Nonces that `generateblock` tries by itself for a block that is not submitted."""
 
 
-def generatetoaddress(node: NodeContext, count: object, address: str, max_tries: object) -> list[str]:
+async def generatetoaddress(node: NodeContext, count: object, address: str, max_tries: object) -> list[str]:
     """Mine blocks that pay an address, and return their hashes."""
     blocks = integer(count)
     if max_tries is not None:
@@ -53,39 +53,39 @@ def generatetoaddress(node: NodeContext, count: object, address: str, max_tries:
         script = decode_address(address, node.params.address)
     except DecodeError:
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Error: Invalid address") from None
-    return _generate(node, blocks, script)
+    return await _generate(node, blocks, script)
 
 
-def generatetodescriptor(node: NodeContext, count: object, descriptor: str, max_tries: object) -> list[str]:
+async def generatetodescriptor(node: NodeContext, count: object, descriptor: str, max_tries: object) -> list[str]:
     """Mine blocks that pay a descriptor's script, and return their hashes."""
     blocks = integer(count)
     if max_tries is not None:
         integer(max_tries, 0)
-    return _generate(node, blocks, single_script(descriptor, node.params.address))
+    return await _generate(node, blocks, single_script(descriptor, node.params.address))
 
 
-def _generate(node: NodeContext, blocks: int, script: bytes) -> list[str]:
+async def _generate(node: NodeContext, blocks: int, script: bytes) -> list[str]:
     if blocks <= 0:
         return []
-    result = mine(node, blocks, script)
+    result = await mine(node, blocks, script)
     if result.error:
         message = f"{result.error} ({len(result.hashes)} of {blocks} blocks are on the chain)"
         raise RpcError(RpcCode.MISC_ERROR, message)
     return list(result.hashes)
 
 
-def generateblock(node: NodeContext, output: str, transactions: list[object], submit: bool | None) -> Json:
+async def generateblock(node: NodeContext, output: str, transactions: list[object], submit: bool | None) -> Json:
     """Mine one block with exactly these transactions, given by txid or raw; it collects no fees."""
     script = _payee(node, output)
     raws = [_raw_of(node, item) for item in transactions]
     if submit is not False:
-        result = mine(node, 1, script, tuple(raw.serialize().hex() for raw in raws))
+        result = await mine(node, 1, script, tuple(raw.serialize().hex() for raw in raws))
         if result.error:
             is_refusal = result.error.startswith(CHOICE_REFUSED)
             raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
         return {"hash": result.hashes[0]}
     found = node.view.at_tip(lambda tip: _solved(node, tip, script, raws))
-    verdict = submit_block(node, found.serialize().hex(), test_only=True)
+    verdict = await submit_block(node, found.serialize().hex(), test_only=True)
     if not verdict.accepted:
         raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
     return {"hash": found.hash_hex, "hex": found.serialize().hex()}
@@ -141,7 +141,7 @@ def _solved(node: NodeContext, tip: Tip, script: bytes, txs: list[Transaction]) 
     raise RpcError(RpcCode.MISC_ERROR, "Failed to make block.")
 
 
-def submitheader(node: NodeContext, header_hex: str) -> None:
+async def submitheader(node: NodeContext, header_hex: str) -> None:
     """Submit a header ahead of its block."""
     try:
         header = BlockHeader.parse(parse_hex(header_hex, "header"))
@@ -150,17 +150,17 @@ def submitheader(node: NodeContext, header_hex: str) -> None:
     if node.view.blocks.entry(header.prev_hash) is None:
         message = f"Must submit previous header ({display_hash(header.prev_hash)}) first"
         raise RpcError(RpcCode.VERIFY_ERROR, message)
-    order(node, RpcCode.VERIFY_ERROR, action=ControlAction.SUBMIT_HEADER, header=header_hex)
+    await order(node, RpcCode.VERIFY_ERROR, action=ControlAction.SUBMIT_HEADER, header=header_hex)
 
 
-def prioritisetransaction(node: NodeContext, txid_hex: str, dummy: object, fee_delta: object) -> bool:
+async def prioritisetransaction(node: NodeContext, txid_hex: str, dummy: object, fee_delta: object) -> bool:
     """Let a transaction count as paying more, or less, when blocks are made."""
     txid = block_or_tx_hash(txid_hex, "txid")
     if dummy is not None and (isinstance(dummy, (bool, str, list, dict)) or dummy != 0):
         message = "Priority is no longer supported, dummy argument to prioritisetransaction must be 0."
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     delta = integer(fee_delta, -MAX_MONEY, MAX_MONEY)
-    order(node, RpcCode.MISC_ERROR, action=ControlAction.PRIORITISE, txid=display_hash(txid), fee_delta=delta)
+    await order(node, RpcCode.MISC_ERROR, action=ControlAction.PRIORITISE, txid=display_hash(txid), fee_delta=delta)
     return True
 
 
@@ -218,10 +218,10 @@ def _hash_rate(node: NodeContext, height: int, blocks: int) -> float:
     return hash_rate(entries[-1].chain_work - entries[0].chain_work, [entry.header.time for entry in entries])
 
 
-def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:
+async def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:
     """Submit a block: None if it is valid and the new tip, else BIP22's word for its fault."""
     submitted = _with_reserved_value(node, block(raw_hex))
-    reply = submit_block(node, submitted.serialize().hex())
+    reply = await submit_block(node, submitted.serialize().hex())
     if reply.reason:
         return reply.reason
     return None if reply.accepted else Reason.REJECTED

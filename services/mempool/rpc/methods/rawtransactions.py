@@ -150,12 +150,12 @@ def _sent(tx: Transaction, reply: TxVerdicts) -> str:
     return tx.txid_hex
 
 
-def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: object) -> Json:
+async def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: object) -> Json:
     """Return the pool's verdicts on these transactions, parents before children; nothing enters it."""
     _check_count(raw_hexes)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     txs = _transactions(raw_hexes)
-    reply = submit_transactions(node, TxSubmitted(txs=tuple(map(str, raw_hexes)), test_only=True))
+    reply = await submit_transactions(node, TxSubmitted(txs=tuple(map(str, raw_hexes)), test_only=True))
     results: list[Json] = []
     is_too_expensive = False
     for tx, verdict in zip(txs, reply.verdicts, strict=True):
@@ -167,7 +167,7 @@ def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feerate: o
     return results
 
 
-def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
+async def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: object, max_burn: object) -> Json:
     """Submit a child with its parents, and return the verdict on each."""
     _check_count(raw_hexes)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
@@ -177,7 +177,7 @@ def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate: objec
         message = "package topology disallowed. not child-with-parents or parents depend on each other."
         raise RpcError(RpcCode.VERIFY_ERROR, message)
     submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
-    reply = submit_transactions(node, submission)
+    reply = await submit_transactions(node, submission)
     results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
     replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)
     return {

@@ -7,7 +7,7 @@ sees the effect of the calls before it. Any other call waits until the run befor
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from services.mempool.rpc.server.claims import REQUEST_TIMEOUT, Claim
@@ -31,23 +31,23 @@ class _Run:
     claims: list[Claim] = field(default_factory=list)
 
 
-def execute(node: NodeContext, requests: Sequence[RpcRequest]) -> list[Outcome]:
+async def execute(node: NodeContext, requests: Sequence[RpcRequest]) -> list[Outcome]:
     """Return the outcomes of requests that act one after another, in order."""
     outcomes = [Outcome()] * len(requests)
     run = _Run()
     for place, request in enumerate(requests):
         method = node.methods.get(request.method)
         if run.claims and (method is None or not method.is_submission or len(run.claims) == MAX_RUN):
-            _settle(node, run, outcomes)
+            await _settle(node, run, outcomes)
             run = _Run()
-        answer = _guarded(request.method, _answer, node, request)
+        answer = await _guarded(request.method, _answer, node, request)
         if isinstance(answer.result, Claim):
             run.places.append(place)
             run.claims.append(answer.result)
         else:
             outcomes[place] = answer
     if run.claims:
-        _settle(node, run, outcomes)
+        await _settle(node, run, outcomes)
     return outcomes
 
 
@@ -60,37 +60,33 @@ def _answer(node: NodeContext, request: RpcRequest) -> object:
     return method.answer(node, *bind(method, request.params))
 
 
-def _settle(node: NodeContext, run: _Run, outcomes: list[Outcome]) -> None:
-    for place, outcome in zip(run.places, _conclude(node, run.claims), strict=True):
+async def _settle(node: NodeContext, run: _Run, outcomes: list[Outcome]) -> None:
+    for place, outcome in zip(run.places, await _conclude(node, run.claims), strict=True):
         outcomes[place] = outcome
 
 
-def _conclude(node: NodeContext, claims: Sequence[Claim]) -> Iterator[Outcome]:
+async def _conclude(node: NodeContext, claims: Sequence[Claim]) -> list[Outcome]:
     try:
-        replies = node.broker.request_many([claim.message for claim in claims], REQUEST_TIMEOUT)
+        replies = await node.broker.ask_many([claim.message for claim in claims], REQUEST_TIMEOUT)
     except RequestFailed as error:
         if len(claims) == 1:
-            yield Outcome(error=_translate(error))
-            return
+            return [Outcome(error=_translate(error))]
         # One of them could not be handled. To submit a transaction twice is harmless, so each one is asked by itself.
-        for claim in claims:
-            yield _guarded("submission", _ask, node, claim)
-        return
+        return [await _guarded("submission", _ask, node, claim) for claim in claims]
     except WarrenError as error:
-        yield from [Outcome(error=_translate(error))] * len(claims)
-        return
-    for claim, reply in zip(claims, replies, strict=True):
-        yield _guarded("submission", claim.conclude, reply)
+        return [Outcome(error=_translate(error))] * len(claims)
+    return [await _guarded("submission", claim.conclude, reply) for claim, reply in zip(claims, replies, strict=True)]
 
 
-def _ask(node: NodeContext, claim: Claim) -> object:
-    return claim.conclude(node.broker.request(claim.message, REQUEST_TIMEOUT))
+async def _ask(node: NodeContext, claim: Claim) -> object:
+    return claim.conclude(await node.broker.ask(claim.message, REQUEST_TIMEOUT))
 
 
-def _guarded(what: str, action: Callable[..., object], *args: object) -> Outcome:
+async def _guarded(what: str, action: Callable[..., object], *args: object) -> Outcome:
     """Return the outcome of `action`; an unforeseen error is logged and becomes the answer to this call alone."""
     try:
-        return Outcome(action(*args))
+        result = action(*args)
+        return Outcome(await result if isinstance(result, Coroutine) else result)
     except RpcError as error:
         return Outcome(error=error)
     except WarrenError as error:

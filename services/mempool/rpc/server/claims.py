@@ -13,7 +13,6 @@ from typing import Any
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.values import BLOCK_DECODE_FAILED
-from shared.bus import mine as mining
 from shared.bus.events import (
     BlockMined,
     BlockVerdict,
@@ -23,6 +22,7 @@ from shared.bus.events import (
     TxSubmitted,
     TxVerdicts,
 )
+from shared.bus.mine import mine_blocks
 
 REQUEST_TIMEOUT = 30.0
 """Seconds that a verdict on transactions or a block may take."""
@@ -39,34 +39,33 @@ class Claim:
     conclude: Callable[[TxVerdicts], object]
 
 
-def order(node: NodeContext, refusal: RpcCode, **fields: Any) -> None:
+async def order(node: NodeContext, refusal: RpcCode, **fields: Any) -> None:
     """Send the writer a `ChainControl` of these fields and wait for its commit; `RpcError` `refusal` if it refuses."""
-    reply = node.broker.request(ChainControl(**fields), REQUEST_TIMEOUT)
+    reply = await node.broker.ask(ChainControl(**fields), REQUEST_TIMEOUT)
     if not reply.done:
         raise RpcError(refusal, reply.refusal)
 
 
-def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
+async def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[str, ...] | None = None) -> MineResult:
     """Have `count` blocks mined that pay `script_pubkey`, or one with just these `txs`, and wait for them.
 
-    `error` of the result says why there are fewer. Raises `BrokerError` if no reply comes at all, or if so many
-    requests are under way that one more could leave no thread for other calls.
+    `error` of the result says why there are fewer. Raises `BrokerError` if no reply comes at all.
     """
     request = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
-    return mining.mine(node.broker, node.mining_slots, request, node.settings.mine_timeout)
+    return await mine_blocks(node.broker, request, node.settings.mine_timeout)
 
 
-def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxVerdicts:
+async def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxVerdicts:
     """Return the writer's verdicts, one for each transaction."""
-    return node.broker.request(submission, REQUEST_TIMEOUT)
+    return await node.broker.ask(submission, REQUEST_TIMEOUT)
 
 
-def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) -> BlockVerdict:
+async def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) -> BlockVerdict:
     """Return the writer's verdict on a raw block; `test_only` checks it on the tip, its proof of work apart.
 
     Raises `RpcError` DESERIALIZATION_ERROR for a block too large to be decoded, which the writer alone finds.
     """
-    reply = node.broker.request(BlockMined(block=raw_hex, test_only=test_only), REQUEST_TIMEOUT)
+    reply = await node.broker.ask(BlockMined(block=raw_hex, test_only=test_only), REQUEST_TIMEOUT)
     if reply.reason == BLOCK_DECODE_FAILED:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
     return reply

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from services.mempool.rpc.server.chain_size import ChainSize
@@ -30,16 +30,26 @@ class NodeContext:
     broker: Broker
     methods: Mapping[str, Method]
     chain_size: ChainSize
-    mining_slots: threading.Semaphore
-    """Bounds the calls that wait for the miners or for the tip, each of which holds a thread of the HTTP server."""
     stop: ExitFlag
     """Set it to end the process in order; calls that wait give up when it is set."""
+    tip_waiters: set[object] = field(default_factory=set)
+    """One for each call that waits for the tip to move."""
     started: float = field(default_factory=time.monotonic)
 
     def now(self) -> int:
         """Return the node's time in seconds since 1970, or the time at which `setmocktime` stopped its clock."""
         clock = self.view.clock()
         return int(time.time()) if clock is None else clock
+
+    @contextmanager
+    def waiting_for_tip(self) -> Iterator[None]:
+        """Count a call among `tip_waiters` while it waits."""
+        waiter = object()
+        self.tip_waiters.add(waiter)
+        try:
+            yield
+        finally:
+            self.tip_waiters.discard(waiter)
 
     def block_entry(self, block_hash: bytes, message: str = "Block not found") -> BlockEntry:
         """Return a block's index entry; `RpcError` INVALID_ADDRESS_OR_KEY with `message` if it is unknown."""

@@ -60,7 +60,10 @@ class Arg:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method. `answer` takes the node and one value for each argument, None where it is left out."""
+    """A method. `answer` takes the node and one value for each argument, None where it is left out.
+
+    It is an `async def` if it waits for the writer, the miners or the next block.
+    """
 
     name: str
     category: str
