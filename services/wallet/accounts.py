@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
+from shared.chain.redis_keys import script_hash
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.keys import PublicKey
@@ -30,6 +31,7 @@ class WalletKey:
     index: int
     public_key: PublicKey
     script_pubkey: bytes
+    script_hash: bytes
 
     def address(self, prefix: AddressPrefix) -> str:
         """Return the address of the script."""
@@ -49,14 +51,23 @@ class Account:
 
     def keys(self, branch: Keychain, count: int) -> list[WalletKey]:
         """Return the first `count` keys of a branch."""
+        return self._derived(branch, count)[:count]
+
+    def key(self, branch: Keychain, index: int) -> WalletKey:
+        """Return one key."""
+        return self._derived(branch, index + 1)[index]
+
+    def newest(self, branch: Keychain, count: int, most: int) -> list[WalletKey]:
+        """Return the last keys, up to `most`, of the first `count` keys of a branch."""
+        return self._derived(branch, count)[max(0, count - most) : count]
+
+    def _derived(self, branch: Keychain, count: int) -> list[WalletKey]:
+        """Return the known keys of a branch, at least `count`."""
         known = self._keys[branch]
         with self._lock:
             while len(known) < count:
                 index = len(known)
                 public_key = self._branches[branch].child(index).public_key
-                known.append(WalletKey(branch, index, public_key, p2wpkh_script(public_key.hash160)))
-        return known[:count]
-
-    def key(self, branch: Keychain, index: int) -> WalletKey:
-        """Return one key."""
-        return self.keys(branch, index + 1)[index]
+                script = p2wpkh_script(public_key.hash160)
+                known.append(WalletKey(branch, index, public_key, script, script_hash(script)))
+        return known

@@ -82,11 +82,11 @@ def create_api(web: Web) -> Blueprint:
 
     @api.post("/<wallet_id>/addresses")
     def new_address(wallet_id: str) -> Response:
-        _body()
-        key = wallets.new_address(wallet_id)
-        address = key.address(wallets.params.address)
-        response = jsonify({"address": address, "public_key": key.public_key.compressed.hex()})
-        response.status_code = 201
+        body = _body("password")
+        new = wallets.new_address(wallet_id, by_owner=web.is_owner(wallet_id, body.get("password")))
+        address = new.key.address(wallets.params.address)
+        response = jsonify({"address": address, "public_key": new.key.public_key.compressed.hex()})
+        response.status_code = 201 if new.is_new else 200
         return response
 
     @api.get("/<wallet_id>/history")

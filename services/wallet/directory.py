@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.wallet.service import WalletService
+from services.wallet.store import Wallet
 from shared.bus.events import Message, WalletName, WalletsRequested, WalletsResult
 from shared.bus.wallets import CREATOR
 from shared.bus.worker import Handler, each
@@ -21,7 +22,7 @@ def names(wallets: WalletService) -> tuple[WalletName, ...]:
     ids = wallets.store.ids()
     newest = [wallet_id for wallet_id in reversed(ids) if wallet_id != CREATOR]
     chosen = ([CREATOR] if CREATOR in ids else []) + newest
-    return tuple(_name(wallets, wallet_id) for wallet_id in chosen[:MAX_NAMES])
+    return tuple(_name(wallets, wallet) for wallet in wallets.store.load_many(chosen[:MAX_NAMES]))
 
 
 def requests(wallets: WalletService) -> Mapping[type[Message], Handler[Message]]:
@@ -34,6 +35,6 @@ def requests(wallets: WalletService) -> Mapping[type[Message], Handler[Message]]
     return table
 
 
-def _name(wallets: WalletService, wallet_id: str) -> WalletName:
-    key = wallets.current_key(wallets.load(wallet_id))
-    return WalletName(id=wallet_id, address=key.address(wallets.params.address))
+def _name(wallets: WalletService, wallet: Wallet) -> WalletName:
+    key = wallets.current_key(wallet)
+    return WalletName(id=wallet.id, address=key.address(wallets.params.address))

@@ -109,10 +109,10 @@ class Faucet:
         return results
 
     def address(self, request: AddressRequested) -> AddressResult:
-        """Return the newest address of `creator`, or a new one if the request asks for a fresh one."""
+        """Return the newest address of `creator`, or if the request asks for a fresh one, a new one (see `GAP`)."""
         try:
             if request.fresh:
-                key = self._wallets.new_address(CREATOR)
+                key = self._wallets.new_address(CREATOR).key
             else:
                 key = self._wallets.current_key(self._wallets.load(CREATOR))
         except UnknownWallet:

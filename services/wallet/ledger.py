@@ -1,7 +1,7 @@
 """Reads a wallet's balance, spendable coins and history from committed chain state.
 
-The cost of a balance grows with the numbers of the wallet's addresses and unconfirmed transactions, never with the
-length of its history.
+The cost of a balance grows with the numbers of the wallet's paid addresses and unconfirmed transactions, never with the
+length of its history. Addresses that nobody has paid are only looked up in the list of paid ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from services.wallet.accounts import WalletKey
 from services.wallet.coin_selection import SpendableCoin
 from services.wallet.store import Send, SendStatus
 from shared.bus.events import BlockDisconnected, TxAccepted, TxRemoved
-from shared.chain.view import ChainView, Tip, TxRecord, script_hash
+from shared.chain.view import ChainView, Tip, TxRecord
 from shared.errors import DecodeError
 from shared.primitives.block import HEADER_SIZE
 from shared.primitives.hex import display_hash
@@ -92,7 +92,20 @@ class Ledger:
     def __init__(self, view: ChainView, coinbase_maturity: int) -> None:
         self._view = view
         self._maturity = coinbase_maturity
+        self._used_scripts: set[bytes] = set()
+        """Hashes of scripts that were seen in chain or pool; one may have left it again in a reorganisation."""
         self._coinbase_outputs = lru_cache(maxsize=4 * coinbase_maturity)(self._read_coinbase)
+
+    def _used(self, keys: Sequence[WalletKey]) -> list[WalletKey]:
+        """Return the keys whose scripts transactions of chain or pool touch."""
+        unknown = [key.script_hash for key in keys if key.script_hash not in self._used_scripts]
+        found = self._view.scripts.used(unknown)
+        self._used_scripts.update(script for script, is_used in zip(unknown, found, strict=True) if is_used)
+        return [key for key in keys if key.script_hash in self._used_scripts]
+
+    def has_used(self, keys: Sequence[WalletKey]) -> bool:
+        """Whether anybody has paid one of these keys."""
+        return bool(self._used(keys))
 
     def balance(self, keys: Sequence[WalletKey]) -> Balance:
         """Return the balance of these keys.
@@ -103,8 +116,9 @@ class Ledger:
         return self._view.at_tip(lambda tip: self._balance(keys, tip.height))
 
     def _balance(self, keys: Sequence[WalletKey], height: int) -> Balance:
+        keys = self._used(keys)
         scripts = {key.script_pubkey for key in keys}
-        hashes = [script_hash(key.script_pubkey) for key in keys]
+        hashes = [key.script_hash for key in keys]
         confirmed = sum(stats.balance for stats in self._view.scripts.stats(hashes))
         maturing = self._maturing(scripts, height)
         immature = sum(coins.amount for coins in maturing)
@@ -143,7 +157,7 @@ class Ledger:
         return self._view.at_tip(lambda tip: (self._spendable(keys, tip.height), tip))
 
     def _spendable(self, keys: Sequence[WalletKey], tip_height: int) -> list[SpendableCoin]:
-        by_script = {key.script_pubkey: key for key in keys}
+        by_script = {key.script_pubkey: key for key in self._used(keys)}
         unspent = self._view.scripts.unspent_paying(list(by_script))
         parents = {item.outpoint.txid for item in unspent if item.height is None}
         effects = self._effects(self._view.txs.get_many(list(parents)), set(by_script))
@@ -159,21 +173,24 @@ class Ledger:
 
     def unconfirmed(self, keys: Sequence[WalletKey]) -> list[HistoryEntry]:
         """Return the pool's transactions that touch these keys, newest first."""
+        keys = self._used(keys)
         scripts = {key.script_pubkey for key in keys}
-        hashes = [script_hash(key.script_pubkey) for key in keys]
+        hashes = [key.script_hash for key in keys]
         return self._entries(self._pool_records(hashes), scripts)
 
     def confirmed(self, keys: Sequence[WalletKey], limit: int, after: bytes | None = None) -> list[HistoryEntry]:
         """Return up to `limit` mined transactions that touch these keys, newest first, starting after txid `after`."""
+        keys = self._used(keys)
         scripts = {key.script_pubkey for key in keys}
-        hashes = [script_hash(key.script_pubkey) for key in keys]
+        hashes = [key.script_hash for key in keys]
         items = self._view.scripts.merged_history(hashes, limit, after)
         return self._entries(self._view.txs.get_many([item.txid for item in items]), scripts)
 
     def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
         """Return the transactions in blocks of these heights, among the newest `limit` that touch these keys."""
+        keys = self._used(keys)
         scripts = {key.script_pubkey for key in keys}
-        items = self._view.scripts.merged_history([script_hash(script) for script in scripts], limit)
+        items = self._view.scripts.merged_history([key.script_hash for key in keys], limit)
         recent = [item.txid for item in items if item.height in heights]
         return self._entries(self._view.txs.get_many(recent), scripts)
 

@@ -31,7 +31,7 @@ from services.wallet.errors import (
 from services.wallet.faucet import advice
 from services.wallet.ledger import merge_unmined
 from services.wallet.payments import Order
-from services.wallet.service import check_wallet_id
+from services.wallet.service import GAP, check_wallet_id
 from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
 from shared.bus.events import WalletName
@@ -315,8 +315,13 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
 
     @pages.post("/<wallet_id>/addresses")
     def new_address(wallet_id: str) -> Response:
-        wallets.new_address(wallet_id)
-        show.notice("good", "Here is a new address. The older ones stay yours.")
+        if wallets.new_address(wallet_id, by_owner=web.is_owner(wallet_id)).is_new:
+            show.notice("good", "Here is a new address. The older ones stay yours.")
+        else:
+            text = (
+                f"None of the last {GAP} addresses has been paid yet: take this one, or unlock the wallet to have more."
+            )
+            show.notice("warn", text)
         return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/export")

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 RESERVED_IDS = frozenset({"api", "static", "shared", "healthz", "readyz", "metrics"})
 MAX_HISTORY = 100
+GAP = 20
+"""Unpaid addresses in a row after which only the owner gets a new one: the gap limit of BIP44, beyond which other
+software does not look for coins when it restores a wallet from its words."""
 _MINING_AT_ONCE = 3
 """The most mining requests at a time: they may take long, and some HTTP threads must stay free for other requests."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -47,6 +50,15 @@ class Created:
 
     def __repr__(self) -> str:
         return f"Created({self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAddress:
+    """The answer to a request for a new receive address."""
+
+    key: WalletKey
+    is_new: bool
+    """False if it was given before, because nobody has paid the last `GAP` addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +166,18 @@ class WalletService:
         keys = self.account(wallet).keys(Keychain.RECEIVE, wallet.receive_count)
         return [key.address(self.params.address) for key in reversed(keys)]
 
-    def new_address(self, wallet_id: str) -> WalletKey:
-        """Take the next receive address into use; return its key."""
+    def new_address(self, wallet_id: str, *, by_owner: bool = False) -> NewAddress:
+        """Take the next receive address into use.
+
+        Anyone may ask for one. So that strangers cannot let a wallet grow without end, they get the newest one again
+        while none of the last `GAP` has been paid.
+        """
         wallet = self.load(wallet_id)
-        return self.account(wallet).key(Keychain.RECEIVE, self.store.add_receive_key(wallet.id))
+        account = self.account(wallet)
+        newest = account.newest(Keychain.RECEIVE, wallet.receive_count, GAP)
+        if not by_owner and len(newest) == GAP and not self.ledger.has_used(newest):
+            return NewAddress(newest[-1], is_new=False)
+        return NewAddress(account.key(Keychain.RECEIVE, self.store.add_receive_key(wallet.id)), is_new=True)
 
     def history(self, wallet_id: str, limit: int = 25, after_hex: str | None = None) -> HistoryPage:
         """Return a page of `limit` mined transactions; the first page has all unmined transactions before them."""

@@ -148,13 +148,24 @@ class WalletStore:
 
     def load(self, wallet_id: str) -> Wallet:
         """Return a wallet; `UnknownWallet` if there is none."""
-        pipe = self._redis.pipeline()
-        pipe.get(self._of("record", wallet_id))
-        pipe.hmget(self._of("next", wallet_id), "receive", "change")
-        data, (receive, change) = pipe.execute()
-        if data is None:
+        wallets = self.load_many([wallet_id])
+        if not wallets:
             raise UnknownWallet(wallet_id)
-        return Wallet(wallet_id, msgspec.json.decode(data, type=Record), int(receive), int(change))
+        return wallets[0]
+
+    def load_many(self, wallet_ids: Sequence[str]) -> list[Wallet]:
+        """Return the wallets that exist among these, in order."""
+        pipe = self._redis.pipeline(transaction=False)  # a full Redis refuses reads within a transaction
+        for wallet_id in wallet_ids:
+            pipe.get(self._of("record", wallet_id))
+            pipe.hmget(self._of("next", wallet_id), "receive", "change")
+        replies = iter(pipe.execute())
+        wallets = []
+        for wallet_id, data, (receive, change) in zip(wallet_ids, replies, replies, strict=True):
+            if data is not None:
+                record = msgspec.json.decode(data, type=Record)
+                wallets.append(Wallet(wallet_id, record, int(receive), int(change)))
+        return wallets
 
     def add_receive_key(self, wallet_id: str) -> int:
         """Take the next receive address into use and return its index."""

@@ -102,6 +102,13 @@ class Web:
         """Unlock the wallet for this session; return the session's cookie from now on."""
         return self.sessions.unlock(self.token(), wallet_id, self.wallets.open(wallet_id, password))
 
+    def is_owner(self, wallet_id: str, password: object = None) -> bool:
+        """Whether the request is the owner's: it has the password, or its session has unlocked the wallet."""
+        if password in (None, ""):
+            return self.sessions.key(self.token(), wallet_id) is not None
+        self.wallets.open(wallet_id, password)
+        return True
+
     def signing_key(self, wallet_id: str, password: object) -> ExtendedKey:
         """Return the account's private key, by the password or without one from the session. Raises `Locked`."""
         if password in (None, ""):

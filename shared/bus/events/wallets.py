@@ -43,7 +43,7 @@ class AddressRequested(Request[AddressResult], frozen=True, kw_only=True):
 
     topic: ClassVar[Topic] = Topic.ADDRESS_REQUESTED
     fresh: bool = True
-    """An address never named before; if false, the newest one in use."""
+    """A new address, or the newest one while none of the last 20 has been paid; if false, the newest one in use."""
 
 
 class WalletName(msgspec.Struct, frozen=True, kw_only=True):

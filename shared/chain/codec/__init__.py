@@ -48,6 +48,7 @@ from shared.chain.codec.pool import (
     encode_pool_script,
     encode_replaced,
     encode_replaces,
+    pool_script_hash,
     pool_script_range,
 )
 from shared.chain.codec.scripts import (
@@ -107,6 +108,7 @@ __all__ = [
     "encode_script_stats",
     "encode_spend",
     "history_score",
+    "pool_script_hash",
     "pool_script_range",
     "split_history_score",
     "store_block",

@@ -81,6 +81,11 @@ def decode_pool_script(data: bytes) -> tuple[int, bytes]:
     return sequence, txid
 
 
+def pool_script_hash(data: bytes) -> bytes:
+    """Return the script hash."""
+    return data[:32]
+
+
 def pool_script_range(script_hash: bytes) -> tuple[bytes, bytes]:
     """Return the bounds (ZRANGEBYLEX) between which all entries of a script lie."""
     return b"[" + script_hash, b"(" + script_hash + b"\xff"

@@ -15,6 +15,8 @@ from shared.chain.view.reader import Moved, StoreReader
 from shared.chain.view.txs import TxReader
 from shared.primitives.transaction import OutPoint
 
+_SCRIPTS_ONE_BY_ONE = 100
+"""Up to so many scripts are looked up in the pool each by itself, more of them in the list of all its scripts."""
 _COINS_AT_ONCE = 1000
 """Coins that one command reads: a script may have very many."""
 
@@ -43,6 +45,22 @@ class ScriptReader:
         for low, high in ranges:
             pipe.zrangebylex(self._keys.scripts, b"[" + low, b"[" + high, start=0, num=limit)
         return [script for found in pipe.execute() for script in found][:limit]
+
+    def used(self, scripts: Sequence[bytes]) -> list[bool]:
+        """Tell of each script whether any transaction of the best chain or the pool touches it.
+
+        Its cost hardly grows with the number of scripts. The pool is read first, so that a transaction that is mined
+        meanwhile is not missed.
+        """
+        if len(scripts) > _SCRIPTS_ONE_BY_ONE and self._redis.zcard(self._keys.pool_scripts) <= 10 * len(scripts):
+            pooled = {codec.pool_script_hash(member) for member in self._redis.zrange(self._keys.pool_scripts, 0, -1)}
+        else:
+            pipe = self._redis.pipeline(transaction=False)
+            for script in scripts:
+                pipe.zlexcount(self._keys.pool_scripts, *codec.pool_script_range(script))
+            pooled = {script for script, count in zip(scripts, pipe.execute(), strict=True) if count}
+        confirmed = self._redis.hmget(self._keys.script_stats, scripts) if scripts else []
+        return [stats is not None or script in pooled for script, stats in zip(scripts, confirmed, strict=True)]
 
     # ── histories ───────────────────────────────────────────────────────────────────────────────────────────────
 
