@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from shared.chain import codec
 from shared.chain.codec import PoolEntry, PoolSample, Spend
@@ -32,20 +33,24 @@ class PoolReader:
 
     def txids_and_seq(self) -> tuple[list[bytes], int]:
         """Return unconfirmed txids, newest first, and the tip's `seq` at that moment."""
-        pipe = self._redis.pipeline()
-        pipe.zrevrange(self._keys.pool_order, 0, -1)
-        pipe.hget(self._keys.tip, "seq")
-        txids, seq = pipe.execute()
+
+        def read(pipe: Any) -> None:
+            pipe.zrevrange(self._keys.pool_order, 0, -1)
+            pipe.hget(self._keys.tip, "seq")
+
+        txids, seq = self._reader.at_once(read)
         return txids, _seq(seq)
 
     def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         """Return each of these transactions, None if it is not in the pool."""
         if not txids:
             return []
-        pipe = self._redis.pipeline()
-        pipe.hmget(self._keys.pool_txs, txids)
-        pipe.hmget(self._keys.pool_entries, txids)
-        raw, entries = pipe.execute()
+
+        def read(pipe: Any) -> None:
+            pipe.hmget(self._keys.pool_txs, txids)
+            pipe.hmget(self._keys.pool_entries, txids)
+
+        raw, entries = self._reader.at_once(read)
         return [
             None
             if data is None or entry is None
@@ -68,10 +73,12 @@ class PoolReader:
 
     def entries_and_seq(self) -> tuple[dict[bytes, PoolEntry], int]:
         """Return the entry of every unconfirmed transaction by its txid, and the tip's `seq`, in one atomic read."""
-        pipe = self._redis.pipeline()
-        pipe.hgetall(self._keys.pool_entries)
-        pipe.hget(self._keys.tip, "seq")
-        entries, seq = pipe.execute()
+
+        def read(pipe: Any) -> None:
+            pipe.hgetall(self._keys.pool_entries)
+            pipe.hget(self._keys.tip, "seq")
+
+        entries, seq = self._reader.at_once(read)
         return {txid: codec.decode_pool_entry(data) for txid, data in entries.items()}, _seq(seq)
 
     def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:

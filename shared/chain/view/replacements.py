@@ -15,6 +15,7 @@ class ReplacementReader:
     def __init__(self, reader: StoreReader) -> None:
         self._redis = reader.redis
         self._keys = reader.keys
+        self._reader = reader
 
     def replaced(self, txids: Sequence[bytes]) -> list[Replaced | None]:
         """Return the replacement of each transaction; None for a transaction that was not replaced.
@@ -23,10 +24,8 @@ class ReplacementReader:
         """
         if not txids:
             return []
-        pipe = self._redis.pipeline()
-        for key in (self._keys.replaced, self._keys.txs, self._keys.pool_entries):
-            pipe.hmget(key, txids)
-        found = zip(*pipe.execute(), strict=True)
+        keys = (self._keys.replaced, self._keys.txs, self._keys.pool_entries)
+        found = zip(*self._reader.at_once(lambda pipe: [pipe.hmget(key, txids) for key in keys]), strict=True)
         return [
             codec.decode_replaced(record) if record is not None and confirmed is None and pooled is None else None
             for record, confirmed, pooled in found

@@ -6,6 +6,7 @@ Methods take script hashes, SHA-256 of the scriptPubKey (`script_hash`), except 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from shared.chain import codec
 from shared.chain.records import HistoryItem, ScriptStats, TxRecord, Unspent
@@ -99,10 +100,12 @@ class ScriptReader:
             if not scores:
                 return []
             most = f"({scores[0]:.0f}"
-        pipe = self._redis.pipeline()
-        for key in keys:
-            pipe.zrevrangebyscore(key, most, "-inf", start=0, num=limit, withscores=True)
-        found = {score: txid for members in pipe.execute() for txid, score in members}
+
+        def read(pipe: Any) -> None:
+            for key in keys:
+                pipe.zrevrangebyscore(key, most, "-inf", start=0, num=limit, withscores=True)
+
+        found = {score: txid for members in self._reader.at_once(read) for txid, score in members}
         newest = sorted(found, reverse=True)[:limit]
         return [HistoryItem(found[score], *codec.split_history_score(score)) for score in newest]
 
@@ -122,10 +125,8 @@ class ScriptReader:
 
     def merged_pool_txids(self, scripts: Sequence[bytes]) -> list[bytes]:
         """Return the unconfirmed transactions that touch any of these scripts, newest first."""
-        pipe = self._redis.pipeline()
-        for script in scripts:
-            pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
-        found = {codec.decode_pool_script(member) for members in pipe.execute() for member in members}
+        replies = self._reader.at_once(lambda pipe: self._queue_pool(pipe, scripts))
+        found = {codec.decode_pool_script(member) for members in replies for member in members}
         return [txid for _, txid in sorted(found, reverse=True)]
 
     # ── coins ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,12 +156,13 @@ class ScriptReader:
         return self._reader.at_tip(lambda _: self._unspent(scripts))
 
     def _unspent(self, scripts: Sequence[bytes]) -> list[Unspent]:
-        pipe = self._redis.pipeline()
-        for script in scripts:
-            pipe.zrange(self._keys.script_coins(script), 0, -1, withscores=True)
-        for script in scripts:
-            pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
-        replies = pipe.execute()
+
+        def read(pipe: Any) -> None:
+            for script in scripts:
+                pipe.zrange(self._keys.script_coins(script), 0, -1, withscores=True)
+            self._queue_pool(pipe, scripts)
+
+        replies = self._reader.at_once(read)
         touching = [codec.decode_pool_script(member) for members in replies[len(scripts) :] for member in members]
         records = self._all_in_pool(list({txid: None for _, txid in touching}))
         # A transaction that spends a coin of a script also touches the script, so these reads suffice.
@@ -175,6 +177,10 @@ class ScriptReader:
                 if outpoint not in spent and script_hash(output.script_pubkey) in wanted:
                     unspent.append(Unspent(outpoint, output, None, False))
         return unspent
+
+    def _queue_pool(self, pipe: Any, scripts: Sequence[bytes]) -> None:
+        for script in scripts:
+            pipe.zrangebylex(self._keys.pool_scripts, *codec.pool_script_range(script))
 
     def _stored(self, outpoints: Sequence[OutPoint]) -> list[Unspent]:
         """Return these confirmed coins; `Moved` if a block has spent one."""

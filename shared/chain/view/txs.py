@@ -84,10 +84,8 @@ class TxReader:
         if not outpoints:
             return []
         names = [outpoint.serialize() for outpoint in outpoints]
-        pipe = self._redis.pipeline()
-        pipe.hmget(self._keys.spends, names)
-        pipe.hmget(self._keys.pool_spends, names)
-        confirmed, pooled = pipe.execute()
+        keys = (self._keys.spends, self._keys.pool_spends)
+        confirmed, pooled = self._reader.at_once(lambda pipe: [pipe.hmget(key, names) for key in keys])
         decoded = ([data and codec.decode_spend(data) for data in found] for found in (confirmed, pooled))
         return list(zip(*decoded, strict=True))
 
@@ -101,11 +99,9 @@ class TxReader:
         return [TxRecord(Transaction.parse(data), entry) for data, entry in zip(raw, entries, strict=True)]
 
     def _with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
-        pipe = self._redis.pipeline()  # one transaction: a tx that moves from the pool to a block is not missed
-        pipe.hmget(self._keys.txs, txids)
-        pipe.hmget(self._keys.pool_txs, txids)
-        pipe.hmget(self._keys.pool_entries, txids)
-        locations, raw, entries = pipe.execute()
+        keys = (self._keys.txs, self._keys.pool_txs, self._keys.pool_entries)
+        # At once: a transaction that moves from the pool to a block is not missed.
+        locations, raw, entries = self._reader.at_once(lambda pipe: [pipe.hmget(key, txids) for key in keys])
         confirmed = iter(self._read_with_spent([codec.decode_location(data) for data in locations if data]))
         pooled = iter(
             self._with_pool_spent(
