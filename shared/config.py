@@ -24,6 +24,8 @@ class Settings:
     chain: str = "regtest"
     """A built-in network's name, or the path of a chain file (TOML)."""
     redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    redis_replicas: int = 0
+    """Number of replicas that must have a change of the chain, or of a wallet, before anybody is told of it."""
     broker: str = "embedded"
     """`embedded` (Redis Streams on `redis_url`) or `rabbitmq`."""
     amqp_url: str = field(default="amqp://guest:guest@127.0.0.1:5672/%2F", repr=False)
@@ -79,6 +81,7 @@ _CHOICES = {
     "log_format": ("text", "json"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
+    "redis_replicas": (0, 100),
     "wallet_port": (0, 65535),
     "explorer_port": (0, 65535),
     "rpc_port": (0, 65535),

@@ -108,6 +108,12 @@ class RedisCluster:
             server.start()
         until(self.is_whole, "the Sentinels know two replicas and each other")
 
+    def revive(self) -> None:
+        """Let every server run again, and wait until the cluster is whole."""
+        for server in (*self.nodes, *self.sentinels):
+            server.revive()
+        until(self.is_whole, "the Sentinels know two replicas and each other")
+
     def is_whole(self) -> bool:
         """Whether every Sentinel sees two replicas in order, and both of its fellows."""
         return all(_sees_all(sentinel) for sentinel in self.sentinels)

@@ -216,6 +216,14 @@ class NativeServer(Server):
         assert self._process is not None
         self._process.signal(signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Resume it, or start it if it was killed."""
+        assert self._process is not None
+        if self._process.alive():
+            self.resume()
+        else:
+            self.start()
+
     def log(self) -> str:
         files = sorted(path for path in self._directory.glob("log*/*") if path.is_file())
         texts = (path.read_text(errors="replace") for path in [self._directory / "log", *files] if path.is_file())

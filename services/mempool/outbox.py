@@ -1,7 +1,8 @@
 """Relays committed events from the outbox to the broker, in order, at least once.
 
 The commit script appends events to the stream `events`; this thread of the writer publishes them with confirms and
-records its position. After a crash some events are published again; `seq` makes that harmless.
+records its position. After a crash some events are published again; `seq` makes that harmless. Where commits wait for
+replicas, events wait for them too: nobody hears of a commit that is lost with the primary.
 """
 
 from __future__ import annotations
@@ -50,11 +51,14 @@ class Outbox:
         replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
         if not replies:
             return 0
+        entries = self._confirmed(position) if self._redis.replicas else replies[0][1]
         messages, traceparents = [], []
-        for entry_id, fields in replies[0][1]:
+        for entry_id, fields in entries:
             position = int(entry_id.split(b"-")[0])
             messages.append(decode_event(position, fields))
             traceparents.append(decode_traceparent(fields))
+        if not messages:
+            return 0
         self._broker.publish_many(messages, traceparents)
         pipe = self._redis.pipeline()
         pipe.set(self._keys.relayed, position)
@@ -62,6 +66,17 @@ class Outbox:
             pipe.xtrim(self._keys.events, minid=f"{position - KEEP_EVENTS}-0", approximate=True)
         pipe.execute()
         return len(messages)
+
+    def _confirmed(self, position: int) -> list[Any]:
+        """Return the events after a position, now that enough replicas have them.
+
+        They are read with a write, by the connection that then waits: what it read before may be of a lost primary.
+        """
+        pipe = self._redis.change()
+        pipe.set(self._keys.relayed, position)
+        pipe.xrange(self._keys.events, min=f"({position}-0", count=BATCH)
+        entries: list[Any] = pipe.execute()[1]
+        return entries
 
     def _run(self) -> None:
         failures = 0

@@ -58,6 +58,7 @@ class NodeState:
             self._committer.commit(genesis_delta(self.params, self.view.txs))
         tip = self.view.tip()
         self._committer = Committer(self._redis, self._keys, epoch, tip.hash, tip.seq)
+        self._committer.confirm()  # the replicas may lack what a writer committed that died or gave up waiting for them
         if self.view.block_hash(0) != self.params.genesis.hash:
             raise UnsafeStore(f"this Redis holds another chain by the name of {self.params.name}")
         self.tree = BlockTree(self.view.blocks.all_entries(), tip.hash)

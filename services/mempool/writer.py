@@ -42,7 +42,7 @@ class Writer:
         self._broker = broker
         self._stop = stop
         self._keys = Keys(params.name)
-        self._client = connect(settings.redis_url)
+        self._client = connect(settings.redis_url, settings.redis_replicas)
         self._keeper = LeaseKeeper(Lease(connect(settings.redis_url), self._keys), stop)
 
     def run(self) -> None:
@@ -75,7 +75,9 @@ class Writer:
         calm_collector()
         mining = Mining(node, self._broker, self._settings.mine_timeout)
         tenure = ExitFlag()
-        outbox = Outbox(connect(self._settings.redis_url), self._keys, self._broker, tenure)
+        outbox = Outbox(
+            connect(self._settings.redis_url, self._settings.redis_replicas), self._keys, self._broker, tenure
+        )
         outbox.start()
         consumer = self._broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS], prefetch=PREFETCH)
         recover = _recovery(node, mining, self._keeper)

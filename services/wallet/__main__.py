@@ -59,7 +59,7 @@ def main() -> int:
     stop = ExitFlag()
     shutdown.install(stop)
     keys = Keys(chain.name)
-    client = chain_store.connect(settings.redis_url)
+    client = chain_store.connect(settings.redis_url, settings.redis_replicas)
     view = ChainView(client, keys)
     broker = connect(settings)
     attempts = Attempts()

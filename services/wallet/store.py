@@ -169,8 +169,10 @@ class WalletStore:
 
     def add_receive_key(self, wallet_id: str) -> int:
         """Take the next receive address into use and return its index."""
-        count: int = self._redis.hincrby(self._of("next", wallet_id), "receive", 1)
-        return count - 1
+        pipe = self._redis.change()
+        pipe.hincrby(self._of("next", wallet_id), "receive", 1)
+        (count,) = pipe.execute()
+        return int(count) - 1
 
     # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -313,7 +315,7 @@ class WalletStore:
     def _atomically(self, write: Callable[[Any], None], *watched: str) -> None:
         """Run `write` as one Redis transaction; repeat it if a watched key changed meanwhile."""
         for _ in range(_TRIES):
-            with self._redis.pipeline() as pipe:
+            with self._redis.change() as pipe:
                 try:
                     pipe.watch(*watched)
                     write(pipe)

@@ -110,17 +110,19 @@ class Committer:
         self._epoch = epoch
         self._tip_hash = tip_hash
         self._seq = seq
+        self._redis = client
         self._script: Any = client.register_script(source("commit"))
 
     def commit(self, delta: Delta) -> int:
         """Apply the delta and return the new `seq`.
 
-        Raises `StaleWriter` or `CommitConflict` (nothing was written) or `StoreUnavailable` (the outcome is unknown).
+        Raises `StaleWriter` or `CommitConflict` (nothing was written) or `StoreUnavailable` (the outcome is unknown, or
+        too few replicas have it).
         After any of them this committer no longer knows the state of the chain and must be replaced.
         """
         packed = self._pack(delta)
         try:
-            self._seq = int(self._script(keys=[self._keys.tip], args=[packed]))
+            self._seq = int(self._run(packed))
         except redis.ResponseError as error:
             message = str(error)
             if "STALEWRITER" in message:
@@ -131,6 +133,22 @@ class Committer:
         if delta.new_tip is not None:
             self._tip_hash = delta.new_tip.hash
         return self._seq
+
+    def confirm(self) -> None:
+        """Make sure that enough replicas have everything that this committer was made on; raises what `commit` raises.
+
+        An empty commit does: it finds the same epoch, tip and seq on the server that it waits with.
+        """
+        if self._redis.replicas:
+            self.commit(Delta())
+
+    def _run(self, packed: bytes) -> Any:
+        if not self._redis.replicas:
+            return self._script(keys=[self._keys.tip], args=[packed])
+        pipe = self._redis.change()
+        self._script(keys=[self._keys.tip], args=[packed], client=pipe)
+        (seq,) = pipe.execute()
+        return seq
 
     def _pack(self, delta: Delta) -> bytes:
         fields: dict[str, Any] = {"epoch": self._epoch, "tip": self._tip_hash, "seq": self._seq}

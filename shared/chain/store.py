@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT = 10.0
 """Seconds; no script of Warren's runs so long."""
+REPLICA_PATIENCE = 1.0
+"""Seconds in which replicas must have a change; they need milliseconds while they are well."""
 
 
 class StoreClient(redis.Redis):
@@ -28,6 +30,9 @@ class StoreClient(redis.Redis):
 
     A mistake in a command raises the error of redis-py.
     """
+
+    replicas = 0
+    """Number of replicas that must have a `change` before it counts as made."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply."""
@@ -42,9 +47,31 @@ class StoreClient(redis.Redis):
         """Return a pipeline that raises `StoreUnavailable` as well."""
         return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
+    def change(self) -> StorePipeline:
+        """Return a transaction that is made when `replicas` replicas have it; until then it is unavailable.
+
+        If too few have it in time, it raises `StoreUnavailable`: the primary has the change, and may be lost with it.
+        """
+        pipe = self.pipeline()
+        pipe.replicas = self.replicas
+        return pipe
+
 
 class StorePipeline(Pipeline):
     """A pipeline of `StoreClient`."""
+
+    replicas = 0
+    """Number of replicas that must have what it wrote, before `execute` returns."""
+
+    def _execute_transaction(self, connection: Any, commands: Any, raise_on_error: Any) -> list[Any]:
+        """Add WAIT, which counts the replicas that have everything that *this connection* wrote."""
+        replies: list[Any] = super()._execute_transaction(connection, commands, raise_on_error)
+        if self.replicas:
+            connection.send_command("WAIT", self.replicas, int(REPLICA_PATIENCE * 1000))
+            count = connection.read_response()
+            if count < self.replicas:
+                raise StoreUnavailable(f"{count} of {self.replicas} replicas of Redis have the change")
+        return replies
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands and return their replies."""
@@ -69,9 +96,9 @@ class StorePipeline(Pipeline):
         exception.add_note(f"command {number} of the pipeline: {command[0]}")
 
 
-def connect(url: str) -> StoreClient:
-    """Return a client for `url`; it connects at the first command."""
-    return open_redis(
+def connect(url: str, replicas: int = 0) -> StoreClient:
+    """Return a client for `url`, whose changes wait for `replicas` replicas; it connects at the first command."""
+    client = open_redis(
         url,
         StoreClient,
         socket_timeout=SOCKET_TIMEOUT,
@@ -80,6 +107,8 @@ def connect(url: str) -> StoreClient:
         retry_on_error=[redis.ConnectionError],
         health_check_interval=30,
     )
+    client.replicas = replicas
+    return client
 
 
 def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
