@@ -1,19 +1,23 @@
-"""Writes docs/topics.md from the message structs: `python -m shared.bus.reference > docs/topics.md`."""
+"""Writes docs/topics.md and docs/asyncapi.json from the message structs: `python -m shared.bus.reference`."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
-from shared.bus import events
+from shared.bus import asyncapi, events
 from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import described_fields
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, DURABLE_QUEUES, EXCHANGE
 
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+
 _HEAD = f"""# Topics and messages
 
 Generated from `shared/bus/topics.py` and `shared/bus/events/` by `python -m shared.bus.reference`; a test keeps it
-true.
+true. [asyncapi.json](asyncapi.json) has the same for programs (AsyncAPI 3.0; `/asyncapi.json` at the explorer).
 
 Bodies are JSON. Hashes are in display order (reversed hex), raw bytes are hex, amounts are satoshis, times are seconds
 since 1970. A field that has its default value is left out. Facts carry `seq`, which grows with every event; the same
@@ -99,4 +103,5 @@ def _message(title: str, message: type) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    _DOCS.joinpath("topics.md").write_text(reference(), encoding="utf-8")
+    _DOCS.joinpath("asyncapi.json").write_text(json.dumps(asyncapi.document(), indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,6 @@ Their tests are node's own (`bitcoinjs/*.test.js`); the packages are the ones th
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,31 +13,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.conftest import Stack
+from tests.npm import installed
 
 SOURCE = Path(__file__).parent / "bitcoinjs"
-INSTALL_SECONDS = 180
 TEST_SECONDS = 200
-
-
-def give_up(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tests with the packages that they need beside them."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            give_up(f"{program} is not installed")
-    folder = tmp_path_factory.mktemp("node") / "tests"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    if done.returncode:
-        give_up(f"npm cannot install the packages: {done.stderr[-2000:]}")
-    return folder
+    return installed(SOURCE, tmp_path_factory.mktemp("node") / "tests")
 
 
 def run(packages: Path, name: str, stack: Stack) -> None:

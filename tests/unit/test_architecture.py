@@ -34,8 +34,8 @@ STOREYS = {
         ("topics",),
         ("events",),
         ("broker", "schema"),
-        ("replies", "worker", "mine", "wallets", "reference"),
-        ("rabbit", "redis_streams"),
+        ("replies", "worker", "mine", "wallets", "asyncapi"),
+        ("rabbit", "redis_streams", "reference"),
         ("open_broker",),
     ),
     "services/explorer": (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
+from shared.bus import asyncapi
 from shared.bus.reference import reference
 from shared.chain.redis_keys import Keys
 from shared.config import Settings
@@ -16,6 +18,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def test_the_reference_of_topics_is_the_code() -> None:
     assert (DOCS / "topics.md").read_text(encoding="utf-8") == reference()
+
+
+def test_the_description_of_messages_is_the_code() -> None:
+    assert json.loads((DOCS / "asyncapi.json").read_text(encoding="utf-8")) == asyncapi.document()
 
 
 def test_the_redis_schema_names_every_key() -> None:

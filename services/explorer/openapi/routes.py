@@ -1,4 +1,4 @@
-"""The API's description: `/openapi.json` for programs, and the page that is made of it."""
+"""Descriptions: `/openapi.json` of the API, with a page that is made of it, and `/asyncapi.json` of the messages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from msgspec import Meta
 from services.explorer.api.operation import Operation
 from services.explorer.openapi.document import document
 from services.explorer.openapi.page import sections
+from shared.bus import asyncapi
 from shared.consensus.params import ChainParams
 
-Document = Annotated[
+OpenApi = Annotated[
     msgspec.Raw,
     Meta(extra_json_schema={"type": "object", "required": ["openapi"]}, examples=[{"openapi": "3.1.0"}]),
+]
+AsyncApi = Annotated[
+    msgspec.Raw,
+    Meta(extra_json_schema={"type": "object", "required": ["asyncapi"]}, examples=[{"asyncapi": "3.0.0"}]),
 ]
 
 
@@ -26,11 +31,16 @@ class Description:
     def __init__(self, params: ChainParams, base_url: str, operations: Sequence[Operation]) -> None:
         described = document(params, operations)
         self._json = msgspec.Raw(msgspec.json.encode(described))
+        self._messages = msgspec.Raw(msgspec.json.encode(asyncapi.document()))
         self._sections = sections(operations, described, params, base_url)
 
-    def openapi(self) -> Document:
+    def openapi(self) -> OpenApi:
         """Return the OpenAPI document."""
         return self._json
+
+    def asyncapi(self) -> AsyncApi:
+        """Return the AsyncAPI document."""
+        return self._messages
 
     def page(self) -> str:
         """Show the API to people."""
@@ -40,5 +50,12 @@ class Description:
 OPERATIONS = (
     Operation(
         "/openapi.json", Description.openapi, "This description", "This description (OpenAPI 3.1)", "Description"
+    ),
+    Operation(
+        "/asyncapi.json",
+        Description.asyncapi,
+        "The messages on the bus",
+        "The messages on RabbitMQ (AsyncAPI 3.0), for programs that listen there or submit transactions",
+        "Description",
     ),
 )

@@ -35,6 +35,7 @@ NAMES = [
     "static",
     "docs",
     "openapi.json",
+    "asyncapi.json",
     "address-prefix",
     "block-template",
     "transaction-times",

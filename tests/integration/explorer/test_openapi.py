@@ -14,6 +14,7 @@ from services.explorer.app import create_explorer
 from services.explorer.openapi.document import document, errors_of
 from services.explorer.openapi.schemas import example_of
 from services.explorer.operations import OPERATIONS, operations
+from shared.bus import asyncapi
 from shared.bus.events import AddressRequested, AddressResult, TemplateRequested
 from shared.config import Settings
 from shared.consensus.params import MAINNET, REGTEST
@@ -77,6 +78,13 @@ def test_the_description_is_served_twice_and_is_valid(client: FlaskClient):
     assert answer.json["openapi"] == "3.1.0"
     schema = schemathesis.openapi.from_dict(answer.json)
     schema.validate()
+
+
+def test_the_description_of_messages_is_served_and_linked(client: FlaskClient):
+    answer = client.get("/asyncapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.json == asyncapi.document()
+    assert 'href="/asyncapi.json"' in client.get("/docs", headers={"Accept": "text/html"}).text
 
 
 @pytest.mark.parametrize("params", [REGTEST, MAINNET])
