@@ -23,7 +23,8 @@ import redis as redis_py
 from hypothesis import is_hypothesis_test
 from playwright.sync_api import Browser, sync_playwright
 
-from shared.bus.topics import DEAD_LETTER_QUEUE, DURABLE_QUEUES
+from deploy.setup.topology import declare
+from shared.bus.rabbit.topology import QUEUES
 from shared.chain.store import connect
 from shared.primitives.transaction import Transaction
 from shared.script.interpreter import verify_input
@@ -140,11 +141,12 @@ def amqp_url() -> Iterator[str]:
 
 @pytest.fixture
 def rabbitmq(amqp_url: str) -> str:
-    """URL of the private RabbitMQ, without any of our queues."""
+    """URL of the private RabbitMQ, with exchanges and queues as setup makes them, and no messages."""
     connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    declare(connection)
     channel = connection.channel()
-    for name in (*(queue.name for queue in DURABLE_QUEUES), DEAD_LETTER_QUEUE):
-        channel.queue_delete(name)
+    for queue in QUEUES:
+        channel.queue_purge(queue.name)
     connection.close()
     return amqp_url
 

@@ -23,7 +23,8 @@ class StopRank(IntEnum):
     FRONT = 0
     MINERS = 1
     MEMPOOL = 2
-    REDIS = 3
+    TOPOLOGY = 3
+    REDIS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,11 @@ def services(
         node |= {"WARREN_RPC_USER": options.rpc_user, "WARREN_RPC_PASSWORD_FILE": str(secrets.rpc_password)}
     mining = bus | (store if options.broker == "embedded" else {})
 
-    def spec(name: str, module: str, rank: StopRank, own: Mapping[str, str], url: str = "") -> Spec:
+    def spec(name: str, package: str, rank: StopRank, own: Mapping[str, str], url: str = "") -> Spec:
         ready_url = f"{url}/readyz" if url else ""
         return Spec(
             name=name,
-            argv=(sys.executable, "-m", f"services.{module}"),
+            argv=(sys.executable, "-m", package),
             cwd=ROOT,
             environment={**environment, **own},
             log=options.chain_dir / "logs" / f"{name}.log",
@@ -85,16 +86,18 @@ def services(
             ready_url=ready_url,
         )
 
-    specs = [spec("mempool", "mempool", StopRank.MEMPOOL, node, found["rpc"])]
+    specs = [spec("mempool", "services.mempool", StopRank.MEMPOOL, node, found["rpc"])]
     specs += [
-        spec(f"miner-{number}", "miner", StopRank.MINERS, {**mining, "WARREN_MINER_NAME": f"miner-{number}"})
+        spec(f"miner-{number}", "services.miner", StopRank.MINERS, {**mining, "WARREN_MINER_NAME": f"miner-{number}"})
         for number in range(1, options.miners + 1)
     ]
-    specs.append(spec("wallet", "wallet", StopRank.FRONT, common, found["wallet"]))
-    specs.append(spec("explorer", "explorer", StopRank.FRONT, common, found["explorer"]))
+    specs.append(spec("wallet", "services.wallet", StopRank.FRONT, common, found["wallet"]))
+    specs.append(spec("explorer", "services.explorer", StopRank.FRONT, common, found["explorer"]))
     for name in standby_names(options):
         own = {"WARREN_RPC_PORT": str(ports[name])}
-        specs.append(spec(name, "mempool", StopRank.MEMPOOL, node | own, found[name]))
+        specs.append(spec(name, "services.mempool", StopRank.MEMPOOL, node | own, found[name]))
+    if options.broker == "rabbitmq":
+        specs.insert(0, spec("topology", "deploy.setup.topology", StopRank.TOPOLOGY, bus))
     return specs
 
 

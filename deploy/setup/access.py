@@ -12,23 +12,32 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from shared.bus.rabbit.topology import EXCHANGES, QUEUES
 from shared.bus.topics import (
     DEAD_LETTER_EXCHANGE,
     EXCHANGE,
+    FACTS,
     MEMPOOL_BLOCKS,
     MEMPOOL_TXS,
+    REPLY_EXCHANGE,
     WALLET_INBOX,
     WALLET_NAMES,
     WALLET_REQUESTS,
+    Queue,
     Topic,
+    is_transient_name,
+    transient_name,
 )
 from shared.durations import DAY
 
 VHOST = "warren"
 OPERATOR = "operator"
 """RabbitMQ's administrator: for people, its management plugin, and `load_access`."""
+TOPOLOGY = "topology"
+"""RabbitMQ's user that makes exchanges, durable queues and bindings (`deploy.setup.topology`)."""
 ACL_LOADER = "setup"
 """The Redis user by which `load_access` has the ACL file read again."""
 
@@ -40,28 +49,65 @@ REDIS_RULES: Mapping[str, str] = {
 }
 """ACL rules of each service's Redis user; `health` may only ping, `setup` only have the ACL file read; nobody can log
 in as `default`."""
+_NO_NAMES = "-keys -scan -randomkey -dbsize -function -pubsub"
+"""Redis checks no key pattern for these: they tell names and numbers of everybody's keys, or concern all users."""
 
-_MAY_PUBLISH: Mapping[str, tuple[Topic, ...]] = {
-    "mempool": tuple(Topic),
-    "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
-    "explorer": (
-        Topic.TX_SUBMITTED,
-        Topic.MINE_REQUESTED,
-        Topic.TEMPLATE_REQUESTED,
-        Topic.COINS_REQUESTED,
-        Topic.ADDRESS_REQUESTED,
-        Topic.WALLETS_REQUESTED,
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user of RabbitMQ may do; every user may have transient queues of its own name, and nothing else."""
+
+    publishes: tuple[Topic, ...] = ()
+    hears: tuple[Topic, ...] = ()
+    """Topics that it may bind its transient queues to."""
+    consumes: tuple[Queue, ...] = ()
+    asks: bool = False
+    """Whether it receives replies."""
+    answers: bool = False
+    buries: bool = True
+    """Whether it has a dead-letter queue, which it may fill and not read."""
+
+
+RIGHTS: Mapping[str, Rights] = {
+    "mempool": Rights(
+        publishes=(
+            *FACTS,
+            Topic.TX_REJECTED,
+            Topic.BLOCK_TEMPLATE,
+            Topic.TX_SUBMITTED,
+            Topic.BLOCK_MINED,
+            Topic.MINE_REQUESTED,
+            Topic.CHAIN_CONTROL,
+            Topic.WALLETS_REQUESTED,
+        ),
+        consumes=(MEMPOOL_BLOCKS, MEMPOOL_TXS),
+        asks=True,
+        answers=True,
     ),
-    "miner": (Topic.BLOCK_MINED,),
+    "wallet": Rights(
+        publishes=(Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
+        consumes=(WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES),
+        asks=True,
+        answers=True,
+    ),
+    "explorer": Rights(
+        publishes=(
+            Topic.TX_SUBMITTED,
+            Topic.MINE_REQUESTED,
+            Topic.TEMPLATE_REQUESTED,
+            Topic.COINS_REQUESTED,
+            Topic.ADDRESS_REQUESTED,
+            Topic.WALLETS_REQUESTED,
+        ),
+        hears=FACTS,
+        asks=True,
+    ),
+    "miner": Rights(publishes=(Topic.BLOCK_MINED,), hears=(Topic.BLOCK_TEMPLATE,)),
 }
-_QUEUES: Mapping[str, str] = {
-    "mempool": f"{re.escape(MEMPOOL_BLOCKS.name)}|{re.escape(MEMPOOL_TXS.name)}",
-    "wallet": "|".join(re.escape(queue.name) for queue in (WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)),
-    "explorer": r"explorer\..*",
-    "miner": r"miner\..*",
-}
-_ANSWERS = ("mempool", "wallet")
-"""Users that reply to requests."""
+GUEST = Rights(publishes=(Topic.TX_SUBMITTED,), hears=(*FACTS, Topic.TX_REJECTED), asks=True, buries=False)
+"""The rights of other people's programs."""
+
+_ANY_NAME = "[a-z][a-z0-9_-]*"
 
 _HELD_TXS = 500_000
 """The most submitted transactions in the queue; more are refused to their publisher."""
@@ -79,7 +125,7 @@ def redis_acl(passwords: Mapping[str, str], former: Mapping[str, str] | None = N
     for user, rules in {**REDIS_RULES, ACL_LOADER: "+acl|load"}.items():
         valid = [passwords[user], *([former[user]] if former and user in former else [])]
         digests = " ".join("#" + hashlib.sha256(password.encode()).hexdigest() for password in valid)
-        lines.append(f"user {user} on {digests} resetchannels {rules}")
+        lines.append(f"user {user} on {digests} resetchannels {rules} {_NO_NAMES}")
     return "\n".join(lines) + "\n"
 
 
@@ -88,32 +134,22 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
 
     Policies are not among them: these are the operator's to change, and each start would undo that.
     """
-    return {
-        "vhosts": [{"name": VHOST}],
-        "users": [
-            {
-                "name": user,
-                "password_hash": rabbitmq_hash(passwords[user], os.urandom(4)),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "administrator" if user == OPERATOR else "",
-            }
-            for user in (OPERATOR, *_QUEUES)
-        ],
-        "permissions": [
-            {"user": OPERATOR, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"},
-            *(_permission(user) for user in _QUEUES),
-        ],
-        "topic_permissions": [
-            {
-                "user": user,
-                "vhost": VHOST,
-                "exchange": EXCHANGE,
-                "write": _any_of(*(re.escape(topic) for topic in topics)),
-                "read": _any_of(re.escape(Topic.BLOCK_TEMPLATE)) if user == "miner" else ".*",
-            }
-            for user, topics in _MAY_PUBLISH.items()
-        ],
-    }
+    whole = {"user": OPERATOR, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
+    topology = _any_of(*(re.escape(name) for name in (*EXCHANGES, *(queue.name for queue in QUEUES))))
+    names = {"user": TOPOLOGY, "vhost": VHOST, "configure": topology, "write": topology, "read": topology}
+    definitions = _definitions({user: (passwords[user], rights) for user, rights in RIGHTS.items()})
+    definitions["vhosts"] = [{"name": VHOST}]
+    definitions["users"].append(_user(OPERATOR, passwords[OPERATOR], "administrator"))
+    definitions["users"].append(_user(TOPOLOGY, passwords[TOPOLOGY]))
+    definitions["permissions"] += [whole, names]
+    return definitions
+
+
+def guest_definitions(name: str, password: str) -> dict[str, Any]:
+    """Return the definitions of a user for another program; `ValueError` unless the name is new and fit for one."""
+    if not is_transient_name(transient_name(name)) or name in (*RIGHTS, OPERATOR, TOPOLOGY, "dead", "warren", "amq"):
+        raise ValueError(f"{name!r}: up to 32 of a-z, 0-9, '-' and '_', a letter first, and no name of Warren's own")
+    return _definitions({name: (password, GUEST)})
 
 
 def rabbitmq_policies() -> list[dict[str, Any]]:
@@ -122,8 +158,8 @@ def rabbitmq_policies() -> list[dict[str, Any]]:
         # The worker dead-letters a failing message long before; this limit is for one that kills the process.
         _policy("durable", r"^(mempool\.blocks|wallet\.(inbox|requests|names))$", {"delivery-limit": 20}),
         _policy("transactions", r"^mempool\.txs$", {"delivery-limit": 20, "max-length": _HELD_TXS}),
-        _policy("transient", r"^(explorer|miner)\.[0-9a-f]{32}$", {"max-length": _HELD_FACTS}),
-        _policy("dead", r"^warren\.dead$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
+        _policy("transient", _any_of(_own_queues(_ANY_NAME)), {"max-length": _HELD_FACTS}),
+        _policy("dead", r"^dead\.[a-z]+$", {"max-length": _HELD_DEAD, "message-ttl": _TWO_WEEKS_MS}),
     ]
 
 
@@ -132,20 +168,67 @@ def rabbitmq_hash(password: str, salt: bytes) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _permission(user: str) -> dict[str, str]:
-    own, shared = _QUEUES[user], f"{re.escape(EXCHANGE)}|{re.escape(DEAD_LETTER_EXCHANGE)}"
+def _definitions(users: Mapping[str, tuple[str, Rights]]) -> dict[str, Any]:
+    """Return the definitions of users with their passwords and rights."""
     return {
-        "user": user,
-        "vhost": VHOST,
-        "configure": _any_of(own, shared),
-        # The default exchange carries replies to requests.
-        "write": _any_of(own, shared, r"amq\.default") if user in _ANSWERS else _any_of(own, shared),
-        "read": _any_of(own, shared),
+        "users": [_user(user, password) for user, (password, _) in users.items()],
+        "permissions": [_permission(user, rights) for user, (_, rights) in users.items()],
+        "topic_permissions": [
+            permission for user, (_, rights) in users.items() for permission in _topic_permissions(user, rights)
+        ],
     }
 
 
+def _user(name: str, password: str, tags: str = "") -> dict[str, str]:
+    return {
+        "name": name,
+        "password_hash": rabbitmq_hash(password, os.urandom(4)),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
+
+
+def _permission(user: str, rights: Rights) -> dict[str, str]:
+    """Return what a user may do with queues and exchanges: binding needs read on the one and write on the other."""
+    own = _own_queues(user)
+    write = [EXCHANGE] if rights.publishes else []
+    write += [REPLY_EXCHANGE] if rights.answers else []
+    write += [DEAD_LETTER_EXCHANGE] if rights.buries else []
+    read = [queue.name for queue in rights.consumes]
+    read += [EXCHANGE] if rights.hears else []
+    read += [REPLY_EXCHANGE] if rights.asks else []
+    return {
+        "user": user,
+        "vhost": VHOST,
+        "configure": _any_of(own),
+        "write": _any_of(own, *map(re.escape, write)),
+        "read": _any_of(own, *map(re.escape, read)),
+    }
+
+
+def _topic_permissions(user: str, rights: Rights) -> list[dict[str, str]]:
+    """Return with which routing keys a user may publish, and bind its queues.
+
+    A key to bind with must be one of these letter by letter, so that it has no wildcards.
+    """
+    patterns = {
+        EXCHANGE: (map(re.escape, map(str, rights.publishes)), map(re.escape, map(str, rights.hears))),
+        REPLY_EXCHANGE: ([_own_queues(_ANY_NAME)] * rights.answers, [_own_queues(user)] * rights.asks),
+        DEAD_LETTER_EXCHANGE: ([user] * rights.buries, []),
+    }
+    return [
+        {"user": user, "vhost": VHOST, "exchange": exchange, "write": _any_of(*write), "read": _any_of(*read)}
+        for exchange, (write, read) in patterns.items()
+    ]
+
+
+def _own_queues(user: str) -> str:
+    return rf"{user}\.[0-9a-f]{{32}}"
+
+
 def _any_of(*patterns: str) -> str:
-    return f"^({'|'.join(patterns)})$"
+    """Return a pattern that matches what one of the patterns matches as a whole; nothing if there are none."""
+    return f"^({'|'.join(patterns)})$" if patterns else "^(?!)"
 
 
 def _policy(name: str, pattern: str, definition: Mapping[str, int]) -> dict[str, Any]:

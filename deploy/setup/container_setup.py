@@ -27,7 +27,7 @@ from deploy.setup.access import ACL_LOADER, OPERATOR, REDIS_RULES, VHOST, rabbit
 _FORMER = ".former"
 SERVER_UID = 999
 """Uid of both servers in their official images."""
-SERVICE_UIDS = {"mempool": 10001, "wallet": 10002, "explorer": 10003, "miner": 10004}
+SERVICE_UIDS = {"mempool": 10001, "wallet": 10002, "explorer": 10003, "miner": 10004, "topology": 10006}
 """Service → uid, as in compose.yaml."""
 LOADER_UID = 10005
 """Uid of the container `access`."""

@@ -35,7 +35,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
         store.check_server(client)
         return True
 
-    broker = connect(settings)
+    broker = connect(settings, "explorer")
     view = ChainView(client, Keys(chain.name))
     ready = {"redis": store_is_ready, "broker": broker.is_connected}
     explorer = create_explorer(settings, chain, view, broker, ready)

@@ -36,7 +36,7 @@ def main() -> int:
     except UnsafeStore as error:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
-    broker = connect_broker(settings)
+    broker = connect_broker(settings, "mempool")
     view = ChainView(client, Keys(chain.name))
     credentials = Credentials.load(settings, chain)
     ready = {"redis": view.has_chain, "broker": broker.is_connected}

@@ -49,7 +49,7 @@ def main() -> int:
         settings = load()
         logs.setup(settings, "miner")
         install(stop)
-        broker = connect(settings)
+        broker = connect(settings, "miner")
     except ConfigError as error:
         print(f"miner: {error}", file=sys.stderr)
         return 2

@@ -61,7 +61,7 @@ def main() -> int:
     keys = Keys(chain.name)
     client = chain_store.connect(settings.redis_url, settings.redis_replicas)
     view = ChainView(client, keys)
-    broker = connect(settings)
+    broker = connect(settings, "wallet")
     attempts = Attempts()
     sessions = Sessions(client, keys, chain.address)
     store = WalletStore(client, keys)

@@ -91,7 +91,8 @@ class Broker(ABC):
         """Publish in order and return when all are confirmed.
 
         `traceparents` has one for each message; without, all have that of the present work, or a new one.
-        Raises `BrokerUnavailable` (some may have been published) or `Unroutable` (a claim that no queue takes).
+        Raises `BrokerUnavailable` (some may have been published) or `Unroutable`: no queue takes a claim, or on
+        RabbitMQ a fact, for which setup makes a durable queue.
         """
 
     def publish(self, message: Message) -> None:
@@ -120,19 +121,28 @@ class Broker(ABC):
 
     @abstractmethod
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
-        """Send replies and return when they are confirmed; a reply whose requester has gone is dropped in silence."""
+        """Send replies and return when they are confirmed; a reply whose requester has gone is dropped."""
 
     @abstractmethod
     def consumer(self, queues: Sequence[Queue], prefetch: int = 1000) -> Consumer:
-        """Start taking messages from these queues, in falling priority; queues that do not exist are declared.
+        """Start taking messages from these queues, in falling priority.
 
-        Returns when the queues exist; if the broker is away, after a few seconds, and the consumer declares them when
-        it is back. The broker may hand over up to `prefetch` messages of each queue ahead of need.
+        Returns when they are consumed; if the broker is away, or a durable queue missing on RabbitMQ, after a few
+        seconds, and consuming begins when it is there. The broker may hand over up to `prefetch` messages of each queue
+        ahead of need.
         """
 
     @abstractmethod
+    def trouble(self) -> str:
+        """Return why the bus is of no use now, for people and /readyz; empty if all is well.
+
+        It knows of a lost connection, a broker that takes no messages, a missing exchange or queue, a message that no
+        queue took a moment ago, and a consumer that does not consume.
+        """
+
     def is_connected(self) -> bool:
-        """Whether the broker answers now (for /readyz)."""
+        """Whether the bus can be used now: there is no `trouble`."""
+        return not self.trouble()
 
     @abstractmethod
     def close(self) -> None:

@@ -10,12 +10,12 @@ from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.config import Settings
 
 
-def connect(settings: Settings) -> Broker:
-    """Return the broker; it connects in the background or when first used. Raises `ConfigError` for a bad URL.
+def connect(settings: Settings, service: str) -> Broker:
+    """Return a service's broker; it connects in the background or when first used. Raises `ConfigError` for a bad URL.
 
     Chains that share a Redis have a bus each, by the chain's name (a chain file's name without its folder and suffix);
     chains that share a RabbitMQ need a virtual host each.
     """
     if settings.broker == "rabbitmq":
-        return RabbitBroker(settings.amqp_url)
+        return RabbitBroker(settings.amqp_url, service)
     return RedisStreamsBroker(settings.redis_url, prefix=f"warren-bus:{Path(settings.chain).stem}")

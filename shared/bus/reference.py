@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.bus import asyncapi, events
 from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import described_fields
-from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, DURABLE_QUEUES, EXCHANGE
+from shared.bus.topics import DEAD_LETTER_EXCHANGE, DURABLE_QUEUES, EXCHANGE, REPLY_EXCHANGE, dead_letter_queue
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -24,11 +24,15 @@ since 1970. A field that has its default value is left out. Facts carry `seq`, w
 event may arrive twice, after a crash, with the same `seq`. Messages arrive in the order of their publication, except
 those that arrive again: they come in any order, and perhaps after newer ones.
 
-On RabbitMQ the topic exchange is `{EXCHANGE}`, what nobody could handle goes to the exchange
-`{DEAD_LETTER_EXCHANGE}` and the queue `{DEAD_LETTER_QUEUE}`, and the properties are `message_id`, `type` (the topic, or
-the name of a reply), `content_type` `application/json`, `timestamp`, `app_id`, `delivery_mode` 2, and `reply_to` and
-`correlation_id` of a request. The headers are `traceparent` and `schema-version`. On Redis Streams the same fields are
-the entry's.
+RabbitMQ has three topic exchanges. Messages go to `{EXCHANGE}` with their topic as routing key. Replies go to
+`{REPLY_EXCHANGE}` with the request's `reply_to` as routing key: the name of an exclusive queue of the requester, which
+is the requester's name, a dot and 32 hexadecimal digits, and which the requester has bound to that exchange by its own
+name. What a service could not handle goes to `{DEAD_LETTER_EXCHANGE}` with the service's name as routing key, and is
+kept in `{dead_letter_queue("mempool")}`, `{dead_letter_queue("wallet")}` and so on.
+
+The properties are `message_id`, `type` (the topic, or the name of a reply), `content_type` `application/json`,
+`timestamp`, `app_id`, `delivery_mode` 2, and `reply_to` and `correlation_id` of a request. The headers are
+`traceparent` and `schema-version`. On Redis Streams the same fields are the entry's.
 
 `traceparent` is W3C Trace Context's: it names the request of a client that caused the message, through all services,
 and their log lines show its trace id. `correlation_id` only pairs a reply with its request. A message that comes

@@ -13,10 +13,14 @@
 
 A durable queue is shared by all instances of a service: each message is handled once. A transient queue belongs to
 one running process and goes away with it: every process gets every message (fan-out).
+
+Replies go straight to the process that asked. A message that its service cannot handle is kept in that service's
+dead-letter queue, which only an operator reads.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,8 +64,14 @@ class Queue:
     """A queue and the topics bound to it."""
 
     name: str
+    """Begins with the name of the service that consumes it."""
     topics: tuple[Topic, ...]
     durable: bool = True
+
+    @property
+    def service(self) -> str:
+        """The service that consumes it."""
+        return self.name.partition(".")[0]
 
 
 MEMPOOL_BLOCKS = Queue(
@@ -74,14 +84,37 @@ WALLET_REQUESTS = Queue("wallet.requests", (Topic.COINS_REQUESTED, Topic.ADDRESS
 WALLET_NAMES = Queue("wallet.names", (Topic.WALLETS_REQUESTED,))
 
 DURABLE_QUEUES = (MEMPOOL_BLOCKS, MEMPOOL_TXS, WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)
+QUEUED = frozenset(topic for queue in DURABLE_QUEUES for topic in queue.topics)
+"""Topics that a durable queue takes: on RabbitMQ, where setup makes it, its absence is an error."""
+
+SERVICES = ("mempool", "wallet", "explorer", "miner")
 
 EXCHANGE = "warren.events"
+REPLY_EXCHANGE = "warren.replies"
+"""Its routing keys are the names of the requesters' transient queues."""
 DEAD_LETTER_EXCHANGE = "warren.dead"
-DEAD_LETTER_QUEUE = "warren.dead"
+"""Its routing keys are the names of the services."""
+
+_TRANSIENT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\.[0-9a-f]{32}")
+
+
+def dead_letter_queue(service: str) -> str:
+    """Return the name of the queue that keeps what a service cannot handle."""
+    return f"dead.{service}"
 
 
 def transient_queue(service: str, *topics: Topic) -> Queue:
     """Return a queue of this process's own, named after the service that listens. `ValueError` for a claim."""
     if claims := set(topics) & set(CLAIMS):
         raise ValueError(f"{', '.join(sorted(claims))}: a claim goes to its durable queue only")
-    return Queue(f"{service}.{uuid.uuid4().hex}", topics, durable=False)
+    return Queue(transient_name(service), topics, durable=False)
+
+
+def transient_name(service: str) -> str:
+    """Return a new name for a queue of this process's own."""
+    return f"{service}.{uuid.uuid4().hex}"
+
+
+def is_transient_name(name: str) -> bool:
+    """Whether this may be the name of a process's own queue: a reply goes nowhere else."""
+    return _TRANSIENT_NAME.fullmatch(name) is not None

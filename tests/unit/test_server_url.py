@@ -133,7 +133,7 @@ def test_a_server_is_reached_as_its_url_says():
 
 
 def test_sentinels_are_asked_for_the_primary_by_store_and_bus_alike():
-    with contextlib.closing(open_broker.connect(Settings(redis_url=SENTINELS))) as broker:
+    with contextlib.closing(open_broker.connect(Settings(redis_url=SENTINELS), "any")) as broker:
         for client in (connect(SENTINELS), broker._client):
             pool = client.connection_pool
             assert isinstance(pool, SentinelConnectionPool)

@@ -8,6 +8,8 @@ backend, and neither does the password in the URL.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections import Counter
@@ -21,9 +23,9 @@ from shared.bus.events import Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.parameters import parameters
-from shared.bus.rabbit.publisher import DIRECT_REPLY_TO, UNCONFIRMED, Outgoing, RabbitPublisher
+from shared.bus.rabbit.publisher import UNCONFIRMED, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
-from shared.bus.topics import Queue
+from shared.bus.topics import QUEUED, REPLY_EXCHANGE, Queue
 from shared.errors import BrokerError, BrokerUnavailable, RequestTimeout
 
 log = logging.getLogger(__name__)
@@ -32,20 +34,21 @@ log = logging.getLogger(__name__)
 class RabbitBroker(Broker):
     """A broker at `amqp_url`, or a cluster of several hosts; starts to connect at once.
 
-    Raises `ConfigError` for a malformed URL.
-
-    `patience`: seconds that a call waits for a connection before it raises `BrokerUnavailable`.
+    `service` names its connections and its queue for replies. `patience`: seconds that a call waits for a connection
+    before it raises `BrokerUnavailable`. Raises `ConfigError` for a malformed URL.
     """
 
-    def __init__(self, amqp_url: str, *, patience: float = 5.0) -> None:
-        self._params = parameters(amqp_url)
+    def __init__(self, amqp_url: str, service: str = "warren", *, patience: float = 5.0) -> None:
+        name = f"{service} {socket.gethostname()}:{os.getpid()}"
+        self._consume_params = parameters(amqp_url, f"{name} consume")
         self._patience = patience
         self._box = ReplyBox()
-        self._publisher = RabbitPublisher(self._params, self._box, patience)
+        self._publisher = RabbitPublisher(parameters(amqp_url, f"{name} publish"), self._box, service, patience)
         self._lock = threading.Lock()
         self._closed = False
         self._link: RabbitLink | None = None
-        # The next two are touched by the consuming link's thread only.
+        self._why_down = "not connected yet"
+        # The next two are changed by the consuming link's thread only.
         self._connection: Any = None
         self._consumers: list[RabbitConsumer] = []
 
@@ -63,8 +66,7 @@ class RabbitBroker(Broker):
         call, ids = self._box.expect(messages)
         traceparent = trace.current() or trace.new()
         outgoing = [
-            _outgoing(message, traceparent, reply_to=DIRECT_REPLY_TO, correlation_id=id_)
-            for message, id_ in zip(messages, ids, strict=True)
+            _outgoing(message, traceparent, correlation_id=id_) for message, id_ in zip(messages, ids, strict=True)
         ]
         try:
             sent = await self._publisher.send(outgoing, deadline)
@@ -82,7 +84,7 @@ class RabbitBroker(Broker):
             raise
 
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
-        """See `Broker.reply_many`. Not mandatory: RabbitMQ drops a reply to a channel that has gone."""
+        """See `Broker.reply_many`."""
         self._publisher.publish(
             [
                 Outgoing(
@@ -90,8 +92,8 @@ class RabbitBroker(Broker):
                     type=events.message_type(message),
                     body=events.encode(message),
                     traceparent=address.traceparent or trace.new(),
-                    exchange="",
-                    mandatory=False,
+                    exchange=REPLY_EXCHANGE,
+                    must_arrive=False,
                     correlation_id=address.correlation_id,
                 )
                 for address, message in replies
@@ -104,17 +106,21 @@ class RabbitBroker(Broker):
             if self._closed:
                 raise BrokerUnavailable("the bus is closed")
             if self._link is None:
-                self._link = RabbitLink(self._params, "bus-consume", self._on_up, self._on_down)
+                self._link = RabbitLink(self._consume_params, "bus-consume", self._on_up, self._on_down)
             link = self._link
         consumer = RabbitConsumer(link, self._publisher, queues, prefetch, self._forget)
         link.call(lambda: self._add(consumer))
         if not consumer.wait_ready(self._patience):
-            log.warning("RabbitMQ is away; the queues are declared when it is back")
+            log.warning("RabbitMQ is away or lacks the queues; consuming begins when it is ready")
         return consumer
 
-    def is_connected(self) -> bool:
-        """See `Broker.is_connected`."""
-        return self._publisher.is_up() and (self._link is None or self._connection is not None)
+    def trouble(self) -> str:
+        """See `Broker.trouble`."""
+        if reason := self._publisher.trouble():
+            return reason
+        if self._link is not None and self._connection is None:
+            return self._why_down
+        return next(filter(None, (consumer.trouble() for consumer in list(self._consumers))), "")
 
     def close(self) -> None:
         """See `Broker.close`."""
@@ -135,10 +141,11 @@ class RabbitBroker(Broker):
         for consumer in self._consumers:
             consumer.open(connection)
 
-    def _on_down(self, _reason: str) -> None:
+    def _on_down(self, reason: str) -> None:
+        self._why_down = reason
         self._connection = None
         for consumer in self._consumers:
-            consumer.down()
+            consumer.down(reason)
 
     def _add(self, consumer: RabbitConsumer) -> None:
         self._consumers.append(consumer)
@@ -150,11 +157,18 @@ class RabbitBroker(Broker):
             self._link.call(lambda: self._consumers.remove(consumer))
 
 
-def _outgoing(
-    message: Message, traceparent: str, reply_to: str | None = None, correlation_id: str | None = None
-) -> Outgoing:
+def _outgoing(message: Message, traceparent: str, correlation_id: str | None = None) -> Outgoing:
+    """Return a message for its topic; a request, which awaits a reply, if it has a correlation id."""
     topic = events.message_type(message)
-    return Outgoing(topic, topic, events.encode(message), traceparent, reply_to=reply_to, correlation_id=correlation_id)
+    return Outgoing(
+        topic,
+        topic,
+        events.encode(message),
+        traceparent,
+        must_arrive=topic in QUEUED,
+        wants_reply=correlation_id is not None,
+        correlation_id=correlation_id,
+    )
 
 
 def _count(messages: Sequence[Outgoing]) -> None:

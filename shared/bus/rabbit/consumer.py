@@ -1,10 +1,10 @@
 """The consuming half of the `rabbit` backend: a channel and a bounded buffer for each queue.
 
-The link's thread fills the buffers (up to the prefetch), the consumer's thread empties them by priority. Exchanges,
-queues and bindings are declared again after each reconnect; messages handed out before it come again, and acks of
-theirs are ignored.
+The link's thread fills the buffers (up to the prefetch), the consumer's thread empties them by priority. Messages
+handed out before a reconnect come again, and acks of theirs are ignored.
 
-Durable queues are quorum queues whose dead letters move at least once. Limits and time limits are left to a policy.
+Durable queues are made by setup (`topology`): while one is missing, the consumer tries again. A transient queue is
+declared here, and bound again every second: a binding goes with its exchange, and does not come back with it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import Any
 from shared import trace
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
-from shared.bus.rabbit.link import RabbitLink
+from shared.bus.rabbit.link import RabbitLink, describe
 from shared.bus.rabbit.publisher import Outgoing, RabbitPublisher
-from shared.bus.topics import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, Queue
+from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, Queue, is_transient_name
 from shared.errors import BrokerError
 from shared.logs import with_fields
 
 log = logging.getLogger(__name__)
 
-_QUORUM = {"x-queue-type": "quorum"}
-_DURABLE = _QUORUM | {
-    "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
-    "x-dead-letter-strategy": "at-least-once",
-    "x-overflow": "reject-publish",
-}
+_REOPEN_CAP = 1.0
+"""Seconds between tries at most to consume a queue that is missing."""
+_BIND_PERIOD = 1.0
+"""Seconds between two bindings of a transient queue."""
+_UNDELIVERABLE_PAUSE = 0.5
+"""Seconds before a message comes again that could not be dead-lettered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,12 @@ class _Subscription:
         self._channel: Any = None
         self._unsettled: dict[int, None] = {}
         self._failures = 0
+        self._why = "not yet"
         self._cancelled = False
+
+    def trouble(self) -> str:
+        """Return why the queue is not consumed; empty if it is."""
+        return "" if self.ready.is_set() else f"{self.queue.name} is not consumed: {self._why}"
 
     def open(self, connection: Any) -> None:
         if not self._cancelled and connection.is_open:
@@ -71,33 +76,37 @@ class _Subscription:
         self._channel = channel
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_cancel_callback(lambda _: channel.close() if channel.is_open else None)
-        queue = self.queue
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.exchange_declare(DEAD_LETTER_EXCHANGE, "fanout", durable=True)
-        channel.queue_declare(DEAD_LETTER_QUEUE, durable=True, arguments=_QUORUM)
-        channel.queue_bind(DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE)
-        if queue.durable:
-            channel.queue_declare(queue.name, durable=True, arguments=_DURABLE)
-        else:
-            channel.queue_declare(queue.name, exclusive=True, auto_delete=True)
-        for topic in queue.topics:
-            channel.queue_bind(queue.name, EXCHANGE, topic)
+        if not self.queue.durable:
+            channel.queue_declare(self.queue.name, exclusive=True, auto_delete=True)
+            self._bind(channel)
         channel.basic_qos(prefetch_count=self._prefetch)
-        channel.basic_consume(queue.name, self._message, callback=self._consuming)
+        channel.basic_consume(self.queue.name, self._message, callback=self._consuming)
+
+    def _bind(self, channel: Any) -> None:
+        if channel is self._channel and channel.is_open:
+            for topic in self.queue.topics:
+                channel.queue_bind(self.queue.name, EXCHANGE, topic)
+            self._link.call_later(_BIND_PERIOD, lambda: self._bind(channel))
 
     def _consuming(self, _frame: Any) -> None:
         self._failures = 0
         self.ready.set()
 
     def _channel_closed(self, channel: Any, error: BaseException) -> None:
-        self.down()
+        self.down(describe(error))
         if channel.connection.is_open and not self._cancelled:
-            log.warning("a channel was closed, opening another", extra=with_fields(queue=self.queue.name, error=error))
-            self._link.call_later(backoff(self._failures), lambda: self.open(channel.connection))
+            if self._failures == 0:
+                fields = with_fields(queue=self.queue.name, error=self._why)
+                log.warning("a channel was closed, opening another", extra=fields)
+            self._link.call_later(
+                backoff(self._failures, cap=_REOPEN_CAP),
+                lambda: self.open(channel.connection),
+            )
             self._failures += 1
 
-    def down(self) -> None:
+    def down(self, reason: str) -> None:
         """Forget everything about the channel: the broker gives its messages out again."""
+        self._why = reason
         self.ready.clear()
         self._channel = None
         self._unsettled = {}
@@ -110,7 +119,7 @@ class _Subscription:
         headers = properties.headers or {}
         count = headers.get("x-delivery-count", int(method.redelivered))
         traceparent = trace.parse(headers.get(trace.HEADER)) or trace.new()
-        reply_to = properties.reply_to
+        reply_to = self._requester(properties.reply_to or "")
         correlation_id = properties.correlation_id or ""
         delivery = Delivery(
             queue=self.queue.name,
@@ -125,6 +134,14 @@ class _Subscription:
         with self._arrived:
             self.buffer.append(delivery)
             self._arrived.notify()
+
+    def _requester(self, reply_to: str) -> str:
+        """Return where the reply goes; nowhere if that is no queue of a requester's own."""
+        if reply_to and not is_transient_name(reply_to):
+            fields = with_fields(queue=self.queue.name)
+            log.warning("a request gets no reply: its reply_to names no queue of a requester", extra=fields)
+            return ""
+        return reply_to
 
     def ack(self, tags: Sequence[_Tag]) -> None:
         """Ack with as few frames as possible: one for all when nothing before them is still at work."""
@@ -174,17 +191,21 @@ class RabbitConsumer(Consumer):
         self._subscriptions = {queue.name: _Subscription(link, queue, prefetch, self._arrived) for queue in queues}
 
     def open(self, connection: Any) -> None:
-        """Declare and consume all queues. On the link's thread, after each connect."""
+        """Consume all queues. On the link's thread, after each connect."""
         for subscription in self._subscriptions.values():
             subscription.open(connection)
 
-    def down(self) -> None:
+    def down(self, reason: str) -> None:
         """Forget the lost connection. On the link's thread."""
         for subscription in self._subscriptions.values():
-            subscription.down()
+            subscription.down(reason)
+
+    def trouble(self) -> str:
+        """Return why a queue is not consumed; empty if all are."""
+        return next(filter(None, (subscription.trouble() for subscription in self._subscriptions.values())), "")
 
     def wait_ready(self, seconds: float) -> bool:
-        """Return whether all queues are declared and consumed within `seconds`."""
+        """Return whether all queues are consumed within `seconds`."""
         deadline = time.monotonic() + seconds
         return all(s.ready.wait(max(0.0, deadline - time.monotonic())) for s in self._subscriptions.values())
 
@@ -223,7 +244,7 @@ class RabbitConsumer(Consumer):
         """See `Consumer.dead_letter`: published to the dead-letter exchange with the reason, then acked."""
         letters = [
             Outgoing(
-                routing_key=delivery.queue,
+                routing_key=self._subscriptions[delivery.queue].queue.service,
                 type=delivery.type,
                 body=delivery.body,
                 traceparent=delivery.traceparent,
@@ -236,6 +257,8 @@ class RabbitConsumer(Consumer):
             self._publisher.publish(letters)
         except BrokerError as error:
             log.warning("could not dead-letter, the messages come again", extra=with_fields(error=error))
+            with self._arrived:
+                self._arrived.wait_for(lambda: self._closed, _UNDELIVERABLE_PAUSE)
             self.requeue(deliveries)
         else:
             self.ack(deliveries)

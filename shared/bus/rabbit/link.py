@@ -153,6 +153,6 @@ def describe(error: BaseException) -> str:
     inner = [cause for cause in causes if isinstance(cause, BaseException)]
     if inner:
         return describe(inner[-1])
-    if isinstance(error, pika.exceptions.ConnectionClosed):
+    if isinstance(error, (pika.exceptions.ConnectionClosed, pika.exceptions.ChannelClosed)):
         return f"{error.reply_code} {error.reply_text}"
     return str(error) or type(error).__name__

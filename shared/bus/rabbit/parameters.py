@@ -25,10 +25,10 @@ _BLOCKED_TIMEOUT = 60.0
 """Seconds that the server may block publishers (memory, disk) before the connection counts as lost."""
 
 
-def parameters(amqp_url: str) -> list[Any]:
+def parameters(amqp_url: str, connection_name: str = "warren") -> list[Any]:
     """Return pika's parameters for each host of the URL; its query (`?heartbeat=5`) goes before our defaults.
 
-    `ConfigError` for a malformed URL.
+    RabbitMQ lists the connection under `connection_name`. `ConfigError` for a malformed URL.
     """
     server = parse_server_url(amqp_url, AMQP_PORTS, _WHAT)
     is_one_of_many = len(server.addresses) > 1
@@ -46,7 +46,7 @@ def parameters(amqp_url: str) -> list[Any]:
         raise ConfigError(f"{_WHAT} is malformed (not shown: it may hold a password)") from None
     if server.username is not None:
         common.credentials = pika.PlainCredentials(server.username, server.password or "")
-    common.client_properties = {"connection_name": "warren"}
+    common.client_properties = {"connection_name": connection_name}
     context = _tls_context(server)
     found = []
     for host, port in server.addresses:

@@ -1,7 +1,10 @@
-"""The publishing half of the `rabbit` backend: pipelined confirms, mandatory routing, direct replies.
+"""The publishing half of the `rabbit` backend: pipelined confirms, mandatory routing, and replies to its requests.
 
 One channel in confirm mode on a link of its own, so that a server that holds publishers back never delays acks. The
-caller's thread encodes and waits; the link's thread publishes and counts confirms.
+caller's thread encodes and waits; the link's thread publishes and counts confirms. With the first request a transient
+queue for replies is declared on the same channel.
+
+While RabbitMQ holds publishers back (low on memory or disk) everything fails at once instead of waiting.
 """
 
 from __future__ import annotations
@@ -21,15 +24,15 @@ import pika.spec
 from shared import trace, waiting
 from shared.bus.events import SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
+from shared.bus.rabbit.topology_check import TopologyCheck
 from shared.bus.replies import ReplyBox
-from shared.bus.topics import CLAIMS, EXCHANGE
+from shared.bus.topics import EXCHANGE, REPLY_EXCHANGE, transient_name
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
+from shared.logs import with_fields
 from shared.waiting import WaitFor
 
 log = logging.getLogger(__name__)
 
-DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
-"""RabbitMQ's pseudo-queue: replies come straight to the channel that asked, without a queue."""
 SCHEMA_HEADER = "schema-version"
 
 _CHUNK = 250
@@ -37,6 +40,8 @@ _CHUNK = 250
 _CHUNKS_IN_FLIGHT = 8
 _CONFIRM_TIMEOUT = 30.0
 UNCONFIRMED = "RabbitMQ does not confirm"
+_REMEMBERED = 5.0
+"""Seconds for which a message that no queue took counts as a fault of the broker."""
 
 
 @dataclass(slots=True)
@@ -48,8 +53,9 @@ class Outgoing:
     body: bytes
     traceparent: str
     exchange: str = EXCHANGE
-    mandatory: bool = True
-    reply_to: str | None = None
+    must_arrive: bool = True
+    """Whether it is an error if no queue takes it."""
+    wants_reply: bool = False
     correlation_id: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -72,8 +78,8 @@ class _Chunk:
         self.missing -= 1
         if self.missing or self.done.done():
             return
-        if lost := self.unrouted.intersection(CLAIMS):
-            self.fail(Unroutable(f"nobody takes {', '.join(sorted(lost))}"))
+        if self.unrouted:
+            self.fail(Unroutable(_nobody_takes(sorted(self.unrouted))))
         else:
             self.done.set_result(None)
 
@@ -88,9 +94,13 @@ class _Chunk:
 
 
 class RabbitPublisher:
-    """Publishes on a link of its own. `patience`: seconds to wait for a connection before giving up."""
+    """Publishes on a link of its own. `patience`: seconds to wait for a connection before giving up.
 
-    def __init__(self, params: Sequence[Any], box: ReplyBox, patience: float) -> None:
+    The queue for replies is named after `service`.
+    """
+
+    def __init__(self, params: Sequence[Any], box: ReplyBox, service: str, patience: float) -> None:
+        self._service = service
         self._box = box
         self._patience = patience
         self._closed = False
@@ -98,16 +108,27 @@ class RabbitPublisher:
         self._changed: Future[None] = Future()
         """Done, and another one in its place, at each change of `_is_up` and each failed attempt to connect."""
         self._why_down = "not connected yet"
+        self._is_blocked = False
+        self._why_blocked = ""
+        """Stays after a reconnect until a message is confirmed: only who publishes is told of an alarm."""
+        self._lost: dict[str, float] = {}
+        """When a message was last returned because no queue took it, by its name."""
         # The rest is touched by the link's thread only.
         self._channel: Any = None
         self._session = ""
+        self._reply_queue = ""
         self._next_tag = 1
         self._unconfirmed: dict[int, tuple[_Chunk, Outgoing]] = {}
+        self._check = TopologyCheck()
         self._link = RabbitLink(params, "bus-publish", self._on_up, self._on_down)
 
-    def is_up(self) -> bool:
-        """Whether messages can be published now."""
-        return self._is_up
+    def trouble(self) -> str:
+        """Return why messages cannot be published now; empty if they can."""
+        if not self._is_up:
+            return self._why_down
+        since = time.monotonic() - _REMEMBERED
+        lost = sorted(name for name, when in list(self._lost.items()) if when > since)
+        return self._why_blocked or self._check.trouble or (_nobody_takes(lost) if lost else "")
 
     async def until_up(self) -> None:
         """Wait for the connection as long as patience allows; raises `BrokerUnavailable`."""
@@ -115,9 +136,11 @@ class RabbitPublisher:
         while True:
             changed = self._changed
             if self._is_up:
-                return
+                break
             if self._closed or not await WaitFor(changed, deadline - time.monotonic()):
                 raise BrokerUnavailable(self._why_down)
+        if self._is_blocked:
+            raise BrokerUnavailable(self._why_blocked)
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish in order and return when all are confirmed. Raises `BrokerUnavailable` or `Unroutable`."""
@@ -157,16 +180,16 @@ class RabbitPublisher:
     # ── on the link's thread ────────────────────────────────────────────────────────────────────────────────────
 
     def _on_up(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(lambda _, frame: self._blocked(frame.method.reason))
+        connection.add_on_connection_unblocked_callback(lambda _, frame: self._unblocked())
         connection.channel(on_open_callback=self._channel_open)
+        self._check.start(self._link, connection)
 
     def _channel_open(self, channel: Any) -> None:
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_return_callback(self._returned)
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.confirm_delivery(self._confirmed)
-        channel.basic_consume(
-            DIRECT_REPLY_TO, self._reply_arrived, auto_ack=True, callback=lambda _: self._ready(channel)
-        )
+        channel.add_on_cancel_callback(lambda _: self._reply_queue_gone())
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._ready(channel))
 
     def _ready(self, channel: Any) -> None:
         self._channel = channel
@@ -189,15 +212,46 @@ class RabbitPublisher:
         self._why_down = reason
         self._set_up(False)
         self._channel = None
+        self._is_blocked = False
+        self._check.stop()
+        self._reply_queue_gone(reason)
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
         for chunk, _ in unconfirmed.values():
             chunk.fail(BrokerUnavailable(reason))
+
+    def _blocked(self, reason: str) -> None:
+        """Fail everything that waits: it may still take effect when RabbitMQ has recovered."""
+        self._is_blocked = True
+        self._why_blocked = f"RabbitMQ takes no messages: {reason}"
+        log.warning("RabbitMQ takes no messages", extra=with_fields(reason=reason))
+        for chunk, _ in self._unconfirmed.values():
+            chunk.fail(BrokerUnavailable(self._why_blocked))
+        self._box.fail_all(self._why_blocked)
+
+    def _unblocked(self) -> None:
+        self._is_blocked = False
+        self._why_blocked = ""
+        log.info("RabbitMQ takes messages again")
+
+    def _listen(self) -> None:
+        """Declare the queue for replies; requests published after this on the same channel find it there."""
+        self._reply_queue = queue = transient_name(self._service)
+        self._channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        self._channel.queue_bind(queue, REPLY_EXCHANGE, queue)
+        self._channel.basic_consume(queue, self._reply_arrived, auto_ack=True)
+        self._check.keep_bound(queue, REPLY_EXCHANGE)
+
+    def _reply_queue_gone(self, reason: str = "the queue for replies was deleted") -> None:
+        self._reply_queue = ""
+        self._check.keep_bound("", "")
         self._box.fail_all(reason)
 
     def _send(self, chunk: _Chunk) -> None:
         if self._channel is None:
             chunk.fail(BrokerUnavailable(self._why_down))
             return
+        if not self._reply_queue and any(message.wants_reply for message in chunk.messages):
+            self._listen()
         now = int(time.time())
         for message in chunk.messages:
             tag = self._next_tag
@@ -210,20 +264,23 @@ class RabbitPublisher:
                 type=message.type,
                 timestamp=now,
                 app_id="warren",
-                reply_to=message.reply_to,
+                reply_to=self._reply_queue if message.wants_reply else None,
                 correlation_id=message.correlation_id,
                 headers=message.headers | {trace.HEADER: message.traceparent, SCHEMA_HEADER: SCHEMA_VERSION},
             )
-            self._channel.basic_publish(
-                message.exchange, message.routing_key, message.body, properties, mandatory=message.mandatory
-            )
+            self._channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
 
     def _returned(self, _channel: Any, _method: Any, properties: Any, _body: bytes) -> None:
         """No queue took a message; its confirm follows."""
         entry = self._unconfirmed.get(int(properties.message_id.rpartition("-")[2]))
         if entry is not None:
             chunk, message = entry
-            chunk.unrouted.add(message.type)
+            if message.must_arrive:
+                name = _name(message)
+                chunk.unrouted.add(name)
+                self._lost[name] = time.monotonic()
+            elif message.exchange == REPLY_EXCHANGE:
+                log.info("a reply came too late: the requester has gone", extra=with_fields(type=message.type))
 
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
@@ -236,8 +293,12 @@ class RabbitPublisher:
         else:
             tags = [method.delivery_tag]
         refused = isinstance(method, pika.spec.Basic.Nack)
+        if not (refused or self._is_blocked):
+            self._why_blocked = ""
         for tag in tags:
-            chunk, _ = self._unconfirmed.pop(tag)
+            chunk, message = self._unconfirmed.pop(tag)
+            if self._lost and (name := _name(message)) not in chunk.unrouted:
+                self._lost.pop(name, None)
             if refused:
                 chunk.fail(BrokerUnavailable("RabbitMQ refused a message"))
             chunk.confirm()
@@ -250,3 +311,12 @@ async def _confirmed(chunk: _Chunk, deadline: float) -> None:
     if not await WaitFor(chunk.done, deadline - time.monotonic()):
         raise BrokerUnavailable(UNCONFIRMED)
     chunk.done.result()
+
+
+def _name(message: Outgoing) -> str:
+    """Return what an error calls the message: its topic, or the exchange and routing key of another exchange."""
+    return message.type if message.exchange == EXCHANGE else f"{message.exchange} {message.routing_key}"
+
+
+def _nobody_takes(names: Sequence[str]) -> str:
+    return f"nobody takes {', '.join(names)}"

@@ -11,7 +11,7 @@ has died. Replies go to a stream of the asking process. How durable "confirmed" 
 | `<prefix>:topic:<topic>` | set | keys of the queues bound to the topic |
 | `<prefix>:replies:<client>` | stream | replies: t type, c correlation id, p traceparent, v schema version, b body |
 | `<prefix>:alive:<consumer>` | string | a consumer's sign of life, expires |
-| `<prefix>:dead` | stream | the newest dead letters: t, i, p, b, and queue, reason, time |
+| `<prefix>:dead.<service>` | stream | the newest dead letters: t, i, p, b, and queue, reason, time |
 """
 
 from __future__ import annotations
@@ -193,15 +193,16 @@ class RedisStreamsBroker(Broker):
 
     # ── state ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_connected(self) -> bool:
-        """See `Broker.is_connected`."""
+    def trouble(self) -> str:
+        """See `Broker.trouble`."""
         if self._closed.is_set():
-            return False
+            return "the bus is closed"
         try:
             with bus_errors():
-                return bool(self._client.ping())
-        except BrokerError:
-            return False
+                self._client.ping()
+        except BrokerError as error:
+            return str(error)
+        return ""
 
     def close(self) -> None:
         """See `Broker.close`."""

@@ -23,7 +23,7 @@ from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress
 from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, BusScripts, bus_errors
-from shared.bus.topics import Queue
+from shared.bus.topics import Queue, dead_letter_queue
 from shared.errors import BrokerError
 from shared.logs import with_fields
 
@@ -39,7 +39,8 @@ TRANSIENT_LIFE_MS = 60_000
 _LONGEST_BLOCK = 0.2
 """Seconds after which a waiting consumer looks for messages that another gave back."""
 _DEAD_LETTERS = 10_000
-"""The dead-letter stream keeps about this many, the newest."""
+"""A dead-letter stream keeps about this many, the newest."""
+_HEX = frozenset("0123456789abcdef")
 
 
 class StreamKeys:
@@ -48,11 +49,14 @@ class StreamKeys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.signs_of_life = f"{prefix}:alive:"
-        self.dead_letters = f"{prefix}:dead"
 
     def queue(self, name: str) -> str:
         """Stream of a queue's messages."""
         return f"{self._prefix}:queue:{name}"
+
+    def dead_letters(self, service: str) -> str:
+        """Stream of what a service cannot handle."""
+        return f"{self._prefix}:{dead_letter_queue(service)}"
 
     def bindings(self, topic: str) -> str:
         """Set of the queues that want a topic's messages."""
@@ -61,6 +65,11 @@ class StreamKeys:
     def replies(self, client: str) -> str:
         """Stream of the replies to one client."""
         return f"{self._prefix}:replies:{client}"
+
+    def is_reply_stream(self, key: str) -> bool:
+        """Whether a reply may go to this key: a requester could name any."""
+        client = key.removeprefix(self.replies(""))
+        return key != client and len(client) == 32 and _HEX.issuperset(client)
 
 
 class StreamConsumer(Consumer):
@@ -187,7 +196,7 @@ class StreamConsumer(Consumer):
     def _deliveries(self, key: str, entries: Sequence[Entry], count: int) -> list[Delivery]:
         deliveries = []
         for id_, fields in entries:
-            reply_to = fields.get(b"r", b"").decode()
+            reply_to = self._requester(fields.get(b"r", b"").decode("utf-8", "replace"))
             correlation_id = fields.get(b"c", b"").decode()
             traceparent = trace.parse(fields.get(b"p", b"").decode("utf-8", "replace")) or trace.new()
             deliveries.append(
@@ -203,6 +212,13 @@ class StreamConsumer(Consumer):
                 )
             )
         return deliveries
+
+    def _requester(self, reply_to: str) -> str:
+        """Return where the reply goes; nowhere if that is no stream of a requester's own."""
+        if reply_to and not self._keys.is_reply_stream(reply_to):
+            log.warning("a request gets no reply: its reply_to names no stream of a requester")
+            return ""
+        return reply_to
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See `Consumer.ack`."""
@@ -222,7 +238,8 @@ class StreamConsumer(Consumer):
             for delivery in deliveries:
                 fields: dict[Any, Any] = {"t": delivery.type, "i": delivery.message_id, "p": delivery.traceparent}
                 fields |= {"b": delivery.body, "queue": delivery.queue, "reason": reason, "time": int(time.time())}
-                pipe.xadd(self._keys.dead_letters, fields, maxlen=_DEAD_LETTERS)
+                service = self._queues[self._keys.queue(delivery.queue)].service
+                pipe.xadd(self._keys.dead_letters(service), fields, maxlen=_DEAD_LETTERS)
             self._remove(pipe, deliveries)
             pipe.execute()
 

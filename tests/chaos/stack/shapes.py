@@ -20,7 +20,7 @@ from deploy.setup.environment import ROOT
 from deploy.stack import healthcheck, state
 from deploy.stack.control import STOP_SECONDS
 from shared.bus.redis_streams.consumer import StreamKeys
-from shared.bus.topics import DEAD_LETTER_QUEUE
+from shared.bus.topics import SERVICES, dead_letter_queue
 from shared.consensus.params import REGTEST
 from tests.chaos.stack.proxy import Proxy
 from tests.servers import NativeRabbitMQ, free_port, redis_server
@@ -129,8 +129,9 @@ class Stack:
 
     def dead_letters(self) -> list[str]:
         """Return what the dead-letter queue says of each of its messages."""
+        keys = StreamKeys(f"warren-bus:{REGTEST.name}")
         with contextlib.closing(self.store()) as client:
-            entries = client.xrange(StreamKeys(f"warren-bus:{REGTEST.name}").dead_letters)
+            entries = [entry for service in SERVICES for entry in client.xrange(keys.dead_letters(service))]
         return [
             " ".join(fields.get(name, b"").decode() for name in (b"t", b"queue", b"reason")) for _, fields in entries
         ]
@@ -187,8 +188,9 @@ class RabbitStack(Stack):
         with contextlib.closing(pika.BlockingConnection(pika.URLParameters(self.broker.url))) as connection:
             channel = connection.channel()
             found = []
-            while (got := channel.basic_get(DEAD_LETTER_QUEUE))[0] is not None:
-                found.append(f"{got[1].type} {got[1].headers}")
+            for service in SERVICES:
+                while (got := channel.basic_get(dead_letter_queue(service)))[0] is not None:
+                    found.append(f"{got[1].type} {got[1].headers}")
             return found
 
     def _options(self) -> list[str]:

@@ -10,10 +10,11 @@ import pika
 import pytest
 import redis
 
+from deploy.setup.topology import declare
 from shared.bus.broker import Broker
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.redis_streams.broker import RedisStreamsBroker
-from shared.bus.topics import MEMPOOL_TXS
+from shared.bus.topics import MEMPOOL_TXS, Queue
 from tests.conftest import run_server
 from tests.servers import Server, rabbitmq_server, redis_server
 
@@ -34,6 +35,13 @@ class Backend:
         broker = open_broker(self.name, self.url)
         self.stack.callback(broker.close)
         return broker
+
+    def without(self, queue: Queue) -> Backend:
+        """Delete a durable queue."""
+        if self.name == "rabbit":
+            with contextlib.closing(pika.BlockingConnection(pika.URLParameters(self.url))) as connection:
+                connection.channel().queue_delete(queue.name)
+        return self
 
 
 def open_broker(name: str, url: str) -> Broker:
@@ -80,15 +88,16 @@ class CrashableBackend(Backend):
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def crash_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]:
-    """A server of the module's own, with its durable queue.
+    """A server of the module's own, with its durable queues.
 
     RabbitMQ 3.10 does not find a quorum queue again that was declared only a second before a kill -9: it writes the
     queue into Ra's `names.dets` that much later, or when it stops in order. Without that entry, or without the queue's
     `config` file, the queue answers 541 INTERNAL_ERROR for good; losing `meta.dets` or the log does not break it so.
     """
     for server in run_server(rabbitmq_server if request.param == "rabbit" else redis_server):
-        with contextlib.closing(open_broker(request.param, server.url)) as broker:
-            broker.consumer([MEMPOOL_TXS]).close()
+        if request.param == "rabbit":
+            with contextlib.closing(pika.BlockingConnection(pika.URLParameters(server.url))) as connection:
+                declare(connection)
         server.stop()
         server.start()
         yield request.param, server

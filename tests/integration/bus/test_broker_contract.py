@@ -146,15 +146,16 @@ def test_a_durable_queue_keeps_messages_while_nobody_consumes(backend: Backend) 
     assert [events.decode(d.type, d.body) for d in take(consumer, 5)] == [connected(n) for n in range(5)]
 
 
-def test_a_claim_that_no_queue_takes_is_an_error(broker: Broker) -> None:
+def test_a_claim_that_no_queue_takes_is_an_error(backend: Backend) -> None:
+    broker = backend.without(MEMPOOL_TXS).connect()
     with pytest.raises(Unroutable, match=r"tx\.submitted"):
         broker.publish(tx(1))
     with pytest.raises(Unroutable):
         broker.request(tx(1), PATIENCE)
 
 
-def test_a_fact_that_nobody_listens_to_is_none(broker: Broker) -> None:
-    broker.publish(connected(1))
+def test_a_message_that_nobody_needs_to_hear_is_none(broker: Broker) -> None:
+    broker.publish(events.TxRejected(txid="aa", reason="bad-txns", detail=""))
 
 
 # ── settling ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,13 +243,13 @@ def dead_letters(backend: Backend) -> list[tuple[bytes, str, str]]:
         import redis
 
         with redis.Redis.from_url(backend.url) as client:
-            entries = client.xrange("warren-bus:dead")
+            entries = client.xrange("warren-bus:dead.mempool")
         return [(f[b"b"], f[b"reason"].decode(), f[b"queue"].decode()) for _, f in entries]
     import pika
 
     connection = pika.BlockingConnection(pika.URLParameters(backend.url))
     letters = []
-    for method, properties, body in connection.channel().consume("warren.dead", inactivity_timeout=1.0):
+    for method, properties, body in connection.channel().consume("dead.mempool", inactivity_timeout=1.0):
         if method is None:
             break
         letters.append((body, properties.headers["reason"], properties.headers["queue"]))

@@ -139,8 +139,9 @@ def test_a_batch_of_thousands_arrives_in_order(broker: Broker) -> None:
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
 def test_a_claim_that_no_queue_takes_is_named_and_the_rest_of_its_batch_arrives(
-    broker: Broker, order: list[int]
+    backend: Backend, order: list[int]
 ) -> None:
+    broker = backend.without(MEMPOOL_BLOCKS).connect()
     consumer = broker.consumer([MEMPOOL_TXS])
     batch = [mine(1), tx(1), FACT]
     with pytest.raises(Unroutable) as caught:
@@ -149,7 +150,9 @@ def test_a_claim_that_no_queue_takes_is_named_and_the_rest_of_its_batch_arrives(
     assert numbers(take(consumer, 1)) == [1]
 
 
-def test_a_request_that_could_not_be_published_is_waited_for_no_more(broker: RedisStreamsBroker | RabbitBroker) -> None:
+def test_a_request_that_could_not_be_published_is_waited_for_no_more(backend: Backend) -> None:
+    broker = backend.without(MEMPOOL_TXS).connect()
+    assert isinstance(broker, (RedisStreamsBroker, RabbitBroker))
     with pytest.raises(Unroutable):
         broker.request(tx(1), PATIENCE)
     assert not broker._box._waiting

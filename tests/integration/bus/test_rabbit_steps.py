@@ -7,6 +7,7 @@ crashes of the server.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -15,12 +16,13 @@ from collections.abc import Callable, Iterator
 import pika
 import pytest
 
+from deploy.setup.topology import declare
 from shared.bus.broker import Delivery
 from shared.bus.events import BlockConnected
 from shared.bus.rabbit import publisher as rabbit_publisher
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.consumer import RabbitConsumer
-from shared.bus.topics import DEAD_LETTER_QUEUE, MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
+from shared.bus.topics import MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
 from shared.errors import BrokerUnavailable, Unroutable
 from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until, verdict
 
@@ -28,6 +30,7 @@ FACT = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
 DURABLE = {
     "x-queue-type": "quorum",
     "x-dead-letter-exchange": "warren.dead",
+    "x-dead-letter-routing-key": "mempool",
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
@@ -35,7 +38,7 @@ DURABLE = {
 
 @pytest.fixture
 def bus(rabbitmq: str) -> Iterator[RabbitBroker]:
-    with contextlib.closing(RabbitBroker(rabbitmq, patience=2.0)) as broker:
+    with contextlib.closing(RabbitBroker(rabbitmq, "page", patience=2.0)) as broker:
         yield broker
 
 
@@ -89,26 +92,27 @@ def test_a_consumer_that_is_closed_is_forgotten(bus: RabbitBroker) -> None:
     until(lambda: bus._consumers == [], "no connection opens it again")
 
 
-def test_a_consumer_whose_queue_was_deleted_declares_it_again(
+def test_a_consumer_whose_queue_was_deleted_goes_on_when_it_is_there_again(
     bus: RabbitBroker, operator: pika.BlockingConnection
 ) -> None:
     consumer = bus.consumer([MEMPOOL_TXS])
     operator.channel().queue_delete(MEMPOOL_TXS.name)
+    until(lambda: "mempool.txs" in bus.trouble(), "the loss is noticed")
+    declare(operator)
     until(lambda: published(bus, 1), "the queue is there again")
     assert numbers(take(consumer, 1)) == [1]
 
 
-def test_a_queue_of_another_kind_is_tried_again_but_not_all_the_time(
+def test_a_missing_queue_is_tried_again_but_not_all_the_time_and_told_once(
     bus: RabbitBroker, operator: pika.BlockingConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    channel = operator.channel()
-    channel.queue_declare(MEMPOOL_TXS.name, durable=True)  # a classic one
+    operator.channel().queue_delete(MEMPOOL_TXS.name)
     began = time.monotonic()
     consumer = bus.consumer([MEMPOOL_TXS])  # returns when its patience is over
     assert 1.5 < time.monotonic() - began < PATIENCE / 2
-    tries = [record for record in caplog.records if "opening another" in record.message]
-    assert 2 <= len(tries) <= 12
-    channel.queue_delete(MEMPOOL_TXS.name)
+    assert 2 <= consumer._subscriptions[MEMPOOL_TXS.name]._failures <= 12
+    assert len([record for record in caplog.records if "opening another" in record.message]) == 1
+    declare(operator)
     until(lambda: published(bus, 1), "the queue is declared")
     assert numbers(take(consumer, 1)) == [1]
     assert consumer._subscriptions[MEMPOOL_TXS.name]._failures == 0
@@ -255,13 +259,7 @@ def test_a_message_that_could_not_be_dead_lettered_comes_again(
         consumer.dead_letter(held, "no such thing")
     again = take(consumer, 1)
     assert (numbers(again), again[0].delivery_count) == ([1], 1)
-    assert operator.channel().basic_get(DEAD_LETTER_QUEUE)[0] is None
-
-
-def test_a_publisher_needs_no_consumer_to_be_there_first(operator: pika.BlockingConnection, rabbitmq: str) -> None:
-    operator.channel().exchange_delete("warren.events")
-    with contextlib.closing(RabbitBroker(rabbitmq)) as broker:
-        broker.publish(FACT)
+    assert operator.channel().basic_get("dead.mempool")[0] is None
 
 
 # ── what is declared, and what a message carries ────────────────────────────────────────────────────────────────
@@ -274,9 +272,10 @@ def test_durable_queues_are_quorum_queues_whose_dead_letters_are_safe(
     bus.consumer([MEMPOOL_TXS])
     channel = operator.channel()
     channel.queue_declare(MEMPOOL_TXS.name, durable=True, arguments=DURABLE)
-    channel.queue_declare(DEAD_LETTER_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_declare("dead.mempool", durable=True, arguments={"x-queue-type": "quorum"})
     channel.exchange_declare("warren.events", "topic", durable=True)
-    channel.exchange_declare("warren.dead", "fanout", durable=True)
+    channel.exchange_declare("warren.replies", "topic", durable=True)
+    channel.exchange_declare("warren.dead", "topic", durable=True)
 
 
 def test_a_queue_of_a_process_is_its_own_and_goes_with_it(bus: RabbitBroker, operator: pika.BlockingConnection) -> None:
@@ -317,7 +316,7 @@ def test_a_message_says_what_it_is_and_is_durable(bus: RabbitBroker, operator: p
     )
     assert properties.delivery_mode == 2
     assert before <= properties.timestamp <= time.time()
-    assert properties.reply_to.startswith("amq.rabbitmq.reply-to.")
+    assert re.fullmatch(r"page\.[0-9a-f]{32}", properties.reply_to)
     assert properties.correlation_id
     assert properties.message_id
 
@@ -327,7 +326,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(bus: RabbitBroker, operator:
     bus.publish(tx(1))
     (bad,) = take(consumer, 1)
     consumer.dead_letter([bad], "no such thing")
-    _, properties, body = operator.channel().basic_get(DEAD_LETTER_QUEUE, auto_ack=True)
+    _, properties, body = operator.channel().basic_get("dead.mempool", auto_ack=True)
     assert (properties.type, body) == ("tx.submitted", bad.body)
     ours = {"queue": "mempool.txs", "reason": "no such thing", "message_id": bad.message_id}
     assert {name: properties.headers.get(name) for name in ours} == ours

@@ -43,7 +43,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(embedded: RedisStreamsBroker
     (bad,) = take(consumer, 1)
     before = int(time.time())
     consumer.dead_letter([bad], "no such thing")
-    ((_, fields),) = redis.xrange("warren-bus:dead")
+    ((_, fields),) = redis.xrange("warren-bus:dead.mempool")
     assert before <= int(fields.pop(b"time")) <= time.time()
     assert fields == {
         b"t": b"tx.submitted",
@@ -63,7 +63,7 @@ def test_only_the_newest_dead_letters_are_kept(
     consumer = embedded.consumer([MEMPOOL_TXS])
     embedded.publish_many([tx(n) for n in range(500)])
     consumer.dead_letter(take(consumer, 500), "no such thing")
-    letters = redis.xrange("warren-bus:dead")
+    letters = redis.xrange("warren-bus:dead.mempool")
     assert 100 <= len(letters) <= 200  # Redis trims whole nodes of 100 entries
     assert letters[-1][1][b"b"] == b'{"txs":["000001f3"]}'
 

@@ -113,7 +113,7 @@ def test_a_message_that_could_not_be_dead_lettered_comes_again(
     lose_once(monkeypatch, redis_py.client.Pipeline, "execute")
     consumer.dead_letter(held, "no such thing")
     assert numbers(take(consumer, 1)) == [1]
-    assert redis.xlen("warren-bus:dead") == 0
+    assert redis.xlen("warren-bus:dead.mempool") == 0
 
 
 @pytest.mark.parametrize("queue", [MEMPOOL_TXS, transient_queue("page", Topic.BLOCK_CONNECTED)])

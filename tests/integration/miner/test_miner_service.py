@@ -39,7 +39,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[Broker]:
-    broker = connect(settings)
+    broker = connect(settings, "miner")
     yield broker
     broker.close()
 

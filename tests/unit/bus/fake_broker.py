@@ -121,8 +121,8 @@ class FakeBroker(Broker):
             self._queues.setdefault(queue.name, (queue, deque()))
         return FakeConsumer(self, [self._queues[queue.name][1] for queue in queues])
 
-    def is_connected(self) -> bool:
-        return not (self.away or self.closed)
+    def trouble(self) -> str:
+        return "the fake broker is away" if self.away or self.closed else ""
 
     def close(self) -> None:
         with self.changed:

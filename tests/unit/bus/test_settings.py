@@ -28,7 +28,9 @@ from shared.errors import BrokerError, BrokerUnavailable, ConfigError
     [("regtest", "warren-bus:regtest"), ("/etc/warren/team.toml", "warren-bus:team"), ("team.toml", "warren-bus:team")],
 )
 def test_chains_that_share_a_redis_have_a_bus_each(chain: str, prefix: str) -> None:
-    with contextlib.closing(open_broker.connect(Settings(chain=chain, redis_url="redis://127.0.0.1:1/0"))) as broker:
+    with contextlib.closing(
+        open_broker.connect(Settings(chain=chain, redis_url="redis://127.0.0.1:1/0"), "any")
+    ) as broker:
         assert isinstance(broker, redis_streams.RedisStreamsBroker)
         assert broker._keys.queue("q") == f"{prefix}:queue:q"
 
@@ -96,7 +98,7 @@ def test_a_server_that_is_back_is_found_before_a_publisher_gives_up() -> None:
 
 def test_a_malformed_url_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="malformed") as caught:
-        open_broker.connect(Settings(broker="rabbitmq", amqp_url="amqp://someone:hunter2@127.0.0.1:no-port/"))
+        open_broker.connect(Settings(broker="rabbitmq", amqp_url="amqp://someone:hunter2@127.0.0.1:no-port/"), "any")
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
 

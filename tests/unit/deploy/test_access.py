@@ -6,11 +6,12 @@ import pytest
 
 from deploy.setup import access, container_setup
 from shared import config
+from shared.bus.rabbit.topology import EXCHANGES, QUEUES
 from shared.bus.topics import (
-    DURABLE_QUEUES,
     EXCHANGE,
     FACTS,
     MEMPOOL_TXS,
+    REPLY_EXCHANGE,
     WALLET_INBOX,
     WALLET_NAMES,
     WALLET_REQUESTS,
@@ -18,7 +19,7 @@ from shared.bus.topics import (
 )
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
-SETUP = {"setup": "password-of-setup", "operator": "password-of-operator"}
+SETUP = {user: f"password-of-{user}" for user in ("setup", "operator", "topology")}
 
 
 @pytest.fixture
@@ -31,10 +32,10 @@ def permission(definitions, user, kind, name):
     return re.search(found[kind], name) is not None
 
 
-def may_publish(definitions, user, topic):
-    (found,) = [entry for entry in definitions["topic_permissions"] if entry["user"] == user]
-    assert found["exchange"] == EXCHANGE
-    return re.search(found["write"], topic) is not None
+def may_publish(definitions, user, topic, exchange=EXCHANGE):
+    found = {entry["exchange"]: entry for entry in definitions["topic_permissions"] if entry["user"] == user}
+    assert set(found) == set(EXCHANGES), "an exchange without an entry is open to all topics"
+    return re.search(found[exchange]["write"], topic) is not None
 
 
 def test_the_password_hash_is_the_one_of_rabbitmqs_documentation():
@@ -58,7 +59,7 @@ def test_claims_come_from_who_makes_them(definitions):
     assert publishers[Topic.TX_SUBMITTED] == {"mempool", "wallet", "explorer"}
     assert publishers[Topic.BLOCK_MINED] == {"mempool", "miner"}
     assert publishers[Topic.MINE_REQUESTED] == {"mempool", "wallet", "explorer"}
-    assert publishers[Topic.COINS_REQUESTED] == publishers[Topic.ADDRESS_REQUESTED] == {"mempool", "explorer"}
+    assert publishers[Topic.COINS_REQUESTED] == publishers[Topic.ADDRESS_REQUESTED] == {"explorer"}
     assert publishers[Topic.WALLETS_REQUESTED] == {"mempool", "explorer"}
     assert publishers[Topic.CHAIN_CONTROL] == {"mempool"}
 
@@ -66,17 +67,21 @@ def test_claims_come_from_who_makes_them(definitions):
 def test_a_queue_is_read_by_its_service_only(definitions):
     owners = {MEMPOOL_TXS.name: "mempool"}
     owners |= {queue.name: "wallet" for queue in (WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES)}
-    for queue, owner in (*owners.items(), ("miner.0123", "miner")):
+    for queue, owner in (*owners.items(), ("miner." + "01" * 16, "miner")):
         assert [user for user in PASSWORDS if permission(definitions, user, "read", queue)] == [owner]
 
 
 def test_only_the_mempool_and_the_wallet_answer_requests(definitions):
-    answering = [user for user in PASSWORDS if permission(definitions, user, "write", "amq.default")]
+    requester = "explorer." + "01" * 16
+    for exchange, may in ((REPLY_EXCHANGE, ["mempool", "wallet"]), ("amq.default", [])):
+        assert [user for user in PASSWORDS if permission(definitions, user, "write", exchange)] == may
+    answering = [user for user in PASSWORDS if may_publish(definitions, user, requester, REPLY_EXCHANGE)]
     assert answering == ["mempool", "wallet"]
+    assert not any(may_publish(definitions, user, Topic.CHAIN_CONTROL, REPLY_EXCHANGE) for user in PASSWORDS)
 
 
 def test_every_queue_has_one_policy():
-    for queue in (*(queue.name for queue in DURABLE_QUEUES), "warren.dead", "miner." + "0" * 32):
+    for queue in (*(queue.name for queue in QUEUES), *(f"{user}.{'0' * 32}" for user in (*PASSWORDS, "a-shop_2"))):
         policies = [policy for policy in access.rabbitmq_policies() if re.search(policy["pattern"], queue)]
         assert len(policies) == 1, queue
 
@@ -97,7 +102,7 @@ def written(tmp_path, monkeypatch):
 def test_every_service_gets_settings_that_it_understands(written):
     for service in container_setup.SERVICE_UIDS:
         environ = {"WARREN_BROKER": "rabbitmq", "WARREN_AMQP_URL_FILE": str(written / service / "amqp-url")}
-        if service != "miner":
+        if service not in ("miner", "topology"):
             environ["WARREN_REDIS_URL_FILE"] = str(written / service / "redis-url")
         settings = config.load(environ)
         assert settings.amqp_url.startswith(f"amqp://{service}:")
@@ -112,7 +117,7 @@ def test_passwords_are_kept_when_containers_start_again(written):
     before = {path: path.read_text() for path in written.rglob("*-url")}
     container_setup.main([], written)
     assert {path: path.read_text() for path in written.rglob("*-url")} == before
-    assert len(before) == 7
+    assert len(before) == 8
 
 
 def hashes_in_acl(root, user):
@@ -145,7 +150,7 @@ def logins(root):
 
 def test_every_file_is_for_one_user_only(written):
     files = [path for path in written.rglob("*") if path.is_file()]
-    assert len(files) == 20
+    assert len(files) == 22
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((written / "passwords").stat().st_mode) == 0o700
 

@@ -1,0 +1,55 @@
+"""What exists on RabbitMQ beside the queues of running processes: exchanges, durable queues and bindings.
+
+`deploy.setup.topology` makes all of it and keeps it up. No service may make, change or delete any of it: a service
+declares nothing but transient queues of its own name.
+
+Durable queues are quorum queues. The broker moves dead letters at least once, with the service's name as routing key.
+Limits and time limits are left to policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.bus.topics import (
+    DEAD_LETTER_EXCHANGE,
+    DURABLE_QUEUES,
+    EXCHANGE,
+    REPLY_EXCHANGE,
+    SERVICES,
+    Queue,
+    dead_letter_queue,
+)
+
+EXCHANGES = (EXCHANGE, REPLY_EXCHANGE, DEAD_LETTER_EXCHANGE)
+"""Durable topic exchanges."""
+
+
+@dataclass(frozen=True, slots=True)
+class DurableQueue:
+    """A queue with its arguments, and the routing keys with which it is bound to an exchange."""
+
+    name: str
+    exchange: str
+    routing_keys: tuple[str, ...]
+    arguments: Mapping[str, str] = field(hash=False)
+
+
+def _of_service(queue: Queue) -> DurableQueue:
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+        "x-dead-letter-routing-key": queue.service,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # at-least-once needs it
+    }
+    return DurableQueue(queue.name, EXCHANGE, tuple(queue.topics), arguments)
+
+
+def _of_operator(service: str) -> DurableQueue:
+    return DurableQueue(dead_letter_queue(service), DEAD_LETTER_EXCHANGE, (service,), {"x-queue-type": "quorum"})
+
+
+QUEUES = (*map(_of_operator, SERVICES), *map(_of_service, DURABLE_QUEUES))
+"""The dead-letter queues come first: nothing may die before they are there."""
