@@ -11,6 +11,7 @@ import asyncio
 import logging
 import resource
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,9 @@ _LAST_SECONDS = 1
 """The part of them that is left for answers once no request waits for another service any more."""
 _KEEP_ALIVE = 120
 """Seconds that a connection may be idle between requests."""
+_SWITCH_SECONDS = 0.001
+"""Seconds of computing after which a thread lets others run (Python's own: 0.005): for one answer the event loop needs
+its turn several times, and each time all threads may be before it."""
 _BACKLOG = 1024
 _OPEN_FILES = 10_240
 """Open files to ask for, one for each connection: shells allow as few as 256, macOS at most this many."""
@@ -54,16 +58,17 @@ class HttpServer:
     ) -> None:
         """Listen, or raise `ConfigError`; `endpoints` answer their paths, `app` all others."""
         _allow_connections()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._sockets = _listen(host, port)
         self.port: int = self._sockets[0].getsockname()[1]
-        self._threads = Threads(threads, "http")
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Future[None] = self._loop.create_future()
         self._told_to_stop: threading.Event = app.extensions.setdefault(STOPPING, threading.Event())
         limit = app.config["MAX_CONTENT_LENGTH"] + _MARGIN  # up to it the application itself says what is too much
+        self._bridge = WsgiBridge(app, limit, Threads(threads, "http"), self._stopping)
         self._server = _Server(
             uvicorn.Config(
-                Traced(_Router(WsgiBridge(app, limit, self._threads, self._stopping), endpoints or {})),
+                Traced(_Router(self._bridge, endpoints or {})),
                 http=BoundedProtocol,
                 ws=AbortableWebSocket if endpoints else "none",
                 ws_max_size=_MAX_MESSAGE,
@@ -98,7 +103,7 @@ class HttpServer:
         self._server.should_exit = True
         self.call_soon(self._loop.call_later, _STOP_SECONDS - _LAST_SECONDS, self._stopping.set_result, None)
         self._thread.join()
-        self._threads.close()
+        self._bridge.close()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

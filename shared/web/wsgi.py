@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from shared import waiting
 from shared.web.asgi import Message, Receive, Scope, Send
 from shared.web.async_flask import AsyncFlask
 from shared.web.threads import Threads
 
+LIVENESS = "/healthz"
+"""Answered on the event loop itself, as its view waits for nothing: whatever the threads wait for does not delay it."""
+_OWN_THREADS = {"/readyz": 2, "/metrics": 1}
+"""Paths that are answered by threads of their own, and by how many: an operator asks most when all others are busy."""
 _PATIENCE = 8_000_000
 """Bytes past the limit that are read and dropped, so that the client gets to read the refusal."""
 
@@ -37,14 +42,24 @@ class WsgiBridge:
         self._app = app
         self._max_body = max_body
         self._threads = threads
+        self._own_threads = {path: Threads(count, path[1:]) for path, count in _OWN_THREADS.items()}
         self._stopping = stopping
+
+    def close(self) -> None:
+        """Let the threads end after their present calls."""
+        for threads in (self._threads, *self._own_threads.values()):
+            threads.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         body = await _read(receive, _announced(scope), self._max_body)
         if body is None:
             return  # the client went away
-        status, headers, data = await self._threads.drive(self._answer(scope, body), self._stopping)
+        if scope["path"] == LIVENESS and scope["method"] == "GET":
+            status, headers, data = waiting.run(self._answer(scope, body))
+        else:
+            threads = self._own_threads.get(scope["path"], self._threads)
+            status, headers, data = await threads.drive(self._answer(scope, body), self._stopping)
         if body.is_cut:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -30,7 +30,8 @@ class Waiting:
     def __init__(self) -> None:
         self.futures: dict[str, Future[str]] = {}
         self.ended: list[str] = []
-        self.app = create_app("tests.web", Settings(), "regtest", {}, 1_000)
+        self.ready: dict[str, Callable[[], bool]] = {}
+        self.app = create_app("tests.web", Settings(), "regtest", self.ready, 1_000)
         self.app.before_request(self._remember)
         self.app.add_url_rule("/wait/<name>", view_func=self.wait, methods=["GET", "POST"])
         self.app.add_url_rule("/plain", view_func=lambda: "plain")
@@ -90,6 +91,34 @@ def test_requests_that_wait_hold_no_thread_and_keep_what_is_theirs(waiting: Wait
         waiting.futures[name].set_result("news")
     for name, connection in open_.items():
         assert answer(connection) == (200, f"news for /wait/{name} with 'body {name}'")
+
+
+def test_health_is_answered_while_every_thread_is_stuck(waiting: Waiting, server: HttpServer) -> None:
+    stuck, release = threading.Semaphore(0), threading.Event()
+
+    def block() -> str:
+        stuck.release()
+        assert release.wait(PATIENCE)
+        return "released"
+
+    waiting.app.add_url_rule("/stuck", "stuck", block)
+    waiting.ready["redis"] = lambda: block() == "released"
+    held = [send(server, "/stuck") for _ in range(THREADS)] + [send(server, "/readyz") for _ in range(2)]
+    assert all(stuck.acquire(timeout=PATIENCE) for _ in held)
+    assert answer(send(server, "/healthz")) == (200, "ok\n")
+    assert answer(send(server, "/metrics"))[0] == 200
+    behind = send(server, "/plain")
+    release.set()
+    assert [answer(connection)[0] for connection in [*held, behind]] == [200] * (THREADS + 3)
+
+
+def test_readiness_is_answered_while_every_thread_is_stuck(waiting: Waiting, server: HttpServer) -> None:
+    release = threading.Event()
+    waiting.app.add_url_rule("/stuck", "stuck", lambda: str(release.wait(PATIENCE)))
+    held = [send(server, "/stuck") for _ in range(2 * THREADS)]
+    assert answer(send(server, "/readyz"))[0] == 200
+    release.set()
+    assert [answer(connection) for connection in held] == [(200, "True")] * len(held)
 
 
 def test_a_wait_has_an_end(server: HttpServer) -> None:
