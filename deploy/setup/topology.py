@@ -31,6 +31,12 @@ PERIOD = 2.0
 _PRECONDITION_FAILED = 406
 
 
+def make(amqp_url: str) -> None:
+    """Make everything that is missing, once. Raises pika's errors, and `ConfigError` for a malformed URL."""
+    with contextlib.closing(pika.BlockingConnection(parameters(amqp_url, "topology"))) as connection:
+        declare(connection)
+
+
 def declare(connection: Any) -> None:
     """Make everything that is missing, through a blocking connection. Raises pika's errors."""
     _drop_old_exchange(connection)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from deploy.setup import topology
 from shared.bus.broker import Broker, Consumer
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.bus.rabbit.broker import RabbitBroker
@@ -76,6 +77,8 @@ def main() -> None:
         server = make()
         try:
             server.start()
+            if backend is RabbitBroker:
+                topology.make(server.url)
             columns.append(measure(lambda backend=backend, url=server.url: backend(url), count))  # type: ignore[misc]
         finally:
             server.close()

@@ -10,7 +10,7 @@ import pika
 import pytest
 import redis
 
-from deploy.setup.topology import declare
+from deploy.setup import topology
 from shared.bus.broker import Broker
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.redis_streams.broker import RedisStreamsBroker
@@ -96,8 +96,7 @@ def crash_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]
     """
     for server in run_server(rabbitmq_server if request.param == "rabbit" else redis_server):
         if request.param == "rabbit":
-            with contextlib.closing(pika.BlockingConnection(pika.URLParameters(server.url))) as connection:
-                declare(connection)
+            topology.make(server.url)
         server.stop()
         server.start()
         yield request.param, server

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.errors import LaunchError
 from deploy.launcher.preflight import check_rabbitmq, check_redis
+from deploy.setup import topology
 from shared.bus.broker import Broker
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.redis_streams.broker import RedisStreamsBroker
@@ -151,6 +152,7 @@ def test_a_primary_and_its_sentinels_are_reached_by_tls(trust: Trust) -> None:
 def test_the_bus_reaches_a_rabbitmq_by_tls(rabbitmq_tls: str, trust: Trust) -> None:
     url = rabbitmq_tls + trust.query()
     check_rabbitmq(url)
+    topology.make(url)
     with contextlib.closing(RabbitBroker(url)) as broker:
         assert _carries_a_request(broker)
 
