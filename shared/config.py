@@ -34,6 +34,8 @@ class Settings:
     wallet_port: int = 8080
     explorer_port: int = 3000
     rpc_port: int = 18443
+    metrics_port: int = 0
+    """Port on which a miner shows its metrics; 0 for none. Other services show theirs on their own ports."""
     wallet_url: str = "http://127.0.0.1:8080"
     """The wallet's address for browsers, for links between pages; the next two are the explorer's and the node's."""
     explorer_url: str = "http://127.0.0.1:3000"
@@ -85,6 +87,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "wallet_port": (0, 65535),
     "explorer_port": (0, 65535),
     "rpc_port": (0, 65535),
+    "metrics_port": (0, 65535),
     "mine_timeout": (1, DAY),
     "creator_blocks": (0, 10_000),
     "http_threads": (1, 1_000),

@@ -1,6 +1,7 @@
 """The registry of all Prometheus metrics of a process, and the metrics of the bus, which every service has.
 
-A service with an HTTP port answers `GET /metrics` with `render()`. Names start with `warren_`, times are in seconds.
+A service with an HTTP port answers `GET /metrics` with `render()`, a miner on a port of its own (`serve`). Names start
+with `warren_`, times are in seconds. docs/operations.md lists all metrics.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
+    start_http_server,
 )
+
+from shared.errors import ConfigError
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -46,6 +50,17 @@ def render() -> bytes:
     """Return all metrics in Prometheus' text format; serve it as `CONTENT_TYPE`."""
     return generate_latest(REGISTRY)
 
+
+def serve(host: str, port: int) -> None:
+    """Answer HTTP requests with all metrics on a daemon thread. Raises `ConfigError` if the port cannot be had."""
+    try:
+        start_http_server(port, host, REGISTRY)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+READY = gauge("ready", "Whether a need of the service was met at the last request of /readyz.", ("need",))
+COMMIT_SECONDS = histogram("commit_seconds", "Time that Redis took for one commit of chain state.")
 
 BUS_PUBLISHED = counter("bus_published", "Messages published and confirmed.", ("type",))
 BUS_HANDLED = counter("bus_handled", "Messages handled and acked.", ("queue", "type"))

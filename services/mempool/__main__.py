@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from services.mempool.chain_metrics import ChainCollector
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
-from shared import config, logs, shutdown
+from shared import config, logs, metrics, shutdown
 from shared.bus.open_broker import connect as connect_broker
 from shared.chain import store
 from shared.chain.redis_keys import Keys
@@ -37,7 +38,9 @@ def main() -> int:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
     broker = connect_broker(settings, "mempool")
-    view = ChainView(client, Keys(chain.name))
+    keys = Keys(chain.name)
+    metrics.REGISTRY.register(ChainCollector(client, keys))
+    view = ChainView(client, keys)
     credentials = Credentials.load(settings, chain)
     ready = {"redis": view.has_chain, "broker": broker.is_connected}
     app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop)

@@ -11,7 +11,7 @@ import sys
 
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
-from shared import logs
+from shared import logs, metrics
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
@@ -49,6 +49,8 @@ def main() -> int:
         settings = load()
         logs.setup(settings, "miner")
         install(stop)
+        if settings.metrics_port:
+            metrics.serve(settings.host, settings.metrics_port)
         broker = connect(settings, "miner")
     except ConfigError as error:
         print(f"miner: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import redis
 
-from shared import trace
+from shared import metrics, trace
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
@@ -122,7 +122,8 @@ class Committer:
         """
         packed = self._pack(delta)
         try:
-            self._seq = int(self._run(packed))
+            with metrics.COMMIT_SECONDS.time():
+                self._seq = int(self._run(packed))
         except redis.ResponseError as error:
             message = str(error)
             if "STALEWRITER" in message:

@@ -32,6 +32,8 @@ ReadyChecks = Mapping[str, Callable[[], bool]]
 
 STOPPING = "warren-stopping"
 """Key of an application's extensions: the event that the service was told to stop, which `/readyz` shows."""
+_METRICS = "/metrics"
+"""Answered under any `Host`: Prometheus requests it by address. Nothing on it is a secret."""
 _HERE = Path(__file__).parent
 
 
@@ -58,7 +60,7 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
 
     @app.before_request
     def check_host() -> Response | None:
-        if hosts.admits(request.host):
+        if request.path == _METRICS or hosts.admits(request.host):
             return None
         return problem(421, "Unknown host", f"{host_name(request.host)!r} is not in WARREN_TRUSTED_HOSTS")
 
@@ -84,11 +86,13 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
         states = {name: _answers(check) for name, check in ready.items()}
         if stopping.is_set():
             states["running"] = False
+        for name, is_met in states.items():
+            metrics.READY.labels(name).set(is_met)
         response = jsonify(states)
         response.status_code = 200 if all(states.values()) else 503
         return response
 
-    @app.get("/metrics")
+    @app.get(_METRICS)
     def render_metrics() -> Response:
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 

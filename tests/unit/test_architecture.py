@@ -47,7 +47,7 @@ STOREYS = {
         ("handlers", "app"),
     ),
     "services/mempool": (
-        ("pool", "block_tree", "mining_job", "outbox", "lease_keeper"),
+        ("pool", "block_tree", "mining_job", "outbox", "lease_keeper", "chain_metrics"),
         ("state",),
         ("transactions",),
         ("blocks",),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -20,6 +21,7 @@ from shared.bus.topics import MEMPOOL_BLOCKS
 from shared.config import Settings
 from shared.consensus.pow import bits_to_target
 from shared.primitives.block import BlockHeader
+from tests.servers import free_port
 from tests.unit.miner.test_job import template
 
 PATIENCE = 30.0
@@ -52,6 +54,7 @@ def miner(settings: Settings, name: str) -> Iterator[subprocess.Popen[str]]:
         "WARREN_REDIS_URL": settings.redis_url,
         "WARREN_AMQP_URL": settings.amqp_url,
         "WARREN_MINER_NAME": name,
+        "WARREN_METRICS_PORT": str(settings.metrics_port),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "services.miner"], env=environment, stderr=subprocess.PIPE, text=True
@@ -117,3 +120,23 @@ def test_a_malformed_setting_stops_the_miner_with_a_message() -> None:
     )
     assert done.returncode == 2
     assert "WARREN_MINER_NAME" in done.stderr
+
+
+@pytest.mark.redis
+def test_a_miner_shows_its_metrics_on_a_port_of_its_own(redis: object, redis_url: str) -> None:
+    settings = Settings(redis_url=redis_url, metrics_port=free_port())
+    with miner(settings, "seen") as process:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=5) as answer:
+                    text = answer.read().decode()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+        assert "warren_miner_hashes_total 0.0" in text
+        with miner(settings, "second") as second:
+            assert second.wait(PATIENCE) == 2
+            assert second.stderr is not None
+            assert f"cannot listen on 127.0.0.1 port {settings.metrics_port}" in second.stderr.read()

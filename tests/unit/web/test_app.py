@@ -75,6 +75,14 @@ def test_a_rebound_name_is_refused(client, host):
     assert client.get("/healthz", headers={"Host": host}).status_code == 421
 
 
+def test_metrics_are_shown_under_any_name_and_say_which_need_is_not_met(client, app):
+    app.state.up = False
+    client.get("/readyz")
+    answer = client.get("/metrics", headers={"Host": "10.0.0.1:8080"})
+    assert answer.status_code == 200
+    assert 'warren_ready{need="redis"} 0.0' in answer.text
+
+
 def test_a_body_over_the_limit_is_refused(client):
     assert client.post("/take", data=b"x" * 1_000).status_code == 200
     assert client.post("/take", data=b"x" * 1_001).status_code == 413
