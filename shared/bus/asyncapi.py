@@ -13,9 +13,9 @@ import msgspec
 
 from shared import trace
 from shared.bus import events
-from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_VERSION, Message, Request
+from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_HEADER, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import PLACE, described_fields, schemas
-from shared.bus.topics import DURABLE_QUEUES, EXCHANGE
+from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, REPLY_EXCHANGE
 
 CONTENT_TYPE = "application/json"
 _ABOUT = """The messages of Warren, a complete Bitcoin chain in four services, on RabbitMQ.
@@ -34,15 +34,14 @@ _CORRELATION = {
 }
 _HEADERS = {
     "type": "object",
-    "description": "AMQP's headers, not its properties.",
-    "required": [trace.HEADER, "schema-version"],
+    "description": "AMQP's headers, not its properties. Warren sends both, and needs neither in a request.",
     "properties": {
         trace.HEADER: {
             "type": "string",
             "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
             "description": "W3C Trace Context of the request that caused the message.",
         },
-        "schema-version": {
+        SCHEMA_HEADER: {
             "type": "integer",
             "minimum": 1,
             "description": "Version of the messages that the sender knows: it grows with each new field or topic.",
@@ -70,20 +69,25 @@ def document() -> dict[str, Any]:
 def _channel(topic: str, message: type[Message]) -> dict[str, Any]:
     queues = [queue.name for queue in DURABLE_QUEUES if topic in queue.topics]
     about = f"Waits in {', '.join(queues)}." if queues else "Goes to every process that binds a queue to it."
-    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
     return {
         "address": topic,
         "description": about,
         "messages": {message.__name__: {"$ref": f"#/components/messages/{message.__name__}"}},
-        "bindings": {"amqp": _AMQP | {"is": "routingKey", "exchange": exchange}},
+        "bindings": {"amqp": _routing(EXCHANGE)},
     }
+
+
+def _routing(exchange: str) -> dict[str, Any]:
+    about = {"name": exchange, "type": "topic", "durable": True, "autoDelete": False}
+    return _AMQP | {"is": "routingKey", "exchange": about}
 
 
 def _replies() -> dict[str, Any]:
     names = [message.__name__ for message in REPLIES.values()]
     return {
         "address": None,
-        "description": "Where the requester says: the AMQP property `reply_to` of its request.",
+        "description": "Where the requester says: the AMQP property `reply_to` of its request is the routing key.",
+        "bindings": {"amqp": _routing(REPLY_EXCHANGE)},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
 

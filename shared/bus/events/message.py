@@ -12,6 +12,8 @@ from shared.errors import RequestFailed
 
 SCHEMA_VERSION = 1
 """Number of the messages' fields as a whole: one more with every new field or topic (docs/topics.md)."""
+SCHEMA_HEADER = "schema-version"
+"""Name of the AMQP header that has it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,7 +22,7 @@ import pika
 import pika.spec
 
 from shared import trace, waiting
-from shared.bus.events import SCHEMA_VERSION
+from shared.bus.events import SCHEMA_HEADER, SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.topology_check import TopologyCheck
 from shared.bus.replies import ReplyBox
@@ -32,8 +32,6 @@ from shared.logs import with_fields
 from shared.waiting import WaitFor
 
 log = logging.getLogger(__name__)
-
-SCHEMA_HEADER = "schema-version"
 
 _CHUNK = 250
 """Messages published in one go on the link's thread, so that heartbeats and confirms get their turn."""
