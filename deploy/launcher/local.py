@@ -109,7 +109,7 @@ class Stack:
         self._supervisor.wait_ready(others, READY_SECONDS, self._progress)
         deadline = time.monotonic() + BOOTSTRAP_SECONDS
         ready_url = next(spec.ready_url for spec in specs if spec.name == "wallet")
-        while healthcheck.missing(healthcheck.get(ready_url)) == ["bootstrap"]:
+        while (healthcheck.missing(healthcheck.get(ready_url)) or {}).keys() == {"bootstrap"}:
             if time.monotonic() > deadline:
                 self._progress([child for child in self._supervisor.children if child.spec.name == "wallet"], [])
                 self._say("the creator's first blocks are still being mined; the wallet page shows them as they come")

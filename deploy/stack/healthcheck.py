@@ -24,12 +24,17 @@ def answers(url: str, timeout: float = TIMEOUT) -> bool:
     return get(url, timeout).status == http.client.OK
 
 
-def missing(answer: Health) -> list[str] | None:
-    """Return the conditions that a service still lacks, from its answer at `/readyz`; None if that names none."""
+def missing(answer: Health) -> dict[str, str] | None:
+    """Return the conditions that a service still lacks, each with the reason if it gives one.
+
+    They are read from its answer at `/readyz`; None if that is no such answer.
+    """
     if answer.status not in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
         return None
     try:
-        return [name for name, is_there in json.loads(answer.body).items() if not is_there]
+        states = json.loads(answer.body)
+        reasons = states.get("reasons", {})
+        return {name: str(reasons.get(name, "")) for name, is_there in states.items() if not is_there}
     except (ValueError, AttributeError):
         return None
 

@@ -156,7 +156,8 @@ def _condition(service: state.ServiceState) -> tuple[str, str]:
         return "ready", ""
     lacks = healthcheck.missing(answer)
     if lacks:
-        return "not ready", f"it waits for: {', '.join(lacks)}"
+        told = (f"{name} ({reason})" if reason else name for name, reason in lacks.items())
+        return "not ready", f"it waits for: {', '.join(told)}"
     return "not ready", f"{service.ready_url} {f'answers {answer.status}' if answer.status else 'does not answer'}"
 
 

@@ -31,13 +31,13 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     except StoreUnavailable as error:
         log.warning("starting without the store: %s", error)  # /readyz asks again
 
-    def store_is_ready() -> bool:
+    def store_trouble() -> str:
         store.check_server(client)
-        return True
+        return ""
 
     broker = connect(settings, "explorer")
     view = ChainView(client, Keys(chain.name))
-    ready = {"redis": store_is_ready, "broker": broker.is_connected}
+    ready = {"redis": store_trouble, "broker": broker.trouble}
     explorer = create_explorer(settings, chain, view, broker, ready)
     hub = explorer.hub
     worker = Worker(broker, broker.consumer([subscription()]), handlers(hub), name="explorer", stop=flag)

@@ -42,7 +42,18 @@ def main() -> int:
     metrics.REGISTRY.register(ChainCollector(client, keys))
     view = ChainView(client, keys)
     credentials = Credentials.load(settings, chain)
-    ready = {"redis": view.has_chain, "broker": broker.is_connected}
+    writer = Writer(settings, chain, broker, stop)
+
+    def store_trouble() -> str:
+        store.check_writable(client, keys.heights)
+        return "" if view.has_chain() else "there is no chain yet"
+
+    ready = {
+        "redis": store_trouble,
+        "broker": broker.trouble,
+        "writer": writer.trouble,
+        "outbox": writer.outbox_trouble,
+    }
     app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop)
     try:
         server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
@@ -50,7 +61,6 @@ def main() -> int:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
     refusals: list[UnsafeStore] = []
-    writer = Writer(settings, chain, broker, stop)
     writing = ServiceThread(lambda: _run(writer, stop, refusals), "writer", stop.is_set)
     writing.start()
     stop.wait()

@@ -8,6 +8,7 @@ replicas, events wait for them too: nobody hears of a commit that is lost with t
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from shared.backoff import backoff
@@ -25,6 +26,8 @@ BATCH = 500
 KEEP_EVENTS = 10_000
 """Number of published events to keep in the stream, for listeners that resume."""
 _BLOCK_MILLISECONDS = 500
+STALE_SECONDS = 10.0
+"""Seconds after which an event that is still not published is trouble."""
 
 
 class Outbox:
@@ -36,6 +39,9 @@ class Outbox:
         self._broker = broker
         self._stop = stop
         self._thread = ServiceThread(self._run, "outbox", stop.is_set)
+        self._waiting_since: float | None = None
+        """Time (monotonic) since which an event has waited, or it is not known whether one does."""
+        self._why = ""
 
     def start(self) -> None:
         """Start relaying."""
@@ -45,12 +51,25 @@ class Outbox:
         """Wait until the thread has seen the stop flag."""
         self._thread.join()
 
+    def waiting(self) -> float:
+        """Return the seconds for which events have waited to be published; 0 if none do."""
+        since = self._waiting_since
+        return 0.0 if since is None or self._stop.is_set() else time.monotonic() - since
+
+    def trouble(self) -> str:
+        """Return why facts are not published any more, for /readyz; empty if they are."""
+        waiting = self.waiting()
+        if waiting < STALE_SECONDS:
+            return ""
+        return f"facts have waited {waiting:.0f} s to be published: {self._why or 'the broker does not confirm'}"
+
     def relay(self, block_ms: int | None = None) -> int:
         """Publish up to one batch of waiting events; return their number."""
         position = int(self._redis.get(self._keys.relayed) or 0)
         replies = self._redis.xread({self._keys.events: f"{position}-0"}, count=BATCH, block=block_ms)
         if not replies:
             return 0
+        self._wait_begins()
         entries = self._confirmed(position) if self._redis.replicas else replies[0][1]
         messages, traceparents = [], []
         for entry_id, fields in entries:
@@ -82,9 +101,17 @@ class Outbox:
         failures = 0
         while not self._stop.is_set():
             try:
-                self.relay(_BLOCK_MILLISECONDS)
+                if self.relay(_BLOCK_MILLISECONDS) < BATCH:
+                    self._waiting_since = None
+                self._why = ""
                 failures = 0
             except (BrokerError, StoreUnavailable) as error:
+                self._wait_begins()
+                self._why = str(error)
                 failures += 1
                 log.warning("outbox waits: %s", error)
                 self._stop.wait(backoff(failures))
+
+    def _wait_begins(self) -> None:
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()

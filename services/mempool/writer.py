@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import Callable
 
 from services.mempool.handlers import subscriptions
@@ -28,6 +29,8 @@ from shared.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 
+SILENT_SECONDS = 60.0
+"""Seconds after which a writer that is still at the same batch is stuck."""
 STANDBY_SECONDS = 0.25
 """Seconds between a standby's attempts to take the lease."""
 PREFETCH = 2000
@@ -45,13 +48,32 @@ class Writer:
         self._client = connect(settings.redis_url, settings.redis_replicas)
         self._keeper = LeaseKeeper(Lease(connect(settings.redis_url), self._keys), stop)
 
+        self._waits_for = "it has not asked for the lease yet"
+        self._turned = 0.0
+        """Time (monotonic) of the last turn of the loop that takes messages; 0 while this instance does not write."""
+        self._outbox: Outbox | None = None
+
+    def trouble(self) -> str:
+        """Return why this instance neither writes nor stands by, for /readyz; empty if it does either."""
+        silent = time.monotonic() - self._turned if self._turned else 0.0
+        if silent > SILENT_SECONDS:
+            return f"the writer has taken no message for {silent:.0f} s"
+        return self._waits_for
+
+    def outbox_trouble(self) -> str:
+        """Return why facts are not published any more, for /readyz; empty if they are, or this is not the writer."""
+        outbox = self._outbox
+        return outbox.trouble() if outbox is not None else ""
+
     def run(self) -> None:
         """Become the writer whenever the lease is free, until the exit flag is set."""
         failures = 0
         waiting = False
         while not self._stop.is_set():
             try:
-                if not self._keeper.take():
+                is_ours = self._keeper.take()
+                self._waits_for = ""
+                if not is_ours:
                     if not waiting:
                         log.info("standing by: another writer has the lease")
                     waiting = True
@@ -64,6 +86,7 @@ class Writer:
                 log.warning("no longer the writer: %s", error)
             except (StoreUnavailable, BrokerUnavailable) as error:
                 log.warning("writer waits: %s", error)
+                self._waits_for = str(error)
                 self._stop.wait(backoff(failures))
                 failures += 1
             finally:
@@ -79,10 +102,12 @@ class Writer:
             connect(self._settings.redis_url, self._settings.redis_replicas), self._keys, self._broker, tenure
         )
         outbox.start()
+        self._outbox = outbox
         consumer = self._broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS], prefetch=PREFETCH)
         recover = _recovery(node, mining, self._keeper)
 
         def idle() -> None:
+            self._turned = time.monotonic()
             if self._keeper.lost:
                 recover()
             mining.tick()
@@ -99,6 +124,8 @@ class Writer:
             ).run()
         finally:
             consumer.close()
+            self._turned = 0.0
+            self._outbox = None
             tenure.set()
             outbox.join()
 

@@ -74,11 +74,13 @@ def main() -> int:
     faucet = None
     if chain.is_test_chain and settings.faucet == "on":
         faucet = Faucet(wallets, payments, password, may_mine=chain.has_cheap_blocks)
-    ready = {
-        "redis": lambda: view.tip().height >= 0,
-        "broker": broker.is_connected,
-        "bootstrap": bootstrap.is_done,
-    }
+
+    def store_trouble() -> str:
+        chain_store.check_writable(client, store.writable_key)
+        view.tip()
+        return ""
+
+    ready = {"redis": store_trouble, "broker": broker.trouble, "bootstrap": bootstrap.trouble}
     app = create_wallet_app(settings, wallets, payments, sessions, faucet, ready)
     try:
         server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)

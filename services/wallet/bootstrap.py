@@ -67,6 +67,10 @@ class Bootstrap:
         """Whether the first start is complete."""
         return self._done.is_set()
 
+    def trouble(self) -> str:
+        """Return why the wallet is not ready, for /readyz; empty once the first start is complete."""
+        return "" if self.is_done() else f"the first blocks of {CREATOR} are not mined yet"
+
     def wait(self, seconds: float) -> None:
         """Return when the first start is complete or the exit flag is set, at the latest after `seconds`."""
         deadline = time.monotonic() + seconds

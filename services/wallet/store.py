@@ -116,7 +116,7 @@ class WalletStore:
         self._ids = self._prefix + "ids"
         self._senders = self._prefix + "senders"
         self._open = self._prefix + "open"
-        self._bootstrap = self._prefix + "bootstrap"
+        self._bootstrap = self.writable_key = self._prefix + "bootstrap"
         self._lease = self._prefix + "bootstrap:lease"
 
     def _of(self, kind: str, wallet_id: str) -> str:

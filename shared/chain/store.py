@@ -124,6 +124,14 @@ def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
             failures += 1
 
 
+def check_writable(client: StoreClient, key: str) -> None:
+    """Raise `StoreUnavailable` if the server would refuse a write: full, a replica, unable to save.
+
+    Writing no bytes into the string `key`, which may not exist, changes nothing, and is refused when a write would be.
+    """
+    client.setrange(key, 0, "")
+
+
 def check_server(client: redis.Redis) -> None:
     """Raise `UnsafeStore` for a server that is too old or may evict keys."""
     found: dict[str, Any] = client.info()

@@ -28,7 +28,9 @@ from shared.web.hosts import TrustedHosts, host_name
 
 log = logging.getLogger(__name__)
 
-ReadyChecks = Mapping[str, Callable[[], bool]]
+ReadyChecks = Mapping[str, Callable[[], str]]
+"""By the name of each thing that a service needs: returns why it is of no use now, empty if all is well, or raises a
+`WarrenError` that says so."""
 
 STOPPING = "warren-stopping"
 """Key of an application's extensions: the event that the service was told to stop, which `/readyz` shows."""
@@ -83,13 +85,15 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
 
     @app.get("/readyz")
     def readyz() -> Response:
-        states = {name: _answers(check) for name, check in ready.items()}
+        troubles = {name: _trouble(check) for name, check in ready.items()}
         if stopping.is_set():
-            states["running"] = False
+            troubles["running"] = "the service was told to stop"
+        reasons = {name: trouble for name, trouble in troubles.items() if trouble}
+        states = {name: not trouble for name, trouble in troubles.items()}
         for name, is_met in states.items():
             metrics.READY.labels(name).set(is_met)
-        response = jsonify(states)
-        response.status_code = 200 if all(states.values()) else 503
+        response = jsonify(states | ({"reasons": reasons} if reasons else {}))
+        response.status_code = 503 if reasons else 200
         return response
 
     @app.get(_METRICS)
@@ -162,11 +166,11 @@ def _site(settings: Settings, chain: str) -> dict[str, str]:
     }
 
 
-def _answers(check: Callable[[], bool]) -> bool:
+def _trouble(check: Callable[[], str]) -> str:
     try:
         return check()
-    except WarrenError:
-        return False
+    except WarrenError as error:
+        return str(error)
 
 
 def _shared_file(app: Flask, filename: str) -> Response:

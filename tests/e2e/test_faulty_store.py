@@ -11,6 +11,7 @@ import pytest
 import redis as redis_py
 import requests
 
+from deploy.stack import status as stack_status
 from shared.consensus.params import REGTEST
 from shared.crypto.address import decode_address
 from shared.crypto.hashes import sha256
@@ -158,9 +159,9 @@ def mend(operator: redis_py.Redis) -> None:
     operator.replicaof("NO", "ONE")
 
 
-@pytest.mark.parametrize("spoil", [fill, make_replica])
+@pytest.mark.parametrize(("spoil", "code"), [(fill, "OOM"), (make_replica, "READONLY")])
 def test_reads_go_on_while_redis_takes_no_writes_and_writers_are_told_to_come_again(
-    reader: Reader, operator: redis_py.Redis, spoil: Any
+    reader: Reader, operator: redis_py.Redis, spoil: Any, code: str
 ) -> None:
     reader.pay()
     reads = {read for read, status in reader.statuses().items() if status == 200}
@@ -170,6 +171,8 @@ def test_reads_go_on_while_redis_takes_no_writes_and_writers_are_told_to_come_ag
     try:
         during = reader.statuses()
         state = reader.stack.state
+        health = [requests.get(f"{url}/readyz", timeout=20) for url in (state.wallet_url, state.rpc_url)]
+        _, *told = stack_status.lines(stack_status.look(Path(state.cookie_file).parents[1]))
         raw = reader.rpc("getrawtransaction", reader.known["tx"]).json()["result"]
         writes = [
             requests.post(f"{state.explorer_url}/api/tx", data=raw, timeout=60),
@@ -179,5 +182,9 @@ def test_reads_go_on_while_redis_takes_no_writes_and_writers_are_told_to_come_ag
     finally:
         mend(operator)
     assert {read: during[read] for read in reads if during[read] != 200} == {}
+    assert [answer.status_code for answer in health] == [503, 503]
+    assert all(answer.json()["reasons"]["redis"].startswith(f"Redis refuses: {code} ") for answer in health)
+    (reasons,) = [line for line in told if line.startswith("mempool: it waits for: ")]
+    assert f"redis (Redis refuses: {code} " in reasons
     assert [(answer.status_code, answer.headers.get("Retry-After")) for answer in writes] == [(503, "1")] * 3
     eventually(lambda: reader.stack.mine(reader.known["address"]), what="a block")

@@ -49,6 +49,8 @@ class StreamKeys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.signs_of_life = f"{prefix}:alive:"
+        self.writable = f"{prefix}:writable"
+        """Never written: the server's answer to a write without bytes tells whether it takes any."""
 
     def queue(self, name: str) -> str:
         """Stream of a queue's messages."""

@@ -140,8 +140,78 @@ def test_a_store_that_is_full_loses_no_block(redis_url: str) -> None:
                 instance.close()
 
 
-def _refusals(operator: redis_py.Redis) -> int:
-    return operator.info("errorstats").get("errorstat_OOM", {}).get("count", 0)
+@pytest.fixture
+def own_redis() -> Iterator[str]:
+    """URL of a Redis that a test may spoil."""
+    for server in run_server(redis_server):
+        yield server.url
+
+
+def test_after_a_failover_of_redis_events_are_published_and_the_lease_is_held(redis_url: str, own_redis: str) -> None:
+    instance = Instance(own_redis, f"test-bus-{uuid.uuid4().hex}", bus_url=redis_url)
+    with redis_py.Redis.from_url(own_redis) as operator:
+        try:
+            assert submit_blocks(instance.broker, 1)[0].accepted
+            operator.replicaof("127.0.0.1", "1")
+            refused = _refusals(operator, "READONLY")
+            eventually(lambda: _refusals(operator, "READONLY") > refused + 2, 20)
+            operator.replicaof("NO", "ONE")
+            assert [verdict.reason for verdict in submit_blocks(instance.broker, 3)] == ["duplicate", "", ""]
+            eventually(lambda: operator.get(KEYS.relayed) == b"3")
+            assert 0 < operator.pttl(KEYS.writer) <= TIME_LIMIT * 1000
+            eventually(lambda: not (instance.writer.trouble() or instance.writer.outbox_trouble()))
+        finally:
+            instance.close()
+
+
+def test_a_wrong_command_ends_the_writer_and_is_not_tried_again(
+    redis: redis_py.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.lpush(KEYS.tip, "no hash")
+    stop = ExitFlag()
+    with pytest.raises(redis_py.ResponseError, match="WRONGTYPE"):
+        Writer(Settings(redis_url=redis_url), REGTEST, FakeBroker(), stop).run()
+    stop.set()
+
+
+def test_a_writer_and_a_standby_are_ready_and_say_so(start) -> None:
+    instances = [start(), start()]
+    eventually(lambda: not any(instance.writer.trouble() for instance in instances))
+    assert not any(instance.writer.outbox_trouble() for instance in instances)
+
+
+def test_a_writer_without_redis_says_what_it_waits_for() -> None:
+    stop = ExitFlag()
+    writer = Writer(Settings(redis_url="redis://127.0.0.1:1"), REGTEST, FakeBroker(), stop)
+    assert writer.trouble() == "it has not asked for the lease yet"
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    eventually(lambda: writer.trouble() == "Redis is away: ConnectionError")
+    stop.set()
+    thread.join(20)
+
+
+def test_facts_that_wait_too_long_are_trouble_until_they_are_published(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.mempool.outbox.STALE_SECONDS", 0.2)
+    chain.mine(1)
+    broker, stop = FakeBroker(), ExitFlag()
+    broker.away = True
+    outbox = Outbox(chain.client, KEYS, broker, stop)
+    assert not outbox.trouble()
+    outbox.start()
+    eventually(outbox.trouble)
+    assert outbox.trouble().startswith("facts have waited 0 s to be published: the fake broker")
+    broker.away = False
+    eventually(lambda: not outbox.trouble())
+    assert outbox.waiting() == 0
+    stop.set()
+    outbox.join()
+
+
+def _refusals(operator: redis_py.Redis, code: str = "OOM") -> int:
+    return operator.info("errorstats").get(f"errorstat_{code}", {}).get("count", 0)
 
 
 def test_a_reply_comes_after_the_commit(start, redis: redis_py.Redis) -> None:

@@ -41,7 +41,7 @@ class RunningNode:
         self.broker = RedisStreamsBroker(redis_url, prefix=f"rpc-bus-{uuid.uuid4().hex}")
         self.view = ChainView(store.connect(redis_url), Keys(REGTEST.name))
         credentials = Credentials.load(settings, REGTEST)
-        ready = {"redis": self.view.has_chain, "broker": self.broker.is_connected}
+        ready = {"broker": self.broker.trouble}
         app = create_rpc_app(settings, REGTEST, self.view, self.broker, credentials, ready, self.stop)
         self.server = HttpServer(app, "127.0.0.1", 0, 4)
         self.cookie = cookie_path(data_dir, REGTEST.name).read_text()

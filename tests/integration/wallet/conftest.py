@@ -77,7 +77,7 @@ class Stack:
         self._read = b"0"
 
     def _new_app(self, wallets: WalletService, payments: Payments, faucet: Faucet) -> Flask:
-        ready = {"redis": lambda: self.view.tip().height >= 0, "broker": self.broker.is_connected}
+        ready = {"broker": self.broker.trouble}
         return create_wallet_app(self.settings, wallets, payments, self.new_sessions(), faucet, ready)
 
     def new_sessions(self) -> Sessions:

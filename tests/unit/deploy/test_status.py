@@ -14,6 +14,10 @@ READY, UNREADY = {"redis": True}, {"redis": False, "broker": False, "store": Tru
 ANSWERS = {
     "/readyz": (200, READY),
     "/lacking": (503, UNREADY),
+    "/explaining": (
+        503,
+        {"redis": True, "broker": False, "reasons": {"broker": "RabbitMQ takes no messages: low on disk"}},
+    ),
     "/odd": (404, {}),
     "/api/blocks": (200, [{"id": "ab" * 32, "height": 110}, {"id": "cd" * 32, "height": 109}]),
     "/api/mempool": (200, {"count": 3, "vsize": 423, "total_fee": 846}),
@@ -111,6 +115,7 @@ def test_programs_get_every_documented_field(tmp_path, stack):
     ("path", "reason"),
     [
         ("/lacking", "wallet: it waits for: redis, broker"),
+        ("/explaining", "wallet: it waits for: broker (RabbitMQ takes no messages: low on disk)"),
         ("/odd", "wallet: {url}/odd answers 404"),
     ],
 )

@@ -111,7 +111,7 @@ def app(chain: Chain, broker: FakeBroker, stopping: ExitFlag) -> Flask:
         chain.view,
         broker,
         Credentials(USER, PASSWORD),
-        {"broker": broker.is_connected},
+        {"broker": broker.trouble},
         stopping,
     )
 

@@ -15,7 +15,7 @@ def app():
     def check():
         if not state.up:
             raise StoreUnavailable("away")
-        return True
+        return ""
 
     app = create_app("tests.web", Settings(trusted_hosts="chain.example"), "regtest", {"redis": check}, max_body=1_000)
     app.state = state
@@ -61,7 +61,7 @@ def test_readiness_names_what_is_away(client, app):
     assert client.get("/readyz").json == {"redis": True}
     app.state.up = False
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (503, {"redis": False})
+    assert (answer.status_code, answer.json) == (503, {"redis": False, "reasons": {"redis": "away"}})
     assert client.get("/healthz").status_code == 200
 
 

@@ -111,7 +111,7 @@ def test_a_shell_that_allows_few_open_files_does_not_leave_clients_unanswered() 
 
 
 def test_a_service_that_is_about_to_stop_says_so_and_goes_on_serving() -> None:
-    app = create_app("test", Settings(), "regtest", {"redis": lambda: True}, 1_000)
+    app = create_app("test", Settings(), "regtest", {"redis": str}, 1_000)
     server = HttpServer(app, "127.0.0.1", 0, 2)
 
     def get(path: str) -> tuple[int, bytes]:
@@ -122,6 +122,7 @@ def test_a_service_that_is_about_to_stop_says_so_and_goes_on_serving() -> None:
     assert get("/readyz")[0] == 200
     server.drain(0)
     status, body = get("/readyz")
-    assert (status, json.loads(body)) == (503, {"redis": True, "running": False})
+    reasons = {"running": "the service was told to stop"}
+    assert (status, json.loads(body)) == (503, {"redis": True, "running": False, "reasons": reasons})
     assert get("/healthz")[0] == 200
     server.close()
