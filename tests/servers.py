@@ -1,7 +1,8 @@
 """Private Redis and RabbitMQ servers for tests: containers where Docker answers, else processes of our own.
 
-`WARREN_TEST_SERVERS=native` or `docker` decides instead. `WARREN_TEST_ENGINE=redis` or `valkey` decides which of them
-holds the chain, else Redis where there is one. Every server has a free port on 127.0.0.1, a directory of its own and no
+`WARREN_TEST_SERVERS=native` or `docker` decides instead. `WARREN_TEST_ENGINE=redis` or `valkey` decides which installed
+server holds the chain, else Redis where there is one; `WARREN_TEST_IMAGES="redis:7 rabbitmq:3-management"` names images
+for containers, else those of compose.yaml. Every server has a free port on 127.0.0.1, a directory of its own and no
 names in common with another, so any number can run side by side. `kill` and `start` again keep port and data: that is
 how the tests crash a server.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from typing import Any
 import pika
 import redis
 
+from deploy.demo.target import COMPOSE_FILE
 from deploy.launcher.redis_server import binaries, engine_of
 from deploy.processes import ports
 from shared.bus.rabbit.parameters import parameters
@@ -32,13 +35,12 @@ from shared.redis_url import open_redis
 
 _WANTED = os.environ.get("WARREN_TEST_SERVERS", "")
 ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")
-_REDIS_IMAGES = {"": "redis:7", "redis": "redis:7", "valkey": "valkey/valkey:8"}
-if ENGINE not in _REDIS_IMAGES:
+if ENGINE not in ("", "redis", "valkey"):
     raise ValueError(f"WARREN_TEST_ENGINE is 'redis' or 'valkey', not {ENGINE!r}")
 RUNNING_REDIS = os.environ.get("WARREN_TEST_REDIS_URL", "")
 RUNNING_RABBITMQ = os.environ.get("WARREN_TEST_AMQP_URL", "")
 """URL of a running server for tests that crash none; the person who starts it keeps it up between runs."""
-_RABBITMQ_IMAGE = "rabbitmq:3-management"
+_IMAGES = os.environ.get("WARREN_TEST_IMAGES", "").split()
 PASSWORD = "not-a-secret-4711"  # in every AMQP URL, so that tests can look for it in logs
 _LOG_TAIL = 20_000
 """Characters of a server's log that a failed test shows: enough for all of a start."""
@@ -79,8 +81,8 @@ class Server(ABC):
 def redis_server() -> Server:
     """Return a Redis with every write on disk before it is confirmed, not yet started."""
     if uses_docker():
-        image = _REDIS_IMAGES[ENGINE]
-        return _Container(image, 6379, _redis_url, redis_answers, command=" ".join(["redis-server", *_AOF]))
+        command = " ".join(["redis-server", *_AOF])
+        return _Container(_image("redis", "valkey"), 6379, _redis_url, redis_answers, command=command)
     return NativeRedis()
 
 
@@ -88,7 +90,7 @@ def rabbitmq_server() -> Server:
     """Return a RabbitMQ, not yet started."""
     if uses_docker():
         environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": PASSWORD, "HOSTNAME": "rabbit"}
-        return _Container(_RABBITMQ_IMAGE, 5672, _amqp_url, _rabbitmq_answers, environment=environment)
+        return _Container(_image("rabbitmq"), 5672, _amqp_url, _rabbitmq_answers, environment=environment)
     return NativeRabbitMQ()
 
 
@@ -412,14 +414,17 @@ def _listening(port: int) -> bool:
 
 def uses_docker() -> bool:
     """Whether tests use containers: as the environment says, else if Docker answers."""
+    if _IMAGES and _WANTED != "native":
+        return True
     if _WANTED:
         if _WANTED not in ("native", "docker"):
             raise ValueError(f"WARREN_TEST_SERVERS is 'native' or 'docker', not {_WANTED!r}")
         return _WANTED == "docker"
-    return _docker_answers()
+    return docker_answers()
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
+    """Whether a Docker daemon is there for this user."""
     if "DOCKER_HOST" not in os.environ and not _is_listening_at("/var/run/docker.sock"):
         return False  # Docker's client leaves a socket open when nobody is there
     import docker
@@ -438,6 +443,12 @@ def _is_listening_at(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _image(*kinds: str) -> str:
+    """Return the image of the environment whose name begins with one of these; else the one that compose.yaml has."""
+    shipped = re.findall(r"image: \$\{\w+:-([^}]+)\}", COMPOSE_FILE.read_text(encoding="utf-8"))
+    return next(image for image in [*_IMAGES, *shipped] if image.startswith(kinds))
 
 
 class _Container(Server):

@@ -104,7 +104,7 @@ def test_a_user_without_the_permission_is_refused(server: Server, operator: redi
     client = connect(server.url.replace("redis://", "redis://reader:not-a-secret-4711@"))
     with pytest.raises(
         StoreUnavailable,
-        match=r"^Redis refuses: (NOPERM this user|The user executing the script|ACL failure in script)",
+        match=r"^Redis refuses: (NOPERM (this u|U)ser|The user executing the script|ACL failure in script)",
     ):
         write(client)
 
