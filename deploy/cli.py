@@ -16,6 +16,7 @@ from typing import NoReturn
 from deploy import command_line
 from deploy.console import Console
 from deploy.errors import UsageError
+from deploy.files import explain
 from deploy.setup.environment import ROOT
 from deploy.stack import control
 from shared.config import load
@@ -51,12 +52,6 @@ def main(
         return 1
     except KeyboardInterrupt:  # before a stack runs: there is nothing to stop in order
         return 130
-
-
-def explain(error: OSError) -> str:
-    """Return an error of the operating system in one line, with the file concerned."""
-    about = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    return f"{about}: {error.strerror}" if about else error.strerror or str(error)
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Console) -> int:

@@ -6,6 +6,7 @@ Standard library only: it also runs under the machine's own Python.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -19,7 +20,8 @@ _CLEAR = "\r\x1b[K"
 class Console:
     """Writes to a stream such as standard output; with None, for a closed stream, it discards everything.
 
-    A failure of the stream (its reader went away, the disk is full) does not stop the writer.
+    A failure of the stream does not stop the writer: lines for a full disk are lost, those for a reader that went away
+    are no longer written.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -53,8 +55,9 @@ class Console:
         try:
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
-        except (OSError, ValueError):  # gone, full or closed
-            self._drop(self._stream)
+        except (OSError, ValueError) as error:  # gone, full or closed
+            if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+                self._drop(self._stream)
 
     def _drop(self, stream: TextIO) -> None:
         """Discard all further lines, and direct the stream's buffer to nowhere for when this process ends."""

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 SECRET_BYTES = 24
+LEAST_FREE = 1 << 16
+"""Bytes below which a disk counts as full: less than a service writes in a moment."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether the error says that no space is left."""
+    return error.errno in _FULL
+
+
+def has_space(directory: Path) -> bool:
+    """Whether the disk of a directory, or of the nearest one above it that exists, has space left."""
+    for place in (directory, *directory.parents):
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(place).free >= LEAST_FREE
+    return True
+
+
+def explain(error: OSError) -> str:
+    """Return an error of the operating system in one line, with the file concerned."""
+    what = "disk full" if is_disk_full(error) else error.strerror or str(error)
+    about = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{about}: {what}" if about else what
 
 
 def make_private_dir(path: Path) -> None:

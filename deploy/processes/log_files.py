@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+from deploy.files import is_disk_full
+
 MAX_BYTES = 20_000_000
 """A larger file is moved to `<name>.1`."""
 
@@ -41,9 +43,18 @@ class LogFollower:
         return [line for line in self.new_lines() if _WARNING.search(line)]
 
     def rotate_if_large(self, max_bytes: int = MAX_BYTES) -> None:
-        """Move the content to `<name>.1` and empty the file; its writers append, so they are not disturbed."""
+        """Move the content to `<name>.1` and empty the file; its writers append, so they are not disturbed.
+
+        On a full disk both are emptied: logs may be what fills it.
+        """
         if self.path.exists() and self.path.stat().st_size > max_bytes:
-            shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
+            former = self.path.with_name(self.path.name + ".1")
+            try:
+                shutil.copyfile(self.path, former)
+            except OSError as error:
+                if not is_disk_full(error):
+                    raise
+                former.unlink(missing_ok=True)
             self.path.write_bytes(b"")
             self._position = 0
 

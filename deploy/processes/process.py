@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.files import make_private_dir
+
 LEFTOVER_GRACE = 5.0
 """Seconds to stop for a process whose launcher was killed; on Linux it got SIGTERM at that moment."""
 
@@ -64,6 +66,7 @@ def spawn(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], log
 
     On Linux it gets SIGTERM when the launcher's main thread ends for any reason. Call from the main thread only.
     """
+    make_private_dir(log.parent)  # somebody may have removed it
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import Interrupted, LaunchError
+from deploy.files import explain, has_space
 from deploy.processes.log_files import LogFollower, last_line, last_lines
 from deploy.processes.process import Identity, end_all, identify, kill_group, spawn
 from deploy.processes.signals import Signals
@@ -84,6 +85,10 @@ class Supervisor:
         self._say = say
         self._changed = changed
         self._next_log_check = 0.0
+        self._is_saved = True
+        """Whether `changed` has returned since the last start of a process."""
+        self._log_errors: list[OSError] = []
+        self._complaints: list[str] = []
         self.children: list[Child] = []
 
     def start(self, spec: Spec) -> None:
@@ -125,12 +130,16 @@ class Supervisor:
         self._pass_on_warnings()
 
     def watch(self) -> None:
-        """Restart processes that end, until a signal asks to stop."""
+        """Restart processes that end, until a signal asks to stop.
+
+        No error of the operating system ends this: a full disk, too many open files or a directory that somebody
+        removed are told once, and everything is tried again until it works.
+        """
         while not self._signals.stop_requests:
             now = time.monotonic()
             for child in self.children:
                 self._look_after(child, now)
-            self._pass_on_warnings()
+            self._keep_house()
             due = [child.restart_at - now for child in self.children if child.restart_at is not None]
             self._signals.wait(max(0.0, min([_CHECK_LOGS, *due])))
 
@@ -158,16 +167,21 @@ class Supervisor:
             if now - child.started_at > STABLE_AFTER:
                 child.failures = 0
             how = f"{child.spec.name} (pid {child.process.pid}) {child.how_it_ended()}"
+            if not has_space(child.spec.log.parent):
+                how += f", disk full ({child.spec.log.parent})"
             self._say(f"{how}; restarting in {self._schedule(child, now):.1f} s")
+        elif not child.identity.start:  # it could not be read when the process was started
+            child.identity = identify(child.process.pid)
+            self._is_saved = False
 
     def _restart(self, child: Child) -> None:
         try:
             child.start()
         except OSError as error:
-            self._say(f"{child.spec.name} does not start: {error}; trying again")
+            self._say(f"{child.spec.name} does not start: {explain(error)}; trying again")
             self._schedule(child, time.monotonic())
             return
-        self._changed()
+        self._is_saved = False
         self._say(f"{child.spec.name} started again (pid {child.process.pid})")
 
     def _schedule(self, child: Child, now: float) -> float:
@@ -177,15 +191,39 @@ class Supervisor:
         child.restart_at = now + delay
         return delay
 
-    def _pass_on_warnings(self) -> None:
+    def _keep_house(self) -> None:
+        """Write the state and look at the logs; tell what does not work, once, and that it works again."""
+        errors = []
+        if not self._is_saved:
+            try:
+                self._changed()
+                self._is_saved = True
+            except OSError as error:
+                errors.append(error)
+        errors += self._pass_on_warnings()
+        complaints = [explain(error) for error in errors]
+        for complaint in complaints:
+            if complaint not in self._complaints:
+                self._say(f"{complaint}; trying again")
+        if self._complaints and not complaints:
+            self._say("files can be written and read again")
+        self._complaints = complaints
+
+    def _pass_on_warnings(self) -> list[OSError]:
+        """Print new warnings of the services, and rotate large logs; return the errors of files."""
         now = time.monotonic()
         if now < self._next_log_check:
-            return
+            return self._log_errors
         self._next_log_check = now + _CHECK_LOGS
+        self._log_errors = []
         for child in self.children:
-            for line in child.follower.new_warnings():
-                self._say(f"{child.spec.name}: {line}")
-            child.follower.rotate_if_large()
+            try:
+                for line in child.follower.new_warnings():
+                    self._say(f"{child.spec.name}: {line}")
+                child.follower.rotate_if_large()
+            except OSError as error:
+                self._log_errors.append(error)
+        return self._log_errors
 
 
 def _with_log(message: str, child: Child) -> str:

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.errors import LaunchError
-from deploy.files import private_opener, write_atomically
+from deploy.files import is_disk_full, private_opener, write_atomically
 from deploy.processes.process import Identity
 
 _T = TypeVar("_T")
+
+_ROOM = 1 << 14
+"""Bytes that the state file always takes: blanks follow its content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,16 @@ def read(data_dir: Path) -> StackState | None:
 
 
 def write(data_dir: Path, state: StackState) -> None:
-    """Replace the state file."""
-    write_atomically(_state_file(data_dir), json.dumps(asdict(state), indent=2) + "\n")
+    """Replace the state file; on a full disk, write over it, within the room that it keeps for this."""
+    path = _state_file(data_dir)
+    text = json.dumps(asdict(state), indent=2).ljust(_ROOM) + "\n"
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        if not (is_disk_full(error) and path.exists()):
+            raise
+        with path.open("r+", encoding="utf-8") as file:
+            file.write(text)
 
 
 def clear(data_dir: Path) -> None:

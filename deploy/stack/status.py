@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deploy.files import has_space
 from deploy.processes.log_files import last_line
 from deploy.stack import healthcheck, state
 from shared.durations import short_duration
@@ -126,6 +127,8 @@ def lines(report: Report) -> list[str]:
         up = short_duration(service.uptime) if service.state != "down" else "-"
         told.append(f"{service.name:<12}{service.pid:<9}{service.state:<11}{up:<14}{service.url}".rstrip())
     told += [f"{service.name}: {service.reason}" for service in report.services if service.reason]
+    if not has_space(Path(report.data_dir)):
+        told.append(f"disk full: {report.data_dir}")
     if report.creator_password_file:
         told.append(f"creator's password: {report.creator_password_file}")
     return told

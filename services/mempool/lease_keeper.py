@@ -57,11 +57,14 @@ class LeaseKeeper:
             log.warning("the lease was not given back and will run out: %s", error)
 
     def _run(self) -> None:
+        is_told = False
         while not self._stop.wait(RENEW_EVERY):
             if self._epoch is None:
                 continue
             try:
                 if not self._lease.renew():
                     self._lost.set()
+                is_told = False
             except StoreUnavailable as error:
-                log.warning("lease not renewed: %s", error)
+                log.log(logging.DEBUG if is_told else logging.WARNING, "lease not renewed: %s", error)
+                is_told = True

@@ -1,5 +1,6 @@
 """A stand-in for a service: answers /readyz, and notes in a file when it starts and when it is asked to stop."""
 
+import contextlib
 import http.server
 import os
 import signal
@@ -21,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main(name: str, port: int, notes: str, manner: str) -> None:
     def note(what: str) -> None:
-        with Path(notes).open("a") as file:
+        with contextlib.suppress(OSError), Path(notes).open("a") as file:  # the disk may be full
             file.write(f"{what} {name}\n")
 
     stopped = ExitFlag()

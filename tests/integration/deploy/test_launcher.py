@@ -27,12 +27,17 @@ class Launcher:
     """A running fake_stack.py, and its output."""
 
     def __init__(
-        self, data_dir: Path, *manners: str, wallet_port: int = 0, before: Callable[[], object] | None = None
+        self,
+        data_dir: Path,
+        *manners: str,
+        wallet_port: int = 0,
+        before: Callable[[], object] | None = None,
+        output: Path | None = None,
     ) -> None:
         """`before` runs in the new process first, to set up a state that a parent may leave."""
         self.data_dir = data_dir
         data_dir.mkdir(parents=True, exist_ok=True)
-        self.output = data_dir / "output"
+        self.output = output or data_dir / "output"
         with self.output.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, str(LAUNCHER), str(data_dir), str(wallet_port), *manners],
