@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 
 from shared import waiting
 from shared.errors import WarrenError
+from shared.web.refusal import Refusal
 
 MAX_WAITING = 500
 """Requests of one service that may wait for other services at a time."""
@@ -61,10 +62,19 @@ class AsyncFlask(Flask):
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name)
         self.waiting_requests = WaitingRequests()
+        self.head_checks: list[Callable[[Request], Refusal | None]] = []
+        """Functions that may refuse a request by its headers, before its body is read. They run on the event loop."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: `respond` awaits what a view returns."""
         return func
+
+    def check_head(self, environ: dict[str, Any]) -> Refusal | None:
+        """Return why a request is refused by its headers alone, None if it is not."""
+        if not self.head_checks:
+            return None
+        request = Request(environ, populate_request=False)
+        return next((refusal for check in self.head_checks if (refusal := check(request)) is not None), None)
 
     async def respond(self, environ: dict[str, Any]) -> Response:
         """Return the response to a request, errors included (Flask's `wsgi_app`, with room to wait)."""
@@ -95,4 +105,6 @@ class AsyncFlask(Flask):
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer on this thread alone, waits included, as tests' clients need it."""
-        return waiting.run(self.respond(environ))(environ, start_response)
+        refusal = self.check_head(environ)
+        response = waiting.run(self.respond(environ)) if refusal is None else refusal.response()
+        return response(environ, start_response)

@@ -26,6 +26,7 @@ from shared.service_thread import ServiceThread
 from shared.web.app import STOPPING
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask
+from shared.web.bodies import give_back_memory
 from shared.web.protocol import AbortableWebSocket, BoundedProtocol
 from shared.web.threads import Threads
 from shared.web.tracing import Traced
@@ -58,6 +59,7 @@ class HttpServer:
     ) -> None:
         """Listen, or raise `ConfigError`; `endpoints` answer their paths, `app` all others."""
         _allow_connections()
+        give_back_memory()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._sockets = _listen(host, port)
         self.port: int = self._sockets[0].getsockname()[1]

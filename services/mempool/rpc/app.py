@@ -6,16 +6,15 @@ in the same process, and it answers on a standby just as well.
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
-from flask import Response, redirect, request
+from flask import Request, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from services.mempool.rpc import mine_page
 from services.mempool.rpc.methods.table import METHODS
 from services.mempool.rpc.server import protocol
-from services.mempool.rpc.server.auth import Credentials, FailureLimit
+from services.mempool.rpc.server.auth import Credentials, Guesses
 from services.mempool.rpc.server.batch import execute
 from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.context import NodeContext
@@ -26,12 +25,13 @@ from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import ChainParams
-from shared.logs import with_fields
 from shared.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 from shared.web.async_flask import AsyncFlask
+from shared.web.refusal import Refusal
 
-log = logging.getLogger(__name__)
+WRONG_PASSWORD_SECONDS = 0.25
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="jsonrpc"'}
 
 
 def create_rpc_app(
@@ -46,7 +46,8 @@ def create_rpc_app(
     """Return the application. RPC `stop` sets `stop`."""
     app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
     node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), stop)
-    failures = FailureLimit()
+    guesses = Guesses()
+    app.head_checks.append(lambda head: _refusal(head, credentials, guesses))
 
     @app.route("/", methods=["GET", "POST"])
     @app.route("/wallet/<path:name>", methods=["GET", "POST"])
@@ -55,30 +56,32 @@ def create_rpc_app(
             if wants_html():
                 return redirect("/mine", HTTPStatus.SEE_OTHER)
             return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
-        return _refusal(credentials, failures) or await _respond(node, request.get_data(cache=False))
+        return await _respond(node, request.get_data(cache=False))
 
     app.register_blueprint(mine_page.create_blueprint(node))
     return app
 
 
-def _refusal(credentials: Credentials, failures: FailureLimit) -> Response | None:
-    """Return the response that refuses a request (401, 403 or 429), None for one from an admitted caller."""
+def _refusal(request: Request, credentials: Credentials, guesses: Guesses) -> Refusal | None:
+    """Return why a request is refused by its headers, None for an admitted caller's.
+
+    Reads need no password, and neither does `/mine`; everything else that is posted, or has a body at all, needs it. A
+    wrong one is answered late (bitcoind's 250 ms), which delays no other request: the right one never waits.
+    """
+    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
+    if request.path == mine_page.PATH:
+        return mine_page.check_size(request)
+    if request.method != "POST" and not has_body:
+        return None
     if is_cross_site(request):
-        return text("cross-site request refused", HTTPStatus.FORBIDDEN)
+        return Refusal(HTTPStatus.FORBIDDEN, "cross-site request refused")
     header = request.headers.get("Authorization")
-    address = request.remote_addr or ""
-    if header is not None:
-        if failures.is_exceeded(address):
-            response = text("too many failed attempts", HTTPStatus.TOO_MANY_REQUESTS)
-            response.headers["Retry-After"] = "1"
-            return response
-        if credentials.admit(header):
-            return None
-        failures.record(address)
-        log.warning("wrong RPC password", extra=with_fields(address=address))
-    response = text("", HTTPStatus.UNAUTHORIZED)
-    response.headers["WWW-Authenticate"] = 'Basic realm="jsonrpc"'
-    return response
+    if header is None:
+        return Refusal(HTTPStatus.UNAUTHORIZED, headers=_CHALLENGE)
+    if credentials.admit(header):
+        return None
+    guesses.log(request.remote_addr or "")
+    return Refusal(HTTPStatus.UNAUTHORIZED, headers=_CHALLENGE, seconds=WRONG_PASSWORD_SECONDS)
 
 
 async def _respond(node: NodeContext, body: bytes) -> Response:

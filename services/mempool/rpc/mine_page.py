@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Request, Response, jsonify, make_response, render_template, request
 
 from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
@@ -22,7 +22,9 @@ from shared.crypto.address import decode_address
 from shared.errors import BrokerError, DecodeError
 from shared.primitives.hex import display_hash
 from shared.web.app import problem, wants_html
+from shared.web.refusal import Refusal
 
+PATH = "/mine"
 _MAX_FORM = 64 * 1024
 _NAMES_TIMEOUT = 5.0
 """Seconds that the wallet service may take to say where `creator` is paid."""
@@ -45,19 +47,24 @@ class _MineProblem:
     """The wrong field of the form, empty if none is wrong."""
 
 
+def check_size(request: Request) -> Refusal | None:
+    """Return why a request is refused by the length of its form: anyone may send one."""
+    if "Transfer-Encoding" in request.headers:
+        return Refusal(HTTPStatus.LENGTH_REQUIRED, "the length of the form is missing")
+    if (request.content_length or 0) > _MAX_FORM:
+        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too large")
+    return None
+
+
 def create_blueprint(node: NodeContext) -> Blueprint:
     """Return the routes of `/mine`."""
     blueprint = Blueprint("mine", __name__)
 
-    @blueprint.before_request
-    def limit_body() -> None:
-        request.max_content_length = _MAX_FORM
-
-    @blueprint.get("/mine")
+    @blueprint.get(PATH)
     async def show() -> Response:
         return await _page(node, HTTPStatus.OK)
 
-    @blueprint.post("/mine")
+    @blueprint.post(PATH)
     async def mine_blocks() -> Response:
         if is_cross_site(request):
             return problem(403, "Cross-site request refused", "another web page may not ask for blocks")

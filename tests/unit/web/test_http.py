@@ -13,7 +13,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import ConfigError
-from shared.web import protocol, wsgi
+from shared.web import bodies, protocol
 from shared.web.asgi import Receive, Scope, Send, guarded, respond
 from shared.web.async_flask import AsyncFlask
 from shared.web.hosts import TrustedHosts
@@ -124,7 +124,7 @@ def test_a_body_in_chunks_that_is_too_large_is_noticed_without_its_length(connec
 
 
 def test_of_a_body_without_end_only_so_much_is_read(server, monkeypatch):
-    monkeypatch.setattr(wsgi, "_PATIENCE", 100_000)
+    monkeypatch.setattr(bodies, "PATIENCE", 100_000)
     head = b"POST /take HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(head + (b"2710\r\n" + b"x" * 10_000 + b"\r\n") * 20)  # more would come

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import logging
+import math
 import os
 import re
 import secrets
 import stat
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ from pathlib import Path
 from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import ConfigError
+from shared.logs import with_fields
+
+log = logging.getLogger(__name__)
 
 _COOKIE_USER = "__cookie__"
 _COOKIE = re.compile(rf"{_COOKIE_USER}:[0-9a-f]{{64}}")
@@ -107,35 +110,18 @@ def _digest(secret: bytes) -> bytes:
     return hmac.digest(b"warren", secret, "sha256")
 
 
-class FailureLimit:
-    """Lets each address fail a few times at once and then a few times a second; no thread ever waits for it.
-
-    While an address is over its limit its calls are refused unread, even with the right password: so guessing is slow
-    over any number of connections.
-    """
-
-    BURST = 20
-    PER_SECOND = 4.0
-    _MAX_ADDRESSES = 10_000
+class Guesses:
+    """Logs wrong passwords: at most one line a second, which says how many there were since the one before."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._failures: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._last = -math.inf
+        self._count = 0
 
-    def is_exceeded(self, address: str) -> bool:
-        """Tell whether this address must wait before it may try again."""
-        with self._lock:
-            return self._level(address) > self.BURST - 1
-
-    def record(self, address: str) -> None:
-        """Count a failed attempt."""
-        with self._lock:
-            self._failures[address] = (self._level(address) + 1, self._clock())
-            self._failures.move_to_end(address)
-            while len(self._failures) > self._MAX_ADDRESSES:
-                self._failures.popitem(last=False)
-
-    def _level(self, address: str) -> float:
-        failures, since = self._failures.get(address, (0.0, 0.0))
-        return max(0.0, failures - (self._clock() - since) * self.PER_SECOND)
+    def log(self, address: str) -> None:
+        """Count a wrong password from an address."""
+        self._count += 1
+        now = self._clock()
+        if now - self._last >= 1.0:
+            log.warning("wrong RPC password", extra=with_fields(address=address, count=self._count))
+            self._last, self._count = now, 0
