@@ -82,6 +82,10 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Consol
             from deploy.backup import command
 
             return command.run_restore(options, output)
+        case "dead":
+            from deploy import dead
+
+            return dead.run(options, load(environ), output.say)
         case "genesis":
             from deploy.setup import genesis
 

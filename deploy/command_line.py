@@ -237,6 +237,36 @@ def _restore(parser: argparse.ArgumentParser, settings: Settings) -> None:
     parser.add_argument("--force", action="store_true", help="remove the chain and the wallets that are there")
 
 
+def _dead(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    add = parser.add_argument
+    actions = ("list", "show", "replay", "purge")
+    add("action", type=_one_of(*actions), metavar="|".join(actions), help="replay: give back to their queues")
+    add(
+        "ids", nargs="*", metavar="ID", help="the messages, as `list` names them (default: all that the options choose)"
+    )
+    add("--service", default="", metavar="NAME", help="only those that this service could not handle")
+    add("--topic", default="", help="only those of this topic")
+    add("--all", action="store_true", help="with replay and purge: all of them")
+    add("--json", action="store_true", help="for programs; docs/operations.md says what is in it")
+    _data_dir(parser, settings)
+    add("--chain", default=settings.chain, metavar="NAME|FILE", help="default: %(default)s")
+    add("--broker", default=settings.broker, type=_one_of("embedded", "rabbitmq"), metavar="embedded|rabbitmq")
+    add("--redis-url", default="", metavar="URL", help="of the embedded broker (default: the data directory's Redis)")
+    add("--amqp-url", default="", metavar="URL", help="of RabbitMQ, with a user that may read dead letters")
+
+
+def _check_dead(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
+    if options.amqp_url:
+        options.broker = "rabbitmq"
+    _from_environment(options, settings, environ, "redis_url", "amqp_url")
+    if options.action in ("replay", "purge") and not (options.ids or options.service or options.topic or options.all):
+        raise UsageError(f"dead {options.action} needs IDs, --service, --topic or --all")
+    if options.redis_url:
+        _check_url("--redis-url", options.redis_url, REDIS_PORTS | {"unix": 0})
+    if options.amqp_url:
+        _check_url("--amqp-url", options.amqp_url, AMQP_PORTS)
+
+
 def _check_store(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
     _from_environment(options, settings, environ, "redis_url")
     if options.redis_url:
@@ -262,6 +292,7 @@ COMMANDS = (
     Command(
         "backup", "write chain, pool and wallets to a file, of a running stack too", "local", _backup, _check_store
     ),
+    Command("dead", "list, show, replay or purge messages that could not be handled", "local", _dead, _check_dead),
     Command("restore", "build chain, pool and wallets anew from a backup", "local", _restore, _check_store),
     Command(
         "genesis",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,8 @@ from deploy.backup.restore import check, restore
 from deploy.backup.save import save
 from deploy.console import Console
 from deploy.errors import LaunchError
-from deploy.files import make_private_dir
+from deploy.launcher.chain_store import redis_url_of
 from deploy.launcher.options import resolve_chain
-from deploy.launcher.preflight import check_directory
-from deploy.launcher.private_redis import running_private_redis
-from deploy.stack import state
 from shared.chain.store import StoreClient, check_server, connect
 from shared.consensus import chain_file
 from shared.consensus.params import ChainParams
@@ -29,7 +25,7 @@ def run_backup(options: argparse.Namespace, console: Console) -> int:
     """Write a backup of a chain, at work or not."""
     params = _chain(options)
     chain_dir = _chain_dir(options, params)
-    with _store(options, params, may_run=True) as client, new_archive(options.file) as archive:
+    with _store(options, params, writes=False) as client, new_archive(options.file) as archive:
         try:
             header = save(client, params, chain_dir, archive)
         except NoChain:
@@ -44,7 +40,7 @@ def run_restore(options: argparse.Namespace, console: Console) -> int:
     params = _chain(options)
     with open_archive(options.file) as archive:
         check(archive, params)
-        with _store(options, params, may_run=False) as client:
+        with _store(options, params, writes=True) as client:
             header = restore(
                 client,
                 params,
@@ -67,28 +63,9 @@ def _chain_dir(options: argparse.Namespace, params: ChainParams) -> Path:
 
 
 @contextmanager
-def _store(options: argparse.Namespace, params: ChainParams, *, may_run: bool) -> Iterator[StoreClient]:
-    """Yield a client of the Redis that holds the chain: the one that is named, the running stack's, or the private one.
-
-    Unless `may_run`, raises `LaunchError` while a stack runs on the data directory, and keeps it from being started.
-    """
+def _store(options: argparse.Namespace, params: ChainParams, *, writes: bool) -> Iterator[StoreClient]:
     data_dir = Path(options.data_dir).absolute()
-    with contextlib.ExitStack() as stack:
-        url = options.redis_url
-        running = state.read(data_dir)
-        if running is not None and running.launcher.is_alive() and may_run and not url:
-            if running.chain != params.name:
-                raise LaunchError(f"the stack on {data_dir} runs the chain {running.chain}: --chain names another")
-            url = (data_dir / params.name / "secrets" / "redis-url").read_text(encoding="utf-8").strip()
-        elif not url or not may_run:
-            if may_run and not (data_dir / params.name / "redis").is_dir():
-                raise LaunchError(f"there is no chain {params.name} in {data_dir}")
-            check_directory(data_dir)
-            make_private_dir(data_dir)
-            stack.enter_context(state.exclusive(data_dir))
-        if not url:
-            url = stack.enter_context(running_private_redis(data_dir / params.name))
-        client = stack.enter_context(connect(url))
+    with redis_url_of(data_dir, params.name, options.redis_url, writes=writes) as url, connect(url) as client:
         check_server(client)
         yield client
 

@@ -188,6 +188,7 @@ class Stack:
                 launcher=self._launcher,
                 started=self._started,
                 chain=self._options.chain_name,
+                broker=self._options.broker,
                 ready=self._ready,
                 wallet_url=found["wallet"],
                 explorer_url=found["explorer"],

@@ -35,7 +35,7 @@ from shared.durations import DAY
 
 VHOST = "warren"
 OPERATOR = "operator"
-"""RabbitMQ's administrator: for people, its management plugin, and `load_access`."""
+"""RabbitMQ's administrator: for people, its management plugin, and `load_access`. On Redis: for `./warren backup`."""
 TOPOLOGY = "topology"
 """RabbitMQ's user that makes exchanges, durable queues and bindings (`deploy.setup.topology`)."""
 ACL_LOADER = "setup"
@@ -51,6 +51,11 @@ REDIS_RULES: Mapping[str, str] = {
 in as `default`."""
 _NO_NAMES = "-keys -scan -randomkey -dbsize -function -pubsub"
 """Redis checks no key pattern for these: they tell names and numbers of everybody's keys, or concern all users."""
+_ALL_USERS: Mapping[str, str] = {
+    **{user: f"{rules} {_NO_NAMES}" for user, rules in REDIS_RULES.items()},
+    ACL_LOADER: f"+acl|load {_NO_NAMES}",
+    OPERATOR: f"~{{warren:*}}:* +@all -@admin -@dangerous +info {_NO_NAMES} +scan",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,10 @@ def redis_acl(passwords: Mapping[str, str], former: Mapping[str, str] | None = N
     # Nobody can log in as `default`. It keeps all rights because Redis runs the transactions of its append-only file
     # as this user when it loads the file, and would drop every one that the user may not run.
     lines = ["user default off resetpass ~* &* +@all", "user health on nopass +ping"]
-    for user, rules in {**REDIS_RULES, ACL_LOADER: "+acl|load"}.items():
+    for user, rules in _ALL_USERS.items():
         valid = [passwords[user], *([former[user]] if former and user in former else [])]
         digests = " ".join("#" + hashlib.sha256(password.encode()).hexdigest() for password in valid)
-        lines.append(f"user {user} on {digests} resetchannels {rules} {_NO_NAMES}")
+        lines.append(f"user {user} on {digests} resetchannels {rules}")
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ definitions are written at each start, so that an update of the rules takes effe
     /run/warren/{redis,rabbitmq}/…          hashes only
     /run/warren/{mempool,wallet,…}/…-url    each readable by the user of one service
     /run/warren/access/…                    for `load_access`
+    /run/warren/operator/…-url              readable by root
 
 `--new-passwords` begins a change of all passwords: Redis takes the former ones too until `--forget-former` ends it.
 RabbitMQ has one password for each user; connections that are open stay so.
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str], root: Path = Path("/run/warren")) -> int:
         passwords.renew()
     if options.forget_former:
         passwords.forget_former()
-    redis = passwords.of("redis", [*REDIS_RULES, ACL_LOADER])
+    redis = passwords.of("redis", [*REDIS_RULES, ACL_LOADER, OPERATOR])
     rabbitmq = passwords.of("rabbitmq", [*SERVICE_UIDS, OPERATOR])
     definitions = json.dumps(rabbitmq_definitions(rabbitmq), indent=2)
     _give(root / "redis" / "users.acl", redis_acl(redis, passwords.former("redis", redis)), SERVER_UID)
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str], root: Path = Path("/run/warren")) -> int:
         "rabbitmq": [rabbitmq[OPERATOR], *passwords.former("rabbitmq", [OPERATOR]).values()],
     }
     _give(root / "access" / "passwords.json", json.dumps(logins), LOADER_UID)
-    for service, uid in SERVICE_UIDS.items():
+    for service, uid in {**SERVICE_UIDS, OPERATOR: 0}.items():
         _give(root / service / "amqp-url", f"amqp://{service}:{rabbitmq[service]}@rabbitmq:5672/{VHOST}\n", uid)
         if service in redis:
             _give(root / service / "redis-url", f"redis://{service}:{redis[service]}@redis:6379/0\n", uid)

@@ -46,6 +46,7 @@ class StackState:
     started: float = 0.0
     """Seconds since 1970."""
     chain: str
+    broker: str = "embedded"
     ready: bool
     """Whether all services have been ready at once."""
     wallet_url: str

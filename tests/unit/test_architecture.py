@@ -33,7 +33,7 @@ STOREYS = {
     "shared/bus": (
         ("topics",),
         ("events",),
-        ("broker", "schema"),
+        ("broker", "dead_letters", "schema"),
         ("replies", "worker", "mine", "wallets", "asyncapi"),
         ("rabbit", "redis_streams", "reference"),
         ("open_broker",),
@@ -70,7 +70,7 @@ STOREYS = {
         ("setup",),
         ("stack",),
         ("launcher", "demo"),
-        ("backup",),
+        ("backup", "dead"),
         ("cli",),
     ),
 }

@@ -54,6 +54,7 @@ class BusScripts:
         self.publish: Script = client.register_script(_source("publish"))
         self.take: Script = client.register_script(_source("take"))
         self.reclaim: Script = client.register_script(_source("reclaim"))
+        self.replay: Script = client.register_script(_source("replay"))
 
 
 @contextmanager

@@ -10,11 +10,17 @@ from deploy.launcher import redis_server
 from deploy.processes import ports
 from deploy.processes.process import wait_until
 from deploy.setup.access import REDIS_RULES, redis_acl
+from services.mempool.state import NodeState
+from shared.chain.lease import Lease
+from shared.chain.store import connect
+from shared.chain.view import ChainView
+from shared.consensus.params import REGTEST
+from tests.integration.deploy.backups import KEYS, back_up, bring_back
 from tests.servers import servers
 
 pytestmark = pytest.mark.redis
 
-PASSWORDS = {user: f"password-of-{user}" for user in (*REDIS_RULES, "setup")}
+PASSWORDS = {user: f"password-of-{user}" for user in (*REDIS_RULES, "setup", "operator")}
 TIP, WRITER, KEY_OF_WALLET = "{warren:regtest}:tip", "{warren:regtest}:writer", "{warren:regtest}:wallet:creator"
 COMMIT = "redis.call('HSET', KEYS[1], 'height', ARGV[1]) redis.call('SET', KEYS[2], 'me')"
 
@@ -129,3 +135,24 @@ def test_the_health_user_may_only_ping(client):
     assert client("health", "any").ping()
     with pytest.raises(NoPermissionError):
         client("health", "any").hget(TIP, "height")
+
+
+def test_the_operator_backs_up_and_restores_all_that_belongs_to_chains_and_nothing_else(deployed, tmp_path):
+    url = f"redis://{{}}:{{}}@127.0.0.1:{deployed.port}/0"
+    with connect(url.format("mempool", PASSWORDS["mempool"])) as mempool:
+        epoch = Lease(mempool, KEYS).take()
+        NodeState(mempool, KEYS, REGTEST).load(epoch)
+        mempool.delete(KEYS.writer)
+    with connect(url.format("wallet", PASSWORDS["wallet"])) as wallet:
+        wallet.set(KEYS.wallet + "record:alice", b"sealed")
+    with connect(url.format("operator", PASSWORDS["operator"])) as operator:
+        back_up(operator, tmp_path / "backup")
+        operator.delete(KEYS.wallet + "record:alice")
+        bring_back(operator, tmp_path / "backup", replace=True)
+        assert operator.get(KEYS.wallet + "record:alice") == b"sealed"
+    with deployed.as_user("operator") as operator:
+        for command in (["GET", "other"], ["FLUSHALL"], ["CONFIG", "GET", "*"], ["ACL", "LIST"], ["KEYS", "*"]):
+            with pytest.raises(NoPermissionError):
+                operator.execute_command(*command)
+    with connect(url.format("mempool", PASSWORDS["mempool"])) as mempool:
+        assert ChainView(mempool, KEYS).tip().height == 0

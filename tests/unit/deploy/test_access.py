@@ -117,7 +117,7 @@ def test_passwords_are_kept_when_containers_start_again(written):
     before = {path: path.read_text() for path in written.rglob("*-url")}
     container_setup.main([], written)
     assert {path: path.read_text() for path in written.rglob("*-url")} == before
-    assert len(before) == 8
+    assert len(before) == 10
 
 
 def hashes_in_acl(root, user):
@@ -150,7 +150,7 @@ def logins(root):
 
 def test_every_file_is_for_one_user_only(written):
     files = [path for path in written.rglob("*") if path.is_file()]
-    assert len(files) == 22
+    assert len(files) == 25
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((written / "passwords").stat().st_mode) == 0o700
 
