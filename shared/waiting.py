@@ -7,10 +7,12 @@ from beginning to end, for consumers of the bus and for tests.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections import deque
+from collections.abc import Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,6 +30,48 @@ class WaitFor:
         if not self.future.done() and self.seconds > 0:
             yield self
         return self.future.done()
+
+
+class Turns:
+    """Lets coroutines pass one at a time, in the order in which they came. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: deque[Future[None]] = deque()
+        self._is_taken = False
+
+    async def take(self, patience: float) -> AbstractContextManager[None]:
+        """Wait for a turn and return it, to be held by `with`; raises `TimeoutError` after `patience` seconds."""
+        turn: Future[None] = Future()
+        with self._lock:
+            self._waiting.append(turn)
+            if not self._is_taken:
+                self._pass_on()
+        is_ours = False
+        try:
+            is_ours = await WaitFor(turn, patience)
+        finally:
+            with self._lock:
+                if not turn.done():
+                    self._waiting.remove(turn)
+                elif not is_ours:  # it came at the last moment
+                    self._pass_on()
+        if not is_ours:
+            raise TimeoutError
+        return self._held()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._is_taken = bool(self._waiting)
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
 
 
 async def pause(seconds: float) -> None:

@@ -6,7 +6,6 @@ bounded by the clients of the last few seconds; beyond `MAX_CLIENTS` the longest
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import threading
 import time
@@ -17,9 +16,9 @@ from flask import Flask, request
 
 from services.explorer.errors import RequestError
 from shared.config import Settings
-from shared.errors import ConfigError
 from shared.web.asgi import Scope, header
 from shared.web.async_flask import MAX_WAITING
+from shared.web.clients import client_address, client_of_request, read_networks
 from shared.web.hosts import is_loopback
 
 BURST_SECONDS = 5
@@ -31,8 +30,6 @@ _FREE = ("/healthz", "/readyz", "/metrics", "/static/", "/shared/")
 
 SHARE = 4
 """Where requests are limited, one client holds at most this share (one in four) of the places for streams and waits."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Limiter:
@@ -107,7 +104,7 @@ class Clients:
 
     def of_request(self) -> str:
         """Return the address of the client whose request the application answers now."""
-        return client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For"), self._proxies)
+        return client_of_request(self._proxies)
 
     def count(self, client: str) -> None:
         """Count a request of a client; 429 over its limit."""
@@ -123,36 +120,3 @@ def install_rate_limit(app: Flask, clients: Clients) -> None:
     def check_rate() -> None:
         if clients.are_limited and not request.path.startswith(_FREE):
             clients.count(clients.of_request())
-
-
-def client_address(peer: str, forwarded: str | None, proxies: list[Network]) -> str:
-    """Return the client's address: the peer's, or behind trusted proxies the one that they forward.
-
-    Each proxy appends its own peer to `X-Forwarded-For`: the last address that is no trusted proxy is the client.
-    """
-    client = peer
-    for name in reversed((forwarded or "").split(",")):
-        if not _is_within(client, proxies) or not _is_address(name.strip()):
-            break
-        client = name.strip()
-    return client
-
-
-def read_networks(text: str) -> list[Network]:
-    """Return the addresses and networks of a comma-separated list."""
-    try:
-        return [ipaddress.ip_network(name.strip(), strict=False) for name in text.split(",") if name.strip()]
-    except ValueError as error:
-        raise ConfigError(f"WARREN_TRUSTED_PROXIES: {error}") from None
-
-
-def _is_within(text: str, networks: list[Network]) -> bool:
-    return _is_address(text) and any(ipaddress.ip_address(text) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -20,7 +20,6 @@ from services.wallet.errors import (
     OutcomeUnknown,
     Refused,
     RequestIdUsed,
-    TooManyAttempts,
     WalletError,
 )
 from services.wallet.ledger import HistoryEntry
@@ -57,9 +56,9 @@ def create_api(web: Web) -> Blueprint:
         return jsonify({"wallets": wallets.store.ids()})
 
     @api.post("")
-    def create_wallet() -> Response:
+    async def create_wallet() -> Response:
         body = _body("id", "password")
-        created = wallets.create(body.get("id"), body.get("password"))
+        created = await wallets.create(body.get("id"), body.get("password"), web.client())
         answer = {
             "id": created.id,
             "mnemonic": created.mnemonic,
@@ -81,9 +80,10 @@ def create_api(web: Web) -> Blueprint:
         return jsonify({"addresses": wallets.addresses(wallet_id)})
 
     @api.post("/<wallet_id>/addresses")
-    def new_address(wallet_id: str) -> Response:
+    async def new_address(wallet_id: str) -> Response:
         body = _body("password")
-        new = wallets.new_address(wallet_id, by_owner=web.is_owner(wallet_id, body.get("password")))
+        is_owner = await web.is_owner(wallet_id, body.get("password"))
+        new = wallets.new_address(wallet_id, by_owner=is_owner)
         address = new.key.address(wallets.params.address)
         response = jsonify({"address": address, "public_key": new.key.public_key.compressed.hex()})
         response.status_code = 201 if new.is_new else 200
@@ -96,9 +96,9 @@ def create_api(web: Web) -> Blueprint:
         return jsonify({"transactions": [_entry(entry) for entry in page.entries], "after": after})
 
     @api.post("/<wallet_id>/unlock")
-    def unlock(wallet_id: str) -> Response:
+    async def unlock(wallet_id: str) -> Response:
         body = _body("password")
-        token = web.unlock(wallet_id, body.get("password"))
+        token = await web.unlock(wallet_id, body.get("password"))
         response = jsonify({"unlocked": True, "unlocked_seconds": UNLOCK_MINUTES * 60})
         web.set_token(response, token)
         return response
@@ -111,13 +111,13 @@ def create_api(web: Web) -> Blueprint:
         return jsonify({"unlocked": False})
 
     @api.post("/<wallet_id>/send")
-    def send(wallet_id: str) -> Response:
+    async def send(wallet_id: str) -> Response:
         body = _body("to", "amount", "feerate", "password", "request_id")
         wallets.load(wallet_id)
         order = web.payments.order(body.get("to"), body.get("amount"), body.get("feerate"))
         request_id = _request_id(body.get("request_id"))
-        account = web.signing_key(wallet_id, body.get("password"))
-        sent = web.payments.send(wallet_id, order, account, request_id=request_id)
+        account = await web.signing_key(wallet_id, body.get("password"))
+        sent = await web.payments.send(wallet_id, order, account, request_id=request_id)
         answer = {
             "txid": sent.txid_hex,
             "amount": sent.amount,
@@ -129,20 +129,20 @@ def create_api(web: Web) -> Blueprint:
         return jsonify(answer)
 
     @api.post("/<wallet_id>/mine")
-    def mine(wallet_id: str) -> Response:
+    async def mine(wallet_id: str) -> Response:
         body = _body("count")
-        return jsonify({"blocks": wallets.mine(wallet_id, body.get("count", 1))})
+        return jsonify({"blocks": await wallets.mine(wallet_id, body.get("count", 1))})
 
     @api.post("/<wallet_id>/test-coins")
-    def test_coins(wallet_id: str) -> Response:
+    async def test_coins(wallet_id: str) -> Response:
         body = _body("request_id")
-        grant = web.test_coins(wallet_id, _request_id(body.get("request_id")))
+        grant = await web.test_coins(wallet_id, _request_id(body.get("request_id")))
         return jsonify({"txid": grant.txid_hex, "amount": grant.amount, "block": grant.block_hex})
 
     @api.post("/<wallet_id>/export")
-    def export(wallet_id: str) -> Response:
+    async def export(wallet_id: str) -> Response:
         body = _body("password")
-        pem = wallets.export_key(wallet_id, body.get("password"))
+        pem = await wallets.export_key(wallet_id, body.get("password"), web.client())
         return Response(pem, content_type="application/x-pem-file")
 
     return api
@@ -166,10 +166,7 @@ def error_response(error: WalletError) -> Response:
         case MiningStopped():
             extra["blocks"] = error.blocks
     status = HTTPStatus(status_of(error))
-    response = problem(status, status.phrase, str(error), **extra)
-    if isinstance(error, TooManyAttempts):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    return problem(status, status.phrase, str(error), **extra)
 
 
 def _body(*fields: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from services.wallet.web import PasswordLocation, Web
 from shared.config import Settings
 from shared.web.app import ReadyChecks, create_app
 from shared.web.async_flask import AsyncFlask
+from shared.web.clients import read_networks
 
 MAX_BODY = 64 * 1024
 
@@ -28,7 +29,8 @@ def create_wallet_app(
     """Return the application; `ready` has the checks that must pass before the service is ready."""
     app = create_app("services.wallet", settings, wallets.params.name, ready, MAX_BODY)
     password = PasswordLocation(password_file(settings, wallets.params), settings.creator_password_command)
-    web = Web(wallets, payments, sessions, cookie_name(settings.wallet_url), faucet, password)
+    proxies = read_networks(settings.trusted_proxies)
+    web = Web(wallets, payments, sessions, cookie_name(settings.wallet_url), faucet, password, proxies)
     app.register_blueprint(create_api(web))
     app.register_blueprint(create_pages(web, settings.explorer_url))
     return app

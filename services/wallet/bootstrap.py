@@ -20,6 +20,7 @@ from pathlib import Path
 from services.wallet.errors import Busy, MiningStopped, WalletExists
 from services.wallet.service import WalletService
 from services.wallet.store import WalletStore
+from shared import waiting
 from shared.backoff import backoff
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
@@ -104,7 +105,7 @@ class Bootstrap:
             missing = self._blocks - self._view.tip().height
             if missing > 0:
                 log.info("mining the first blocks", extra=with_fields(wallet=CREATOR, count=missing))
-                self._wallets.mine(CREATOR, min(missing, MAX_BLOCKS))
+                waiting.run(self._wallets.mine(CREATOR, min(missing, MAX_BLOCKS)))
                 return False
             self._store.set_bootstrapped()
             return True
@@ -113,7 +114,7 @@ class Bootstrap:
         path = self._password_file
         is_new = write_once(path, secrets.token_urlsafe(18))
         try:
-            self._wallets.create(CREATOR, path.read_text(encoding="utf-8").strip())
+            waiting.run(self._wallets.create(CREATOR, path.read_text(encoding="utf-8").strip()))
         except WalletExists:
             if is_new:  # another instance, with files of its own, created the wallet: this password does not open it
                 path.unlink()

@@ -5,8 +5,7 @@
     ├── UnknownWallet       no wallet has this id
     ├── WalletExists        a wallet has this id already: creating it again would replace its keys
     ├── WrongPassword
-    ├── TooManyAttempts     too many wrong passwords: wait `retry_after` seconds
-    ├── Busy                too many costly requests at once: checking passwords, mining
+    ├── Busy                too many requests at once: passwords to check, payments of one wallet
     ├── Locked              no password was given, and the session has not unlocked the wallet
     ├── InsufficientFunds
     ├── FeeChanged          the fee differs from the fee that the user confirmed
@@ -69,18 +68,8 @@ class WrongPassword(WalletError):
         super().__init__("the password is wrong")
 
 
-class TooManyAttempts(WalletError):
-    """Too many wrong passwords for one wallet."""
-
-    code = "too-many-attempts"
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many wrong passwords; try again in {retry_after} s")
-        self.retry_after = retry_after
-
-
 class Busy(WalletError):
-    """Too many costly requests of one kind are in progress."""
+    """Too many requests of one kind are in progress."""
 
     code = "busy"
 

@@ -23,10 +23,9 @@ from services.wallet.errors import (
     WalletError,
     WrongPassword,
 )
-from services.wallet.payments import Order, Payments, Sent
+from services.wallet.payments import PATIENCE, Order, Payments, Sent
 from services.wallet.service import WalletService
-from services.wallet.store import SendStatus
-from shared import trace
+from shared import trace, waiting
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
@@ -39,13 +38,15 @@ from shared.logs import with_fields
 from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.reasons import Reason
 from shared.script.script import MAX_SCRIPT_SIZE
+from shared.waiting import Turns
 
 log = logging.getLogger(__name__)
 
 TEST_COINS = 10 * COIN
 """Satoshis that a wallet's page requests."""
 UNAVAILABLE = "temporarily-unavailable"
-_ROUNDS = 3
+_ROUNDS = 2
+"""Times that blocks are mined for one payment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ class Faucet:
         self._password_file = password_file
         self._may_mine = may_mine
         self._account: ExtendedKey | None = None
+        self._mining = Turns()
 
     def is_available(self) -> bool:
         """Whether the wallet `creator` exists; chains with costly blocks have none."""
         return self._wallets.store.exists(CREATOR)
 
-    def grant(self, wallet_id: str, request_id: str | None) -> Grant:
+    async def grant(self, wallet_id: str, request_id: str | None) -> Grant:
         """Pay a wallet of this service and mine the payment, so that its coins can be spent at once.
 
         Raises `WalletError` or `BrokerError` if nothing was paid or the outcome is unknown.
@@ -83,29 +85,32 @@ class Faucet:
         order = self._payments.order_for_script(script, TEST_COINS)
         # The wallet's id tells its requests from those of others, and stays when its newest address changes.
         own_id, terms = (f"{wallet_id}/{request_id}", f"test coins for {wallet_id}") if request_id else (None, None)
-        sent = self._send(order, self._open(), own_id, terms)
-        if sent.status is SendStatus.CONFIRMED:
-            block_hash = self._wallets.ledger.block_hash(parse_display_hash(sent.txid_hex))
-            return Grant(sent.txid_hex, TEST_COINS, display_hash(block_hash) if block_hash else None)
+        sent = await self._send(order, await self._open(), own_id, terms)
         log.info("test coins paid", extra=with_fields(wallet=wallet_id, txid=sent.txid_hex))
-        return Grant(sent.txid_hex, TEST_COINS, self._mine_block())
+        return Grant(sent.txid_hex, TEST_COINS, await self._block_of(parse_display_hash(sent.txid_hex)))
 
-    def _mine_block(self) -> str | None:
-        """Mine one block if blocks are cheap; return its hash in display order, None if there is no block."""
-        if not self._may_mine:
-            return None
+    async def _block_of(self, txid: bytes) -> str | None:
+        """Return the hash (display order) of a payment's block, mined for it if blocks are cheap; None without one.
+
+        Blocks are mined one after another, and a payment that is in the block of an earlier one needs none of its own.
+        """
+        ledger = self._wallets.ledger
         try:
-            return self._wallets.mine(CREATOR, 1)[-1]
-        except (MiningStopped, Busy, BrokerError) as error:
+            if self._may_mine and ledger.block_hash(txid) is None:
+                with await self._mining.take(PATIENCE):
+                    if ledger.block_hash(txid) is None:
+                        await self._wallets.mine(CREATOR, 1)
+        except (MiningStopped, BrokerError, TimeoutError) as error:
             log.warning("test coins wait for a block: %s", error)
-            return None
+        block_hash = ledger.block_hash(txid)
+        return display_hash(block_hash) if block_hash else None
 
     def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
         """Pay each request of the batch."""
         results = []
         for incoming in batch:
             with trace.within(incoming.traceparent):
-                results.append(self._pay(incoming.message, incoming.message_id))
+                results.append(waiting.run(self._pay(incoming.message, incoming.message_id)))
         return results
 
     def address(self, request: AddressRequested) -> AddressResult:
@@ -119,42 +124,62 @@ class Faucet:
             return AddressResult(reason=NoFaucet.code, detail=str(_no_creator()))
         return AddressResult(address=key.address(self._wallets.params.address))
 
-    def _pay(self, request: CoinsRequested, message_id: str) -> CoinsResult:
+    async def _pay(self, request: CoinsRequested, message_id: str) -> CoinsResult:
         try:
             order = self._payments.order_for_script(_read_script(request.script_pubkey), request.amount)
-            txid_hex = self._send(order, self._open(), message_id).txid_hex
+            sent = await self._send(order, await self._open(), message_id)
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
             return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))
         except (RequestTimeout, RequestFailed, Unroutable) as error:  # a request to the mempool failed
             log.warning("the faucet cannot pay: %s", error)
             return CoinsResult(reason=UNAVAILABLE, detail=str(error))
-        return CoinsResult(txid=txid_hex)
+        return CoinsResult(txid=sent.txid_hex)
 
-    def _open(self) -> ExtendedKey:
+    async def _open(self) -> ExtendedKey:
         """Return the private key of `creator`'s account; it is unsealed once and kept."""
         if self._account is None:
             try:
                 password = self._password_file.read_text(encoding="utf-8").strip()
-                self._account = self._wallets.open(CREATOR, password)
+                self._account = await self._wallets.open(CREATOR, password)
             except (UnknownWallet, FileNotFoundError):
                 raise _no_creator() from None
         return self._account
 
-    def _send(self, order: Order, account: ExtendedKey, request_id: str | None, terms: str | None = None) -> Sent:
+    async def _send(self, order: Order, account: ExtendedKey, request_id: str | None, terms: str | None = None) -> Sent:
         """Pay; mine and retry while coins are immature or their cluster in the pool is full."""
-        for is_last in (*[False] * (_ROUNDS - 1), True):
-            try:
-                return self._payments.send(CREATOR, order, account, request_id=request_id, terms=terms)
-            except InsufficientFunds as error:
-                if is_last or not self._may_mine or not self._may_suffice(error.needed):
-                    raise
-                self._wallets.mine(CREATOR, self._maturing_blocks)
-            except Refused as refused:
-                if is_last or not self._may_mine or refused.reason != Reason.TOO_LARGE_CLUSTER:
-                    raise
-                self._wallets.mine(CREATOR, 1)
-        raise AssertionError("the last round returns or raises")
+
+        async def pay() -> Sent:
+            return await self._payments.send(CREATOR, order, account, request_id=request_id, terms=terms)
+
+        try:
+            return await pay()
+        except (InsufficientFunds, Refused) as error:
+            if not self._blocks_that_help(error):
+                raise
+        try:
+            turn = await self._mining.take(PATIENCE)
+        except TimeoutError:
+            raise Busy("too many requests wait for the faucet's coins") from None
+        with turn:  # the requests that waited for it find the coins of the first
+            for _ in range(_ROUNDS):
+                try:
+                    return await pay()
+                except (InsufficientFunds, Refused) as error:
+                    count = self._blocks_that_help(error)
+                    if not count:
+                        raise
+                await self._wallets.mine(CREATOR, count)
+            return await pay()
+
+    def _blocks_that_help(self, error: InsufficientFunds | Refused) -> int:
+        """Return the number of blocks after which a payment may succeed; 0 if none may be mined or none would help."""
+        match error:
+            case InsufficientFunds() if self._may_mine and self._may_suffice(error.needed):
+                return self._maturing_blocks
+            case Refused(reason=Reason.TOO_LARGE_CLUSTER) if self._may_mine:
+                return 1
+        return 0
 
     @property
     def _maturing_blocks(self) -> int:

@@ -8,11 +8,18 @@ no password.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import hmac
 import os
+import secrets
 import threading
 import unicodedata
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -20,11 +27,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.wallet.attempts import Attempts
 from services.wallet.errors import BadInput, Busy, WrongPassword
+from services.wallet.password_pool import PasswordPool, Rank
 from shared.consensus.params import ChainParams
 from shared.crypto.address import MAINNET_PREFIX
 from shared.crypto.bip32 import ExtendedKey
+from shared.durations import MINUTE
 from shared.errors import DecodeError
+from shared.waiting import WaitFor
 
+T = TypeVar("T")
+
+OURSELVES = ""
+"""The client whose passwords are this service's own: those of the file of `creator`."""
 SCRYPT_N = 1 << 15
 _SCRYPT_R = 8
 _SCRYPT_P = 1
@@ -34,6 +48,9 @@ _SALT_BYTES = 16
 _NONCE_BYTES = 12
 _MAX_PASSWORD = 1024
 _WORDS_ENTROPY_BITS = 128
+_MOST_HELD = 100
+"""Far fewer than the requests that may wait in all: guesses leave room for payments."""
+_MOST_REMEMBERED = 10_000
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -85,60 +102,107 @@ def check_new_password(password: object) -> str:
 
 
 class Keystore:
-    """Creates and opens sealed seeds, a few at a time, and counts wrong passwords."""
+    """Creates and opens sealed seeds, and holds back the answers to wrong passwords.
+
+    A password that has opened its wallet before is known again, by a keyed hash in this process's memory, and never
+    waits behind guesses.
+    """
 
     def __init__(
-        self, params: ChainParams, attempts: Attempts, *, n: int = SCRYPT_N, slots: int = 2, patience: float = 10.0
+        self,
+        params: ChainParams,
+        attempts: Attempts,
+        *,
+        n: int = SCRYPT_N,
+        pool: PasswordPool | None = None,
+        patience: float = 10.0,
     ) -> None:
-        """`slots` limits the memory and cores for scrypt; a caller that waits over `patience` seconds gets `Busy`."""
+        """Set up: a caller whose password is not checked within `patience` seconds gets `Busy`."""
         self._params = params
         self._attempts = attempts
         self._n = n
-        self._slots = threading.BoundedSemaphore(slots)
+        self._pool = pool or PasswordPool()
         self._patience = patience
+        self._secret = secrets.token_bytes(_KEY_BYTES)
+        self._right: OrderedDict[str, bytes] = OrderedDict()
+        """Wallet id → keyed hash of its password."""
+        self._held: deque[Future[None]] = deque()
+        """Answers to wrong passwords that are held back, each until its future is done or its time is over."""
+        self._lock = threading.Lock()
 
-    def create(self, wallet_id: str, password: str) -> NewWallet:
+    async def create(self, wallet_id: str, password: str, client: str = OURSELVES) -> NewWallet:
         """Return a new seed sealed with `password`. Raises `Busy`."""
         from mnemonic import Mnemonic  # loads a word list, which only creating a wallet needs
 
         words = Mnemonic("english")
         mnemonic = words.generate(_WORDS_ENTROPY_BITS)
         seed = words.to_seed(mnemonic)
-        with self._slot():
-            sealed = seal(seed, password, wallet_id, self._n)
+        sealed = await self._run(lambda: seal(seed, password, wallet_id, self._n), client, self._rank(client))
+        self._remember(wallet_id, self._hash(sealed, password))
         return NewWallet(mnemonic, sealed, account_key(seed, self._params).neuter().serialize(self._params.address))
 
-    def open(self, wallet_id: str, sealed: Sealed, password: object) -> ExtendedKey:
-        """Return the account's private key. Raises `WrongPassword`, `TooManyAttempts`, `Busy`."""
-        if not isinstance(password, str) or len(password) > _MAX_PASSWORD or not _is_text(password):
-            raise WrongPassword  # no wallet can have such a password
-        with self._slot():
-            self._attempts.check(wallet_id)
-            try:
-                seed = unseal(sealed, password, wallet_id)
-            except WrongPassword:
-                self._attempts.failed(wallet_id)
-                raise
-        self._attempts.succeeded(wallet_id)
+    async def open(self, wallet_id: str, sealed: Sealed, password: object, client: str = OURSELVES) -> ExtendedKey:
+        """Return the account's private key. Raises `WrongPassword`, later for a guesser, or `Busy`.
+
+        `client` is the address from which the password comes, `OURSELVES` for this service's own.
+        """
+        try:
+            if not isinstance(password, str) or len(password) > _MAX_PASSWORD or not _is_text(password):
+                raise WrongPassword  # no wallet can have such a password
+            proof = self._hash(sealed, password)
+            rank = Rank.TRUSTED if self._is_right(wallet_id, proof) else self._rank(client)
+            seed = await self._run(lambda: unseal(sealed, password, wallet_id), client, rank)
+        except WrongPassword:
+            if client != OURSELVES:
+                await self._hold_back(self._attempts.failed(client, wallet_id))
+            raise
+        self._attempts.succeeded(client, wallet_id)
+        self._remember(wallet_id, proof)
         return account_key(seed, self._params)
 
-    def _slot(self) -> _Slot:
-        return _Slot(self._slots, self._patience)
+    def _rank(self, client: str) -> Rank:
+        if client == OURSELVES:
+            return Rank.TRUSTED
+        return Rank.GUESSER if self._attempts.is_guessing(client) else Rank.ORDINARY
 
+    async def _run(self, call: Callable[[], T], client: str, rank: Rank) -> T:
+        future = self._pool.submit(call, client, rank)
+        try:
+            if not await WaitFor(future, self._patience) and future.cancel():
+                raise Busy("too many passwords are being checked")
+            await WaitFor(future, MINUTE)  # its turn has come
+        finally:
+            future.cancel()  # a caller that gives up leaves its place
+        return future.result()
 
-class _Slot:
-    """Permission to run scrypt, held while the `with` block runs."""
+    async def _hold_back(self, seconds: float) -> None:
+        """Wait before an answer; of too many that wait, the one that has waited longest goes at once."""
+        if not seconds:
+            return
+        held: Future[None] = Future()
+        with self._lock:
+            self._held.append(held)
+            released = self._held.popleft() if len(self._held) > _MOST_HELD else None
+        if released is not None:
+            released.set_result(None)
+        try:
+            await WaitFor(held, seconds)
+        finally:
+            with self._lock, contextlib.suppress(ValueError):
+                self._held.remove(held)
 
-    def __init__(self, slots: threading.BoundedSemaphore, patience: float) -> None:
-        self._slots = slots
-        self._patience = patience
+    def _hash(self, sealed: Sealed, password: str) -> bytes:
+        return hashlib.blake2b(sealed.salt + _normal(password), key=self._secret).digest()
 
-    def __enter__(self) -> None:
-        if not self._slots.acquire(timeout=self._patience):
-            raise Busy("too many passwords are being checked")
+    def _is_right(self, wallet_id: str, proof: bytes) -> bool:
+        return hmac.compare_digest(self._right.get(wallet_id, b""), proof)
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._slots.release()
+    def _remember(self, wallet_id: str, proof: bytes) -> None:
+        with self._lock:
+            self._right[wallet_id] = proof
+            self._right.move_to_end(wallet_id)
+            if len(self._right) > _MOST_REMEMBERED:
+                self._right.popitem(last=False)
 
 
 def account_key(seed: bytes, params: ChainParams) -> ExtendedKey:
@@ -153,10 +217,14 @@ def _is_text(password: str) -> bool:
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password)
 
 
+def _normal(password: str) -> bytes:
+    return unicodedata.normalize("NFKC", password).encode()
+
+
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     try:
         return hashlib.scrypt(
-            unicodedata.normalize("NFKC", password).encode(),
+            _normal(password),
             salt=salt,
             n=n,
             r=r,

@@ -17,14 +17,12 @@ from services.wallet import directory
 from services.wallet.amounts import format_feerate, parse_amount
 from services.wallet.errors import (
     BadInput,
-    Busy,
     Conflicted,
     FeeChanged,
     InsufficientFunds,
     MiningStopped,
     OutcomeUnknown,
     RequestIdUsed,
-    TooManyAttempts,
     UnknownWallet,
     WalletError,
 )
@@ -136,11 +134,11 @@ class _Pages:
         """Return the wallets that a form offers as payees."""
         return directory.names(self.web.wallets)
 
-    def mine(self, wallet_id: str) -> None:
+    async def mine(self, wallet_id: str) -> None:
         """Mine a block that pays the wallet, and leave a notice about the result."""
         try:
-            blocks = self.web.wallets.mine(wallet_id, 1)
-        except (MiningStopped, Busy, BrokerError) as error:
+            blocks = await self.web.wallets.mine(wallet_id, 1)
+        except (MiningStopped, BrokerError) as error:
             self.notice("bad", f"No block was mined: {error}.")
         else:
             self.notice("good", "Mined a block that pays this wallet.", f"{self.explorer_url}/block/{blocks[-1]}")
@@ -180,23 +178,20 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
 
     @pages.errorhandler(WalletError)
     def refused(error: WalletError) -> Response:
-        response = problem(status_of(error), "That did not work", sentence(error), code=error.code)
-        if isinstance(error, TooManyAttempts):
-            response.headers["Retry-After"] = str(error.retry_after)
-        return response
+        return problem(status_of(error), "That did not work", sentence(error), code=error.code)
 
     @pages.get("/")
     def home() -> Response:
         return show.home()
 
     @pages.post("/")
-    def create() -> Response:
+    async def create() -> Response:
         form = request.form
         wallet_id = form.get("id", "").strip()
         try:
             if form.get("password") != form.get("password2"):
                 raise BadInput("password2", "passwords-differ", "the two passwords are not the same")
-            created = wallets.create(wallet_id, form.get("password"))
+            created = await wallets.create(wallet_id, form.get("password"), web.client())
         except WalletError as error:
             if form.get("from") == "offer" and not wallets.store.exists(wallet_id):
                 return show.offer(wallet_id, status_of(error), error)
@@ -228,13 +223,13 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
             return show.wallet(wallet_id, status_of(error), error, "send")
 
     @pages.post("/<wallet_id>/send")
-    def send(wallet_id: str) -> Response:
+    async def send(wallet_id: str) -> Response:
         form = request.form
         try:
             order = show.order()
             fee = parse_amount(form.get("fee"))
-            account = web.signing_key(wallet_id, form.get("password"))
-            sent = web.payments.send(
+            account = await web.signing_key(wallet_id, form.get("password"))
+            sent = await web.payments.send(
                 wallet_id, order, account, expected_fee=fee, request_id=form.get("request_id", "")[:100]
             )
         except (BadInput, InsufficientFunds, RequestIdUsed) as error:
@@ -266,14 +261,14 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         return show.render("sent.html", wallet_id=current.id, send=records[txid], entry=entry)
 
     @pages.post("/<wallet_id>/sent/<txid_hex>/mine")
-    def mine_sent(wallet_id: str, txid_hex: str) -> Response:
-        show.mine(wallet_id)
+    async def mine_sent(wallet_id: str, txid_hex: str) -> Response:
+        await show.mine(wallet_id)
         return _redirect(wallet_id, "sent", txid_hex)
 
     @pages.post("/<wallet_id>/unlock")
-    def unlock(wallet_id: str) -> Response:
+    async def unlock(wallet_id: str) -> Response:
         try:
-            token = web.unlock(wallet_id, request.form.get("password"))
+            token = await web.unlock(wallet_id, request.form.get("password"))
         except WalletError as error:
             if isinstance(error, UnknownWallet):
                 raise
@@ -291,14 +286,14 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/mine")
-    def mine(wallet_id: str) -> Response:
-        show.mine(wallet_id)
+    async def mine(wallet_id: str) -> Response:
+        await show.mine(wallet_id)
         return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/test-coins")
-    def test_coins(wallet_id: str) -> Response:
+    async def test_coins(wallet_id: str) -> Response:
         try:
-            grant = web.test_coins(wallet_id, request.form.get("request_id", "")[:100] or None)
+            grant = await web.test_coins(wallet_id, request.form.get("request_id", "")[:100] or None)
         except UnknownWallet:
             raise
         except WalletError as error:
@@ -314,8 +309,8 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/addresses")
-    def new_address(wallet_id: str) -> Response:
-        if wallets.new_address(wallet_id, by_owner=web.is_owner(wallet_id)).is_new:
+    async def new_address(wallet_id: str) -> Response:
+        if wallets.new_address(wallet_id, by_owner=await web.is_owner(wallet_id)).is_new:
             show.notice("good", "Here is a new address. The older ones stay yours.")
         else:
             text = (
@@ -325,9 +320,9 @@ def create_pages(web: Web, explorer_url: str) -> Blueprint:
         return _redirect(wallet_id)
 
     @pages.post("/<wallet_id>/export")
-    def export(wallet_id: str) -> Response:
+    async def export(wallet_id: str) -> Response:
         try:
-            pem = wallets.export_key(wallet_id, request.form.get("password"))
+            pem = await wallets.export_key(wallet_id, request.form.get("password"), web.client())
         except WalletError as error:
             if isinstance(error, UnknownWallet):
                 raise

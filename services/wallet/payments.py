@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -54,10 +53,13 @@ from shared.policy import WALLET_FEERATE, dust_threshold
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction, TxOut
 from shared.reasons import Reason
+from shared.waiting import Turns
 
 log = logging.getLogger(__name__)
 
 VERDICT_TIMEOUT = 15.0
+PATIENCE = 15.0
+"""Seconds that a payment waits for earlier ones of its wallet."""
 _COINS_TAKEN = frozenset(
     {Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS}
 )
@@ -133,7 +135,7 @@ class Payments:
         self._broker = broker
         self._clock = clock
         self._timeout = timeout
-        self._locks: dict[str, threading.Lock] = {}
+        self._turns: dict[str, Turns] = {}
 
     def order(self, to: object, amount: object, feerate: object = None) -> Order:
         """Return the order that three fields of a form or request describe; `BadInput` names the wrong field."""
@@ -159,7 +161,7 @@ class Payments:
         """Return the present fee of the payment in satoshis. Raises `InsufficientFunds`."""
         return self._plan(self._wallets.load(wallet_id), order).selection.fee
 
-    def send(
+    async def send(
         self,
         wallet_id: str,
         order: Order,
@@ -174,19 +176,19 @@ class Payments:
         With `expected_fee`, any other fee raises `FeeChanged`. A `request_id` that any instance has seen before is not
         paid again: the result is the present state of its payment, submitted once more if it is in neither chain nor
         pool. `terms` tell two payments apart, if not payee, amount and fee rate do.
-        Raises `InsufficientFunds`, `Refused`, `RequestIdUsed`, `Conflicted` or `BrokerUnavailable` (nothing changed),
-        or `OutcomeUnknown`.
+        Raises `InsufficientFunds`, `Refused`, `RequestIdUsed`, `Conflicted`, `Busy` or `BrokerUnavailable` (nothing
+        changed), or `OutcomeUnknown`.
         """
         request = _Request(request_id, terms or order.terms) if request_id else None
-        with self._one_at_a_time(wallet_id):
+        with await self._turn(wallet_id):
             while True:
-                earlier = self._earlier(wallet_id, order, request) if request else None
+                earlier = await self._earlier(wallet_id, order, request) if request else None
                 if earlier is not None:
                     return earlier
                 with contextlib.suppress(_MadeElsewhere):
-                    return self._send(wallet_id, order, account, expected_fee, request)
+                    return await self._send(wallet_id, order, account, expected_fee, request)
 
-    def _earlier(self, wallet_id: str, order: Order, request: _Request) -> Sent | None:
+    async def _earlier(self, wallet_id: str, order: Order, request: _Request) -> Sent | None:
         """Return the payment made for this request; None if there is none, or none that ever was in the pool."""
         raw = self._wallets.store.requested(wallet_id, request.id)
         if raw is None:
@@ -197,12 +199,16 @@ class Payments:
             return None
         if not _is_for(send, order, request):
             raise RequestIdUsed(tx.txid_hex)
-        status = self._wallets.ledger.status(tx.txid) or self._hand_over_again(wallet_id, tx, send, request)
+        status = self._wallets.ledger.status(tx.txid)
+        if status is None:
+            status = await self._hand_over_again(wallet_id, tx, send, request)
         if status is None:
             return None
         return Sent(tx.txid_hex, send.amount, send.fee, send.change, send.to, status)
 
-    def _hand_over_again(self, wallet_id: str, tx: Transaction, send: Send, request: _Request) -> SendStatus | None:
+    async def _hand_over_again(
+        self, wallet_id: str, tx: Transaction, send: Send, request: _Request
+    ) -> SendStatus | None:
         """Submit a payment that is in neither chain nor pool; return its status then.
 
         If it is refused and never was in the pool, delete its record and return None: it is paid anew. Another payment
@@ -210,7 +216,7 @@ class Payments:
         """
         ledger = self._wallets.ledger
         try:
-            verdict = self._verdict(tx)
+            verdict = await self._verdict(tx)
         except Unroutable:
             raise
         except BrokerError:
@@ -236,19 +242,19 @@ class Payments:
         selection = select_coins(coins, order.output, change, order.feerate)
         return _Plan(selection, change, wallet.change_count + bool(selection.change), tip)
 
-    def _send(
+    async def _send(
         self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
     ) -> Sent:
         for _ in range(_TRIES - 1):
             try:
-                return self._send_once(wallet_id, order, account, expected_fee, request)
+                return await self._send_once(wallet_id, order, account, expected_fee, request)
             except Refused as refused:
                 if refused.reason not in _COINS_TAKEN:
                     raise
                 log.info("coins were taken by another payment, choosing again", extra=with_fields(wallet=wallet_id))
-        return self._send_once(wallet_id, order, account, expected_fee, request)
+        return await self._send_once(wallet_id, order, account, expected_fee, request)
 
-    def _send_once(
+    async def _send_once(
         self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
     ) -> Sent:
         if not self._broker.is_connected():
@@ -262,9 +268,9 @@ class Payments:
         if begun is Begun.SAME_REQUEST:
             raise _MadeElsewhere
         if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
-            self._verdict(tx)
+            await self._verdict(tx)
             raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
-        self._hand_over(wallet, tx, request.id if request else None)
+        await self._hand_over(wallet, tx, request.id if request else None)
         address, status = order.payee.address, SendStatus.UNCONFIRMED
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, address, status)
 
@@ -292,7 +298,7 @@ class Payments:
                 return tx, begun
         raise Busy("as many payments as this chain has blocks have left the pool")
 
-    def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
+    async def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
         """Submit a transaction to the mempool for the first time; delete its record if it is refused.
 
         Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
@@ -300,7 +306,7 @@ class Payments:
         store = self._wallets.store
         fields = with_fields(wallet=wallet.id, txid=tx.txid_hex)
         try:
-            verdict = self._verdict(tx)
+            verdict = await self._verdict(tx)
         except Unroutable:  # no queue received the transaction
             store.forget_send(wallet.id, tx.txid, request_id)
             raise
@@ -313,15 +319,16 @@ class Payments:
             raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
         log.info("payment accepted", extra=fields)
 
-    def _verdict(self, tx: Transaction) -> TxVerdict:
+    async def _verdict(self, tx: Transaction) -> TxVerdict:
         # `may_replace=False`: a payment never replaces another one that chose these coins a moment before.
         submission = TxSubmitted(txs=(tx.serialize().hex(),), may_replace=False)
-        return self._broker.request(submission, self._timeout).verdicts[0]
+        return (await self._broker.ask(submission, self._timeout)).verdicts[0]
 
-    @contextmanager
-    def _one_at_a_time(self, wallet_id: str) -> Iterator[None]:
-        with self._locks.setdefault(wallet_id, threading.Lock()):
-            yield
+    async def _turn(self, wallet_id: str) -> AbstractContextManager[None]:
+        try:
+            return await self._turns.setdefault(wallet_id, Turns()).take(PATIENCE)
+        except TimeoutError:
+            raise Busy("too many payments of this wallet wait for the mempool") from None
 
 
 def _is_for(send: Send, order: Order, request: _Request) -> bool:

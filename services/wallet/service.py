@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.wallet.accounts import Account, Keychain, WalletKey
-from services.wallet.errors import BadInput, Busy, Locked, MiningStopped, UnknownWallet, WalletExists
-from services.wallet.keystore import Keystore, check_new_password
+from services.wallet.errors import BadInput, Locked, MiningStopped, UnknownWallet, WalletExists
+from services.wallet.keystore import OURSELVES, Keystore, check_new_password
 from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested
-from shared.bus.mine import MAX_BLOCKS, TooManyWaiting, mine
+from shared.bus.mine import MAX_BLOCKS, mine_blocks
 from shared.consensus.params import ChainParams
 from shared.crypto.bip32 import ExtendedKey
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
@@ -35,8 +34,6 @@ MAX_HISTORY = 100
 GAP = 20
 """Unpaid addresses in a row after which only the owner gets a new one: the gap limit of BIP44, beyond which other
 software does not look for coins when it restores a wallet from its words."""
-_MINING_AT_ONCE = 3
-"""The most mining requests at a time: they may take long, and some HTTP threads must stay free for other requests."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -114,17 +111,16 @@ class WalletService:
         self._mine_timeout = mine_timeout
         self._clock = clock
         self._accounts: dict[str, Account] = {}
-        self._mining = threading.BoundedSemaphore(_MINING_AT_ONCE)
 
     # ── wallets ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create(self, wallet_id: object, password: object) -> Created:
+    async def create(self, wallet_id: object, password: object, client: str = OURSELVES) -> Created:
         """Create a wallet. Raises `BadInput`, `WalletExists` (the existing wallet is unchanged) or `Busy`."""
         name = check_wallet_id(wallet_id)
         secret = check_new_password(password)
         if self.store.exists(name):  # checked before the costly scrypt; `store.create` checks again
             raise WalletExists(name)
-        new = self._keystore.create(name, secret)
+        new = await self._keystore.create(name, secret, client)
         self.store.create(name, Record(new.sealed, new.xpub, int(self._clock())))
         log.info("wallet created", extra=with_fields(wallet=name))
         return Created(name, new.mnemonic, self.account(self.load(name)).key(Keychain.RECEIVE, 0))
@@ -198,16 +194,16 @@ class WalletService:
 
     # ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def open(self, wallet_id: str, password: object) -> ExtendedKey:
-        """Return the account's private key. Raises `Locked` without a password, `WrongPassword`, `TooManyAttempts`."""
+    async def open(self, wallet_id: str, password: object, client: str = OURSELVES) -> ExtendedKey:
+        """Return the account's private key. Raises `Locked` without a password, `WrongPassword` or `Busy`."""
         wallet = self.load(wallet_id)
         if password is None or password == "":
             raise Locked
-        return self._keystore.open(wallet.id, wallet.record.sealed, password)
+        return await self._keystore.open(wallet.id, wallet.record.sealed, password, client)
 
-    def export_key(self, wallet_id: str, password: object) -> bytes:
+    async def export_key(self, wallet_id: str, password: object, client: str = OURSELVES) -> bytes:
         """Return the private key of the newest receive address as PKCS#8 PEM, encrypted with the wallet's password."""
-        account = self.open(wallet_id, password)
+        account = await self.open(wallet_id, password, client)
         key = self.current_key(self.load(wallet_id))
         private_key = account.child(key.branch).child(key.index).private_key
         if private_key is None or not isinstance(password, str):
@@ -217,20 +213,17 @@ class WalletService:
 
     # ── mining ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def mine(self, wallet_id: str, count: object) -> tuple[str, ...]:
+    async def mine(self, wallet_id: str, count: object) -> tuple[str, ...]:
         """Mine blocks that pay the wallet; when they are on the chain, return their hashes (display order).
 
-        Raises `Busy`, or `MiningStopped`, with the blocks mined so far, if there are fewer than `count`.
+        Raises `MiningStopped`, with the blocks mined so far, if there are fewer than `count`.
         """
         wallet = self.load(wallet_id)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_BLOCKS:
             raise BadInput("count", "count-out-of-range", f"count must be a whole number from 1 to {MAX_BLOCKS}")
         script = self.current_key(wallet).script_pubkey
         request = MineRequested(count=count, script_pubkey=script.hex())
-        try:
-            result = mine(self._broker, self._mining, request, self._mine_timeout)
-        except TooManyWaiting:
-            raise Busy(f"this service waits for {_MINING_AT_ONCE} mining requests already") from None
+        result = await mine_blocks(self._broker, request, self._mine_timeout)
         if result.error:
             raise MiningStopped(result.hashes, result.error)
         log.info("blocks mined", extra=with_fields(wallet=wallet.id, count=count, tip=result.hashes[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from services.wallet.errors import (
     OutcomeUnknown,
     Refused,
     RequestIdUsed,
-    TooManyAttempts,
     UnknownWallet,
     WalletError,
     WalletExists,
@@ -31,6 +31,7 @@ from services.wallet.service import WalletService
 from services.wallet.sessions import LIFETIME, Sessions
 from shared.bus.wallets import CREATOR
 from shared.crypto.bip32 import ExtendedKey
+from shared.web.clients import Network, client_of_request
 
 _STATUS: dict[type[WalletError], int] = {
     BadInput: 400,
@@ -44,7 +45,6 @@ _STATUS: dict[type[WalletError], int] = {
     Conflicted: 409,
     InsufficientFunds: 422,
     Refused: 422,
-    TooManyAttempts: 429,
     Busy: 503,
     MiningStopped: 503,
     OutcomeUnknown: 504,
@@ -76,6 +76,12 @@ class Web:
     faucet: Faucet | None
     """None on a chain without a faucet."""
     creator_password: PasswordLocation
+    proxies: Sequence[Network]
+    """Proxies that forward the client's address."""
+
+    def client(self) -> str:
+        """Return the address of the client, whose wrong passwords are counted."""
+        return client_of_request(self.proxies)
 
     def token(self) -> str | None:
         """Return the session's cookie."""
@@ -91,31 +97,32 @@ class Web:
         """Whether the faucet can pay this wallet, which must not be the faucet's own."""
         return self.faucet is not None and wallet_id != CREATOR and self.faucet.is_available()
 
-    def test_coins(self, wallet_id: str, request_id: str | None) -> Grant:
+    async def test_coins(self, wallet_id: str, request_id: str | None) -> Grant:
         """Pay the wallet test coins, once for a request id. Raises `WalletError` or `BrokerError`."""
         self.wallets.load(wallet_id)
         if self.faucet is None:
             raise NoFaucet("there is no faucet on this chain")
-        return self.faucet.grant(wallet_id, request_id)
+        return await self.faucet.grant(wallet_id, request_id)
 
-    def unlock(self, wallet_id: str, password: object) -> str:
+    async def unlock(self, wallet_id: str, password: object) -> str:
         """Unlock the wallet for this session; return the session's cookie from now on."""
-        return self.sessions.unlock(self.token(), wallet_id, self.wallets.open(wallet_id, password))
+        key = await self.wallets.open(wallet_id, password, self.client())
+        return self.sessions.unlock(self.token(), wallet_id, key)
 
-    def is_owner(self, wallet_id: str, password: object = None) -> bool:
+    async def is_owner(self, wallet_id: str, password: object = None) -> bool:
         """Whether the request is the owner's: it has the password, or its session has unlocked the wallet."""
         if password in (None, ""):
             return self.sessions.key(self.token(), wallet_id) is not None
-        self.wallets.open(wallet_id, password)
+        await self.wallets.open(wallet_id, password, self.client())
         return True
 
-    def signing_key(self, wallet_id: str, password: object) -> ExtendedKey:
+    async def signing_key(self, wallet_id: str, password: object) -> ExtendedKey:
         """Return the account's private key, by the password or without one from the session. Raises `Locked`."""
         if password in (None, ""):
             key = self.sessions.key(self.token(), wallet_id)
             if key is not None:
                 return key
-        return self.wallets.open(wallet_id, password)
+        return await self.wallets.open(wallet_id, password, self.client())
 
 
 UNLOCK_MINUTES = int(LIFETIME // 60)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested, MineResult
-from shared.errors import BrokerUnavailable
 
 MAX_BLOCKS = 1_000
 """Blocks of one request, at the doors where anyone may ask: faucet, wallet page and mine page."""
 _MARGIN = 5.0
 """Seconds beyond `mine_timeout`, by which the mempool service replies with the blocks found so far."""
-
-
-class TooManyWaiting(BrokerUnavailable):
-    """As many requests wait for blocks as may hold a thread for that."""
 
 
 async def mine_blocks(broker: Broker, request: MineRequested, mine_timeout: float) -> MineResult:
@@ -24,13 +17,3 @@ async def mine_blocks(broker: Broker, request: MineRequested, mine_timeout: floa
     `mine_timeout` is the setting, in seconds. Raises `BrokerError` if no reply comes.
     """
     return await broker.ask(request, mine_timeout + _MARGIN)
-
-
-def mine(broker: Broker, slots: threading.Semaphore, request: MineRequested, mine_timeout: float) -> MineResult:
-    """Do as `mine_blocks`, and hold a thread until the reply: `slots` bounds these. Raises `TooManyWaiting`."""
-    if not slots.acquire(blocking=False):
-        raise TooManyWaiting("too many mining requests are under way, try again when one of them is done")
-    try:
-        return broker.request(request, mine_timeout + _MARGIN)
-    finally:
-        slots.release()

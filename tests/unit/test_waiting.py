@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 
 from shared import waiting
-from shared.waiting import WaitFor, pause
+from shared.waiting import Turns, WaitFor, pause
 
 
 async def doubled(future: Future[int], seconds: float) -> int | None:
@@ -65,3 +66,70 @@ def test_a_pause_takes_its_time() -> None:
     began = time.monotonic()
     waiting.run(pause(0.05))
     assert time.monotonic() - began >= 0.05
+
+
+def test_turns_are_given_one_at_a_time_in_order() -> None:
+    turns = Turns()
+    first = waiting.run(turns.take(1))
+    later = [turns.take(1) for _ in range(2)]
+    waits = [coroutine.send(None) for coroutine in later]
+    assert [wait.future.done() for wait in waits] == [False, False]
+    with first:
+        pass
+    assert [wait.future.done() for wait in waits] == [True, False]
+    with pytest.raises(StopIteration) as end:
+        later[0].send(None)
+    with suppress(ValueError), end.value.value:
+        assert not waits[1].future.done()
+        raise ValueError("a turn ends with an error, too")
+    assert waits[1].future.done()
+
+
+def test_a_turn_that_does_not_come_in_time_goes_to_the_next_one() -> None:
+    turns = Turns()
+    first = waiting.run(turns.take(1))
+    with pytest.raises(TimeoutError):
+        waiting.run(turns.take(0))
+    with pytest.raises(TimeoutError):
+        waiting.run(turns.take(0.01))
+    with first:
+        pass
+    with waiting.run(turns.take(0)):
+        pass
+
+
+def test_a_turn_whose_coroutine_is_closed_is_passed_on() -> None:
+    turns = Turns()
+    first = waiting.run(turns.take(1))
+    waiting_, late, last = (turns.take(1) for _ in range(3))
+    for coroutine in (waiting_, late, last):
+        coroutine.send(None)
+    waiting_.close()
+    with first:
+        pass
+    late.close()  # it had the turn, and did not know yet
+    with pytest.raises(StopIteration) as end:
+        last.send(None)
+    with end.value.value:
+        pass
+    with waiting.run(turns.take(0)):
+        pass
+
+
+def test_threads_pass_one_at_a_time() -> None:
+    turns, inside, most = Turns(), [], []
+
+    def work() -> None:
+        for _ in range(50):
+            with waiting.run(turns.take(30)):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(most) == 200
+    assert max(most) == 1

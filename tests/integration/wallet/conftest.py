@@ -24,6 +24,7 @@ from services.wallet.faucet import Faucet
 from services.wallet.handlers import Inbox, subscriptions
 from services.wallet.keystore import Keystore
 from services.wallet.ledger import Ledger
+from services.wallet.password_pool import PasswordPool
 from services.wallet.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
@@ -64,7 +65,7 @@ class Stack:
         self.broker = FakeBroker()
         self.broker.answers = {TxSubmitted: self.submit, MineRequested: self._mine}
         self.now = 1_700_000_000.0
-        self.attempts = Attempts(limit=3, clock=lambda: self.now)
+        self.passwords = PasswordPool()
         self.store = WalletStore(client, self.keys)
         self.wallets = self.new_service()
         self.payments = Payments(self.wallets, self.broker, timeout=0.2)
@@ -92,7 +93,7 @@ class Stack:
 
     def new_service(self) -> WalletService:
         ledger = Ledger(self.view, PARAMS.coinbase_maturity)
-        keystore = Keystore(PARAMS, self.attempts, n=16)
+        keystore = Keystore(PARAMS, Attempts(), n=16, pool=self.passwords)
         return WalletService(PARAMS, self.store, ledger, keystore, self.broker, 1.0)
 
     # ── the node ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -261,30 +261,6 @@ def test_fewer_blocks_than_asked_for_are_no_success(stack: Stack) -> None:
     assert "no miner answers" in answer.json["detail"]
 
 
-def test_waiting_for_miners_leaves_threads_for_the_others(stack: Stack) -> None:
-    stack.create("w")
-    release, waiting = threading.Event(), threading.Semaphore(0)
-    mine = stack.broker.answers[MineRequested]
-
-    def slow(message: MineRequested) -> MineResult:
-        waiting.release()
-        assert release.wait(10)
-        return mine(message)
-
-    stack.broker.answers[MineRequested] = slow
-    with ThreadPoolExecutor(3) as pool:
-        clients = [stack.app.test_client() for _ in range(3)]
-        answers = [pool.submit(client.post, "/api/wallets/w/mine", json={"count": 1}) for client in clients]
-        try:
-            assert all(waiting.acquire(timeout=10) for _ in clients)
-            refused = stack.post("/w/mine", count=1)
-        finally:
-            release.set()
-        assert (refused.status_code, refused.json["code"]) == (503, "busy")
-        assert [answer.result(10).status_code for answer in answers] == [200, 200, 200]
-    assert stack.post("/w/mine", count=1).status_code == 200
-
-
 def test_an_unlocked_session_sends_without_password_for_fifteen_minutes(stack: Stack) -> None:
     address = stack.fund("w", 2)
     unlocked = stack.post("/w/unlock", password=PASSWORD)

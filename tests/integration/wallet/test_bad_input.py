@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-import redis as redis_py
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from shared.chain.store import connect
 from shared.crypto.address import MAINNET_PREFIX, encode_address
 from tests.builders import key, p2wpkh
 from tests.integration.wallet.conftest import PASSWORD, Stack
@@ -26,7 +26,7 @@ RSA_PEM = (
 @pytest.fixture(scope="module")
 def shared_stack(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One funded wallet for all of these tests: none of them changes anything."""
-    with redis_py.Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         client.flushall()
         stack = Stack(client, tmp_path_factory.mktemp("data"))
         stack.address = stack.fund("w", 2)
@@ -35,7 +35,6 @@ def shared_stack(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def stack(shared_stack: Stack) -> Iterator[Stack]:
-    shared_stack.attempts.succeeded("w")
     shared_stack.http = shared_stack.app.test_client()
     before = shared_stack.wallet_records(), shared_stack.view.tip()
     yield shared_stack
@@ -212,14 +211,3 @@ def test_no_origin_is_given_permission(stack: Stack) -> None:
 def test_a_page_under_another_name_is_refused(stack: Stack) -> None:
     answer = stack.http.get("/api/wallets/w", base_url="http://evil.example")
     assert answer.status_code == 421
-
-
-def test_wrong_passwords_are_limited(stack: Stack) -> None:
-    for _ in range(3):
-        expect(stack.post("/w/unlock", password="wrong"), 403, "wrong-password")
-    answer = stack.post("/w/unlock", password=PASSWORD)
-    expect(answer, 429, "too-many-attempts")
-    assert answer.headers["Retry-After"] == "60"
-    stack.now += 60
-    assert stack.post("/w/unlock", password=PASSWORD).status_code == 200
-    assert stack.post("/w/lock").status_code == 200

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap, write_once
+from shared import waiting
 from shared.bus.events import MineRequested, MineResult
 from shared.shutdown import ExitFlag
 from tests.integration.wallet.conftest import COIN, Stack
@@ -68,7 +69,7 @@ def test_a_password_written_before_a_crash_is_used(stack: Stack, tmp_path: Path)
 
 def test_a_start_that_crashed_between_wallet_and_blocks_goes_on(stack: Stack, tmp_path: Path) -> None:
     write_once(tmp_path / "creator-password", "pw")
-    stack.wallets.create("creator", "pw")
+    waiting.run(stack.wallets.create("creator", "pw"))
     script = stack.wallets.current_key(stack.wallets.load("creator")).script_pubkey
     for _ in range(2):
         stack.mine(script)
@@ -83,7 +84,7 @@ def test_a_creator_made_by_an_instance_with_other_files_keeps_its_password(stack
     create = task._wallets.create
 
     def too_late(wallet_id: str, password: str):
-        stack.wallets.create(wallet_id, "theirs")
+        waiting.run(stack.wallets.create(wallet_id, "theirs"))
         return create(wallet_id, password)
 
     task._wallets.create = too_late  # type: ignore[method-assign]

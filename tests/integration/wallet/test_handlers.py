@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from services.wallet.store import Send, SendStatus
+from shared import waiting
 from shared.bus.events import BlockDisconnected, Removal, TxAccepted, TxRemoved, TxSubmitted
 from shared.bus.worker import Incoming
 from shared.primitives.hex import display_hash
@@ -136,7 +137,7 @@ def test_a_send_that_is_replaced_is_dropped_and_the_balance_is_that_of_the_other
     assert spent is not None
     outpoint = spent.tx.inputs[0].prevout
     [prevout] = stack.view.txs.prevouts([spent.tx]).values()
-    private_key = stack.wallets.open("w", PASSWORD).child(0).child(0).private_key
+    private_key = waiting.run(stack.wallets.open("w", PASSWORD)).child(0).child(0).private_key
     assert private_key is not None
     coin = Spendable(outpoint, prevout, private_key)
     own, other = prevout.script_pubkey, p2wpkh(key("somebody"))

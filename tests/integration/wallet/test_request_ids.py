@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from services.wallet.builder import sign_payment
 from services.wallet.coin_selection import SpendableCoin
-from shared import policy
+from shared import policy, waiting
 from shared.bus.events import CoinsRequested, Removal, TxSubmitted
 from shared.bus.worker import Incoming
 from shared.crypto.keys import PrivateKey
@@ -45,7 +45,7 @@ def rival(stack: Stack, txid_hex: str, *, fee: int = 100_000) -> Transaction:
     total = sum(coin.output.value for coin in coins)
     inputs = tuple(TxIn(coin.outpoint, b"", 0xFFFFFFFD) for coin in coins)
     unsigned = Transaction(2, inputs, (TxOut(total - fee, p2wpkh(key("rival"))),), 0)
-    account = stack.wallets.open("w", PASSWORD)
+    account = waiting.run(stack.wallets.open("w", PASSWORD))
 
     def private(coin: SpendableCoin) -> PrivateKey:
         found = account.child(coin.branch).child(coin.index).private_key

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from services.wallet.payments import Payments
 from services.wallet.store import Begun, SendStatus
+from shared import waiting
 from shared.bus.events import Message, TxSubmitted, TxVerdicts
 from shared.errors import RequestTimeout
 from shared.reasons import Reason
@@ -46,12 +47,12 @@ def other_instance_first(stack: Stack, monkeypatch: pytest.MonkeyPatch, payee: s
     """Let another instance pay from `w` between the next payment's choice of coins and its record."""
     wallets = stack.new_service()
     other = Payments(wallets, stack.broker, timeout=0.2)
-    account = wallets.open("w", PASSWORD)
+    account = waiting.run(wallets.open("w", PASSWORD))
     begin_send = stack.store.begin_send
 
     def paying_first(*args: Any) -> Begun:
         monkeypatch.setattr(stack.store, "begin_send", begin_send)
-        other.send("w", other.order(payee, amount), account)
+        waiting.run(other.send("w", other.order(payee, amount), account))
         return begin_send(*args)
 
     monkeypatch.setattr(stack.store, "begin_send", paying_first)

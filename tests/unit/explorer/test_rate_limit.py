@@ -10,12 +10,11 @@ from services.explorer.rate_limit import (
     AUTOMATIC_RATE,
     BURST_SECONDS,
     Limiter,
-    client_address,
     rate_limit,
-    read_networks,
 )
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.web.clients import client_address, read_networks
 from tests.clock import Clock
 
 RATE = 10

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-
 import msgspec
 import pytest
 
 from services.wallet.accounts import Account, Keychain
 from services.wallet.attempts import Attempts
-from services.wallet.errors import BadInput, Busy, TooManyAttempts, WrongPassword
+from services.wallet.errors import BadInput, WrongPassword
 from services.wallet.keystore import SCRYPT_N, Keystore, Sealed, account_key, check_new_password, seal, unseal
+from shared import waiting
 from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import DecodeError
@@ -20,8 +19,8 @@ SECRET = bytes(range(64))
 BIP39_WORDS = "abandon " * 11 + "about"
 
 
-def keystore(attempts: Attempts | None = None, **options) -> Keystore:
-    return Keystore(REGTEST, attempts or Attempts(), n=FAST, **options)
+def keystore() -> Keystore:
+    return Keystore(REGTEST, Attempts(), n=FAST)
 
 
 def test_a_sealed_secret_opens_with_its_password() -> None:
@@ -121,20 +120,20 @@ def test_a_password_that_cannot_be_used_is_refused_at_creation(password: object,
 def test_the_longest_password_can_be_used() -> None:
     longest = "x" * 1024
     assert check_new_password(longest) == longest
-    keystore().open("w", seal(SECRET, longest, "w", FAST), longest)
+    waiting.run(keystore().open("w", seal(SECRET, longest, "w", FAST), longest))
 
 
 def test_a_password_that_is_too_long_is_refused_without_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("services.wallet.keystore.unseal")
     with pytest.raises(WrongPassword):
-        keystore().open("w", seal(SECRET, "pw", "w", FAST), "x" * 1025)
+        waiting.run(keystore().open("w", seal(SECRET, "pw", "w", FAST), "x" * 1025))
 
 
 def test_a_new_wallet_opens_to_the_key_of_its_words() -> None:
     from mnemonic import Mnemonic
 
-    new = keystore().create("w", "pw")
-    opened = keystore().open("w", new.sealed, "pw")
+    new = waiting.run(keystore().create("w", "pw"))
+    opened = waiting.run(keystore().open("w", new.sealed, "pw"))
     assert len(new.mnemonic.split()) == 12
     assert opened == account_key(Mnemonic.to_seed(new.mnemonic), REGTEST)
     assert opened.neuter().serialize(REGTEST.address) == new.xpub
@@ -161,78 +160,4 @@ def test_test_chains_have_a_coin_type_of_their_own() -> None:
 def test_what_cannot_be_a_password_is_a_wrong_one(password: object) -> None:
     sealed = seal(SECRET, "pw", "w", FAST)
     with pytest.raises(WrongPassword):
-        keystore().open("w", sealed, password)
-
-
-def test_wrong_passwords_are_limited_per_wallet_and_forgiven_with_time() -> None:
-    now = [0.0]
-    guarded = keystore(Attempts(limit=3, window=60, clock=lambda: now[0]))
-    sealed, other = seal(SECRET, "pw", "w", FAST), seal(SECRET, "pw", "other", FAST)
-    for second in range(3):
-        now[0] = second
-        with pytest.raises(WrongPassword):
-            guarded.open("w", sealed, "wrong")
-    with pytest.raises(TooManyAttempts) as caught:
-        guarded.open("w", sealed, "pw")
-    assert caught.value.retry_after == 58
-    guarded.open("other", other, "pw")
-    now[0] = 60.0
-    guarded.open("w", sealed, "pw")
-
-
-def test_the_right_password_clears_the_count() -> None:
-    guarded = keystore(Attempts(limit=2, window=60, clock=lambda: 0.0))
-    sealed = seal(SECRET, "pw", "w", FAST)
-    for _ in range(3):
-        with pytest.raises(WrongPassword):
-            guarded.open("w", sealed, "wrong")
-        guarded.open("w", sealed, "pw")
-
-
-def test_purging_keeps_what_still_counts() -> None:
-    now = [0.0]
-    attempts = Attempts(limit=1, window=60, clock=lambda: now[0])
-    attempts.failed("old")
-    now[0] = 59.0
-    attempts.failed("new")
-    now[0] = 61.0
-    attempts.purge()
-    attempts.check("old")
-    with pytest.raises(TooManyAttempts):
-        attempts.check("new")
-
-
-@pytest.mark.parametrize(("options", "slots"), [({"slots": 1}, 1), ({}, 2)], ids=["one", "by default"])
-def test_only_so_many_passwords_are_checked_at_once(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, int], slots: int
-) -> None:
-    busy, release = threading.Semaphore(0), threading.Event()
-
-    def slow(*args: object) -> bytes:
-        busy.release()
-        assert release.wait(10)
-        raise WrongPassword
-
-    monkeypatch.setattr("services.wallet.keystore.unseal", slow)
-    guarded = keystore(patience=0.01, **options)
-    sealed = seal(SECRET, "pw", "w", FAST)
-
-    def occupy() -> None:
-        with pytest.raises(WrongPassword):
-            guarded.open("w", sealed, "pw")
-
-    threads = [threading.Thread(target=occupy) for _ in range(slots)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in threads:
-            assert busy.acquire(timeout=10)
-        with pytest.raises(Busy):
-            guarded.open("w", sealed, "pw")
-    finally:
-        release.set()
-        for thread in threads:
-            thread.join(10)
-    for _ in range(slots + 1):  # every place was given back
-        with pytest.raises(WrongPassword):
-            guarded.open("w", sealed, "pw")
+        waiting.run(keystore().open("w", sealed, password))
