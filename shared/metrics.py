@@ -66,6 +66,7 @@ BUS_PUBLISHED = counter("bus_published", "Messages published and confirmed.", ("
 BUS_HANDLED = counter("bus_handled", "Messages handled and acked.", ("queue", "type"))
 BUS_REQUEUED = counter("bus_requeued", "Messages given back after their handler failed.", ("queue",))
 BUS_DEAD_LETTERED = counter("bus_dead_lettered", "Messages moved to the dead-letter queue.", ("queue",))
+BUS_EXPIRED = counter("bus_expired", "Requests dropped because nobody waited for them any more.", ("queue",))
 BUS_STALLS = counter("bus_stalls", "Batches held back because the store or the broker was away.", ("worker",))
 BUS_RECONNECTS = counter("bus_reconnects", "Connections to the broker that were lost.")
 BUS_HANDLER_SECONDS = histogram("bus_handler_seconds", "Time that a handler took for one batch.", ("type",))

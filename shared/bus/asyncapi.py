@@ -13,7 +13,7 @@ import msgspec
 
 from shared import trace
 from shared.bus import events
-from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_HEADER, SCHEMA_VERSION, Message, Request
+from shared.bus.events import BY_TOPIC, DEADLINE_HEADER, REPLIES, SCHEMA_HEADER, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import PLACE, described_fields, schemas
 from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, REPLY_EXCHANGE
 
@@ -34,7 +34,7 @@ _CORRELATION = {
 }
 _HEADERS = {
     "type": "object",
-    "description": "AMQP's headers, not its properties. Warren sends both, and needs neither in a request.",
+    "description": "AMQP's headers, not its properties. Warren needs none of them in a request.",
     "properties": {
         trace.HEADER: {
             "type": "string",
@@ -45,6 +45,11 @@ _HEADERS = {
             "type": "integer",
             "minimum": 1,
             "description": "Version of the messages that the sender knows: it grows with each new field or topic.",
+        },
+        DEADLINE_HEADER: {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Of a request: milliseconds since 1970 until which its requester waits for the reply.",
         },
     },
 }
@@ -115,6 +120,8 @@ def _message(type_: str, message: type[Message]) -> dict[str, Any]:
     about = inspect.getdoc(message) or ""
     if message.needs_message_id:
         about += "\n\nIt needs a `message_id`: one that comes twice with the same id is carried out once."
+    if message.expires:
+        about += "\n\nOne whose `deadline` has passed is dropped."
     shown: dict[str, Any] = {
         "name": type_,
         "title": message.__name__,

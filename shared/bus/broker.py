@@ -13,6 +13,8 @@ waits for the reply to the first.
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,6 +51,22 @@ class Delivery:
     """Of the request that caused the message; a new one if it came without."""
     tag: object = field(repr=False, compare=False)
     """The backend's own handle."""
+    deadline: float = math.inf
+    """Time in seconds since 1970, by the requester's clock, until which it waits for the reply."""
+
+
+def deadline_in(seconds: float) -> int:
+    """Return the deadline of a request whose requester waits for so long, as it travels: milliseconds since 1970."""
+    return int((time.time() + seconds) * 1000)
+
+
+def read_deadline(sent: object) -> float:
+    """Return the deadline that came with a message in seconds since 1970; infinity without a valid one."""
+    try:
+        milliseconds = int(sent)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
+    return milliseconds / 1000 if milliseconds > 0 else math.inf
 
 
 class Consumer(ABC):

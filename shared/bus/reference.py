@@ -32,11 +32,13 @@ kept in `{dead_letter_queue("mempool")}`, `{dead_letter_queue("wallet")}` and so
 
 The properties are `message_id`, `type` (the topic, or the name of a reply), `content_type` `application/json`,
 `timestamp`, `app_id`, `delivery_mode` 2, and `reply_to` and `correlation_id` of a request. The headers are
-`traceparent` and `schema-version`. On Redis Streams the same fields are the entry's.
+`traceparent`, `schema-version` and, of a request, `deadline`. On Redis Streams the same fields are the entry's.
 
 `traceparent` is W3C Trace Context's: it names the request of a client that caused the message, through all services,
 and their log lines show its trace id. `correlation_id` only pairs a reply with its request. A message that comes
-without a valid `traceparent` begins a trace of its own.
+without a valid `traceparent` begins a trace of its own. `deadline` is the time, in milliseconds since 1970, until which
+the requester waits for the reply: of the requests marked so, one that comes too late is dropped, with a log line, so
+that nobody works for a requester that has gone. The clocks of all hosts must agree to within a second.
 
 """
 
@@ -99,6 +101,8 @@ def _message(title: str, message: type) -> Iterator[str]:
         yield f"\nAnswered with [`{reply}`](#{reply.lower()}).\n"
     if issubclass(message, Message) and message.needs_message_id:
         yield "\nIt needs a `message_id`: one that comes twice with the same id is carried out once.\n"
+    if issubclass(message, Message) and message.expires:
+        yield "\nOne whose `deadline` has passed is dropped.\n"
     fields = list(described_fields(message))
     if fields:
         yield "\n| field | type | default | |\n|---|---|---|---|\n"

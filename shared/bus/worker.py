@@ -1,10 +1,11 @@
 """The loop that every consumer runs: take a batch, decode it, hand it to its handlers, reply, ack.
 
-A failure has one of four outcomes, and a message is never lost:
+A failure has one of five outcomes, and a message is never lost:
 
 | failure | outcome |
 |---|---|
 | the message does not decode, or has no handler | dead-lettered at once |
+| nobody waits for the reply any more (`Message.expires`) | dropped, with a log line |
 | store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works |
 | another writer took over, or the store is not ours | raised out of `run`: the caller closes the consumer |
 | the handler failed in any other way | its batch again one by one; a message that fails alone is given back, and
@@ -72,6 +73,9 @@ class _Item:
     delivery: Delivery
     incoming: Incoming[Any]
 
+
+CLOCK_SKEW = 1.0
+"""Seconds that the clocks of two hosts may be apart."""
 
 _Done = list[tuple[Delivery, Message | None]]
 
@@ -159,6 +163,9 @@ class Worker:
             if type(message).needs_message_id and not delivery.message_id:
                 self._dead_letter(delivery, "it has no message_id, which tells it apart if it comes twice")
                 continue
+            if type(message).expires and time.time() > delivery.deadline + CLOCK_SKEW:
+                self._drop(delivery)
+                continue
             incoming = Incoming(message, delivery.message_id, delivery.reply_address, delivery.traceparent)
             yield _Item(delivery, incoming)
 
@@ -227,6 +234,13 @@ class Worker:
             log.warning("gave a message back", extra=_about(delivery))
         metrics.BUS_REQUEUED.labels(delivery.queue).inc()
         self._consumer.requeue([delivery])
+
+    def _drop(self, delivery: Delivery) -> None:
+        """Forget a request whose requester has stopped waiting: it was told so, and has perhaps asked again."""
+        late = round(time.time() - delivery.deadline, 1)
+        log.warning("dropped a request that nobody waits for any more", extra=_about(delivery, seconds_late=str(late)))
+        metrics.BUS_EXPIRED.labels(delivery.queue).inc()
+        self._consumer.ack([delivery])
 
     def _dead_letter(self, delivery: Delivery, reason: str, answer: str = "") -> None:
         with trace.within(delivery.traceparent):

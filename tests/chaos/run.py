@@ -238,7 +238,7 @@ def _internal_errors(stack: Stack, entries: Entries) -> list[str]:
         for interface, answer in sorted(first.items())
     ]
     for log in sorted((stack.data_dir / REGTEST.name / "logs").glob("*.log")):
-        deaths = re.findall(rb"^Exception in thread (.+?):?$", log.read_bytes(), re.MULTILINE)
+        deaths = re.findall(rb"the thread (\S+) has died", log.read_bytes())
         problems += [f"{log.stem}: thread {name.decode()} ended by an exception" for name in deaths]
     return problems
 

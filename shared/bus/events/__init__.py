@@ -9,7 +9,7 @@ docs/topics.md is generated from these modules.
 from shared.bus.events.blocks import BlockConnected, BlockDisconnected, BlockMined, BlockVerdict
 from shared.bus.events.codec import BY_TOPIC, REPLIES, decode, encode, message_type
 from shared.bus.events.control import ChainControl, ControlAction, ControlResult
-from shared.bus.events.message import SCHEMA_HEADER, SCHEMA_VERSION, Failure, Message, Reply, Request
+from shared.bus.events.message import DEADLINE_HEADER, SCHEMA_HEADER, SCHEMA_VERSION, Failure, Message, Reply, Request
 from shared.bus.events.mining import (
     BlockTemplate,
     MineRequested,
@@ -42,6 +42,7 @@ Fact = TxAccepted | TxRemoved | BlockConnected | BlockDisconnected
 
 __all__ = [
     "BY_TOPIC",
+    "DEADLINE_HEADER",
     "REPLIES",
     "SCHEMA_HEADER",
     "SCHEMA_VERSION",

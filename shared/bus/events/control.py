@@ -44,6 +44,7 @@ class ChainControl(Request[ControlResult], frozen=True, kw_only=True):
     """An order of the operator. The reply comes after the commit."""
 
     topic: ClassVar[Topic] = Topic.CHAIN_CONTROL
+    expires: ClassVar[bool] = True
     action: ControlAction
     block: str = ""
     txid: str = ""

@@ -14,6 +14,8 @@ SCHEMA_VERSION = 1
 """Number of the messages' fields as a whole: one more with every new field or topic (docs/topics.md)."""
 SCHEMA_HEADER = "schema-version"
 """Name of the AMQP header that has it."""
+DEADLINE_HEADER = "deadline"
+"""Name of a request's AMQP header: milliseconds since 1970 until which its requester waits."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,6 +24,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     topic: ClassVar[Topic | None] = None
     needs_message_id: ClassVar[bool] = False
     """Whether it must be carried out once though it may come twice, for which its message id tells it apart."""
+    expires: ClassVar[bool] = False
+    """Whether nobody wants it to be carried out once its requester has stopped waiting."""
 
 
 Reply = TypeVar("Reply", bound=Message)

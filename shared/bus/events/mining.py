@@ -42,6 +42,7 @@ class MineRequested(Request[MineResult], frozen=True, kw_only=True):
     """Mine `count` blocks that pay `script_pubkey`. The reply comes when they are on the chain."""
 
     topic: ClassVar[Topic] = Topic.MINE_REQUESTED
+    expires: ClassVar[bool] = True
     needs_message_id: ClassVar[bool] = True
     count: int
     script_pubkey: str
@@ -103,3 +104,4 @@ class TemplateRequested(Request[WorkTemplate], frozen=True, kw_only=True):
     """Show the template of the next block; nothing changes."""
 
     topic: ClassVar[Topic] = Topic.TEMPLATE_REQUESTED
+    expires: ClassVar[bool] = True

@@ -24,6 +24,7 @@ class CoinsRequested(Request[CoinsResult], frozen=True, kw_only=True):
     """Pay `amount` from the faucet of a test chain; it is paid once however often the request comes."""
 
     topic: ClassVar[Topic] = Topic.COINS_REQUESTED
+    expires: ClassVar[bool] = True
     needs_message_id: ClassVar[bool] = True
     script_pubkey: str
     """In hex."""
@@ -42,6 +43,7 @@ class AddressRequested(Request[AddressResult], frozen=True, kw_only=True):
     """Name an address of the wallet that the faucet of a test chain pays from."""
 
     topic: ClassVar[Topic] = Topic.ADDRESS_REQUESTED
+    expires: ClassVar[bool] = True
     fresh: bool = True
     """A new address, or the newest one while none of the last 20 has been paid; if false, the newest one in use."""
 
@@ -63,3 +65,4 @@ class WalletsRequested(Request[WalletsResult], frozen=True, kw_only=True):
     """Name the wallets that a form can offer as payees."""
 
     topic: ClassVar[Topic] = Topic.WALLETS_REQUESTED
+    expires: ClassVar[bool] = True

@@ -18,8 +18,8 @@ from typing import Any
 
 from shared import metrics, trace
 from shared.bus import events
-from shared.bus.broker import Broker, ReplyAddress
-from shared.bus.events import Message, Reply, Request
+from shared.bus.broker import Broker, ReplyAddress, deadline_in
+from shared.bus.events import DEADLINE_HEADER, Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.parameters import parameters
@@ -66,7 +66,8 @@ class RabbitBroker(Broker):
         call, ids = self._box.expect(messages)
         traceparent = trace.current() or trace.new()
         outgoing = [
-            _outgoing(message, traceparent, correlation_id=id_) for message, id_ in zip(messages, ids, strict=True)
+            _outgoing(message, traceparent, deadline_in(timeout), correlation_id=id_)
+            for message, id_ in zip(messages, ids, strict=True)
         ]
         try:
             sent = await self._publisher.send(outgoing, deadline)
@@ -157,8 +158,10 @@ class RabbitBroker(Broker):
             self._link.call(lambda: self._consumers.remove(consumer))
 
 
-def _outgoing(message: Message, traceparent: str, correlation_id: str | None = None) -> Outgoing:
-    """Return a message for its topic; a request, which awaits a reply, if it has a correlation id."""
+def _outgoing(
+    message: Message, traceparent: str, deadline: int | None = None, correlation_id: str | None = None
+) -> Outgoing:
+    """Return a message for its topic; a request, which awaits a reply, if it has a deadline and a correlation id."""
     topic = events.message_type(message)
     return Outgoing(
         topic,
@@ -168,6 +171,7 @@ def _outgoing(message: Message, traceparent: str, correlation_id: str | None = N
         must_arrive=topic in QUEUED,
         wants_reply=correlation_id is not None,
         correlation_id=correlation_id,
+        headers={} if deadline is None else {DEADLINE_HEADER: deadline},
     )
 
 

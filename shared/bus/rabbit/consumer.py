@@ -19,7 +19,8 @@ from typing import Any
 
 from shared import trace
 from shared.backoff import backoff
-from shared.bus.broker import Consumer, Delivery, ReplyAddress
+from shared.bus.broker import Consumer, Delivery, ReplyAddress, read_deadline
+from shared.bus.events import DEADLINE_HEADER
 from shared.bus.rabbit.link import RabbitLink, describe
 from shared.bus.rabbit.publisher import Outgoing, RabbitPublisher
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, Queue, is_transient_name
@@ -130,6 +131,7 @@ class _Subscription:
             reply_address=ReplyAddress(reply_to, correlation_id, traceparent) if reply_to else None,
             traceparent=traceparent,
             tag=_Tag(channel, method.delivery_tag),
+            deadline=read_deadline(headers.get(DEADLINE_HEADER)),
         )
         with self._arrived:
             self.buffer.append(delivery)

@@ -55,7 +55,7 @@ class Outgoing:
     """Whether it is an error if no queue takes it."""
     wants_reply: bool = False
     correlation_id: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

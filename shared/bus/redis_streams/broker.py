@@ -7,7 +7,7 @@ has died. Replies go to a stream of the asking process. How durable "confirmed" 
 
 | key | type | content |
 |---|---|---|
-| `<prefix>:queue:<name>` | stream | messages: t type, i message id, r reply_to, and as in replies: c, p, v, b |
+| `<prefix>:queue:<name>` | stream | messages: t type, i id, r reply_to, d deadline, and as in replies: c, p, v, b |
 | `<prefix>:topic:<topic>` | set | keys of the queues bound to the topic |
 | `<prefix>:replies:<client>` | stream | replies: t type, c correlation id, p traceparent, v schema version, b body |
 | `<prefix>:alive:<consumer>` | string | a consumer's sign of life, expires |
@@ -26,7 +26,7 @@ from typing import Any
 from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus import events
-from shared.bus.broker import Broker, ReplyAddress
+from shared.bus.broker import Broker, ReplyAddress, deadline_in
 from shared.bus.events import SCHEMA_VERSION, Message, Reply, Request
 from shared.bus.redis_streams.client import GROUP, BusScripts, bus_errors, open_client
 from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
@@ -64,17 +64,22 @@ class RedisStreamsBroker(Broker):
 
     def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """See `Broker.publish_many`."""
-        self._publish(messages, traceparents, "", ["" for _ in messages])
+        self._publish(messages, traceparents, "", "", ["" for _ in messages])
 
     def _publish(
-        self, messages: Sequence[Message], traceparents: Sequence[str], reply_to: str, correlation_ids: Sequence[str]
+        self,
+        messages: Sequence[Message],
+        traceparents: Sequence[str],
+        reply_to: str,
+        deadline: int | str,
+        correlation_ids: Sequence[str],
     ) -> None:
         self._check_open()
         traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
         unrouted: set[str] = set()
         for chunk in _chunks(messages, traceparents, correlation_ids):
             topics = list(dict.fromkeys(entry[0] for entry in chunk))
-            args: list[str | int | bytes] = [SCHEMA_VERSION, reply_to]
+            args: list[str | int | bytes] = [SCHEMA_VERSION, reply_to, deadline]
             for topic, traceparent, correlation_id, body in chunk:
                 args += [topics.index(topic) + 1, topic, uuid.uuid4().hex, correlation_id, traceparent, body]
             with bus_errors():
@@ -104,7 +109,7 @@ class RedisStreamsBroker(Broker):
         self._start_listening()
         call, ids = self._box.expect(messages)
         try:
-            self._publish(messages, (), self._reply_key, ids)
+            self._publish(messages, (), self._reply_key, deadline_in(timeout), ids)
         except BrokerError:
             self._box.forget(ids)
             raise

@@ -21,7 +21,7 @@ import redis
 
 from shared import metrics, trace
 from shared.backoff import backoff
-from shared.bus.broker import Consumer, Delivery, ReplyAddress
+from shared.bus.broker import Consumer, Delivery, ReplyAddress, read_deadline
 from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, BusScripts, bus_errors
 from shared.bus.topics import Queue, dead_letter_queue
 from shared.errors import BrokerError
@@ -211,6 +211,7 @@ class StreamConsumer(Consumer):
                     reply_address=ReplyAddress(reply_to, correlation_id, traceparent) if reply_to else None,
                     traceparent=traceparent,
                     tag=id_,
+                    deadline=read_deadline(fields.get(b"d")),
                 )
             )
         return deliveries

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 import pytest
 
-from shared.bus.broker import Broker, ReplyAddress
+from shared.bus.broker import Broker, ReplyAddress, read_deadline
 from shared.bus.events import Failure, Message, MineResult, TxVerdicts
 from shared.bus.topics import MEMPOOL_TXS
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout
 from tests.integration.bus.conftest import Backend
-from tests.integration.bus.helpers import PATIENCE, answering, take, tx, verdict
+from tests.integration.bus.helpers import PATIENCE, answering, numbers, take, tx, verdict
 
 
 def test_a_request_gets_its_reply(backend: Backend) -> None:
@@ -38,6 +40,23 @@ def test_one_thread_waits_for_many_replies(backend: Backend) -> None:
             with pytest.raises(StopIteration) as end:
                 asked[number].send(None)
             assert end.value.value == verdict(number)
+
+
+def test_a_request_carries_the_time_until_which_it_is_waited_for_and_nothing_else_does(backend: Backend) -> None:
+    client = backend.connect()
+    consumer = client.consumer([MEMPOOL_TXS])
+    asked = client.ask(tx(1), 500.0)
+    asked.send(None)
+    client.publish(tx(2))
+    deadlines = {number: delivery.deadline for delivery in take(consumer, 2) for number in numbers([delivery])}
+    assert 400 < deadlines[1] - time.time() <= 500
+    assert deadlines[2] == math.inf
+    asked.close()
+
+
+@pytest.mark.parametrize("sent", [None, "", b"soon", 0, -5, math.inf, math.nan, [7], "1.5"])
+def test_a_deadline_that_is_none_is_as_good_as_none(sent: object) -> None:
+    assert read_deadline(sent) == math.inf
 
 
 def test_a_request_given_up_is_forgotten(broker: Broker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections import deque
@@ -52,6 +53,7 @@ class FakeBroker(Broker):
         delivery_count: int = 0,
         message_id: str | None = None,
         traceparent: str = "",
+        deadline: float = math.inf,
     ) -> Delivery:
         """Put a message, or a (type, body) of any kind, straight into a queue."""
         if isinstance(message, Message):
@@ -59,7 +61,7 @@ class FakeBroker(Broker):
         id_ = f"m{next(self._numbers)}"
         name = id_ if message_id is None else message_id
         traceparent = traceparent or trace.current() or trace.new()
-        delivery = Delivery(queue.name, *message, name, delivery_count, reply_address, traceparent, tag=id_)
+        delivery = Delivery(queue.name, *message, name, delivery_count, reply_address, traceparent, id_, deadline)
         with self.changed:
             self._queues.setdefault(queue.name, (queue, deque()))[1].append(delivery)
             self.changed.notify_all()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ from shared import metrics
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockVerdict, CoinsRequested, Failure, Message, MineRequested, TxSubmitted
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
-from shared.bus.worker import Handler, Incoming, Worker, each
+from shared.bus.worker import CLOCK_SKEW, Handler, Incoming, Worker, each
 from shared.errors import BrokerUnavailable, CommitConflict, StaleWriter, StoreUnavailable, UnsafeStore
 from shared.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker, FakeConsumer
@@ -92,6 +94,31 @@ def test_a_batch_is_handled_together_answered_and_acked() -> None:
     assert setup.broker.replies == [(SOMEONE, BlockVerdict(hash="c", accepted=True))]
     assert len(setup.consumer.acked) == 3
     assert not setup.worker.run_once()
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds_late", "is_dropped"),
+    [
+        (mine(1), CLOCK_SKEW + 1, True),
+        (mine(1), -10, False),
+        (mine(1), CLOCK_SKEW / 2, False),
+        (mine(1), -math.inf, False),
+        (tx("a"), CLOCK_SKEW + 1, False),
+    ],
+    ids=["too late", "in time", "within the skew of clocks", "without a deadline", "of use without its requester"],
+)
+def test_nobody_works_for_a_requester_that_has_gone(
+    caplog: pytest.LogCaptureFixture, message: Message, seconds_late: float, is_dropped: bool
+) -> None:
+    seen: list[Message] = []
+    table = {MineRequested: each(seen.append), TxSubmitted: each(seen.append)}
+    setup = Setup(handlers=table)
+    setup.broker.put(MEMPOOL_BLOCKS, message, deadline=time.time() - seconds_late, reply_address=SOMEONE)
+    setup.drain()
+    assert seen == ([] if is_dropped else [message])
+    assert len(setup.consumer.acked) == 1
+    assert not setup.broker.replies
+    assert ("dropped a request that nobody waits for any more" in caplog.messages) == is_dropped
 
 
 def test_runs_of_one_type_stay_in_order() -> None:
