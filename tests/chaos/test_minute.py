@@ -11,7 +11,7 @@ import pytest
 from deploy.setup.environment import ROOT
 
 SEEDS = {"embedded": 19, "rabbitmq": 28}
-"""Their minutes kill the writer, its standby, the store and the wallet; the store is full once, and the broker's disk."""
+"""Their minutes kill writer, standby, store and wallet; the store is full once, and the disk of the broker."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
