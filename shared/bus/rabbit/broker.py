@@ -22,7 +22,7 @@ from shared.bus.broker import Broker, ReplyAddress, deadline_in
 from shared.bus.events import DEADLINE_HEADER, Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.rabbit.link import RabbitLink
-from shared.bus.rabbit.parameters import parameters
+from shared.bus.rabbit.parameters import WORK_HEARTBEAT, parameters
 from shared.bus.rabbit.publisher import UNCONFIRMED, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import QUEUED, REPLY_EXCHANGE, Queue
@@ -41,6 +41,7 @@ class RabbitBroker(Broker):
     def __init__(self, amqp_url: str, service: str = "warren", *, patience: float = 5.0) -> None:
         name = f"{service} {socket.gethostname()}:{os.getpid()}"
         self._consume_params = parameters(amqp_url, f"{name} consume")
+        self._work_params = parameters(amqp_url, f"{name} consume", WORK_HEARTBEAT)
         self._patience = patience
         self._box = ReplyBox()
         self._publisher = RabbitPublisher(parameters(amqp_url, f"{name} publish"), self._box, service, patience)
@@ -107,7 +108,8 @@ class RabbitBroker(Broker):
             if self._closed:
                 raise BrokerUnavailable("the bus is closed")
             if self._link is None:
-                self._link = RabbitLink(self._consume_params, "bus-consume", self._on_up, self._on_down)
+                params = self._work_params if any(queue.durable for queue in queues) else self._consume_params
+                self._link = RabbitLink(params, "bus-consume", self._on_up, self._on_down)
             link = self._link
         consumer = RabbitConsumer(link, self._publisher, queues, prefetch, self._forget)
         link.call(lambda: self._add(consumer))

@@ -18,6 +18,9 @@ _HEARTBEAT = 20
 """Seconds: RabbitMQ closes a connection after twice as long without a word, pika after 5 seconds more than it."""
 _CONNECT_TIMEOUTS = (5.0, 8.0)
 """Seconds until a host has taken the connection, and until the broker has answered on it."""
+WORK_HEARTBEAT = 2
+"""Of a connection that consumes what other instances could consume too: messages that a silent process holds must come
+free within the time of the writer's lease."""
 _CLUSTER_HEARTBEAT = 4
 _CLUSTER_CONNECT_TIMEOUTS = (2.0, 3.0)
 """Of a host that has others beside it: those can be tried soon."""
@@ -25,15 +28,15 @@ _BLOCKED_TIMEOUT = 60.0
 """Seconds that the server may block publishers (memory, disk) before the connection counts as lost."""
 
 
-def parameters(amqp_url: str, connection_name: str = "warren") -> list[Any]:
+def parameters(amqp_url: str, connection_name: str = "warren", heartbeat: int | None = None) -> list[Any]:
     """Return pika's parameters for each host of the URL; its query (`?heartbeat=5`) goes before our defaults.
 
-    RabbitMQ lists the connection under `connection_name`. `ConfigError` for a malformed URL.
+    RabbitMQ lists the connection under `connection_name`; `heartbeat` in seconds. `ConfigError` for a malformed URL.
     """
     server = parse_server_url(amqp_url, AMQP_PORTS, _WHAT)
     is_one_of_many = len(server.addresses) > 1
     defaults = {
-        "heartbeat": str(_CLUSTER_HEARTBEAT if is_one_of_many else _HEARTBEAT),
+        "heartbeat": str(heartbeat or (_CLUSTER_HEARTBEAT if is_one_of_many else _HEARTBEAT)),
         "blocked_connection_timeout": str(_BLOCKED_TIMEOUT),
     }
     if "socket_timeout" not in server.query:

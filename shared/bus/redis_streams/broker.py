@@ -57,6 +57,7 @@ class RedisStreamsBroker(Broker):
         self._lock = threading.Lock()
         self._consumers: list[StreamConsumer] = []
         self._closed = threading.Event()
+        self._opened = time.monotonic()
         self._beating: ServiceThread | None = None
         self._listening: ServiceThread | None = None
 
@@ -180,10 +181,11 @@ class RedisStreamsBroker(Broker):
     def _beat(self) -> None:
         """Write the heartbeats of all consumers, and return the messages of dead ones to their queues.
 
-        After an outage every consumer gets time for a heartbeat before any is taken for dead.
+        After an outage every consumer gets time for a heartbeat before any is taken for dead. A broker that has been
+        open for longer than that, as a standby's, looks for dead consumers at once.
         """
-        away_until = time.monotonic()
-        while not self._closed.wait(_BEAT):
+        away_until = self._opened
+        while not self._closed.is_set():
             with self._lock:
                 consumers = list(self._consumers)
             try:
@@ -195,6 +197,7 @@ class RedisStreamsBroker(Broker):
             except BrokerError as error:
                 log.debug("no beat", extra=with_fields(error=error))
                 away_until = time.monotonic()
+            self._closed.wait(_BEAT)
 
     # ── state ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 Entry = tuple[bytes, dict[bytes, bytes]]
 """A stream entry: its id and fields."""
 
-SIGN_OF_LIFE_MS = 5_000
+SIGN_OF_LIFE_MS = 4_000
 """After this long without a beat, a consumer counts as dead."""
 TRANSIENT_LIFE_MS = 60_000
 """After this long without a beat, the queue of a process that died is removed with its messages."""

@@ -23,7 +23,7 @@ BLOCK = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
 
 
 def test_the_dead_are_known_within_seconds_and_the_living_have_beats_to_spare() -> None:
-    assert (SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, redis_streams._BEAT) == (5_000, 60_000, 1.0)
+    assert (SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, redis_streams._BEAT) == (4_000, 60_000, 1.0)
 
 
 def test_what_is_settled_leaves_nothing_in_its_stream(embedded: RedisStreamsBroker, redis: redis_py.Redis) -> None:
