@@ -51,7 +51,7 @@ def lose_once(
 
 def no_beats(embedded: RedisStreamsBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let only the test decide when this process writes heartbeats for its consumers."""
-    monkeypatch.setattr(embedded, "_beat", lambda: None)
+    monkeypatch.setattr(embedded, "_beat", embedded._closed.wait)
 
 
 # ── one step fails alone ────────────────────────────────────────────────────────────────────────────────────────
