@@ -116,4 +116,7 @@ async def _respond_batch(node: NodeContext, values: list[object]) -> Response:
 
 def _reply(call: RpcRequest, outcome: Outcome) -> Response:
     body = protocol.encode(protocol.reply(call, outcome))
-    return Response(body, protocol.http_status(call, outcome), content_type="application/json")
+    response = Response(body, protocol.http_status(call, outcome), content_type="application/json")
+    if outcome.error is not None and outcome.error.code is RpcCode.IN_WARMUP:
+        response.headers["Retry-After"] = "1"
+    return response

@@ -199,4 +199,6 @@ def test_redis_away_is_a_state_that_passes(rpc: Rpc, chain: Chain) -> None:
     code, message = rpc.error("getblockcount")
     assert code == -28
     assert "Redis is away" in message
+    assert rpc.post({"method": "getblockcount"}).headers["Retry-After"] == "1"
+    assert "Retry-After" not in rpc.post({"method": "no such method"}).headers
     assert parse(rpc.post({"method": "uptime"}).data)["result"] >= 0
