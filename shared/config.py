@@ -61,6 +61,9 @@ class Settings:
     trusted_hosts: str = ""
     """Comma-separated host names, beside loopback names, under which pages may be requested; `*` for any. Stops DNS
     rebinding."""
+    trusted_origins: str = ""
+    """Comma-separated origins (`https://app.example`) whose pages may make a browser mine, ask the faucet, and call
+    wallet and node; pages of all others may read, and send signed transactions."""
     rate_limit: int = -1
     """Requests per second that the explorer accepts from one client; 0: no limit; -1: no limit on a loopback `host`, 50
     elsewhere."""

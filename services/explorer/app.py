@@ -44,6 +44,12 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1_000_000
 """Bytes of a request's body, as in electrs."""
 API_PREFIX = "/api/"
+OPEN_PATHS = frozenset(
+    f"{prefix}{path}"
+    for prefix in ("", "/api")
+    for path in ("/tx", "/txs/package", "/txs/test", "/addresses/txs", "/scripthashes/txs")
+) | {"/1/t/push"}
+"""Paths to which pages of any site may post: they take signed transactions or only read."""
 _MEMPOOL_SPACE = "/v1/"
 """Found below `/api` alone."""
 _CORS = {
@@ -89,7 +95,7 @@ def create_explorer(
         tables.append((nigiri.Nigiri(faucet), nigiri.OPERATIONS))
     api = Api(*tables)
 
-    app = create_app("services.explorer", settings, params.name, ready, MAX_BODY)
+    app = create_app("services.explorer", settings, params.name, ready, MAX_BODY, OPEN_PATHS)
     install_rate_limit(app, clients)
     app.waiting_requests = WaitingRequests(waiting_limit(settings), clients.of_request)
     app.url_map.merge_slashes = False  # electrs has no path `//`, and a redirect would lose the request's body

@@ -25,6 +25,7 @@ from shared.web import formats
 from shared.web.asgi import SECURITY_HEADERS
 from shared.web.async_flask import AsyncFlask, NoRoomToWait
 from shared.web.hosts import TrustedHosts, host_name
+from shared.web.origins import TrustedOrigins
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,19 @@ _METRICS = "/metrics"
 _HERE = Path(__file__).parent
 
 
-def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChecks, max_body: int) -> AsyncFlask:
+def create_app(
+    import_name: str,
+    settings: Settings,
+    chain: str,
+    ready: ReadyChecks,
+    max_body: int,
+    open_paths: frozenset[str] = frozenset(),
+) -> AsyncFlask:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
 
     `chain` is the name shown on pages; `ready` has a check for each thing the service needs; `max_body` is the largest
-    request body in bytes.
+    request body in bytes. Pages of any site may post to `open_paths`, to others only pages that
+    `TrustedOrigins` admits.
     """
     app = AsyncFlask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
@@ -59,6 +68,8 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
         lambda filename: _shared_file(app, filename),
     )
     hosts = TrustedHosts(settings.trusted_hosts)
+    origins = TrustedOrigins(settings.trusted_origins)
+    app.head_checks.append(lambda head: None if head.path in open_paths else origins.refusal(head))
 
     @app.before_request
     def check_host() -> Response | None:
@@ -73,6 +84,7 @@ def create_app(import_name: str, settings: Settings, chain: str, ready: ReadyChe
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        response.headers.update(origins.cors(request))
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response

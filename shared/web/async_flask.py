@@ -22,6 +22,9 @@ MAX_WAITING = 500
 """Requests of one service that may wait for other services at a time."""
 
 
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
 class NoRoomToWait(WarrenError):
     """As many requests wait for other services as may; try again later."""
 
@@ -63,7 +66,8 @@ class AsyncFlask(Flask):
         super().__init__(import_name)
         self.waiting_requests = WaitingRequests()
         self.head_checks: list[Callable[[Request], Refusal | None]] = []
-        """Functions that may refuse a request by its headers, before its body is read. They run on the event loop."""
+        """Functions that may refuse a request by its headers, before its body is read. They run on the event loop, for
+        every request that is no plain read."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: `respond` awaits what a view returns."""
@@ -71,7 +75,8 @@ class AsyncFlask(Flask):
 
     def check_head(self, environ: dict[str, Any]) -> Refusal | None:
         """Return why a request is refused by its headers alone, None if it is not."""
-        if not self.head_checks:
+        is_read = environ["REQUEST_METHOD"] in _READS
+        if is_read and not environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
             return None
         request = Request(environ, populate_request=False)
         return next((refusal for check in self.head_checks if (refusal := check(request)) is not None), None)

@@ -18,7 +18,6 @@ from services.mempool.rpc.server.auth import Credentials, Guesses
 from services.mempool.rpc.server.batch import execute
 from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.context import NodeContext
-from services.mempool.rpc.server.cross_site import is_cross_site
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.protocol import Outcome, RpcRequest
 from shared.bus.broker import Broker
@@ -68,13 +67,8 @@ def _refusal(request: Request, credentials: Credentials, guesses: Guesses) -> Re
     Reads need no password, and neither does `/mine`; everything else that is posted, or has a body at all, needs it. A
     wrong one is answered late (bitcoind's 250 ms), which delays no other request: the right one never waits.
     """
-    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     if request.path == mine_page.PATH:
         return mine_page.check_size(request)
-    if request.method != "POST" and not has_body:
-        return None
-    if is_cross_site(request):
-        return Refusal(HTTPStatus.FORBIDDEN, "cross-site request refused")
     header = request.headers.get("Authorization")
     if header is None:
         return Refusal(HTTPStatus.UNAUTHORIZED, headers=_CHALLENGE)

@@ -14,7 +14,6 @@ from flask import Blueprint, Request, Response, jsonify, make_response, render_t
 
 from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
-from services.mempool.rpc.server.cross_site import is_cross_site
 from shared.bus.events import MineResult
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR, ask_wallets, offered_wallets
@@ -66,8 +65,6 @@ def create_blueprint(node: NodeContext) -> Blueprint:
 
     @blueprint.post(PATH)
     async def mine_blocks() -> Response:
-        if is_cross_site(request):
-            return problem(403, "Cross-site request refused", "another web page may not ask for blocks")
         try:
             count, script = _count(), await _script(node)
         except _BadForm as error:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.explorer.app import create_explorer
+from services.explorer.api import mempool_space, nigiri, regtest_server
+from services.explorer.api.esplora import blocks, packages, pool, scripts, transactions
+from services.explorer.app import OPEN_PATHS, create_explorer
 from shared.bus.events import (
     AddressRequested,
     AddressResult,
@@ -277,3 +279,35 @@ def test_without_a_broker_the_faucet_is_away_for_now(client, broker):
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     with pytest.raises(BrokerUnavailable):
         broker.publish(AddressRequested())
+
+
+def test_everything_that_takes_a_body_is_closed_to_other_sites_but_signed_transactions():
+    tables = (nigiri, regtest_server, packages, transactions, pool, blocks, scripts, mempool_space)
+    prefixes = {regtest_server: ("/1",)}
+    closed = {
+        prefix + operation.path
+        for table in tables
+        for name in ("OPERATIONS", "ADDRESS_OPERATIONS", "SCRIPT_HASH_OPERATIONS")
+        for operation in getattr(table, name, ())
+        if operation.method != "GET"
+        for prefix in prefixes.get(table, ("", "/api"))
+        if prefix + operation.path not in OPEN_PATHS
+    }
+    paying = {"/1/r/generate", "/1/r/faucet", "/1/r/faucetScript", "/faucet", "/api/faucet"}
+    assert closed == paying
+
+
+@pytest.mark.parametrize("path", ["/faucet", "/api/faucet", f"/1/r/faucet?address={BOB}&value=1000", "/1/r/generate"])
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_a_page_of_another_site_gets_no_coins_and_no_blocks(client, broker, path, accept):
+    headers = {"Origin": "http://evil.example", "Accept": accept}
+    for body in ({"json": {"address": BOB}}, {"data": f'{{"address": "{BOB}"}}', "content_type": "text/plain"}):
+        assert client.post(path, headers=headers, **body).status_code == 403
+    assert client.post(path, headers=headers, data={"address": BOB, "amount": "1"}).status_code == 403
+    assert broker.published == []
+
+
+def test_a_page_of_another_site_may_send_a_signed_transaction(client, broker):
+    headers = {"Origin": "http://evil.example"}
+    for path in ("/tx", "/api/tx", "/txs/package", "/txs/test", "/1/t/push"):
+        assert client.post(path, headers=headers, data="00").status_code == 400
