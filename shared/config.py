@@ -72,6 +72,8 @@ class Settings:
     requests elsewhere before the port closes."""
     trusted_proxies: str = ""
     """Comma-separated addresses and networks of proxies whose `X-Forwarded-For` header gives the client's address."""
+    otlp_endpoint: str = ""
+    """Base URL of an OpenTelemetry collector (OTLP over HTTP), which gets the spans of requests; empty: none."""
     log_level: str = "INFO"
     log_format: str = "text"
     """`text` or `json`."""

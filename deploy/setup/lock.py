@@ -14,7 +14,12 @@ from pathlib import Path
 from deploy.setup import wheels
 from deploy.setup.environment import ROOT
 
-LOCKS: dict[str, tuple[str, ...]] = {"runtime": (), "local": ("local",), "test": ("local", "test")}
+LOCKS: dict[str, tuple[str, ...]] = {
+    "runtime": (),
+    "telemetry": ("telemetry",),
+    "local": ("local",),
+    "test": ("local", "telemetry", "test"),
+}
 """The extras of pyproject.toml that each lock file includes."""
 
 

@@ -7,7 +7,7 @@ import sys
 
 from services.explorer.app import create_explorer
 from services.explorer.handlers import handlers, subscription
-from shared import config, logs, shutdown
+from shared import config, logs, shutdown, telemetry
 from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.chain import store
@@ -61,6 +61,7 @@ def main() -> int:
     try:
         settings = config.load()
         logs.setup(settings, "explorer")
+        telemetry.setup(settings, "explorer")
         flag = ExitFlag()
         shutdown.install(flag)
         run(settings, flag)

@@ -8,7 +8,7 @@ from services.mempool.chain_metrics import ChainCollector
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
-from shared import config, logs, metrics, shutdown
+from shared import config, logs, metrics, shutdown, telemetry
 from shared.bus.open_broker import connect as connect_broker
 from shared.chain import store
 from shared.chain.redis_keys import Keys
@@ -29,6 +29,7 @@ def main() -> int:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
     logs.setup(settings, "mempool")
+    telemetry.setup(settings, "mempool")
     stop = ExitFlag()
     shutdown.install(stop)
     client = store.connect(settings.redis_url)

@@ -11,7 +11,7 @@ import sys
 
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
-from shared import logs, metrics
+from shared import logs, metrics, telemetry
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
@@ -48,6 +48,7 @@ def main() -> int:
     try:
         settings = load()
         logs.setup(settings, "miner")
+        telemetry.setup(settings, "miner")
         install(stop)
         if settings.metrics_port:
             metrics.serve(settings.host, settings.metrics_port)

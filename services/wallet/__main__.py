@@ -23,7 +23,7 @@ from services.wallet.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
 from services.wallet.store import WalletStore
-from shared import config, logs, shutdown
+from shared import config, logs, shutdown, telemetry
 from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
@@ -56,6 +56,7 @@ def main() -> int:
         print(f"wallet: {error}", file=sys.stderr)
         return 2
     logs.setup(settings, "wallet")
+    telemetry.setup(settings, "wallet")
     stop = ExitFlag()
     shutdown.install(stop)
     keys = Keys(chain.name)

@@ -17,12 +17,13 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
 
-from shared import waiting
-from shared.bus.events import Message, Reply, Request
+from shared import trace, waiting
+from shared.bus.events import Message, Reply, Request, message_type
 from shared.bus.topics import Queue
 
 
@@ -67,6 +68,19 @@ def read_deadline(sent: object) -> float:
     except (TypeError, ValueError, OverflowError):
         return math.inf
     return milliseconds / 1000 if milliseconds > 0 else math.inf
+
+
+def publishing(messages: Sequence[Message], traceparents: Sequence[str] = ()) -> AbstractContextManager[Sequence[str]]:
+    """Publish messages inside; returns the traceparent that each carries, empty for one that begins a trace.
+
+    `traceparents` are of what caused them; without, the present work did.
+    """
+    causes = traceparents or [trace.current()] * len(messages)
+    if not trace.is_recording():
+        return nullcontext(causes)
+    topics = ", ".join(dict.fromkeys(message_type(message) for message in messages))
+    about: dict[str, str | int] = {"messaging.batch.message_count": len(messages)}
+    return trace.spans(f"publish {topics}", trace.SpanKind.PRODUCER, causes, about)
 
 
 class Consumer(ABC):

@@ -71,7 +71,7 @@ def each(function: Callable[[M], Message | None]) -> Handler[M]:
 @dataclass(frozen=True, slots=True)
 class _Item:
     delivery: Delivery
-    incoming: Incoming[Any]
+    message: Message
 
 
 CLOCK_SKEW = 1.0
@@ -166,18 +166,26 @@ class Worker:
             if type(message).expires and time.time() > delivery.deadline + CLOCK_SKEW:
                 self._drop(delivery)
                 continue
-            incoming = Incoming(message, delivery.message_id, delivery.reply_address, delivery.traceparent)
-            yield _Item(delivery, incoming)
+            yield _Item(delivery, message)
 
     def _handle(self, items: Sequence[_Item]) -> _Done:
         """Return the handled deliveries with their replies; the rest is given back or dead-lettered."""
-        with trace.within(_common_trace(items)):
-            return self._handle_within(items)
+        name = f"handle {items[0].delivery.type}"
+        causes = [item.delivery.traceparent for item in items]
+        about: dict[str, str | int] = {"messaging.batch.message_count": len(items)}
+        with trace.spans(name, trace.SpanKind.CONSUMER, causes, about) as traceparents:
+            incoming = [
+                Incoming(item.message, item.delivery.message_id, item.delivery.reply_address, traceparent)
+                for item, traceparent in zip(items, traceparents, strict=True)
+            ]
+            with trace.within(_common(traceparents)):
+                return self._handle_within(items, incoming, about)
 
-    def _handle_within(self, items: Sequence[_Item]) -> _Done:
+    def _handle_within(
+        self, items: Sequence[_Item], incoming: Sequence[Incoming[Any]], about: dict[str, str | int]
+    ) -> _Done:
         type_name = items[0].delivery.type
-        handler = self._handlers[type(items[0].incoming.message)]
-        incoming = [item.incoming for item in items]
+        handler = self._handlers[type(items[0].message)]
         started = time.perf_counter()
         try:
             replies = self._patiently(lambda: handler(incoming))
@@ -185,7 +193,8 @@ class Worker:
             return list(zip([item.delivery for item in items], replies, strict=True))
         except (StoreError, _Stopped):
             raise
-        except Exception:
+        except Exception as error:
+            about["error.type"] = type(error).__name__
             log.exception("handler failed", extra=with_fields(worker=self._name, type=type_name, messages=len(items)))
         if self._recover is not None:
             self._patiently(self._recover)
@@ -265,10 +274,9 @@ def _runs(items: Iterator[_Item]) -> Iterator[list[_Item]]:
         yield run
 
 
-def _common_trace(items: Sequence[_Item]) -> str:
+def _common(traceparents: Sequence[str]) -> str:
     """Return the traceparent of a run if all its messages have the same; else its handler names each in turn."""
-    first = items[0].delivery.traceparent
-    return first if all(item.delivery.traceparent == first for item in items) else ""
+    return traceparents[0] if len(set(traceparents)) == 1 else ""
 
 
 def _about(delivery: Delivery, **more: str) -> dict[str, dict[str, Any]]:

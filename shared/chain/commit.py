@@ -120,10 +120,12 @@ class Committer:
         too few replicas have it).
         After any of them this committer no longer knows the state of the chain and must be replaced.
         """
-        packed = self._pack(delta)
+        causes = delta.traceparents or [trace.current()] * max(1, len(delta.events))
         try:
-            with metrics.COMMIT_SECONDS.time():
-                self._seq = int(self._run(packed))
+            with trace.spans("commit", trace.SpanKind.INTERNAL, causes) as traceparents:
+                packed = self._pack(delta, traceparents[: len(delta.events)])
+                with metrics.COMMIT_SECONDS.time():
+                    self._seq = int(self._run(packed))
         except redis.ResponseError as error:
             message = str(error)
             if "STALEWRITER" in message:
@@ -151,7 +153,7 @@ class Committer:
         (seq,) = pipe.execute()
         return seq
 
-    def _pack(self, delta: Delta) -> bytes:
+    def _pack(self, delta: Delta, traceparents: Sequence[str]) -> bytes:
         fields: dict[str, Any] = {"epoch": self._epoch, "tip": self._tip_hash, "seq": self._seq}
         if delta.new_tip is not None:
             tip = delta.new_tip
@@ -178,7 +180,6 @@ class Committer:
             fields["clock"] = delta.clock
         if delta.time is not None:
             fields["minute"] = delta.time - delta.time % 60
-        traceparents = delta.traceparents or [trace.current()] * len(delta.events)
         fields["events"] = [
             item
             for event, traceparent in zip(delta.events, traceparents, strict=True)

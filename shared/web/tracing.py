@@ -19,12 +19,17 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one websocket."""
-        traceparent = trace.parse(header(scope, _REQUEST_HEADER)) or trace.new()
+        given = trace.parse(header(scope, _REQUEST_HEADER))
+        method = scope.get("method", "websocket")
+        about: dict[str, str | int] = {"http.request.method": method, "url.path": scope["path"]}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                about["http.response.status_code"] = message["status"]
                 message["headers"] = [*message["headers"], (b"traceresponse", traceparent.encode())]
             await send(message)
 
-        with trace.within(traceparent):
-            await self._app(scope, receive, answer)
+        with trace.spans(method, trace.SpanKind.SERVER, [given], about) as (begun,):
+            traceparent = begun or trace.new()
+            with trace.within(traceparent):
+                await self._app(scope, receive, answer)

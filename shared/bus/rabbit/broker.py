@@ -18,7 +18,7 @@ from typing import Any
 
 from shared import metrics, trace
 from shared.bus import events
-from shared.bus.broker import Broker, ReplyAddress, deadline_in
+from shared.bus.broker import Broker, ReplyAddress, deadline_in, publishing
 from shared.bus.events import DEADLINE_HEADER, Message, Reply, Request
 from shared.bus.rabbit.consumer import RabbitConsumer
 from shared.bus.rabbit.link import RabbitLink
@@ -55,9 +55,9 @@ class RabbitBroker(Broker):
 
     def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """See `Broker.publish_many`. `BrokerUnavailable` comes after `patience` seconds."""
-        traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
-        outgoing = [_outgoing(*pair) for pair in zip(messages, traceparents, strict=True)]
-        self._publisher.publish(outgoing)
+        with publishing(messages, traceparents) as sent:
+            outgoing = [_outgoing(*pair) for pair in zip(messages, trace.filled(sent), strict=True)]
+            self._publisher.publish(outgoing)
         _count(outgoing)
 
     async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
@@ -65,13 +65,13 @@ class RabbitBroker(Broker):
         deadline = time.monotonic() + timeout
         await self._publisher.until_up()
         call, ids = self._box.expect(messages)
-        traceparent = trace.current() or trace.new()
-        outgoing = [
-            _outgoing(message, traceparent, deadline_in(timeout), correlation_id=id_)
-            for message, id_ in zip(messages, ids, strict=True)
-        ]
         try:
-            sent = await self._publisher.send(outgoing, deadline)
+            with publishing(messages) as traceparents:
+                outgoing = [
+                    _outgoing(message, traceparent, deadline_in(timeout), correlation_id=id_)
+                    for message, traceparent, id_ in zip(messages, trace.filled(traceparents), ids, strict=True)
+                ]
+                sent = await self._publisher.send(outgoing, deadline)
         except BrokerError:
             self._box.forget(ids)
             raise

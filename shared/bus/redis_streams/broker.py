@@ -26,7 +26,7 @@ from typing import Any
 from shared import metrics, trace
 from shared.backoff import backoff
 from shared.bus import events
-from shared.bus.broker import Broker, ReplyAddress, deadline_in
+from shared.bus.broker import Broker, ReplyAddress, deadline_in, publishing
 from shared.bus.events import SCHEMA_VERSION, Message, Reply, Request
 from shared.bus.redis_streams.client import GROUP, BusScripts, bus_errors, open_client
 from shared.bus.redis_streams.consumer import SIGN_OF_LIFE_MS, TRANSIENT_LIFE_MS, StreamConsumer, StreamKeys
@@ -76,7 +76,20 @@ class RedisStreamsBroker(Broker):
         correlation_ids: Sequence[str],
     ) -> None:
         self._check_open()
-        traceparents = traceparents or [trace.current() or trace.new()] * len(messages)
+        with publishing(messages, traceparents) as sent:
+            unrouted = self._append(messages, trace.filled(sent), reply_to, deadline, correlation_ids)
+        if lost := unrouted.intersection(CLAIMS):
+            raise Unroutable(f"nobody takes {', '.join(sorted(lost))}")
+
+    def _append(
+        self,
+        messages: Sequence[Message],
+        traceparents: Sequence[str],
+        reply_to: str,
+        deadline: int | str,
+        correlation_ids: Sequence[str],
+    ) -> set[str]:
+        """Append messages to the queues of their topics; return the topics that no queue takes."""
         unrouted: set[str] = set()
         for chunk in _chunks(messages, traceparents, correlation_ids):
             topics = list(dict.fromkeys(entry[0] for entry in chunk))
@@ -88,8 +101,7 @@ class RedisStreamsBroker(Broker):
             unrouted.update(chunk[place - 1][0] for place in places)
             for topic in topics:
                 metrics.BUS_PUBLISHED.labels(topic).inc(sum(1 for entry in chunk if entry[0] == topic))
-        if lost := unrouted.intersection(CLAIMS):
-            raise Unroutable(f"nobody takes {', '.join(sorted(lost))}")
+        return unrouted
 
     def reply_many(self, replies: Sequence[tuple[ReplyAddress, Message]]) -> None:
         """See `Broker.reply_many`: the reply stream of a requester that has gone does not exist."""
