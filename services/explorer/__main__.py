@@ -40,11 +40,16 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     ready = {"redis": store_trouble, "broker": broker.trouble}
     explorer = create_explorer(settings, chain, view, broker, ready)
     hub = explorer.hub
-    worker = Worker(broker, broker.consumer([subscription()]), handlers(hub), name="explorer", stop=flag)
     server = HttpServer(explorer.app, settings.host, settings.explorer_port, settings.http_threads, explorer.endpoints)
     hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))
-    listener = ServiceThread(worker.run, "facts", flag.is_set)
+
+    def listen() -> None:
+        """Hear facts; a broker that is away keeps nobody from reading meanwhile."""
+        consumer = broker.consumer([subscription()])
+        Worker(broker, consumer, handlers(hub), name="explorer", stop=flag).run()
+
+    listener = ServiceThread(listen, "facts", flag.is_set)
     listener.start()
     flag.wait()
     server.drain(settings.drain_seconds)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,12 +16,15 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
+import services.explorer.__main__ as service
 from shared.bus.events import TxRemoved
 from shared.bus.open_broker import connect
 from shared.config import load
+from shared.shutdown import ExitFlag
 from tests.builders import key
 from tests.integration.explorer.chain import TestChain
 from tests.servers import free_port
+from tests.unit.bus.fake_broker import FakeBroker
 
 ROOT = Path(__file__).parents[3]
 DEADLINE = 30.0
@@ -66,7 +70,7 @@ def test_it_serves_hears_facts_and_stops_in_order(process, environment):
     base = f"http://127.0.0.1:{environment['WARREN_EXPLORER_PORT']}"
     wait_for(lambda: get(f"{base}/readyz")[0] == 200)
     assert get(f"{base}/blocks/tip/height") == (200, "1")
-    broker = connect(load(environment))
+    broker = connect(load(environment), "test")
     try:
         seqs = iter(range(1, 1_000_000))
 
@@ -94,3 +98,26 @@ def test_a_wrong_setting_is_named_and_nothing_starts():
     assert result.returncode == 2
     assert "WARREN_EXPLORER_PROT" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_it_serves_while_the_broker_keeps_it_waiting(redis, environment, monkeypatch):
+    TestChain(redis).mine(key("alice"))
+    asked, release, flag = threading.Event(), threading.Event(), ExitFlag()
+
+    class SlowBroker(FakeBroker):
+        def consumer(self, queues, prefetch=1000):
+            asked.set()
+            assert release.wait(DEADLINE)
+            return super().consumer(queues, prefetch)
+
+    monkeypatch.setattr(service, "connect", lambda settings, name: SlowBroker())
+    settings = load(environment)
+    thread = threading.Thread(target=service.run, args=(settings, flag))
+    thread.start()
+    try:
+        assert asked.wait(DEADLINE)
+        assert get(f"http://127.0.0.1:{settings.explorer_port}/blocks/tip/height") == (200, "1")
+    finally:
+        release.set()
+        flag.set()
+        thread.join(DEADLINE)
