@@ -29,6 +29,8 @@ def redis_url_of(data_dir: Path, chain_name: str, named: str, *, writes: bool = 
             check_directory(data_dir)
             make_private_dir(data_dir)
             stack.enter_context(state.exclusive(data_dir))
+            if running is not None and any(service.process.is_alive() for service in running.services):
+                raise LaunchError(f"services of a killed launcher still run on {data_dir}: `warren down` ends them")
         if named:
             yield named
         elif running is not None and runs:
