@@ -50,7 +50,7 @@ def chain(redis) -> TestChain:
 def relay(redis, chain, settings) -> Iterator[None]:
     """The writer's outbox: relays committed events to the broker."""
     stop = ExitFlag()
-    broker = connect(load(settings))
+    broker = connect(load(settings), "test")
     outbox = Outbox(redis, chain.keys, broker, stop)
     outbox.start()
     yield
