@@ -33,6 +33,8 @@ SILENT_SECONDS = 60.0
 """Seconds after which a writer that is still at the same batch is stuck."""
 STANDBY_SECONDS = 0.25
 """Seconds between a standby's attempts to take the lease."""
+LEASE_PATIENCE = 2.0
+"""Seconds to wait for an answer about the lease: a writer that Redis does not answer must know soon that it is none."""
 PREFETCH = 2000
 
 
@@ -46,8 +48,7 @@ class Writer:
         self._stop = stop
         self._keys = Keys(params.name)
         self._client = connect(settings.redis_url, settings.redis_replicas)
-        self._keeper = LeaseKeeper(Lease(connect(settings.redis_url), self._keys), stop)
-
+        self._keeper = LeaseKeeper(Lease(connect(settings.redis_url, timeout=LEASE_PATIENCE), self._keys), stop)
         self._waits_for = "it has not asked for the lease yet"
         self._turned = 0.0
         """Time (monotonic) of the last turn of the loop that takes messages; 0 while this instance does not write."""

@@ -96,13 +96,16 @@ class StorePipeline(Pipeline):
         exception.add_note(f"command {number} of the pipeline: {command[0]}")
 
 
-def connect(url: str, replicas: int = 0) -> StoreClient:
-    """Return a client for `url`, whose changes wait for `replicas` replicas; it connects at the first command."""
+def connect(url: str, replicas: int = 0, timeout: float = SOCKET_TIMEOUT) -> StoreClient:
+    """Return a client for `url`, whose changes wait for `replicas` replicas; it connects at the first command.
+
+    `timeout`: seconds to wait for an answer.
+    """
     client = open_redis(
         url,
         StoreClient,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[redis.ConnectionError],
         health_check_interval=30,

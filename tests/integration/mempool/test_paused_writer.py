@@ -11,17 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis as redis_py
 
 from shared.bus.broker import Broker
-from shared.bus.events import TxSubmitted, TxVerdicts
+from shared.bus.events import TemplateRequested, TxSubmitted, TxVerdicts, WorkTemplate
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.redis_streams.broker import RedisStreamsBroker
 from shared.chain.lease import TIME_LIMIT
 from shared.chain.redis_keys import Keys
 from shared.consensus.params import REGTEST
+from tests.chaos.stack.proxy import Proxy
 from tests.servers import free_port
 
 KEYS = Keys(REGTEST.name)
@@ -106,3 +108,28 @@ def test_everything_that_a_paused_writer_holds_is_answered_by_the_next(
 
 def _requests(count: int) -> list[TxSubmitted]:
     return [TxSubmitted(txs=(f"{number:08x}",)) for number in range(count)]
+
+
+def test_a_writer_that_is_cut_off_from_redis_leaves_its_messages_to_the_next(
+    redis: redis_py.Redis, rabbitmq: str, redis_url: str, start: Callable[[str, dict[str, str]], Mempool]
+) -> None:
+    """It lives, and RabbitMQ hears from it: it must know by itself that its lease has run out."""
+    port = urlsplit(redis_url).port
+    assert port is not None
+    proxy = Proxy(free_port(), lambda: port)
+    proxy.start()
+    settings = {"WARREN_REDIS_URL": redis_url, "WARREN_BROKER": "rabbitmq", "WARREN_AMQP_URL": rabbitmq}
+    with contextlib.closing(proxy), contextlib.closing(RabbitBroker(rabbitmq)) as broker:
+        writer = start("writer", settings | {"WARREN_REDIS_URL": redis_url.replace(f":{port}/", f":{proxy.port}/")})
+        writer.wait_for("chain loaded")
+        start("standby", settings).wait_for("standing by")
+        proxy.cut()
+        began = time.monotonic()
+        replies = broker.request_many([TemplateRequested()] * 100, timeout=5 * DEADLINE)  # which read Redis
+        print(f"cut off: the last answer after {time.monotonic() - began:.1f} s")
+        assert all(isinstance(reply, WorkTemplate) for reply in replies)
+        assert redis.get(KEYS.writer_epoch) == b"2", "the standby took over"
+        assert time.monotonic() - began < DEADLINE
+        writer.wait_for("the lease has run out")
+        proxy.mend()
+        writer.wait_for("standing by")
