@@ -8,7 +8,7 @@ id in the page's form, is the payment's request id.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,10 @@ class Grant:
     """Hash, in display order, of the block mined for the payment; None while the payment waits for a block."""
 
 
+class _TooLate(Exception):
+    """The requester has stopped waiting, was told so, and has perhaps asked again."""
+
+
 class Faucet:
     """Pays test coins."""
 
@@ -105,12 +109,12 @@ class Faucet:
         block_hash = ledger.block_hash(txid)
         return display_hash(block_hash) if block_hash else None
 
-    def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult]:
-        """Pay each request of the batch."""
+    def pay(self, batch: Sequence[Incoming[CoinsRequested]]) -> list[CoinsResult | None]:
+        """Pay each request of the batch; None for one whose requester has stopped waiting meanwhile."""
         results = []
         for incoming in batch:
             with trace.within(incoming.traceparent):
-                results.append(waiting.run(self._pay(incoming.message, incoming.message_id)))
+                results.append(waiting.run(self._pay(incoming)))
         return results
 
     def address(self, request: AddressRequested) -> AddressResult:
@@ -124,10 +128,15 @@ class Faucet:
             return AddressResult(reason=NoFaucet.code, detail=str(_no_creator()))
         return AddressResult(address=key.address(self._wallets.params.address))
 
-    async def _pay(self, request: CoinsRequested, message_id: str) -> CoinsResult:
+    async def _pay(self, incoming: Incoming[CoinsRequested]) -> CoinsResult | None:
+        request = incoming.message
         try:
             order = self._payments.order_for_script(_read_script(request.script_pubkey), request.amount)
-            sent = await self._send(order, await self._open(), message_id)
+            account = await self._open()
+            sent = await self._send(order, account, incoming.message_id, is_late=lambda: incoming.is_late)
+        except _TooLate:
+            log.warning("nobody waits for these coins any more: nothing was paid")
+            return None
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
             return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))
@@ -146,10 +155,22 @@ class Faucet:
                 raise _no_creator() from None
         return self._account
 
-    async def _send(self, order: Order, account: ExtendedKey, request_id: str | None, terms: str | None = None) -> Sent:
-        """Pay; mine and retry while coins are immature or their cluster in the pool is full."""
+    async def _send(
+        self,
+        order: Order,
+        account: ExtendedKey,
+        request_id: str | None,
+        terms: str | None = None,
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> Sent:
+        """Pay; mine and retry while coins are immature or their cluster in the pool is full.
+
+        Raises `_TooLate` instead of a payment once `is_late` says so.
+        """
 
         async def pay() -> Sent:
+            if is_late():
+                raise _TooLate
             return await self._payments.send(CREATOR, order, account, request_id=request_id, terms=terms)
 
         try:

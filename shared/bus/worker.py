@@ -20,6 +20,7 @@ process).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 
+CLOCK_SKEW = 1.0
+"""Seconds that the clocks of two hosts may be apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming(Generic[M]):
     """A decoded message; `reply_address` is None unless somebody waits for an answer."""
@@ -49,6 +54,17 @@ class Incoming(Generic[M]):
     reply_address: ReplyAddress | None
     traceparent: str = ""
     """Of the request that caused the message."""
+    deadline: float = math.inf
+    """Time in seconds since 1970 until which its requester waits."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is a request that nobody wants any more, as its requester has stopped waiting."""
+        return _is_late(self.message, self.deadline)
+
+
+def _is_late(message: Message, deadline: float) -> bool:
+    return message.expires and time.time() > deadline + CLOCK_SKEW
 
 
 Handler = Callable[[Sequence[Incoming[M]]], Sequence[Message | None]]
@@ -73,9 +89,6 @@ class _Item:
     delivery: Delivery
     message: Message
 
-
-CLOCK_SKEW = 1.0
-"""Seconds that the clocks of two hosts may be apart."""
 
 _Done = list[tuple[Delivery, Message | None]]
 
@@ -163,7 +176,7 @@ class Worker:
             if type(message).needs_message_id and not delivery.message_id:
                 self._dead_letter(delivery, "it has no message_id, which tells it apart if it comes twice")
                 continue
-            if type(message).expires and time.time() > delivery.deadline + CLOCK_SKEW:
+            if _is_late(message, delivery.deadline):
                 self._drop(delivery)
                 continue
             yield _Item(delivery, message)
@@ -175,7 +188,13 @@ class Worker:
         about: dict[str, str | int] = {"messaging.batch.message_count": len(items)}
         with trace.spans(name, trace.SpanKind.CONSUMER, causes, about) as traceparents:
             incoming = [
-                Incoming(item.message, item.delivery.message_id, item.delivery.reply_address, traceparent)
+                Incoming(
+                    item.message,
+                    item.delivery.message_id,
+                    item.delivery.reply_address,
+                    traceparent,
+                    item.delivery.deadline,
+                )
                 for item, traceparent in zip(items, traceparents, strict=True)
             ]
             with trace.within(_common(traceparents)):

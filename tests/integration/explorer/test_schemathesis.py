@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import hypothesis.core
 import pytest
-import redis as redis_py
 import requests
 import schemathesis
 from hypothesis import settings
@@ -31,6 +30,7 @@ from shared.bus.events import (
     TxVerdict,
     TxVerdicts,
 )
+from shared.chain.store import connect
 from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.primitives.hex import display_hash
@@ -102,7 +102,7 @@ def verdicts(message: TxSubmitted) -> TxVerdicts:
 
 @pytest.fixture(scope="module")
 def told(redis_url: str) -> Iterator[Story]:
-    with redis_py.Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         client.flushall()
         yield tell_story(client)
 

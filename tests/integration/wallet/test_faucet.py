@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap
 from services.wallet.faucet import Faucet, requests
 from services.wallet.payments import Payments
+from shared.bus import worker
 from shared.bus.events import (
     AddressRequested,
     AddressResult,
@@ -50,6 +53,7 @@ def directory(stack: Stack, tmp_path: Path) -> Path:
 def ask(one: Faucet, amount: int, message_id: str = "m1", script: bytes = ALICE) -> CoinsResult:
     request = CoinsRequested(script_pubkey=script.hex(), amount=amount)
     [answer] = one.pay([Incoming(request, message_id, None)])
+    assert answer is not None
     return answer
 
 
@@ -249,3 +253,38 @@ def test_only_chains_with_addresses_of_a_test_network_have_a_faucet() -> None:
     assert [chain.is_test_chain for chain in (MAINNET, TESTNET4, SIGNET, REGTEST)] == [False, True, True, True]
     ledger = replace(REGTEST, name="ledger", address=replace(REGTEST.address, hrp="led"))
     assert not ledger.is_test_chain
+
+
+def test_a_request_whose_requester_has_stopped_waiting_is_not_paid(stack: Stack, directory: Path) -> None:
+    request = CoinsRequested(script_pubkey=ALICE.hex(), amount=COIN)
+    late, in_time = (Incoming(request, f"m{now}", None, "", time.time() + now) for now in (-60, 60))
+    [nothing, answer] = faucet(stack, directory).pay([late, in_time])
+    assert nothing is None
+    assert answer is not None
+    assert answer.txid
+    assert received(stack) == COIN
+
+
+def test_coins_that_are_mature_only_after_their_requester_has_gone_are_not_paid(
+    stack: Stack, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next requester gets them."""
+    now = time.time()
+    monkeypatch.setattr(worker, "time", SimpleNamespace(time=lambda: now))
+    mine = stack.broker.answers[MineRequested]
+
+    def slowly(message: MineRequested) -> MineResult:
+        nonlocal now
+        now += 60
+        return mine(message)
+
+    stack.broker.answers[MineRequested] = slowly
+    mature = (BLOCKS - PARAMS.coinbase_maturity + 1) * 50 * COIN
+    request = CoinsRequested(script_pubkey=ALICE.hex(), amount=mature + COIN)
+    one = faucet(stack, directory, may_mine=True)
+    assert one.pay([Incoming(request, "m1", None, "", now + 30)]) == [None]
+    assert received(stack) == 0
+    [answer] = one.pay([Incoming(request, "m2", None, "", now + 30)])
+    assert answer is not None
+    assert answer.txid
+    assert received(stack) == mature + COIN
