@@ -87,7 +87,7 @@ class Bodies:
         clock = _Clock()
         try:
             while True:
-                message = await clock.next(receive, length)
+                message = await (receive() if "is_whole" in scope else clock.next(receive, length))
                 if message["type"] == "http.disconnect":
                     return None
                 part = message.get("body", b"")

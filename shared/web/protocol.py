@@ -1,6 +1,7 @@
 """Uvicorn's HTTP/1.1 and websocket protocols, with bounds on the size and duration of a client's request.
 
-`scope["abort"]` ends the connection at once: an orderly end would wait for a client that does not read.
+`scope["abort"]` ends the connection at once: an orderly end would wait for a client that does not read. `"is_whole"` is in
+a scope whose request has come to its end.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers; the read in which it begins (up to 256 KiB) is not counted."""
 HEAD_SECONDS = 120.0
-"""Seconds from the start of a connection to the end of its first request's headers."""
+"""Seconds from the start of a connection, or of a later request, to the end of the request's headers."""
 UNREAD_SECONDS = 60
 """Seconds after which the kernel ends the connection of a client that reads nothing, or has vanished."""
 MAX_PIPELINED = 1_000
@@ -38,7 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock for the first request."""
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
+        self._start_timer()
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
@@ -60,6 +61,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start to count a request's headers; for a pipelined request the count starts with the next read."""
         self._head_size = 0
+        if self._head_timer is None:
+            self._start_timer()
         super().on_message_begin()
         self.scope["abort"] = lambda: _cut(self.transport)  # type: ignore[typeddict-unknown-key]
 
@@ -70,6 +73,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
             self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        """Tell that the whole body is there: a small one is when its request is looked at, and needs no clock then."""
+        self.scope["is_whole"] = True  # type: ignore[typeddict-unknown-key]
+        super().on_message_complete()
+
+    def _start_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

@@ -182,6 +182,17 @@ def test_a_connection_that_says_nothing_is_ended(gate, monkeypatch):
     server.close()
 
 
+def test_headers_of_a_later_request_have_to_come_in_time_too(gate, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
+    server = HttpServer(create_app(gate), "127.0.0.1", 0, THREADS)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(b"GET /address HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"GET /address HTTP/1.1\r\nHos")
+        assert is_ended(client)
+    server.close()
+
+
 def test_an_endpoint_answers_while_every_thread_is_busy(server, connection, gate):
     busy = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(THREADS)]
     for other in busy:
