@@ -1,7 +1,7 @@
 """Uvicorn's HTTP/1.1 and websocket protocols, with bounds on the size and duration of a client's request.
 
-`scope["abort"]` ends the connection at once: an orderly end would wait for a client that does not read. `"is_whole"` is in
-a scope whose request has come to its end.
+`scope["abort"]` ends the connection at once: an orderly end would wait for a client that does not read. The scope of a
+request that has come to its end has `"is_whole"`.
 """
 
 from __future__ import annotations
