@@ -49,6 +49,13 @@ REDIS_RULES: Mapping[str, str] = {
 }
 """ACL rules of each service's Redis user; `health` may only ping, `setup` only have the ACL file read; nobody can log
 in as `default`."""
+SENTINEL_RULES: Mapping[str, str] = {
+    "replica": "+psync +replconf +ping",
+    "sentinel": "allchannels +ping +info +role +slaveof +multi +exec +publish +subscribe +config|rewrite"
+    " +client|setname +client|kill +script|kill",
+}
+"""ACL rules of the users by whom replicas and Sentinels log in at a Redis."""
+_ASKS_SENTINEL = "+@connection +sentinel|masters +sentinel|master +sentinel|get-master-addr-by-name +sentinel|replicas"
 _NO_NAMES = "-keys -scan -randomkey -dbsize -function -pubsub"
 """Redis checks no key pattern for these: they tell names and numbers of everybody's keys, or concern all users."""
 _ALL_USERS: Mapping[str, str] = {
@@ -127,11 +134,25 @@ def redis_acl(passwords: Mapping[str, str], former: Mapping[str, str] | None = N
     # Nobody can log in as `default`. It keeps all rights because Redis runs the transactions of its append-only file
     # as this user when it loads the file, and would drop every one that the user may not run.
     lines = ["user default off resetpass ~* &* +@all", "user health on nopass +ping"]
-    for user, rules in _ALL_USERS.items():
-        valid = [passwords[user], *([former[user]] if former and user in former else [])]
-        digests = " ".join("#" + hashlib.sha256(password.encode()).hexdigest() for password in valid)
-        lines.append(f"user {user} on {digests} resetchannels {rules}")
+    for user, rules in {**_ALL_USERS, **SENTINEL_RULES}.items():
+        if user in passwords:
+            valid = [passwords[user], *([former[user]] if former and user in former else [])]
+            lines.append(f"user {user} on {' '.join(map(_digest, valid))} resetchannels {rules}")
     return "\n".join(lines) + "\n"
+
+
+def sentinel_acl(own: str, asking: str) -> str:
+    """Return the text of the Sentinels' ACL file, for the passwords of the Sentinels and of the services."""
+    lines = [
+        "user default off resetpass",
+        "user health on nopass +ping",
+        f"user sentinel on {_digest(own)} ~* &* +@all",
+    ]
+    return "\n".join([*lines, f"user services on {_digest(asking)} resetchannels {_ASKS_SENTINEL}"]) + "\n"
+
+
+def _digest(password: str) -> str:
+    return "#" + hashlib.sha256(password.encode()).hexdigest()
 
 
 def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:

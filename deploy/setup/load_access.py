@@ -7,12 +7,12 @@ has changed them.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
+import os
 import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,10 @@ _MANAGEMENT_PORT = 15672
 
 class AccessProblem(Exception):
     """A server did not take the new rules; the message says which and why."""
+
+
+class ServerAway(AccessProblem):
+    """A server does not answer; it reads the rules when it starts."""
 
 
 class ManagementApi:
@@ -56,7 +60,7 @@ class ManagementApi:
             reply = connection.getresponse()
             return reply.status, reply.read()
         except (OSError, http.client.HTTPException) as error:
-            raise AccessProblem(f"RabbitMQ's management at {self._host}:{self._port}: {error}") from None
+            raise ServerAway(f"RabbitMQ's management at {self._host}:{self._port}: {error}") from None
         finally:
             connection.close()
 
@@ -88,29 +92,42 @@ def load_redis(host: str, passwords: Sequence[str], port: int = 6379) -> None:
                 client.execute_command("ACL LOAD")
             except redis.AuthenticationError:
                 continue
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                raise ServerAway(f"Redis at {host}: {error}") from None
             except redis.RedisError as error:
                 raise AccessProblem(f"Redis at {host}: {error}") from None
             return
     raise AccessProblem(f"Redis at {host} does not know the user {ACL_LOADER}: restart it once")
 
 
-def main(arguments: Sequence[str], root: Path = Path("/run/warren/access")) -> int:
-    """Load everything into the servers of the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="load_access")
-    parser.add_argument("--redis", default="redis", help="comma-separated hosts: each has an ACL file of its own")
-    parser.add_argument("--rabbitmq", default="rabbitmq", help="any node: the cluster shares users and policies")
-    options = parser.parse_args(arguments)
-    passwords: Mapping[str, list[str]] = json.loads((root / "passwords.json").read_text(encoding="utf-8"))
+def _reached(load: Callable[..., None], *arguments: Any) -> bool:
+    """Load; tell whether the server was there."""
     try:
-        for host in options.redis.split(","):
-            load_redis(host, passwords["redis"])
-        definitions = json.loads((root / "definitions.json").read_text(encoding="utf-8"))
-        load_rabbitmq(ManagementApi(options.rabbitmq, passwords["rabbitmq"]), definitions)
+        load(*arguments)
+    except ServerAway as problem:
+        print(f"warren: {problem}", file=sys.stderr)
+        return False
+    return True
+
+
+def main(root: Path = Path("/run/warren/access"), environ: Mapping[str, str] = os.environ) -> int:
+    """Load everything into the servers; return the exit status: a cluster may lack some of its hosts.
+
+    Each Redis (`REDIS_HOSTS`) has an ACL file of its own; the nodes of RabbitMQ (`RABBITMQ_HOSTS`) share everything.
+    """
+    passwords: Mapping[str, list[str]] = json.loads((root / "passwords.json").read_text(encoding="utf-8"))
+    definitions = json.loads((root / "definitions.json").read_text(encoding="utf-8"))
+    try:
+        servers = environ.get("REDIS_HOSTS", "redis").split(",")
+        loaded = [host for host in servers if _reached(load_redis, host, passwords["redis"])]
+        nodes = [
+            ManagementApi(host, passwords["rabbitmq"]) for host in environ.get("RABBITMQ_HOSTS", "rabbitmq").split(",")
+        ]
+        return 0 if loaded and any(_reached(load_rabbitmq, node, definitions) for node in nodes) else 1
     except AccessProblem as problem:
         print(f"warren: {problem}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

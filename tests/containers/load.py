@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import itertools
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from tests.chaos.load.client import Client, Reply
-from tests.containers.compose import ComposeStack
+from tests.containers.compose import ComposeStack, call, mined
 
 _PAUSE = 0.02
 
@@ -29,12 +29,14 @@ class Load:
         wallet, explorer = Client(stack.wallet_url), Client(stack.explorer_url)
         self._payee = wallet.get("/api/wallets/creator").json["address"]
         self._kept = KeptConnection(stack.explorer_url, "/blocks/tip/hash")
-        numbers = itertools.count()
+        run = secrets.token_hex(4)
 
         def pay() -> Reply:
-            order = {"to": self._payee, "amount": "0.001", "password": password, "request_id": f"load-{next(numbers)}"}
+            """Pay; what was not acknowledged is asked for again, by the same id."""
+            order = {"to": self._payee, "amount": "0.001", "password": password}
+            order["request_id"] = f"{run}-{len(self.payments)}"
             reply = wallet.post_json("/api/wallets/creator/send", order)
-            if reply.status == 200:
+            if reply.status == http.client.OK:
                 self.payments.append(reply.json["txid"])
             return reply
 
@@ -95,3 +97,10 @@ class KeptConnection:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def lost(stack: ComposeStack, payments: list[str]) -> list[str]:
+    """Mine a block; return the acknowledged payments that are in none."""
+    call(stack.node(), "generatetoaddress", 1, mined(stack)["address"])
+    explorer = Client(stack.explorer_url)
+    return [txid for txid in payments if not explorer.get(f"/tx/{txid}/status").json.get("confirmed")]

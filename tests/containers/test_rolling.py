@@ -11,8 +11,8 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.chaos.load.client import Client
-from tests.containers.compose import DEPLOY, ComposeFailure, ComposeStack, call, mined, wait_until
-from tests.containers.load import Load
+from tests.containers.compose import DEPLOY, ComposeFailure, ComposeStack, mined, wait_until
+from tests.containers.load import Load, lost
 
 HTTP_SERVICES = ("mempool", "wallet", "explorer")
 SERVERS = ("redis", "rabbitmq", "proxy")
@@ -33,11 +33,7 @@ def assert_all_is_there(stack: ComposeStack, load: Load) -> None:
     assert load.refused == [], stack.compose("logs", "--no-log-prefix", "--timestamps", "proxy")[-8000:]
     assert load.answered > 1000
     assert len(load.payments) > 20
-    node = stack.node()
-    call(node, "generatetoaddress", 1, mined(stack)["address"])
-    explorer = Client(stack.explorer_url)
-    lost = [txid for txid in load.payments if not explorer.get(f"/tx/{txid}/status").json.get("confirmed")]
-    assert lost == []
+    assert lost(stack, load.payments) == []
 
 
 def test_every_port_is_shared_by_all_instances_of_its_service(stack: ComposeStack) -> None:

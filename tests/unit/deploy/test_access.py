@@ -17,6 +17,7 @@ from shared.bus.topics import (
     WALLET_REQUESTS,
     Topic,
 )
+from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
 SETUP = {user: f"password-of-{user}" for user in ("setup", "operator", "topology")}
@@ -144,13 +145,37 @@ def test_while_passwords_change_redis_takes_both_and_the_services_get_the_new_on
     assert [len(passwords) for passwords in logins(written).values()] == [1, 1]
 
 
+CLUSTER = {"RABBITMQ_HOSTS": "rabbitmq,rabbitmq-2", "SENTINEL_HOSTS": "sentinel-1,sentinel-2"}
+
+
+def test_the_services_of_a_cluster_know_all_its_hosts(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fchown", lambda *arguments: None)
+    container_setup.main([], tmp_path, CLUSTER)
+    redis = parse_server_url((tmp_path / "wallet" / "redis-url").read_text().strip(), REDIS_PORTS)
+    assert redis.addresses == (("sentinel-1", 26379), ("sentinel-2", 26379))
+    assert (redis.username, redis.path) == ("wallet", "primary/0")
+    amqp = parse_server_url((tmp_path / "miner" / "amqp-url").read_text().strip(), AMQP_PORTS)
+    assert amqp.addresses == (("rabbitmq", 5672), ("rabbitmq-2", 5672))
+
+
+def test_passwords_by_which_servers_know_each_other_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fchown", lambda *arguments: None)
+    shared = ("redis/replication.conf", "sentinel/users.acl", "sentinel/logins.conf", "rabbitmq/erlang-cookie")
+    container_setup.main([], tmp_path, CLUSTER)
+    before = [(tmp_path / name).read_text() for name in shared]
+    container_setup.main(["--new-passwords"], tmp_path, CLUSTER)
+    assert [(tmp_path / name).read_text() for name in shared] == before
+    assert len(hashes_in_acl(tmp_path, "replica")) == 1
+    assert len(hashes_in_acl(tmp_path, "wallet")) == 2
+
+
 def logins(root):
     return json.loads((root / "access" / "passwords.json").read_text())
 
 
 def test_every_file_is_for_one_user_only(written):
     files = [path for path in written.rglob("*") if path.is_file()]
-    assert len(files) == 25
+    assert len(files) == 27
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((written / "passwords").stat().st_mode) == 0o700
 
