@@ -9,9 +9,11 @@ how the tests crash a server.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -86,12 +88,9 @@ def redis_server() -> Server:
     return NativeRedis()
 
 
-def rabbitmq_server() -> Server:
+def rabbitmq_server() -> NativeRabbitMQ | ContainerRabbitMQ:
     """Return a RabbitMQ, not yet started."""
-    if uses_docker():
-        environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": PASSWORD, "HOSTNAME": "rabbit"}
-        return _Container(_image("rabbitmq"), 5672, _amqp_url, _rabbitmq_answers, environment=environment)
-    return NativeRabbitMQ()
+    return ContainerRabbitMQ() if uses_docker() else NativeRabbitMQ()
 
 
 _AOF = ("--save", "''", "--appendonly", "yes", "--appendfsync", "always")
@@ -394,6 +393,12 @@ class NativeRabbitMQ(NativeServer):
         """Let it run these plugins; before it starts."""
         (self._directory / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
 
+    def define(self, definitions: str) -> None:
+        """Have it import definitions (JSON), which it may finish later."""
+        path = self._directory / "definitions.json"
+        path.write_text(definitions)
+        self.control("import_definitions", str(path))
+
     def control(self, *arguments: str) -> str:
         """Run `rabbitmqctl` on this node and return its output; `CalledProcessError` if it fails."""
         binary = shutil.which("rabbitmqctl", path=self._environment["PATH"])
@@ -501,3 +506,27 @@ class _Container(Server):
             if self._container.get_wrapped_container() is not None:
                 self._container.stop()
             self._container.get_docker_client().client.close()
+
+
+class ContainerRabbitMQ(_Container):
+    """A RabbitMQ of the version that the environment names."""
+
+    def __init__(self) -> None:
+        environment = {"RABBITMQ_DEFAULT_USER": "test", "RABBITMQ_DEFAULT_PASS": PASSWORD, "HOSTNAME": "rabbit"}
+        super().__init__(_image("rabbitmq"), 5672, _amqp_url, _rabbitmq_answers, environment=environment)
+
+    def define(self, definitions: str) -> None:
+        """Have it import definitions as `NativeRabbitMQ.define` does."""
+        encoded = base64.b64encode(definitions.encode()).decode()
+        self._run(f"echo {encoded} | base64 -d | rabbitmqctl import_definitions /dev/stdin")
+
+    def control(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` as `NativeRabbitMQ.control` does."""
+        return self._run(f"rabbitmqctl {shlex.join(arguments)}")
+
+    def _run(self, command: str) -> str:
+        status, output = self._container.get_wrapped_container().exec_run(["sh", "-c", command])
+        if status:
+            raise subprocess.CalledProcessError(status, command, output)
+        text: str = output.decode(errors="replace")
+        return text

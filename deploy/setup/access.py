@@ -17,9 +17,9 @@ from typing import Any
 
 from shared.bus.rabbit.topology import EXCHANGES, QUEUES
 from shared.bus.topics import (
-    DEAD_LETTER_EXCHANGE,
     EXCHANGE,
     FACTS,
+    GUESTS,
     MEMPOOL_BLOCKS,
     MEMPOOL_TXS,
     REPLY_EXCHANGE,
@@ -29,6 +29,7 @@ from shared.bus.topics import (
     Queue,
     Topic,
     is_transient_name,
+    outlet,
     transient_name,
 )
 from shared.durations import DAY
@@ -67,56 +68,28 @@ _ALL_USERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a user of RabbitMQ may do; every user may have transient queues of its own name, and nothing else."""
+    """What a user of RabbitMQ may do; every user may have transient queues of its own name, and nothing else.
 
-    publishes: tuple[Topic, ...] = ()
+    What it may publish is not said here: bindings let it through (`shared.bus.rabbit.topology`).
+    """
+
+    outlet: str
+    """The exchange that it publishes to."""
     hears: tuple[Topic, ...] = ()
     """Topics that it may bind its transient queues to."""
     consumes: tuple[Queue, ...] = ()
     asks: bool = False
     """Whether it receives replies."""
     answers: bool = False
-    buries: bool = True
-    """Whether it has a dead-letter queue, which it may fill and not read."""
 
 
 RIGHTS: Mapping[str, Rights] = {
-    "mempool": Rights(
-        publishes=(
-            *FACTS,
-            Topic.TX_REJECTED,
-            Topic.BLOCK_TEMPLATE,
-            Topic.TX_SUBMITTED,
-            Topic.BLOCK_MINED,
-            Topic.MINE_REQUESTED,
-            Topic.CHAIN_CONTROL,
-            Topic.WALLETS_REQUESTED,
-        ),
-        consumes=(MEMPOOL_BLOCKS, MEMPOOL_TXS),
-        asks=True,
-        answers=True,
-    ),
-    "wallet": Rights(
-        publishes=(Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
-        consumes=(WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES),
-        asks=True,
-        answers=True,
-    ),
-    "explorer": Rights(
-        publishes=(
-            Topic.TX_SUBMITTED,
-            Topic.MINE_REQUESTED,
-            Topic.TEMPLATE_REQUESTED,
-            Topic.COINS_REQUESTED,
-            Topic.ADDRESS_REQUESTED,
-            Topic.WALLETS_REQUESTED,
-        ),
-        hears=FACTS,
-        asks=True,
-    ),
-    "miner": Rights(publishes=(Topic.BLOCK_MINED,), hears=(Topic.BLOCK_TEMPLATE,)),
+    "mempool": Rights(outlet("mempool"), consumes=(MEMPOOL_BLOCKS, MEMPOOL_TXS), asks=True, answers=True),
+    "wallet": Rights(outlet("wallet"), consumes=(WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES), asks=True, answers=True),
+    "explorer": Rights(outlet("explorer"), hears=FACTS, asks=True),
+    "miner": Rights(outlet("miner"), hears=(Topic.BLOCK_TEMPLATE,)),
 }
-GUEST = Rights(publishes=(Topic.TX_SUBMITTED,), hears=(*FACTS, Topic.TX_REJECTED), asks=True, buries=False)
+GUEST = Rights(outlet(GUESTS), hears=(*FACTS, Topic.TX_REJECTED), asks=True)
 """The rights of other people's programs."""
 
 _ANY_NAME = "[a-z][a-z0-9_-]*"
@@ -217,9 +190,8 @@ def _user(name: str, password: str, tags: str = "") -> dict[str, str]:
 def _permission(user: str, rights: Rights) -> dict[str, str]:
     """Return what a user may do with queues and exchanges: binding needs read on the one and write on the other."""
     own = _own_queues(user)
-    write = [EXCHANGE] if rights.publishes else []
+    write = [rights.outlet]
     write += [REPLY_EXCHANGE] if rights.answers else []
-    write += [DEAD_LETTER_EXCHANGE] if rights.buries else []
     read = [queue.name for queue in rights.consumes]
     read += [EXCHANGE] if rights.hears else []
     read += [REPLY_EXCHANGE] if rights.asks else []
@@ -233,14 +205,14 @@ def _permission(user: str, rights: Rights) -> dict[str, str]:
 
 
 def _topic_permissions(user: str, rights: Rights) -> list[dict[str, str]]:
-    """Return with which routing keys a user may publish, and bind its queues.
+    """Return with which routing keys a user may bind its queues, and send replies.
 
-    A key to bind with must be one of these letter by letter, so that it has no wildcards.
+    A key to bind with must be one of these letter by letter, so that it has no wildcards. On an exchange without an
+    entry here all keys are allowed.
     """
     patterns = {
-        EXCHANGE: (map(re.escape, map(str, rights.publishes)), map(re.escape, map(str, rights.hears))),
+        EXCHANGE: ([], map(re.escape, map(str, rights.hears))),
         REPLY_EXCHANGE: ([_own_queues(_ANY_NAME)] * rights.answers, [_own_queues(user)] * rights.asks),
-        DEAD_LETTER_EXCHANGE: ([user] * rights.buries, []),
     }
     return [
         {"user": user, "vhost": VHOST, "exchange": exchange, "write": _any_of(*write), "read": _any_of(*read)}

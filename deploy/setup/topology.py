@@ -18,7 +18,7 @@ from shared import config, logs, shutdown
 from shared.backoff import backoff
 from shared.bus.rabbit.link import describe
 from shared.bus.rabbit.parameters import parameters
-from shared.bus.rabbit.topology import EXCHANGES, QUEUES
+from shared.bus.rabbit.topology import EXCHANGE_BINDINGS, EXCHANGES, QUEUES
 from shared.bus.topics import DEAD_LETTER_EXCHANGE
 from shared.errors import ConfigError
 from shared.logs import with_fields
@@ -43,6 +43,8 @@ def declare(connection: Any) -> None:
     channel = connection.channel()
     for exchange in EXCHANGES:
         channel.exchange_declare(exchange, "topic", durable=True)
+    for binding in EXCHANGE_BINDINGS:
+        channel.exchange_bind(binding.destination, binding.source, binding.routing_key)
     for queue in QUEUES:
         channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
         for key in queue.routing_keys:

@@ -15,12 +15,13 @@ from shared import trace
 from shared.bus import events
 from shared.bus.events import BY_TOPIC, DEADLINE_HEADER, REPLIES, SCHEMA_HEADER, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import PLACE, described_fields, schemas
-from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, REPLY_EXCHANGE
+from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, GUESTS, REPLY_EXCHANGE, outlet
 
 CONTENT_TYPE = "application/json"
-_ABOUT = """The messages of Warren, a complete Bitcoin chain in four services, on RabbitMQ.
+_ABOUT = f"""The messages of Warren, a complete Bitcoin chain in four services, on RabbitMQ.
 
-A topic is a routing key of the exchange. Hashes are in display order (reversed hex), raw bytes are hex, amounts are
+A topic is a routing key of the exchange. A user for other programs publishes to the exchange `{outlet(GUESTS)}`, which
+leads on to it. Hashes are in display order (reversed hex), raw bytes are hex, amounts are
 satoshis, times are seconds since 1970. A field that has its default value is left out, and a receiver ignores fields
 that it does not know. Facts carry `seq`, which grows with every event; an event may arrive twice, with the same `seq`.
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from shared.bus import asyncapi, events
 from shared.bus.events import BY_TOPIC, REPLIES, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import described_fields
-from shared.bus.topics import DEAD_LETTER_EXCHANGE, DURABLE_QUEUES, EXCHANGE, REPLY_EXCHANGE, dead_letter_queue
+from shared.bus.topics import (
+    DEAD_LETTER_EXCHANGE,
+    DURABLE_QUEUES,
+    EXCHANGE,
+    GUESTS,
+    REPLY_EXCHANGE,
+    dead_letter_queue,
+    outlet,
+)
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -24,7 +32,9 @@ since 1970. A field that has its default value is left out. Facts carry `seq`, w
 event may arrive twice, after a crash, with the same `seq`. Messages arrive in the order of their publication, except
 those that arrive again: they come in any order, and perhaps after newer ones.
 
-RabbitMQ has three topic exchanges. Messages go to `{EXCHANGE}` with their topic as routing key. Replies go to
+RabbitMQ has three topic exchanges. Messages go to `{EXCHANGE}` with their topic as routing key; a publisher has an
+exchange of its own before it (`{outlet("mempool")}` and so on, `{outlet(GUESTS)}` for other programs), which lets its
+topics through. Replies go to
 `{REPLY_EXCHANGE}` with the request's `reply_to` as routing key: the name of an exclusive queue of the requester, which
 is the requester's name, a dot and 32 hexadecimal digits, and which the requester has bound to that exchange by its own
 name. What a service could not handle goes to `{DEAD_LETTER_EXCHANGE}` with the service's name as routing key, and is

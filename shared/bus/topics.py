@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -88,6 +89,33 @@ QUEUED = frozenset(topic for queue in DURABLE_QUEUES for topic in queue.topics)
 """Topics that a durable queue takes: on RabbitMQ, where setup makes it, its absence is an error."""
 
 SERVICES = ("mempool", "wallet", "explorer", "miner")
+GUESTS = "guests"
+"""Other people's programs, all together."""
+
+PUBLISHES: Mapping[str, tuple[Topic, ...]] = {
+    "mempool": (
+        *FACTS,
+        Topic.TX_REJECTED,
+        Topic.BLOCK_TEMPLATE,
+        Topic.TX_SUBMITTED,
+        Topic.BLOCK_MINED,
+        Topic.MINE_REQUESTED,
+        Topic.CHAIN_CONTROL,
+        Topic.WALLETS_REQUESTED,
+    ),
+    "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),
+    "explorer": (
+        Topic.TX_SUBMITTED,
+        Topic.MINE_REQUESTED,
+        Topic.TEMPLATE_REQUESTED,
+        Topic.COINS_REQUESTED,
+        Topic.ADDRESS_REQUESTED,
+        Topic.WALLETS_REQUESTED,
+    ),
+    "miner": (Topic.BLOCK_MINED,),
+    GUESTS: (Topic.TX_SUBMITTED,),
+}
+"""Publisher → topics; on RabbitMQ nothing else of it gets through."""
 
 EXCHANGE = "warren.events"
 REPLY_EXCHANGE = "warren.replies"
@@ -96,6 +124,11 @@ DEAD_LETTER_EXCHANGE = "warren.dead"
 """Its routing keys are the names of the services."""
 
 _TRANSIENT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\.[0-9a-f]{32}")
+
+
+def outlet(publisher: str) -> str:
+    """Return the name of the exchange that a publisher has for itself."""
+    return f"from.{publisher}"
 
 
 def dead_letter_queue(service: str) -> str:

@@ -56,7 +56,7 @@ class RabbitBroker(Broker):
     def publish_many(self, messages: Sequence[Message], traceparents: Sequence[str] = ()) -> None:
         """See `Broker.publish_many`. `BrokerUnavailable` comes after `patience` seconds."""
         with publishing(messages, traceparents) as sent:
-            outgoing = [_outgoing(*pair) for pair in zip(messages, trace.filled(sent), strict=True)]
+            outgoing = [self._outgoing(*pair) for pair in zip(messages, trace.filled(sent), strict=True)]
             self._publisher.publish(outgoing)
         _count(outgoing)
 
@@ -68,7 +68,7 @@ class RabbitBroker(Broker):
         try:
             with publishing(messages) as traceparents:
                 outgoing = [
-                    _outgoing(message, traceparent, deadline_in(timeout), correlation_id=id_)
+                    self._outgoing(message, traceparent, deadline_in(timeout), correlation_id=id_)
                     for message, traceparent, id_ in zip(messages, trace.filled(traceparents), ids, strict=True)
                 ]
                 sent = await self._publisher.send(outgoing, deadline)
@@ -137,6 +137,23 @@ class RabbitBroker(Broker):
             self._link.close()
         self._publisher.close()
 
+    def _outgoing(
+        self, message: Message, traceparent: str, deadline: int | None = None, correlation_id: str | None = None
+    ) -> Outgoing:
+        """Return a message for its topic; a request, which awaits a reply, if it has a deadline and correlation id."""
+        topic = events.message_type(message)
+        return Outgoing(
+            topic,
+            topic,
+            events.encode(message),
+            traceparent,
+            self._publisher.exchange,
+            must_arrive=topic in QUEUED,
+            wants_reply=correlation_id is not None,
+            correlation_id=correlation_id,
+            headers={} if deadline is None else {DEADLINE_HEADER: deadline},
+        )
+
     # ── on the consuming link's thread ──────────────────────────────────────────────────────────────────────────
 
     def _on_up(self, connection: Any) -> None:
@@ -158,23 +175,6 @@ class RabbitBroker(Broker):
     def _forget(self, consumer: RabbitConsumer) -> None:
         if self._link is not None:
             self._link.call(lambda: self._consumers.remove(consumer))
-
-
-def _outgoing(
-    message: Message, traceparent: str, deadline: int | None = None, correlation_id: str | None = None
-) -> Outgoing:
-    """Return a message for its topic; a request, which awaits a reply, if it has a deadline and a correlation id."""
-    topic = events.message_type(message)
-    return Outgoing(
-        topic,
-        topic,
-        events.encode(message),
-        traceparent,
-        must_arrive=topic in QUEUED,
-        wants_reply=correlation_id is not None,
-        correlation_id=correlation_id,
-        headers={} if deadline is None else {DEADLINE_HEADER: deadline},
-    )
 
 
 def _count(messages: Sequence[Outgoing]) -> None:

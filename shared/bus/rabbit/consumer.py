@@ -23,7 +23,7 @@ from shared.bus.broker import Consumer, Delivery, ReplyAddress, read_deadline
 from shared.bus.events import DEADLINE_HEADER
 from shared.bus.rabbit.link import RabbitLink, describe
 from shared.bus.rabbit.publisher import Outgoing, RabbitPublisher
-from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, Queue, is_transient_name
+from shared.bus.topics import EXCHANGE, Queue, is_transient_name
 from shared.errors import BrokerError
 from shared.logs import with_fields
 
@@ -250,7 +250,7 @@ class RabbitConsumer(Consumer):
                 type=delivery.type,
                 body=delivery.body,
                 traceparent=delivery.traceparent,
-                exchange=DEAD_LETTER_EXCHANGE,
+                exchange=self._publisher.dead_letter_exchange,
                 headers={"queue": delivery.queue, "reason": reason, "message_id": delivery.message_id},
             )
             for delivery in deliveries

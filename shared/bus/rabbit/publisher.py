@@ -26,7 +26,7 @@ from shared.bus.events import SCHEMA_HEADER, SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.topology_check import TopologyCheck
 from shared.bus.replies import ReplyBox
-from shared.bus.topics import EXCHANGE, REPLY_EXCHANGE, transient_name
+from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, REPLY_EXCHANGE, SERVICES, outlet, transient_name
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
 from shared.waiting import WaitFor
@@ -50,7 +50,7 @@ class Outgoing:
     type: str
     body: bytes
     traceparent: str
-    exchange: str = EXCHANGE
+    exchange: str
     must_arrive: bool = True
     """Whether it is an error if no queue takes it."""
     wants_reply: bool = False
@@ -94,11 +94,15 @@ class _Chunk:
 class RabbitPublisher:
     """Publishes on a link of its own. `patience`: seconds to wait for a connection before giving up.
 
-    The queue for replies is named after `service`.
+    The queue for replies is named after `service`, which has an exchange of its own to publish to; another program's
+    user must have the right to publish to the common ones.
     """
 
     def __init__(self, params: Sequence[Any], box: ReplyBox, service: str, patience: float) -> None:
         self._service = service
+        own = outlet(service) if service in SERVICES else ""
+        self.exchange = own or EXCHANGE
+        self.dead_letter_exchange = own or DEAD_LETTER_EXCHANGE
         self._box = box
         self._patience = patience
         self._closed = False
@@ -312,8 +316,8 @@ async def _confirmed(chunk: _Chunk, deadline: float) -> None:
 
 
 def _name(message: Outgoing) -> str:
-    """Return what an error calls the message: its topic, or the exchange and routing key of another exchange."""
-    return message.type if message.exchange == EXCHANGE else f"{message.exchange} {message.routing_key}"
+    """Return what an error calls the message: its topic, or the routing key of a reply or dead letter."""
+    return message.type if message.routing_key == message.type else f"{message.type} for {message.routing_key}"
 
 
 def _nobody_takes(names: Sequence[str]) -> str:

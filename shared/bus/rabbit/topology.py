@@ -3,6 +3,14 @@
 `deploy.setup.topology` makes all of it and keeps it up. No service may make, change or delete any of it: a service
 declares nothing but transient queues of its own name.
 
+    service ─▶ from.<service> ─ its topics ─▶ warren.events ─▶ durable and transient queues
+                              ─ its name ───▶ warren.dead ───▶ dead.<service>
+    mempool, wallet ────────────────────────▶ warren.replies ▶ transient queues of the requesters
+
+A service publishes to an exchange of its own, and only the bindings made here lead on from there: each lets one topic
+through. Topic permissions on one common exchange would not do: whoever may write to it can bind it behind an exchange
+of his own, or make it the dead-letter exchange of his own queue, and RabbitMQ asks for no topic permission there.
+
 Durable queues are quorum queues. The broker moves dead letters at least once, with the service's name as routing key.
 Limits and time limits are left to policies.
 """
@@ -16,14 +24,31 @@ from shared.bus.topics import (
     DEAD_LETTER_EXCHANGE,
     DURABLE_QUEUES,
     EXCHANGE,
+    PUBLISHES,
     REPLY_EXCHANGE,
     SERVICES,
     Queue,
     dead_letter_queue,
+    outlet,
 )
 
-EXCHANGES = (EXCHANGE, REPLY_EXCHANGE, DEAD_LETTER_EXCHANGE)
+EXCHANGES = (EXCHANGE, REPLY_EXCHANGE, DEAD_LETTER_EXCHANGE, *map(outlet, PUBLISHES))
 """Durable topic exchanges."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeBinding:
+    """Lets messages of one routing key through from one exchange to another."""
+
+    destination: str
+    source: str
+    routing_key: str
+
+
+EXCHANGE_BINDINGS = (
+    *(ExchangeBinding(EXCHANGE, outlet(who), topic) for who, topics in PUBLISHES.items() for topic in topics),
+    *(ExchangeBinding(DEAD_LETTER_EXCHANGE, outlet(service), service) for service in SERVICES),
+)
 
 
 @dataclass(frozen=True, slots=True)
