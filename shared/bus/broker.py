@@ -63,6 +63,8 @@ def deadline_in(seconds: float) -> int:
 
 def read_deadline(sent: object) -> float:
     """Return the deadline that came with a message in seconds since 1970; infinity without a valid one."""
+    if not sent:
+        return math.inf
     try:
         milliseconds = int(sent)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
