@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,18 @@ def test_setup_sends_lines_of_the_asked_level_to_stderr() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (line,) = done.stderr.splitlines()
     assert (json.loads(line)["message"], json.loads(line)["n"], done.stdout) == ("loud", 1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_log_lines_for_a_full_disk_are_lost_and_end_nothing() -> None:
+    code = (
+        "import logging; from shared import logs; from shared.config import Settings; logs.setup(Settings(), 'svc')\n"
+        "for _ in range(1_000): logging.getLogger('a').warning('a long line ' * 20)\n"
+        "print('alive')"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True)
+    assert (done.stdout, done.returncode) == ("alive\n", 0)
 
 
 def test_metrics_are_rendered_with_the_house_prefix() -> None:
