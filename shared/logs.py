@@ -20,6 +20,7 @@ _URL_PASSWORD = re.compile(r"""(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):[^\
 _LEVELS_OF_LIBRARIES = {
     "pika": logging.CRITICAL,  # the bus logs each fault in one line
     "urllib3": logging.WARNING,
+    "opentelemetry": logging.ERROR,  # below it are its attempts to reach the collector again
     "uvicorn.error": logging.ERROR,  # below it are the mistakes of clients
 }
 

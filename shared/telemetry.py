@@ -16,6 +16,9 @@ from shared import trace
 from shared.config import Settings
 from shared.errors import ConfigError
 
+_PATIENCE = 2.0
+"""Seconds after which spans that the collector does not take are dropped; so long it can delay the end of a service."""
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
@@ -35,7 +38,7 @@ def setup(settings: Settings, service: str) -> None:
     instance = f"{socket.gethostname()}:{os.getpid()}"
     about = {"service.namespace": "warren", "service.name": service, "service.instance.id": instance}
     provider = TracerProvider(resource=Resource.create(about))  # at exit it sends what it still has
-    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
+    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=_PATIENCE)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.record_with(OpenTelemetryRecorder(provider.get_tracer("warren")))
 

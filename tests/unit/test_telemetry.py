@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -118,6 +119,23 @@ ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter")
 print(trace.is_recording(), [name for name in sys.modules if name.startswith(ours)])"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False []\n"
+
+
+def test_a_collector_that_is_away_delays_no_end_and_costs_one_line() -> None:
+    program = f"""import time
+from shared import logs, telemetry, trace
+from shared.config import Settings
+settings = Settings(otlp_endpoint="http://user:not-a-secret@127.0.0.1:9")
+logs.setup(settings, "wallet")
+telemetry.setup(settings, "wallet")
+with trace.spans("POST", trace.SpanKind.SERVER, ["{SAMPLED}"]):
+    pass
+print(time.monotonic())"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert time.monotonic() - float(done.stdout) < telemetry._PATIENCE + 5
+    (line,) = done.stderr.splitlines()
+    assert "ERROR wallet: " in line
+    assert "not-a-secret" not in line
 
 
 def test_a_machine_without_the_packages_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
