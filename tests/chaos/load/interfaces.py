@@ -34,7 +34,7 @@ class WalletPayments(Lane):
     def attempt(self, claim: Claim) -> Outcome:
         order = {"to": claim.address, "amount": "0.01", "request_id": claim.id}
         reply = self._client.post_json("/api/wallets/creator/send", order)
-        if reply.status == 401:  # a wallet service that was started again knows no sessions
+        if reply.status == 401:  # its session is over, or there was none yet
             reply = self._client.post_json("/api/wallets/creator/unlock", {"password": self._password})
             if reply.status == 200:
                 reply = self._client.post_json("/api/wallets/creator/send", order)

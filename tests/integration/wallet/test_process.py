@@ -11,11 +11,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.integration.wallet.conftest import Stack
+from tests.integration.wallet.conftest import PASSWORD, Stack
 
 ROOT = Path(__file__).parents[3]
 DEADLINE = 30.0
@@ -28,9 +30,9 @@ def start(tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.fixture
-def service(stack: Stack, redis_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its URL."""
+@contextmanager
+def running(tmp_path: Path, redis_url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process and its URL."""
     process = start(tmp_path, WARREN_REDIS_URL=redis_url, WARREN_CREATOR_BLOCKS="0")
     assert process.stderr
     try:
@@ -42,6 +44,12 @@ def service(stack: Stack, redis_url: str, tmp_path: Path) -> Iterator[tuple[subp
     finally:
         process.kill()
         process.communicate(timeout=DEADLINE)
+
+
+@pytest.fixture
+def service(stack: Stack, redis_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with running(tmp_path, redis_url) as found:
+        yield found
 
 
 def ready(url: str) -> bool:
@@ -67,6 +75,33 @@ def test_it_becomes_ready_and_stops_in_order(service: tuple[subprocess.Popen[str
     _, rest = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0
     assert json.loads(rest.splitlines()[-1])["message"] == "stopped"
+
+
+def test_a_session_is_known_to_every_process_and_outlives_them(stack: Stack, redis_url: str, tmp_path: Path) -> None:
+    """The cookie's name is that of the address behind which a proxy has them all, whatever their ports are."""
+    address = stack.create("w")
+    cookies = requests.Session()
+
+    def states(urls: list[str]) -> list[tuple[bool, bool]]:
+        """For each process: whether it says that the wallet is unlocked, and takes a payment without a password."""
+        found = []
+        for url in urls:
+            info = cookies.get(f"{url}/api/wallets/w", timeout=DEADLINE).json()
+            sent = cookies.post(f"{url}/api/wallets/w/send", json={"to": address, "amount": "1"}, timeout=DEADLINE)
+            assert sent.status_code in (401, 422), sent.text  # it has no coins
+            found.append((info["unlocked"], sent.status_code != 401))
+        return found
+
+    with running(tmp_path, redis_url) as (_, first):
+        with running(tmp_path, redis_url) as (_, second):
+            assert states([first, second]) == [(False, False)] * 2
+            unlocked = cookies.post(f"{first}/api/wallets/w/unlock", json={"password": PASSWORD}, timeout=DEADLINE)
+            assert unlocked.status_code == 200
+            assert states([first, second]) == [(True, True)] * 2
+        with running(tmp_path, redis_url) as (_, second):
+            assert states([second]) == [(True, True)]
+            cookies.post(f"{second}/api/wallets/w/lock", json={}, timeout=DEADLINE)
+            assert states([first, second]) == [(False, False)] * 2
 
 
 def test_a_wrong_setting_ends_it_with_a_clear_message(tmp_path: Path) -> None:
