@@ -195,6 +195,26 @@ def test_a_server_that_does_not_confirm_is_not_waited_for_without_end(
         bus.publish(tx(1))
 
 
+def test_a_request_that_the_server_did_not_confirm_was_perhaps_not_made(
+    bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus.consumer([MEMPOOL_TXS])
+    monkeypatch.setattr(bus._publisher, "_submit", lambda chunk: None)
+    with pytest.raises(BrokerUnavailable, match="does not confirm"):
+        bus.request(tx(1), 0.2)
+
+
+def test_a_request_whose_publishing_fails_is_not_waited_for(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus.consumer([MEMPOOL_TXS])
+    refused = BrokerUnavailable("RabbitMQ refused a message")
+    monkeypatch.setattr(bus._publisher, "_submit", lambda chunk: chunk.fail(refused))
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match="refused"):
+        bus.request(tx(1), 2 * PATIENCE)
+    assert time.monotonic() - began < PATIENCE
+    assert not bus._box._waiting
+
+
 def test_what_waits_for_a_confirm_fails_with_its_connection(bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     bus.consumer([MEMPOOL_TXS])
     publisher = bus._publisher
