@@ -146,10 +146,10 @@ class Passwords:
 
 
 def _give(path: Path, text: str, uid: int) -> None:
-    """Write a file that only this user can read (root stays the owner of the directory)."""
+    """Write a file that only this user can read, if root does it (who stays the owner of the directory)."""
     path.parent.mkdir(exist_ok=True)
     path.parent.chmod(0o755)  # whatever the umask
-    write_atomically(path, text, owner=uid)
+    write_atomically(path, text, owner=uid if os.geteuid() == 0 else None)
 
 
 if __name__ == "__main__":
