@@ -11,8 +11,8 @@ A service publishes to an exchange of its own, and only the bindings made here l
 through. Topic permissions on one common exchange would not do: whoever may write to it can bind it behind an exchange
 of his own, or make it the dead-letter exchange of his own queue, and RabbitMQ asks for no topic permission there.
 
-Durable queues are quorum queues. The broker moves dead letters at least once, with the service's name as routing key.
-Limits and time limits are left to policies.
+Durable queues are quorum queues, and the broker moves their dead letters at least once. Limits and time limits are left
+to policies.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def _of_service(queue: Queue) -> DurableQueue:
     arguments = {
         "x-queue-type": "quorum",
         "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
-        "x-dead-letter-routing-key": queue.service,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",  # at-least-once needs it
     }
@@ -73,7 +72,14 @@ def _of_service(queue: Queue) -> DurableQueue:
 
 
 def _of_operator(service: str) -> DurableQueue:
-    return DurableQueue(dead_letter_queue(service), DEAD_LETTER_EXCHANGE, (service,), {"x-queue-type": "quorum"})
+    """Return a service's dead-letter queue.
+
+    The service's own dead letters have its name as key. The broker's keep the key with which they were published: a
+    topic, or the queue's name if an operator put them there.
+    """
+    queues = [queue for queue in DURABLE_QUEUES if queue.service == service]
+    keys = [service, *(key for queue in queues for key in (queue.name, *queue.topics))]
+    return DurableQueue(dead_letter_queue(service), DEAD_LETTER_EXCHANGE, tuple(keys), {"x-queue-type": "quorum"})
 
 
 QUEUES = (*map(_of_operator, SERVICES), *map(_of_service, DURABLE_QUEUES))

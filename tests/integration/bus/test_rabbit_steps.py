@@ -30,7 +30,6 @@ FACT = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
 DURABLE = {
     "x-queue-type": "quorum",
     "x-dead-letter-exchange": "warren.dead",
-    "x-dead-letter-routing-key": "mempool",
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
