@@ -15,7 +15,7 @@ from shared import trace
 from shared.bus import events
 from shared.bus.events import BY_TOPIC, DEADLINE_HEADER, REPLIES, SCHEMA_HEADER, SCHEMA_VERSION, Message, Request
 from shared.bus.schema import PLACE, described_fields, schemas
-from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, GUESTS, REPLY_EXCHANGE, outlet
+from shared.bus.topics import DURABLE_QUEUES, EXCHANGE, GUESTS, PUBLISHES, REPLY_EXCHANGE, outlet
 
 CONTENT_TYPE = "application/json"
 _ABOUT = f"""The messages of Warren, a complete Bitcoin chain in four services, on RabbitMQ.
@@ -75,11 +75,14 @@ def document() -> dict[str, Any]:
 def _channel(topic: str, message: type[Message]) -> dict[str, Any]:
     queues = [queue.name for queue in DURABLE_QUEUES if topic in queue.topics]
     about = f"Waits in {', '.join(queues)}." if queues else "Goes to every process that binds a queue to it."
+    publishers = ", ".join(outlet(who) for who, topics in PUBLISHES.items() if topic in topics)
+    about += f" Published to {publishers}, which leads to {EXCHANGE}."
+    exchange = outlet(GUESTS) if topic in PUBLISHES[GUESTS] else EXCHANGE  # to publish to, or to bind a queue to
     return {
         "address": topic,
         "description": about,
         "messages": {message.__name__: {"$ref": f"#/components/messages/{message.__name__}"}},
-        "bindings": {"amqp": _routing(EXCHANGE)},
+        "bindings": {"amqp": _routing(exchange)},
     }
 
 

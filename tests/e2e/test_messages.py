@@ -23,7 +23,7 @@ from deploy.setup.access import VHOST, guest_definitions
 from shared import trace
 from shared.bus import asyncapi
 from shared.bus.events import SCHEMA_VERSION
-from shared.bus.topics import EXCHANGE, REPLY_EXCHANGE
+from shared.bus.topics import EXCHANGE, PUBLISHES, REPLY_EXCHANGE, outlet
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from shared.primitives.transaction import Transaction
@@ -162,7 +162,8 @@ def test_every_message_that_travels_is_as_described(stack: Stack, server: Native
             continue  # the spy's own
         message = next(one for one in document["components"]["messages"].values() if one["name"] == properties.type)
         _check_body_and_properties(document, message, properties, body)
-        if method.exchange == EXCHANGE:
+        if method.exchange != REPLY_EXCHANGE:
+            assert method.exchange in {outlet(who) for who, topics in PUBLISHES.items() if method.routing_key in topics}
             channel = document["channels"][method.routing_key]
             assert list(channel["messages"]) == [message["title"]]
             assert bool(properties.reply_to) <= ("reply" in document["operations"][method.routing_key])
@@ -172,7 +173,7 @@ def test_every_message_that_travels_is_as_described(stack: Stack, server: Native
             asked = requests.get(properties.correlation_id, "tx.submitted")  # the spy asked with `tx.submitted`
             kinds = [kind["$ref"].rsplit("/")[-1] for kind in document["operations"][asked]["reply"]["messages"]]
             assert properties.type in kinds
-        assert channel["bindings"]["amqp"]["exchange"]["name"] == method.exchange
+            assert channel["bindings"]["amqp"]["exchange"]["name"] == method.exchange
 
 
 def _check_body_and_properties(document: dict[str, Any], message: dict[str, Any], properties: Any, body: bytes) -> None:
