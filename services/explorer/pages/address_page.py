@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -59,8 +60,9 @@ class HistoryRow:
 class ScriptPage:
     """Shows addresses and script hashes."""
 
-    def __init__(self, chain: ChainQueries) -> None:
+    def __init__(self, chain: ChainQueries, clock: Callable[[], float] = time.time) -> None:
         self._chain = chain
+        self._clock = clock
         self._prefix = chain.params.address
 
     def address(self, name: str) -> str:
@@ -89,7 +91,7 @@ class ScriptPage:
         waiting, in_blocks = ([row for row in rows if bool(row.info.block) is kind] for kind in (False, True))
         return render_template(
             "address.html",
-            now=time.time(),
+            now=self._clock(),
             address=address,
             script_hash=script.hex(),
             resource=f"/api/address/{address}" if address else f"/api/scripthash/{script.hex()}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Response, make_response, redirect, render_template, request, url_for
@@ -42,8 +43,9 @@ class BlockDetails:
 class BlockPage:
     """Shows blocks."""
 
-    def __init__(self, chain: ChainQueries) -> None:
+    def __init__(self, chain: ChainQueries, clock: Callable[[], float] = time.time) -> None:
         self._chain = chain
+        self._clock = clock
 
     def show(self, block_hash: str) -> str | Response:
         """Show a block and 25 of its transactions; a height redirects to the block's hash."""
@@ -58,7 +60,7 @@ class BlockPage:
         script_sig = coinbase.inputs[0].script_sig
         return render_template(
             "block.html",
-            now=time.time(),
+            now=self._clock(),
             block=block,
             difficulty=difficulty(block.entry.header.bits),
             confirmations=found.tip - height + 1 if block.in_best_chain else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,9 @@ class TxDetails:
 class TxPage:
     """Shows transactions."""
 
-    def __init__(self, chain: ChainQueries) -> None:
+    def __init__(self, chain: ChainQueries, clock: Callable[[], float] = time.time) -> None:
         self._chain = chain
+        self._clock = clock
 
     def show(self, txid: str) -> str:
         """Show a transaction, 25 inputs and outputs from `?start=` on; `?block=` names a stale block to search, too."""
@@ -69,7 +71,7 @@ class TxPage:
         outputs = output_rows(info, window, seen.outspends, prefix)
         return render_template(
             "tx.html",
-            now=time.time(),
+            now=self._clock(),
             info=info,
             seen=seen,
             inputs=inputs,
