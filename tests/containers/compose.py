@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,10 @@ class ComposeStack:
 
     def up(self, *arguments: str) -> None:
         """Start or change the containers, and return when all are healthy."""
-        self.compose("up", "--detach", "--wait", *arguments)
+        try:
+            self.compose("up", "--detach", "--wait", *arguments)
+        except ComposeFailure as failure:
+            raise ComposeFailure(f"{failure}\n{self._health(str(failure))}") from None
 
     def compose(self, *arguments: str) -> str:
         """Run `docker compose`; return what it prints."""
@@ -60,6 +64,13 @@ class ComposeStack:
         if reply.returncode != 0:
             raise ComposeFailure(f"{' '.join(command)}: {(reply.stdout + reply.stderr)[-3000:]}")
         return reply.stdout
+
+    def _health(self, output: str) -> str:
+        """Return what the health checks of the containers said that Compose calls unhealthy."""
+        names = re.findall(r"container (\S+) is unhealthy", output)
+        checks = {name: self.inspect(name)["State"]["Health"]["Log"][-3:] for name in names}
+        logs = [self.run("docker", "logs", "--tail", "20", name) for name in names]
+        return "\n".join([json.dumps(checks, indent=1), *logs])
 
     def containers(self, *services: str) -> dict[str, list[str]]:
         """Return the ids of the running containers of services."""
