@@ -37,7 +37,7 @@ from shared.waiting import WaitFor
 
 T = TypeVar("T")
 
-OURSELVES = ""
+OURSELVES = "ourselves"
 """The client whose passwords are this service's own: those of the file of `creator`."""
 SCRYPT_N = 1 << 15
 _SCRYPT_R = 8
@@ -168,7 +168,9 @@ class Keystore:
     async def _run(self, call: Callable[[], T], client: str, rank: Rank) -> T:
         future = self._pool.submit(call, client, rank)
         try:
-            if not await WaitFor(future, self._patience) and future.cancel():
+            await WaitFor(future, self._patience)
+            future.cancel()
+            if future.cancelled():
                 raise Busy("too many passwords are being checked")
             await WaitFor(future, MINUTE)  # its turn has come
         finally:

@@ -16,7 +16,6 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
-from services.wallet.errors import Busy
 from shared.service_thread import ServiceThread
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class PasswordPool:
     """A few threads and the calls that wait for them."""
 
     def __init__(self, threads: int = 2, most_waiting: int = 200) -> None:
-        """`most_waiting` bounds the calls below the first rank: more of them are refused at once."""
+        """`most_waiting` bounds the calls below the first rank: then the client with most of them loses one."""
         self._slots = frozenset(range(threads))
         self._most_waiting = most_waiting
         self._waiting: dict[Rank, OrderedDict[str, deque[_Job]]] = {rank: OrderedDict() for rank in Rank}
@@ -48,11 +47,12 @@ class PasswordPool:
         self._changed = threading.Condition()
 
     def submit(self, call: Callable[[], T], client: str, rank: Rank) -> Future[T]:
-        """Return the future result of a call; cancel it to give up waiting. Raises `Busy`."""
+        """Return the future result of a call; cancel it to give up waiting. It is cancelled for want of room, too."""
         future: Future[T] = Future()
         with self._changed:
-            if rank is not Rank.TRUSTED and self._count() >= self._most_waiting:
-                raise Busy("too many passwords are being checked")
+            if rank is not Rank.TRUSTED and self._count() >= self._most_waiting and not self._make_room(client):
+                future.cancel()
+                return future
             self._waiting[rank].setdefault(client, deque()).append((partial(copy_context().run, call), future))
             for slot in self._slots - self._running:
                 self._running.add(slot)
@@ -62,6 +62,20 @@ class PasswordPool:
 
     def _count(self) -> int:
         return sum(len(jobs) for rank in (Rank.ORDINARY, Rank.GUESSER) for jobs in self._waiting[rank].values())
+
+    def _make_room(self, client: str) -> bool:
+        """Cancel a call of the client that has most of one rank waiting; return False if that is `client` itself."""
+        _, rank, heaviest = max(
+            (len(jobs), low, name) for low in (Rank.ORDINARY, Rank.GUESSER) for name, jobs in self._waiting[low].items()
+        )
+        if heaviest == client:
+            return False
+        clients = self._waiting[rank]
+        _, future = clients[heaviest].pop()
+        if not clients[heaviest]:
+            del clients[heaviest]
+        future.cancel()
+        return True
 
     def _work(self, slot: int) -> None:
         ranks = [rank for rank in Rank if slot == 0 or len(self._slots) == 1 or rank is not Rank.GUESSER]

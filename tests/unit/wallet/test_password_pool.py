@@ -122,18 +122,26 @@ def test_an_error_is_the_callers() -> None:
         PasswordPool().submit(fail, "a", Rank.ORDINARY).result(PATIENCE)
 
 
-def test_calls_that_wait_are_bounded_but_never_those_of_owners(gate: Gate) -> None:
-    pool = PasswordPool(threads=1, most_waiting=2)
+def test_calls_that_wait_are_bounded_at_the_cost_of_whoever_has_most(gate: Gate) -> None:
+    pool = PasswordPool(threads=1, most_waiting=4)
     pool.submit(gate.call("first"), "a", Rank.ORDINARY)
     gate.wait_for(1)
-    waiting_calls = [pool.submit(gate.call("more"), "a", rank) for rank in (Rank.GUESSER, Rank.ORDINARY)]
-    with pytest.raises(Busy):
-        pool.submit(gate.call("too many"), "b", Rank.ORDINARY)
-    owner = pool.submit(lambda: "open", "a", Rank.TRUSTED)
+    calls = {
+        name: pool.submit(gate.call(name), name[0], rank)
+        for name, rank in (
+            ("a1", Rank.GUESSER),
+            ("a2", Rank.GUESSER),
+            ("a3", Rank.GUESSER),
+            ("b1", Rank.ORDINARY),
+            ("a4", Rank.GUESSER),
+            ("c1", Rank.ORDINARY),
+            ("own", Rank.TRUSTED),
+        )
+    }
+    assert [name for name, call in calls.items() if call.cancelled()] == ["a3", "a4"]
     gate.open()
-    assert owner.result(PATIENCE) == "open"
-    for call in waiting_calls:
-        call.result(PATIENCE)
+    for name, call in calls.items():
+        assert call.cancelled() or call.result(PATIENCE) == name
 
 
 def test_an_idle_thread_ends_and_another_one_takes_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,3 +376,20 @@ def test_a_caller_whose_turn_does_not_come_is_told(gate: Gate, sealed: Sealed) -
     gate.open()
     until(lambda: pool._count() == 0)
     assert waiting.run(Keystore(REGTEST, Attempts(), n=16, pool=pool).open("w", sealed, "pw", "owner"))
+
+
+def test_a_caller_that_loses_its_place_is_told(gate: Gate, sealed: Sealed) -> None:
+    pool = PasswordPool(threads=1, most_waiting=2)
+    pool.submit(gate.call("first"), "owner", Rank.ORDINARY)
+    gate.wait_for(1)
+    keystore = Keystore(REGTEST, Attempts(Clock()), n=16, pool=pool, patience=PATIENCE)
+    flood = [guess(keystore, sealed) for _ in range(3)]
+    until(lambda: pool._count() == 2 and any(answer.done() for answer in flood))
+    owner: Future[object] = Future()
+    threading.Thread(
+        target=lambda: owner.set_result(waiting.run(keystore.open("w", sealed, "pw", "owner"))), daemon=True
+    ).start()
+    until(lambda: sum(answer.done() for answer in flood) == 2)
+    gate.open()
+    assert owner.result(PATIENCE)
+    assert sorted(type(answer.exception(PATIENCE)).__name__ for answer in flood) == ["Busy", "Busy", "NoneType"]
