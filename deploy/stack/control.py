@@ -56,14 +56,16 @@ def status(data_dir: Path, say: Callable[[str], None], *, as_json: bool = False)
 
 
 @contextmanager
-def running(data_dir: Path, *arguments: str, seconds: float = 90.0) -> Iterator[StackState]:
+def running(
+    data_dir: Path, *arguments: str, seconds: float = 90.0, program: str = "deploy.cli"
+) -> Iterator[StackState]:
     """Run `./warren up` on a data directory, on free ports unless `arguments` name some, and stop it at the end.
 
-    Yields the stack's state once it is ready. The stack ends with this process, however that ends. Raises `LaunchError`
-    with the launcher's output if it is not ready after `seconds`.
+    Yields the stack's state once it is ready. The stack ends with this process, however that ends. `program` is the
+    module that understands `up`. Raises `LaunchError` with the launcher's output if it is not ready after `seconds`.
     """
     free_ports = ("--wallet-port", "0", "--explorer-port", "0", "--rpc-port", "0")
-    command = [sys.executable, "-m", "deploy.cli", "up", "--data-dir", str(data_dir), *free_ports, *arguments]
+    command = [sys.executable, "-m", program, "up", "--data-dir", str(data_dir), *free_ports, *arguments]
     make_private_dir(data_dir)
     output = data_dir / "launcher.out"
     with output.open("ab") as file:

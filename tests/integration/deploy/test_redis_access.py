@@ -1,61 +1,23 @@
 """The deployed server: every user can reach its own keys only, and all commits are there after a restart."""
 
-import subprocess
-
 import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from deploy.launcher import redis_server
-from deploy.processes import ports
-from deploy.processes.process import wait_until
-from deploy.setup.access import REDIS_RULES, redis_acl
+from deploy.setup.access import REDIS_RULES
 from services.mempool.state import NodeState
 from shared.chain.lease import Lease
 from shared.chain.store import connect
 from shared.chain.view import ChainView
 from shared.consensus.params import REGTEST
 from tests.integration.deploy.backups import KEYS, back_up, bring_back
+from tests.integration.deploy.deployed_redis import PASSWORDS, DeployedRedis
 from tests.servers import servers
 
 pytestmark = pytest.mark.redis
 
-PASSWORDS = {user: f"password-of-{user}" for user in (*REDIS_RULES, "setup", "operator")}
 TIP, WRITER, KEY_OF_WALLET = "{warren:regtest}:tip", "{warren:regtest}:writer", "{warren:regtest}:wallet:creator"
 COMMIT = "redis.call('HSET', KEYS[1], 'height', ARGV[1]) redis.call('SET', KEYS[2], 'me')"
-
-
-class DeployedRedis:
-    """A server with the settings and the users of compose.yaml."""
-
-    def __init__(self, binary, directory):
-        self.binary = binary
-        self.port = ports.choose("127.0.0.1", {"redis": 0})["redis"]
-        self.directory = directory
-        (directory / "users.acl").write_text(redis_acl(PASSWORDS))
-        self.start()
-
-    def start(self):
-        shared = str(redis_server._SHARED_SETTINGS)
-        own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", ".", "--aclfile", "users.acl"]
-        command = [str(self.binary), shared, *own]
-        with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
-        assert wait_until(self._answers, 20), (self.directory / "log").read_text()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-
-    def as_user(self, user, password=None):
-        return redis.Redis(port=self.port, username=user, password=password or PASSWORDS[user])
-
-    def _answers(self):
-        with redis.Redis(port=self.port, username="health", password="any") as client:
-            try:
-                return client.ping()
-            except redis.ConnectionError:
-                return False
 
 
 @pytest.fixture(params=servers().values(), ids=servers().keys())
@@ -156,3 +118,76 @@ def test_the_operator_backs_up_and_restores_all_that_belongs_to_chains_and_nothi
                 operator.execute_command(*command)
     with connect(url.format("mempool", PASSWORDS["mempool"])) as mempool:
         assert ChainView(mempool, KEYS).tip().height == 0
+
+
+# ── everything that tells of other users' keys ──────────────────────────────────────────────────────────────────
+
+FOREIGN = {
+    "mempool": [KEY_OF_WALLET],
+    "wallet": [WRITER, "other"],
+    "explorer": [KEY_OF_WALLET, WRITER, "other"],
+    "health": [TIP, KEY_OF_WALLET, WRITER, "other"],
+}
+"""User → keys that it may not even know of."""
+REFUSALS = ("ACL failure", "user executing the script can't", "DEBUG command not allowed")
+STOLEN = "{warren:regtest}:stolen"
+BY_KEY = (
+    *("EXISTS", "TYPE", "TTL", "DUMP", "TOUCH", "STRLEN", "GET", "GETDEL", "HGETALL", "HSCAN 0", "OBJECT|ENCODING"),
+    *(
+        "MEMORY|USAGE",
+        "XINFO|STREAM",
+        "WATCH",
+        "SORT",
+        "SORT_RO",
+        f"COPY {STOLEN}",
+        f"RENAME {STOLEN}",
+        "DEL",
+        "UNLINK",
+    ),
+    *("PERSIST", "EXPIRE 1", "SET 1", "APPEND 1", "XADD * a b", "XTRIM MAXLEN 0", "SMEMBERS"),
+)
+"""Commands with the key's place after the first word."""
+OF_ALL_KEYS = (
+    *("KEYS *", "SCAN 0", "RANDOMKEY", "DBSIZE", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1", "MONITOR", "SAVE", "BGSAVE"),
+    *(
+        "BGREWRITEAOF",
+        "SHUTDOWN NOSAVE",
+        "DEBUG JMAP",
+        "CONFIG GET *",
+        "CONFIG SET maxmemory 1",
+        "ACL LIST",
+        "ACL USERS",
+    ),
+    *("ACL LOAD", "CLIENT LIST", "CLIENT KILL TYPE normal", "SLOWLOG GET", "LATENCY LATEST", "REPLICAOF NO ONE"),
+    *("FAILOVER", "MODULE LIST", "FUNCTION LIST", "FUNCTION FLUSH", "PUBSUB CHANNELS", "PUBLISH c m", "SUBSCRIBE c"),
+)
+
+
+@pytest.mark.parametrize("user", list(FOREIGN))
+def test_a_user_learns_and_changes_nothing_of_other_users_keys(client, user):
+    client("wallet").set(KEY_OF_WALLET, "sealed")
+    client("mempool").set(WRITER, "me")
+    tried = [command.split() for command in OF_ALL_KEYS]
+    for key in FOREIGN[user]:
+        for command in BY_KEY:
+            first, *more = command.split()
+            tried.append([*first.split("|"), key, *more])
+        for script in ("return redis.call('GET', ARGV[1])", "return redis.call('SET', ARGV[1], 1)"):
+            tried += [["EVAL", script, "0", key], ["EVAL", script, "1", key, key]]
+    session = client(user, "any" if user == "health" else None)
+    assert [command for command in tried if may(session, command)] == []
+
+
+def may(session, command):
+    """Whether a command is let through."""
+    try:
+        session.execute_command(*command)
+    except NoPermissionError:
+        return False
+    except redis.ResponseError as error:
+        if not any(
+            words in str(error) for words in ("ACL failure", "user executing the script can't", "DEBUG command")
+        ):
+            raise
+        return False
+    return True
