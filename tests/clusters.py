@@ -1,6 +1,7 @@
 """Native clusters on 127.0.0.1 for tests: three nodes of RabbitMQ; a Redis primary, two replicas, three Sentinels.
 
-Each node is a `Server`: it can be killed, paused and started again by itself, and keeps its port and data.
+Each node is a `Server`: it can be killed, paused and started again by itself, and keeps its port and data. Proxies
+before the nodes, if asked for, can cut them off: a Redis from everybody, a node of RabbitMQ from its clients.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from shared.redis_url import open_redis
+from tests.chaos.stack.proxy import Proxy
 from tests.servers import (
     ENGINE,
     NameServer,
@@ -78,22 +80,29 @@ class RedisCluster:
     scheme says whether it is with TLS.
     """
 
-    def __init__(self, settings: Sequence[str] = (), scheme: str = "redis", query: str = "") -> None:
+    def __init__(
+        self, settings: Sequence[str] = (), scheme: str = "redis", query: str = "", *, proxied: bool = False
+    ) -> None:
         _native_only()
         self._scheme, self._query = scheme, query
         self._folder = Path(tempfile.mkdtemp(prefix="warren-redis-cluster-"))
         url = f"{scheme}://127.0.0.1:{{port}}/0{query}"
         self.nodes: list[NativeRedis] = []
+        self.proxies: dict[NativeRedis, Proxy] = {}
         for number in range(3):
             file = self._folder / f"{number}.conf"  # Sentinel writes into it
             node = NativeRedis(str(file), url=url)
             lines = [line.format(port=node.port) for line in settings or ("port {port}",)]
+            if proxied:
+                self.proxies[node] = Proxy(free_port(), _port_of(node))
+                lines += ["replica-announce-ip 127.0.0.1", f"replica-announce-port {self._known_port(node)}"]
             if number:
-                lines.append(f"replicaof 127.0.0.1 {self.nodes[0].port}")
+                lines.append(f"replicaof 127.0.0.1 {self._known_port(self.nodes[0])}")
             file.write_text("\n".join([*lines, "repl-diskless-sync-delay 0"]) + "\n")
             self.nodes.append(node)
         self.sentinels = [
-            Sentinel(self.nodes[0].port, settings, f"{scheme}://127.0.0.1:{{port}}{query}") for _ in range(3)
+            Sentinel(self._known_port(self.nodes[0]), settings, f"{scheme}://127.0.0.1:{{port}}{query}")
+            for _ in range(3)
         ]
 
     @property
@@ -104,7 +113,7 @@ class RedisCluster:
 
     def start(self) -> None:
         """Start all, and return when everybody knows everybody."""
-        for server in (*self.nodes, *self.sentinels):
+        for server in (*self.proxies.values(), *self.nodes, *self.sentinels):
             server.start()
         until(self.is_whole, "the Sentinels know two replicas and each other")
 
@@ -122,7 +131,7 @@ class RedisCluster:
         """Return the node that the Sentinels take for the primary."""
         with contextlib.closing(open_redis(self._a_sentinel().url, redis.Redis, socket_timeout=2.0)) as client:
             _, port = client.sentinel_get_master_addr_by_name(PRIMARY)
-        return next(node for node in self.nodes if node.port == int(port))
+        return next(node for node in self.nodes if self._known_port(node) == int(port))
 
     def replicas(self) -> list[NativeRedis]:
         """Return the other nodes."""
@@ -130,9 +139,13 @@ class RedisCluster:
         return [node for node in self.nodes if node is not primary]
 
     def close(self) -> None:
-        for server in (*self.sentinels, *self.nodes):
+        for server in (*self.sentinels, *self.nodes, *self.proxies.values()):
             server.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _known_port(self, node: NativeRedis) -> int:
+        """Return the port by which everybody knows a node."""
+        return self.proxies[node].port if node in self.proxies else node.port
 
     def _a_sentinel(self) -> Sentinel:
         return next(sentinel for sentinel in self.sentinels if redis_answers(sentinel.url))
@@ -145,10 +158,11 @@ class RabbitCluster:
     _ERLANG = "-kernel net_ticktime 4"
     """Seconds after which a silent node counts as down; the default is 60."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, proxied: bool = False) -> None:
         _native_only()
         self._names, cookie = NameServer(), secrets.token_hex(16).upper()
         self.nodes = [NativeRabbitMQ(self._SETTINGS, self._ERLANG, names=self._names, cookie=cookie) for _ in range(3)]
+        self.proxies = {node: Proxy(free_port(), _port_of(node)) for node in self.nodes} if proxied else {}
         for node in self.nodes:
             node.configure(
                 "cluster_formation.peer_discovery_backend = classic_config",
@@ -160,17 +174,25 @@ class RabbitCluster:
         """The URL with all three hosts."""
         first = urlsplit(self.nodes[0].url)
         login = first.netloc.rpartition("@")[0]
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        doors = list(self.proxies.values()) or self.nodes
+        hosts = ",".join(f"127.0.0.1:{door.port}" for door in doors)
         return urlunsplit(first._replace(netloc=f"{login}@{hosts}"))
 
     def start(self) -> None:
         """Start the first node, then the others, which join it."""
         self._names.start()
+        for proxy in self.proxies.values():
+            proxy.start()
         self.nodes[0].start()
         for node in self.nodes[1:]:
             node.begin()
         for node in self.nodes[1:]:
             node.wait()
+
+    def revive(self) -> None:
+        """Let every node run again."""
+        for node in self.nodes:
+            node.revive()
 
     def leader(self, queue: str) -> NativeRabbitMQ:
         """Return the node that leads a quorum queue."""
@@ -181,8 +203,8 @@ class RabbitCluster:
         return self._queue(queue)[1]
 
     def close(self) -> None:
-        for node in self.nodes:
-            node.close()
+        for server in (*self.nodes, *self.proxies.values()):
+            server.close()
         self._names.close()
 
     def _queue(self, name: str) -> tuple[str, set[str]]:
@@ -198,6 +220,10 @@ def until(condition: Callable[[], bool], what: str, seconds: float = SETTLE_SECO
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.05)
+
+
+def _port_of(node: NativeRedis | NativeRabbitMQ) -> Callable[[], int]:
+    return lambda: node.port
 
 
 def _native_only() -> None:

@@ -15,14 +15,16 @@ import redis
 
 from deploy.errors import LaunchError
 from tests.chaos.ledger import Ledger, Struck
-from tests.chaos.plan import Fault
-from tests.chaos.stack.shapes import RabbitStack, Stack
+from tests.chaos.plan import MEMBERS, Fault
+from tests.chaos.stack.proxy import Proxy
+from tests.chaos.stack.shapes import ClusterStack, RabbitStack, Stack
+from tests.servers import NativeServer
 
 MEND_SECONDS = 30.0
 """How long the undoing of a fault is tried."""
 
 Undo = Callable[[], None]
-_FAILURES = (OSError, redis.RedisError, subprocess.SubprocessError, LaunchError)
+_FAILURES = (OSError, RuntimeError, redis.RedisError, subprocess.SubprocessError, LaunchError)
 
 
 def strike(stack: Stack, faults: Sequence[Fault], ledger: Ledger, stop: threading.Event) -> list[threading.Thread]:
@@ -66,7 +68,9 @@ def _mend(undo: Undo) -> str:
 
 def actions(target: str) -> Collection[str]:
     """Return what can be done to a target."""
-    return {"store": _STORE.keys(), "broker": _BROKER.keys()}.get(target, _OF_PROCESSES.keys())
+    by_target = {"store": _STORE.keys(), "broker": _BROKER.keys(), "sentinel": {"kill", "pause"}}
+    by_target |= dict.fromkeys(MEMBERS, _OF_MEMBERS.keys())
+    return by_target.get(target, _OF_PROCESSES.keys())
 
 
 def action(stack: Stack, name: str, target: str) -> Undo:
@@ -76,6 +80,9 @@ def action(stack: Stack, name: str, target: str) -> Undo:
     if target == "broker":
         assert isinstance(stack, RabbitStack)
         return _BROKER[name](stack)
+    if target in (*MEMBERS, "sentinel"):
+        assert isinstance(stack, ClusterStack)
+        return _OF_MEMBERS[name](*stack.member(target))
     return _OF_PROCESSES[name](stack.service_of(target).process.pid)
 
 
@@ -95,6 +102,36 @@ def _paused(pid: int) -> Undo:
 
 
 _OF_PROCESSES: dict[str, Callable[[int], Undo]] = {"kill": _killed, "pause": _paused}
+
+
+def _kill_member(server: NativeServer, _proxy: Proxy | None) -> Undo:
+    server.kill()
+    return server.start
+
+
+def _pause_member(server: NativeServer, _proxy: Proxy | None) -> Undo:
+    server.pause()
+    return server.resume
+
+
+def _cut_member(_server: NativeServer, proxy: Proxy | None) -> Undo:
+    assert proxy is not None
+    proxy.cut()
+    return proxy.mend
+
+
+def _silence_member(_server: NativeServer, proxy: Proxy | None) -> Undo:
+    assert proxy is not None
+    proxy.silence()
+    return proxy.speak
+
+
+_OF_MEMBERS: dict[str, Callable[[NativeServer, Proxy | None], Undo]] = {
+    "kill": _kill_member,
+    "pause": _pause_member,
+    "cut": _cut_member,
+    "silence": _silence_member,
+}
 
 
 def _kill_store(stack: Stack) -> Undo:

@@ -18,6 +18,8 @@ _LASTING = (2.0, 8.0)
 _SHORT = (1.0, 4.0)
 _AT_ONCE = (0.0, 0.0)
 _PAST_THE_LEASE = (6.0, 14.0)
+MEMBERS = ("primary", "replica", "leader", "follower")
+"""Of a cluster: Redis, and the nodes of RabbitMQ, of which one leads the queue of transactions."""
 _PROCESSES = ("writer", "standby", "miner", "wallet", "explorer")
 
 
@@ -66,6 +68,12 @@ KINDS = {
         Kind("kill", "broker", _SHORT),
         Kind("memory-alarm", "broker", _SHORT),
         Kind("disk-alarm", "broker", _SHORT),
+    ),
+    "cluster": (
+        *_OF_PROCESSES,
+        *(Kind(action, name, _LASTING) for name in MEMBERS for action in ("kill", "pause", "cut", "silence")),
+        Kind("kill", "sentinel", _LASTING),
+        Kind("pause", "sentinel", _LASTING),
     ),
 }
 """The faults of each shape of the stack; its keys are the shapes that there are."""

@@ -10,8 +10,9 @@ import pytest
 
 from deploy.setup.environment import ROOT
 
-SEEDS = {"embedded": 19, "rabbitmq": 28}
-"""Their minutes kill writer, standby, store and wallet; the store is full once, and the disk of the broker."""
+SEEDS = {"embedded": 19, "rabbitmq": 28, "cluster": 4603}
+"""Their minutes kill writer, standby, store and wallet; the store is full once, and the disk of the broker.
+A cluster loses the leader of its queues, the primary, and the writer, one after another."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 

@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 import pika
@@ -20,10 +22,11 @@ from deploy.setup.environment import ROOT
 from deploy.stack import healthcheck, state
 from deploy.stack.control import STOP_SECONDS
 from shared.bus.redis_streams.consumer import StreamKeys
-from shared.bus.topics import SERVICES, dead_letter_queue
+from shared.bus.topics import MEMPOOL_TXS, SERVICES, dead_letter_queue
 from shared.consensus.params import REGTEST
 from tests.chaos.stack.proxy import Proxy
-from tests.servers import NativeRabbitMQ, free_port, redis_server
+from tests.clusters import RabbitCluster, RedisCluster
+from tests.servers import NativeRabbitMQ, NativeServer, free_port, redis_server
 
 READY_SECONDS = 120.0
 _EPOCH = re.compile(rb"chain loaded.*\bepoch=(\d+)")
@@ -33,6 +36,8 @@ class Stack:
     """Two mempools, two miners, wallet and explorer on the embedded bus, with the launcher's own Redis."""
 
     name = "embedded"
+    settings: ClassVar[Mapping[str, str]] = {}
+    """Of the services, beside those that `./warren up` has options for."""
 
     def __init__(self, folder: Path) -> None:
         """Everything is kept in `folder`, which exists."""
@@ -50,7 +55,9 @@ class Stack:
         up = ("up", "--data-dir", str(self.data_dir), *ports, "--mempools", "2", "--miners", "2", *self._options())
         by_proxy = (str(self.temporary), str(self._proxied_port()))
         command = (sys.executable, "-m", "tests.chaos.stack.launcher", *by_proxy, *up)
-        self._launcher = launcher = spawn(command, cwd=ROOT, environment=_environment(), log=self._output)
+        self._launcher = launcher = spawn(
+            command, cwd=ROOT, environment=_environment() | self.settings, log=self._output
+        )
         wait_until(lambda: launcher.poll() is not None or self.is_started(), READY_SECONDS)
         if launcher.poll() is not None or not self.is_started():
             raise LaunchError(f"the stack did not start:\n{self._output.read_text(encoding='utf-8')}")
@@ -185,13 +192,7 @@ class RabbitStack(Stack):
         self._redis.start()
 
     def dead_letters(self) -> list[str]:
-        with contextlib.closing(pika.BlockingConnection(pika.URLParameters(self.broker.url))) as connection:
-            channel = connection.channel()
-            found = []
-            for service in SERVICES:
-                while (got := channel.basic_get(dead_letter_queue(service)))[0] is not None:
-                    found.append(f"{got[1].type} {got[1].headers}")
-            return found
+        return _dead_letters(self.broker.url)
 
     def _options(self) -> list[str]:
         amqp_url = _with_port(self.broker.url, self.broker_proxy.port)
@@ -202,7 +203,65 @@ class RabbitStack(Stack):
         return 0
 
 
-SHAPES: dict[str, type[Stack]] = {shape.name: shape for shape in (Stack, RabbitStack)}
+class ClusterStack(Stack):
+    """The same on three nodes of RabbitMQ and on a Redis primary with two replicas and three Sentinels."""
+
+    name = "cluster"
+    settings: ClassVar[Mapping[str, str]] = {"WARREN_REDIS_REPLICAS": "1"}
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._redis = RedisCluster(proxied=True)
+        self._rabbitmq = RabbitCluster(proxied=True)
+
+    def start(self) -> None:
+        self._redis.start()
+        self._rabbitmq.start()
+        super().start()
+
+    def close(self) -> None:
+        super().close()
+        self._rabbitmq.close()
+        self._redis.close()
+
+    @property
+    def store_url(self) -> str:
+        return self._redis.primary().url
+
+    def member(self, role: str) -> tuple[NativeServer, Proxy | None]:
+        """Return the server that a fault is meant for, and the proxy before it: the primary, the leader of the queue
+        of transactions, or another one of their kind.
+        """
+        if role == "sentinel":
+            return self._redis.sentinels[0], None
+        if role in ("primary", "replica"):
+            node = self._redis.primary() if role == "primary" else self._redis.replicas()[0]
+            return node, self._redis.proxies[node]
+        leader = self._rabbitmq.leader(MEMPOOL_TXS.name)
+        broker = leader if role == "leader" else next(each for each in self._rabbitmq.nodes if each is not leader)
+        return broker, self._rabbitmq.proxies[broker]
+
+    def dead_letters(self) -> list[str]:
+        return _dead_letters(self._rabbitmq.nodes[0].url)
+
+    def _options(self) -> list[str]:
+        return ["--broker", "rabbitmq", "--amqp-url", self._rabbitmq.url, "--redis-url", self._redis.url]
+
+    def _proxied_port(self) -> int:
+        return 0
+
+
+SHAPES: dict[str, type[Stack]] = {shape.name: shape for shape in (Stack, RabbitStack, ClusterStack)}
+
+
+def _dead_letters(amqp_url: str) -> list[str]:
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(amqp_url))) as connection:
+        channel = connection.channel()
+        found = []
+        for service in SERVICES:
+            while (got := channel.basic_get(dead_letter_queue(service)))[0] is not None:
+                found.append(f"{got[1].type} {got[1].headers}")
+        return found
 
 
 def _environment() -> dict[str, str]:
