@@ -20,7 +20,7 @@ SOON = 120
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[ComposeStack]:
-    network = f"172.30.{os.getpid() % 256}"
+    network = f"10.{215 + os.getpid() // 256 % 16}.{os.getpid() % 256}"  # outside of the networks that Docker gives
     stack = ComposeStack("cluster", files=("compose.yaml", "compose.cluster.yaml"), CLUSTER_NETWORK=network)
     try:
         stack.up("--build")
