@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -282,6 +283,28 @@ def test_the_same_payment_in_other_words_is_the_same(
     to = stack.get("/payee").json["public_key"] if to == "key" else to
     for client in clients:
         assert by_api(client, to=to, **change).json == first.json
+
+
+def test_of_two_payments_with_one_id_at_once_at_two_instances_one_is_made(
+    stack: Stack, payee: str, clients: list[FlaskClient]
+) -> None:
+    for number in range(5):
+        amounts, request_id = ("1", "2"), f"at once {number}"
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(
+                pool.map(
+                    lambda client, amount, request_id=request_id: by_api(
+                        client, to=payee, amount=amount, request_id=request_id
+                    ),
+                    clients,
+                    amounts,
+                )
+            )
+        [paid] = [answer.json for answer in answers if answer.status_code == 200]
+        [refused] = [answer.json for answer in answers if answer.status_code == 409]
+        assert (refused["code"], refused["txid"]) == ("request-id-used", paid["txid"])
+    outgoing = [entry for entry in stack.get("/w/history").json["transactions"] if entry["fee"]]
+    assert len(outgoing) == 5
 
 
 def test_a_request_recorded_by_an_earlier_version_is_still_known(stack: Stack, payee: str) -> None:
