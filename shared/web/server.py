@@ -1,8 +1,8 @@
 """Serves HTTP from an event loop on a thread of its own, and stops in order.
 
 A Flask application answers on a fixed number of threads, which no request holds while it waits for another service
-(shared/web/wsgi.py). Event streams and websockets, which stay open for long, are endpoints on the loop itself under
-paths of their own: each costs a connection and no thread.
+(shared/web/http/wsgi.py). Event streams and websockets, which stay open for long, are endpoints on the loop itself
+under paths of their own: each costs a connection and no thread.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from shared.service_thread import ServiceThread
 from shared.web.app import STOPPING
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask
-from shared.web.bodies import give_back_memory
-from shared.web.protocol import AbortableWebSocket, BoundedProtocol
+from shared.web.http.bodies import give_back_memory
+from shared.web.http.protocol import AbortableWebSocket, BoundedProtocol
+from shared.web.http.tracing import Traced
+from shared.web.http.wsgi import WsgiBridge
 from shared.web.threads import Threads
-from shared.web.tracing import Traced
-from shared.web.wsgi import WsgiBridge
 
 log = logging.getLogger(__name__)
 

@@ -38,6 +38,14 @@ STOREYS = {
         ("rabbit", "redis_streams", "reference"),
         ("open_broker",),
     ),
+    "shared/web": (
+        ("hosts", "clients", "formats", "sendrawtransaction"),
+        ("asgi", "threads"),
+        ("refusal",),
+        ("async_flask", "origins"),
+        ("app", "http"),
+        ("server",),
+    ),
     "services/explorer": (
         ("errors",),
         ("rate_limit", "chain"),

@@ -13,9 +13,9 @@ import pytest
 from flask import Request, request
 
 from shared.config import Settings
-from shared.web import bodies
 from shared.web.app import create_app
 from shared.web.async_flask import AsyncFlask
+from shared.web.http import bodies
 from shared.web.refusal import Refusal
 from shared.web.server import HttpServer
 from tests.unit.web.test_waiting_views import answer, send, until

@@ -13,10 +13,10 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import ConfigError
-from shared.web import bodies, protocol
 from shared.web.asgi import Receive, Scope, Send, guarded, respond
 from shared.web.async_flask import AsyncFlask
 from shared.web.hosts import TrustedHosts
+from shared.web.http import bodies, protocol
 from shared.web.server import HttpServer
 
 THREADS = 2

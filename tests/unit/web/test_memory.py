@@ -14,7 +14,7 @@ from flask import request
 
 from shared.config import Settings
 from shared.web.app import create_app
-from shared.web.bodies import BODIES_AT_ONCE
+from shared.web.http.bodies import BODIES_AT_ONCE
 from shared.web.refusal import Refusal
 from shared.web.server import HttpServer
 from tests.unit.web.test_waiting_views import until

@@ -17,7 +17,7 @@ from werkzeug import Response
 from shared import waiting
 from shared.web.asgi import Receive, Scope, Send
 from shared.web.async_flask import AsyncFlask
-from shared.web.bodies import Bodies, BodyRefused
+from shared.web.http.bodies import Bodies, BodyRefused
 from shared.web.refusal import Refusal
 from shared.web.threads import Threads
 
