@@ -113,6 +113,10 @@ class Consumer(ABC):
         """Move these messages to the dead-letter queue."""
 
     @abstractmethod
+    def was_cut_off(self) -> bool:
+        """Whether it has lost the broker since it began: messages were handed out again for no fault of their own."""
+
+    @abstractmethod
     def close(self) -> None:
         """Stop taking messages and give back the unacked ones."""
 

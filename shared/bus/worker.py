@@ -9,12 +9,13 @@ A failure has one of five outcomes, and a message is never lost:
 | store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works |
 | another writer took over, or the store is not ours | raised out of `run`: the caller closes the consumer |
 | the handler failed in any other way | its batch again one by one; a message that fails alone is given back, and
-  dead-lettered when it has been handed out `delivery_limit` times |
+  dead-lettered when it has failed `delivery_limit` times in this process |
 
 A message that was handed out before is handled and acked alone, so that one that kills the process takes no others with
 it. A message that has been handed out more often than the limit without even failing must be killing the process: the
 first such message after a start is dead-lettered unhandled (the ones behind it may only have been waiting in the same
-process).
+process). Once the consumer has lost the broker, counts say nothing about the messages, and none is judged by them: a
+broker that crashes again and again counts each message that waits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -132,6 +134,8 @@ class Worker:
         self._on_idle = on_idle
         self._idle_wait = idle_wait
         self._killer_removed = False
+        self._failures: Counter[str | bytes] = Counter()
+        """How often the messages that fail have failed."""
 
     def run(self) -> None:
         """Handle batches until the exit flag is set; the batch under way is finished first."""
@@ -161,7 +165,7 @@ class Worker:
 
     def _decode(self, deliveries: Sequence[Delivery]) -> Iterator[_Item]:
         for delivery in deliveries:
-            if delivery.delivery_count > self._delivery_limit and not self._killer_removed:
+            if delivery.delivery_count > self._delivery_limit and self._may_be_killer():
                 self._killer_removed = True
                 self._dead_letter(delivery, "handed out too often without an answer")
                 continue
@@ -180,6 +184,9 @@ class Worker:
                 self._drop(delivery)
                 continue
             yield _Item(delivery, message)
+
+    def _may_be_killer(self) -> bool:
+        return not (self._killer_removed or self._consumer.was_cut_off())
 
     def _handle(self, items: Sequence[_Item]) -> _Done:
         """Return the handled deliveries with their replies; the rest is given back or dead-lettered."""
@@ -251,11 +258,14 @@ class Worker:
             self._patiently(lambda: self._broker.reply_many(replies))
         self._consumer.ack([delivery for delivery, _ in done])
         for delivery, _ in done:
+            self._failures.pop(_identity(delivery), None)
             metrics.BUS_HANDLED.labels(delivery.queue, delivery.type).inc()
 
     def _give_up(self, delivery: Delivery) -> None:
         """Give back a message whose handler failed, or dead-letter it after its last try."""
-        if delivery.delivery_count + 1 >= self._delivery_limit:
+        self._failures[_identity(delivery)] += 1
+        if self._failures[_identity(delivery)] >= self._delivery_limit:
+            del self._failures[_identity(delivery)]
             self._dead_letter(delivery, "its handler keeps failing", answer="internal error")
             return
         with trace.within(delivery.traceparent):
@@ -291,6 +301,11 @@ def _runs(items: Iterator[_Item]) -> Iterator[list[_Item]]:
         run.append(item)
     if run:
         yield run
+
+
+def _identity(delivery: Delivery) -> str | bytes:
+    """Return what tells a message apart when it comes again."""
+    return delivery.message_id or delivery.body
 
 
 def _common(traceparents: Sequence[str]) -> str:

@@ -63,6 +63,7 @@ class _Subscription:
         self._failures = 0
         self._why = "not yet"
         self._cancelled = False
+        self.was_cut_off = False
 
     def trouble(self) -> str:
         """Return why the queue is not consumed; empty if it is."""
@@ -108,6 +109,7 @@ class _Subscription:
     def down(self, reason: str) -> None:
         """Forget everything about the channel: the broker gives its messages out again."""
         self._why = reason
+        self.was_cut_off |= self.ready.is_set() and not self._cancelled
         self.ready.clear()
         self._channel = None
         self._unsettled = {}
@@ -264,6 +266,10 @@ class RabbitConsumer(Consumer):
             self.requeue(deliveries)
         else:
             self.ack(deliveries)
+
+    def was_cut_off(self) -> bool:
+        """See `Consumer.was_cut_off`."""
+        return any(subscription.was_cut_off for subscription in self._subscriptions.values())
 
     def close(self) -> None:
         """See `Consumer.close`."""

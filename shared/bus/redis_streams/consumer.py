@@ -98,6 +98,7 @@ class StreamConsumer(Consumer):
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._out_of_touch = threading.Event()
+        self._was_cut_off = False
         self._failures = 0
         self._retry_at = 0.0
 
@@ -154,6 +155,7 @@ class StreamConsumer(Consumer):
         if not self._closed.is_set():
             log.warning("lost touch with Redis", extra=with_fields(while_trying_to=what, error=error))
             metrics.BUS_RECONNECTS.inc()
+        self._was_cut_off = True
         self._out_of_touch.set()
 
     def _start_afresh(self) -> None:
@@ -254,6 +256,10 @@ class StreamConsumer(Consumer):
                 yield
         except BrokerError as error:
             self._lose_touch(what, error)
+
+    def was_cut_off(self) -> bool:
+        """See `Consumer.was_cut_off`."""
+        return self._was_cut_off
 
     def close(self) -> None:
         """See `Consumer.close`. If Redis is away, another consumer gives the messages back when it can."""

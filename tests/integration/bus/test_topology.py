@@ -206,6 +206,7 @@ def test_a_message_held_longer_than_the_consumer_timeout_comes_again(
         (held,) = take(consumer, 1)
         (again,) = take(consumer, 1)
         assert (numbers([again]), again.delivery_count) == ([7], 1)
+        assert consumer.was_cut_off()
         consumer.ack([held])
         consumer.ack([again])
         consumer.close()

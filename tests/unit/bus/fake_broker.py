@@ -145,6 +145,7 @@ class FakeConsumer(Consumer):
         self.unacked: dict[str, Delivery] = {}
         self.acked: list[Delivery] = []
         self.requeued: list[Delivery] = []
+        self.cut_off = False
         self.closed = False
 
     def receive(self, max_messages: int, wait: float) -> list[Delivery]:
@@ -174,6 +175,9 @@ class FakeConsumer(Consumer):
         for delivery in deliveries:
             del self.unacked[delivery.tag]
             self._broker.dead.append((delivery, reason))
+
+    def was_cut_off(self) -> bool:
+        return self.cut_off
 
     def close(self) -> None:
         self._give_back(list(self.unacked.values()))

@@ -21,6 +21,30 @@ def test_a_message_is_dead_lettered_unhandled_only_beyond_the_limit() -> None:
     assert len(setup.broker.dead) == 1
 
 
+def test_nobody_is_taken_for_a_killer_once_the_broker_was_lost() -> None:
+    """A broker that crashes again and again counts each message that waits."""
+    setup = Setup(delivery_limit=3)
+    setup.consumer.cut_off = True
+    setup.put("waited", delivery_count=9)
+    setup.worker.run_once()
+    assert setup.broker.dead == []
+    assert len(setup.consumer.acked) == 1
+
+
+def test_a_message_is_given_up_for_its_failures_not_for_how_often_it_was_handed_out() -> None:
+    def fail(_: object) -> list[None]:
+        raise RuntimeError("no")
+
+    setup = Setup(handlers={TxSubmitted: fail}, delivery_limit=3)
+    setup.consumer.cut_off = True
+    setup.put("unlucky", delivery_count=9)
+    setup.worker.run_once()
+    setup.worker.run_once()
+    assert (len(setup.consumer.requeued), setup.broker.dead) == (2, [])
+    setup.worker.run_once()
+    assert [why for _, why in setup.broker.dead] == ["its handler keeps failing"]
+
+
 def test_only_the_first_message_beyond_the_limit_is_taken_for_a_killer() -> None:
     setup = Setup(delivery_limit=3)
     setup.put("killer", delivery_count=4)
