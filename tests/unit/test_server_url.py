@@ -12,7 +12,8 @@ from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
 from shared.bus import open_broker
 from shared.bus.rabbit.link import RabbitLink
-from shared.bus.rabbit.parameters import parameters
+from shared.bus.rabbit.parameters import WORK_HEARTBEAT, parameters
+from shared.chain.lease import TIME_LIMIT
 from shared.chain.store import StoreClient, connect
 from shared.config import Settings
 from shared.errors import ConfigError
@@ -100,6 +101,13 @@ def test_a_host_that_has_others_beside_it_is_given_up_sooner():
         assert (found.heartbeat, found.socket_timeout, found.stack_timeout) == (4, 2, 3)
     for found in parameters(f"{THREE}?heartbeat=30&socket_timeout=6&stack_timeout=9"):
         assert (found.heartbeat, found.socket_timeout, found.stack_timeout) == (30, 6, 9)
+
+
+def test_what_a_silent_process_holds_comes_free_within_the_writers_lease():
+    """RabbitMQ closes a connection after two heartbeats of silence."""
+    assert 2 * WORK_HEARTBEAT < TIME_LIMIT
+    assert {found.heartbeat for found in parameters(THREE, heartbeat=WORK_HEARTBEAT)} == {WORK_HEARTBEAT}
+    assert {found.heartbeat for found in parameters(f"{THREE}?heartbeat=9", heartbeat=WORK_HEARTBEAT)} == {9}
 
 
 def test_connections_begin_at_different_hosts_and_then_try_all_in_turn(monkeypatch):
