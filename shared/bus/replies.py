@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 import uuid
@@ -13,7 +14,10 @@ from typing import Any, Generic
 from shared.bus import events
 from shared.bus.events import Reply, Request
 from shared.errors import BrokerError, BrokerUnavailable, DecodeError, RequestFailed, RequestTimeout
+from shared.logs import with_fields
 from shared.waiting import WaitFor
+
+log = logging.getLogger(__name__)
 
 
 class Call(Generic[Reply]):
@@ -50,6 +54,7 @@ class ReplyBox:
         with self._lock:
             call, place = self._waiting.pop(correlation_id, (None, 0))
         if call is None:
+            log.info("a reply came too late: its request has been given up", extra=with_fields(type=type_name))
             return
         try:
             reply = call.requests[place].check(events.decode(type_name, body))

@@ -111,7 +111,11 @@ class RedisStreamsBroker(Broker):
                 fields: dict[Any, Any] = {"t": events.message_type(message), "b": events.encode(message)}
                 fields |= {"c": address.correlation_id, "p": address.traceparent or trace.new(), "v": SCHEMA_VERSION}
                 pipe.xadd(address.reply_to, fields, nomkstream=True)
-            pipe.execute()
+            added = pipe.execute()
+        for (_, message), entry_id in zip(replies, added, strict=True):
+            if entry_id is None:
+                about = with_fields(type=events.message_type(message))
+                log.info("a reply came too late: the requester has gone", extra=about)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
 

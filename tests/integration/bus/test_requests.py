@@ -115,7 +115,10 @@ def test_a_reply_that_does_not_fit_its_request_is_an_error(backend: Backend, rep
     thread.join()
 
 
-def test_a_reply_to_a_requester_that_has_gone_is_dropped(backend: Backend) -> None:
+def test_a_reply_to_a_requester_that_has_gone_is_dropped_with_a_log_line(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     server = backend.connect()
     consumer = server.consumer([MEMPOOL_TXS])
     client = backend.connect()
@@ -127,6 +130,7 @@ def test_a_reply_to_a_requester_that_has_gone_is_dropped(backend: Backend) -> No
     server.reply_many([(delivery.reply_address, TxVerdicts(verdicts=()))])
     server.reply_many([(ReplyAddress("nobody.has.this", "x"), TxVerdicts(verdicts=()))])
     assert server.is_connected()
+    assert len([record for record in caplog.records if "the requester has gone" in record.message]) == 2
 
 
 def test_a_late_reply_does_not_disturb_the_next_request(backend: Backend) -> None:
