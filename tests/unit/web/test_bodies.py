@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -146,19 +147,30 @@ def test_a_body_that_drips_is_given_up(server: HttpServer, monkeypatch: pytest.M
         assert got.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_comes_at_the_least_rate_is_taken(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(bodies, "BYTES_PER_SECOND", 20)
-    with connect(server) as client:
-        client.settimeout(0.02)
-        client.sendall(HEAD + b"Content-Length: 40\r\n\r\n")
-        for _ in range(39):
-            client.sendall(b"x")
-            with contextlib.suppress(TimeoutError):
-                client.recv(65_536)
-        client.settimeout(PATIENCE)
-        client.sendall(b"x")
-        assert read_head(client).startswith(b"HTTP/1.1 200 ")
+def test_a_body_gets_more_time_the_more_of_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [b"x" * bodies.BYTES_PER_SECOND, b"x" * 2 * bodies.BYTES_PER_SECOND, b"x"]
+    deadlines: list[float] = []
+
+    async def receive() -> dict[str, object]:
+        part = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    def timeout_at(when: float) -> asyncio.Timeout:
+        deadlines.append(when)
+        return asyncio.timeout(None)
+
+    async def read() -> float:
+        began = asyncio.get_running_loop().time()
+        monkeypatch.setattr(bodies.asyncio, "timeout_at", timeout_at)
+        scope = {"headers": [(b"transfer-encoding", b"chunked")]}
+        body = await bodies.Bodies(LIMIT).read(scope, receive)
+        assert body is not None
+        assert body.length == 3 * bodies.BYTES_PER_SECOND + 1
+        return began
+
+    began = asyncio.run(read())
+    assert [round(deadline - deadlines[0]) for deadline in deadlines] == [0, 1, 3]
+    assert deadlines[0] - began >= bodies.GRACE_SECONDS
 
 
 @pytest.mark.parametrize("rest", [b"", b"x"])

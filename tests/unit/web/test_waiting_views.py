@@ -146,7 +146,8 @@ def test_a_request_goes_on_when_its_client_has_gone(waiting: Waiting, server: Ht
 def test_a_request_that_waits_when_the_service_stops_is_told_so(
     waiting: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server, "_LAST_SECONDS", http_server._STOP_SECONDS - 0.2)
+    assert http_server._STOP_SECONDS - http_server._LAST_SECONDS == 4
+    monkeypatch.setattr(http_server, "_STOP_SECONDS", 2 * PATIENCE)
     server = HttpServer(waiting.app, "127.0.0.1", 0, THREADS)
     told, answered = send(server, "/wait/told"), send(server, "/wait/answered")
     until(lambda: len(waiting.futures) == 2, "both wait")
@@ -154,6 +155,7 @@ def test_a_request_that_waits_when_the_service_stops_is_told_so(
     closing.start()
     waiting.futures["answered"].set_result("news")
     assert answer(answered) == (200, "news for /wait/answered with ''")
+    server.call_soon(server._stopping.set_result, None)  # as after four seconds
     status, text = answer(told)
     assert (status, "this service is stopping" in text) == (503, True)
     closing.join(PATIENCE)
