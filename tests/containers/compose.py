@@ -65,6 +65,11 @@ class ComposeStack:
             raise ComposeFailure(f"{' '.join(command)}: {(reply.stdout + reply.stderr)[-3000:]}")
         return reply.stdout
 
+    def warnings(self, *services: str) -> list[str]:
+        """Return what the containers of services have logged, without the good news."""
+        lines = self.compose("logs", "--no-color", *services).splitlines()
+        return [line for line in lines if " INFO " not in line][-60:]
+
     def _health(self, output: str) -> str:
         """Return what the health checks of the containers said that Compose calls unhealthy."""
         names = re.findall(r"container (\S+) is unhealthy", output)

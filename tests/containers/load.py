@@ -14,6 +14,8 @@ from tests.chaos.load.client import Client, Reply
 from tests.containers.compose import ComposeStack, call, mined
 
 _PAUSE = 0.02
+_PATIENCE = 30.0
+"""Seconds: a busy machine may take long to hand over from one writer to the next, which refuses nobody."""
 
 
 class Load:
@@ -26,7 +28,8 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         password, node = stack.creator(), stack.node()
-        wallet, explorer = Client(stack.wallet_url), Client(stack.explorer_url)
+        wallet = Client(stack.wallet_url, patience=_PATIENCE)
+        explorer = Client(stack.explorer_url, patience=_PATIENCE)
         self._payee = wallet.get("/api/wallets/creator").json["address"]
         self._kept = KeptConnection(stack.explorer_url, "/blocks/tip/hash")
         run = secrets.token_hex(4)

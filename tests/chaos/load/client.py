@@ -33,7 +33,8 @@ class Reply:
 class Client:
     """One HTTP service; keeps its cookies."""
 
-    def __init__(self, base_url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, base_url: str, headers: Mapping[str, str] | None = None, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._netloc = urlsplit(base_url).netloc
         self._headers = dict(headers or {})
         self._cookies: dict[str, str] = {}
@@ -48,14 +49,14 @@ class Client:
         return self.post(path, json.dumps(body), "application/json")
 
     def _request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        connection = http.client.HTTPConnection(self._netloc, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self._netloc, timeout=self._patience)
         try:
             connection.request(method, path, body, {"Accept": "application/json", **self._headers, **headers})
             response = connection.getresponse()
             reply = Reply(response.status, response.read().decode("utf-8", "replace"), dict(response.getheaders()))
             self._keep(response.headers.get_all("Set-Cookie", []))
         except TimeoutError:
-            return Reply(0, f"no answer within {PATIENCE:.0f} s", {})
+            return Reply(0, f"no answer within {self._patience:.0f} s", {})
         except (OSError, http.client.HTTPException) as error:
             return Reply(0, f"{type(error).__name__}: {error}", {})
         finally:
