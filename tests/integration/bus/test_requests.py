@@ -13,7 +13,7 @@ from shared.bus.events import Failure, Message, MineResult, TxVerdicts
 from shared.bus.topics import MEMPOOL_TXS
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout
 from tests.integration.bus.conftest import Backend
-from tests.integration.bus.helpers import PATIENCE, answering, numbers, take, tx, verdict
+from tests.integration.bus.helpers import PATIENCE, answering, numbers, take, tx, until, verdict
 
 
 def test_a_request_gets_its_reply(backend: Backend) -> None:
@@ -32,6 +32,7 @@ def test_500_pipelined_requests_get_their_replies_in_order(backend: Backend) -> 
 def test_one_thread_waits_for_many_replies(backend: Backend) -> None:
     server, client = backend.connect(), backend.connect()
     consumer = server.consumer([MEMPOOL_TXS])
+    until(client.is_connected, "connected")  # else a request waits for the connection first
     asked = {number: client.ask(tx(number), PATIENCE) for number in range(40)}
     waits = {number: request.send(None) for number, request in asked.items()}
     with answering(server, consumer, limit=40):
