@@ -38,18 +38,28 @@ def make(amqp_url: str) -> None:
 
 
 def declare(connection: Any) -> None:
-    """Make everything that is missing, through a blocking connection. Raises pika's errors."""
+    """Make everything that is missing, through a blocking connection. Raises pika's errors.
+
+    A queue that is there with other arguments cannot be declared; the error comes when all others are.
+    """
     _drop_old_exchange(connection)
     channel = connection.channel()
     for exchange in EXCHANGES:
         channel.exchange_declare(exchange, "topic", durable=True)
     for binding in EXCHANGE_BINDINGS:
         channel.exchange_bind(binding.destination, binding.source, binding.routing_key)
+    refusal: pika.exceptions.ChannelClosedByBroker | None = None
     for queue in QUEUES:
-        channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
-        for key in queue.routing_keys:
-            channel.queue_bind(queue.name, queue.exchange, key)
+        try:
+            channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+            for key in queue.routing_keys:
+                channel.queue_bind(queue.name, queue.exchange, key)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            refusal = refusal or error
+            channel = connection.channel()
     channel.close()
+    if refusal is not None:
+        raise refusal
 
 
 def _drop_old_exchange(connection: Any) -> None:

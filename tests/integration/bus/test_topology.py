@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pika
+import pika.exceptions
 import pytest
 
 from deploy.setup import topology
@@ -253,3 +254,13 @@ def test_connections_are_named_after_service_and_process(
     listed = server.control("list_connections", "client_properties")
     for what in ("publish", "consume"):
         assert f'"mempool {socket.gethostname()}:{os.getpid()} {what}"' in listed
+
+
+def test_a_queue_that_cannot_be_declared_keeps_no_other_from_being_there(server: RabbitServer) -> None:
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(server.url))) as operator:
+        delete_queues(operator)
+        operator.channel().queue_declare(QUEUES[0].name, exclusive=True)
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker):
+            topology.make(server.url)
+        for queue in QUEUES[1:]:
+            operator.channel().queue_declare(queue.name, passive=True)
