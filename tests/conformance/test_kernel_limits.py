@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import redis as redis_py
 
+from shared.chain.store import connect
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.params import REGTEST
 from shared.primitives.transaction import OutPoint, TxOut
@@ -18,7 +18,7 @@ from tests.conformance.payments import KINDS, Coin, spend
 
 @pytest.fixture(scope="module")
 def duel(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duel]:
-    with redis_py.Redis.from_url(redis_url) as client:
+    with connect(redis_url) as client:
         yield Duel(client, tmp_path_factory.mktemp("kernel"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -23,7 +24,10 @@ from shared.web.threads import Threads
 
 LIVENESS = "/healthz"
 """Answered on the event loop itself, as its view waits for nothing: whatever the threads wait for does not delay it."""
-_OWN_THREADS = {"/readyz": 2, "/metrics": 1}
+_READINESS = "/readyz"
+_READINESS_SECONDS = 1.5
+"""Checks without an answer by then, as of a server that is paused, count as failed: who asks waits for two seconds."""
+_OWN_THREADS = {_READINESS: 2, "/metrics": 1}
 """Paths that are answered by threads of their own, and by how many: an operator asks most when all others are busy."""
 
 _Encoded = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -76,7 +80,15 @@ class WsgiBridge:
         if scope["path"] == LIVENESS and scope["method"] == "GET":
             return waiting.run(self._respond(environ))
         threads = self._own_threads.get(scope["path"], self._threads)
-        return await threads.drive(self._respond(environ), self._stopping)
+        answer = threads.drive(self._respond(environ), self._stopping)
+        if scope["path"] != _READINESS:
+            return await answer
+        try:
+            return await asyncio.wait_for(answer, _READINESS_SECONDS)
+        except TimeoutError:
+            reasons = {"checks": f"no answer within {_READINESS_SECONDS:g} seconds"}
+            late = Response(json.dumps({"checks": False, "reasons": reasons}), 503, content_type="application/json")
+            return _encoded(late, environ)
 
     async def _respond(self, environ: dict[str, Any]) -> _Encoded:
         return _encoded(await self._app.respond(environ), environ)

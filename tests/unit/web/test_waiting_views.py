@@ -103,13 +103,17 @@ def test_health_is_answered_while_every_thread_is_stuck(waiting: Waiting, server
 
     waiting.app.add_url_rule("/stuck", "stuck", block)
     waiting.ready["redis"] = lambda: block().removeprefix("released")
-    held = [send(server, "/stuck") for _ in range(THREADS)] + [send(server, "/readyz") for _ in range(2)]
-    assert all(stuck.acquire(timeout=PATIENCE) for _ in held)
+    held = [send(server, "/stuck") for _ in range(THREADS)]
+    checks = [send(server, "/readyz") for _ in range(2)]
+    assert all(stuck.acquire(timeout=PATIENCE) for _ in [*held, *checks])
     assert answer(send(server, "/healthz")) == (200, "ok\n")
     assert answer(send(server, "/metrics"))[0] == 200
     behind = send(server, "/plain")
+    late = (503, '{"checks": false, "reasons": {"checks": "no answer within 1.5 seconds"}}')
+    assert [answer(connection) for connection in checks] == [late, late]
     release.set()
-    assert [answer(connection)[0] for connection in [*held, behind]] == [200] * (THREADS + 3)
+    assert [answer(connection)[0] for connection in [*held, behind]] == [200] * (THREADS + 1)
+    assert answer(send(server, "/readyz"))[0] == 200
 
 
 def test_readiness_is_answered_while_every_thread_is_stuck(waiting: Waiting, server: HttpServer) -> None:
