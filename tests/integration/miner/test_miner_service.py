@@ -41,7 +41,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[Broker]:
-    broker = connect(settings, "miner")
+    broker = connect(settings, "mempool")
     yield broker
     broker.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from base64 import b64encode
 from decimal import Decimal
 
 import pytest
@@ -139,6 +140,7 @@ def test_a_body_over_the_limit_is_refused_at_the_door(node: RunningNode, path: s
     connection = http.client.HTTPConnection("127.0.0.1", node.server.port, timeout=30)
     connection.putrequest("POST", path)
     connection.putheader("Content-Length", str(64 * 1024 * 1024))
+    connection.putheader("Authorization", f"Basic {b64encode(node.cookie.encode()).decode()}")
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()

@@ -168,7 +168,8 @@ def test_a_body_gets_more_time_the_more_of_it_has_come(monkeypatch: pytest.Monke
         assert body.length == 3 * bodies.BYTES_PER_SECOND + 1
         return began
 
-    began = asyncio.run(read())
+    with ThreadPoolExecutor() as pool:  # the test of a browser leaves a running loop on this thread
+        began = pool.submit(lambda: asyncio.run(read())).result(PATIENCE)
     assert [round(deadline - deadlines[0]) for deadline in deadlines] == [0, 1, 3]
     assert deadlines[0] - began >= bodies.GRACE_SECONDS
 
