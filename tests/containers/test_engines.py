@@ -60,7 +60,7 @@ def test_a_newer_redis_reads_the_chain_of_an_older_one(before: str, after: str) 
 
 
 def test_a_newer_rabbitmq_refuses_the_volume_of_one_too_old_and_starts_with_an_empty_one() -> None:
-    """The stand-in for 3.13 where no registry is reached may be older: docs/operations.md has the way for both."""
+    """The stand-in for 3.13 where no registry is reached may be older: docs/deployment.md has the way for both."""
     stack = ComposeStack("broker", RABBITMQ_IMAGE="rabbitmq:3-management")
     try:
         txid = pay_and_mine(started(stack))

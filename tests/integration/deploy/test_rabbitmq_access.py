@@ -276,7 +276,7 @@ def test_the_manual_has_the_table_of_what_was_allowed(everybody: dict[str, User]
     table = "\n".join(lines)
     print(table)
     print("refused:", {name: everybody[name].refusals for name in USERS})
-    manual = (Path(ROOT) / "docs" / "operations.md").read_text(encoding="utf-8")
+    manual = (Path(ROOT) / "docs" / "deployment.md").read_text(encoding="utf-8")
     assert table.replace(GUEST, "a guest") in manual
 
 

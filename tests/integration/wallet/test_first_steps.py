@@ -257,7 +257,7 @@ def test_the_command_of_the_compose_file_is_the_one_of_the_docs() -> None:
     lines = (root / "deploy" / "compose.yaml").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if "WARREN_CREATOR_PASSWORD_COMMAND" in line]
     command = line.split(": ", 1)[1].replace("${WARREN_CHAIN:-regtest}", "regtest")
-    assert command in (root / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert command in (root / "docs" / "deployment.md").read_text(encoding="utf-8")
 
 
 # ── a payment that is sent ──────────────────────────────────────────────────────────────────────────────────────
