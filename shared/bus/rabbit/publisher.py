@@ -38,6 +38,9 @@ _CHUNK = 250
 _CHUNKS_IN_FLIGHT = 8
 _CONFIRM_TIMEOUT = 30.0
 UNCONFIRMED = "RabbitMQ does not confirm"
+_WATCH_PERIOD = 1.0
+_STALLED_PERIODS = 10
+"""After so many without a confirm for the oldest message another connection is opened. Longer than an election."""
 _REMEMBERED = 5.0
 """Seconds for which a message that no queue took counts as a fault of the broker."""
 
@@ -198,6 +201,24 @@ class RabbitPublisher:
         self._session = uuid.uuid4().hex
         self._next_tag = 1
         self._set_up(True)
+        self._watch(channel, 0, 0)
+
+    def _watch(self, channel: Any, oldest: int, periods: int) -> None:
+        """Start over, if the oldest message has stayed unconfirmed for some periods.
+
+        A channel can lose touch with the leader of a quorum queue, if that was paused or cut off, and then confirms no
+        message to this queue any more, while all other channels do.
+        """
+        if channel is not self._channel:
+            return
+        first = next(iter(self._unconfirmed), 0)
+        periods = periods + 1 if first and first == oldest and not self._is_blocked else 0
+        if periods < _STALLED_PERIODS:
+            self._link.call_later(_WATCH_PERIOD, lambda: self._watch(channel, first, periods))
+            return
+        log.warning("RabbitMQ does not confirm, opening another connection")
+        self._on_down(UNCONFIRMED)
+        channel.connection.close()
 
     def _channel_closed(self, channel: Any, error: BaseException) -> None:
         """Start over with a new connection: the outcome of messages on their way is unknown."""

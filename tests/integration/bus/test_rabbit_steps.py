@@ -132,6 +132,29 @@ def test_a_publisher_whose_channel_the_server_closed_fails_what_waits_and_goes_o
     assert numbers(take(consumer, 2)) == [1, 2]
 
 
+def test_a_channel_that_confirms_nothing_more_is_replaced(
+    bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does that has lost the leader of a quorum queue; its connection stays."""
+    monkeypatch.setattr(rabbit_publisher, "_WATCH_PERIOD", 0.05)
+    publisher = bus._publisher
+    bus.publish(tx(1))
+    deaf, confirmed = publisher._channel, publisher._confirmed
+    with monkeypatch.context() as patch:
+        patch.setattr(rabbit_publisher.RabbitPublisher, "_confirmed", lambda *_: None)
+        publisher._link.call(publisher._link._drop)
+        until(lambda: publisher._channel not in (None, deaf), "there is a channel that confirms nothing")
+        deaf = publisher._channel
+    assert confirmed == publisher._confirmed
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        bus.request(tx(2), PATIENCE)
+    assert time.monotonic() - began < PATIENCE / 2
+    until(lambda: published(bus, 3), "publishing works again")
+    assert publisher._channel is not deaf
+    assert [record for record in caplog.records if "does not confirm, opening another" in record.message]
+
+
 def test_messages_published_after_a_new_connection_have_ids_of_their_own(bus: RabbitBroker) -> None:
     """Handlers that must do a thing once go by the id."""
     consumer = bus.consumer([WALLET_REQUESTS, MEMPOOL_TXS])
