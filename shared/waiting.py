@@ -7,11 +7,14 @@ from beginning to end, for consumers of the bus and for tests.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -79,13 +82,22 @@ async def pause(seconds: float) -> None:
     await WaitFor(Future(), seconds)
 
 
-def run(coroutine: Coroutine[Any, None, T]) -> T:
-    """Run a coroutine to its end on this thread, which waits as long as the coroutine does."""
+def run(coroutine: Coroutine[Any, None, T], seconds: float = math.inf) -> T:
+    """Run a coroutine to its end on this thread, which waits as long as the coroutine does.
+
+    A coroutine that still waits after `seconds` gets `TimeoutError` instead of what it waits for.
+    """
+    deadline = time.monotonic() + seconds
+    resume = partial(coroutine.send, None)
     while True:
         try:
-            wait = coroutine.send(None)
+            wait = resume()
         except StopIteration as end:
             result: T = end.value
             return result
+        left = max(0.0, deadline - time.monotonic())
         with suppress(TimeoutError, CancelledError):
-            wait.future.exception(wait.seconds)
+            wait.future.exception(min(wait.seconds, left))
+        resume = partial(coroutine.send, None)
+        if left < wait.seconds and not wait.future.done():
+            resume = partial(coroutine.throw, TimeoutError(f"not done within {seconds:.0f} s"))

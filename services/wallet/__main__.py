@@ -28,7 +28,7 @@ from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
 from shared.bus.topics import WALLET_INBOX, WALLET_NAMES, WALLET_REQUESTS
-from shared.bus.worker import Worker
+from shared.bus.worker import Suspects, Worker
 from shared.chain import store as chain_store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
@@ -45,6 +45,10 @@ _HOUSEKEEPING_SECONDS = 30.0
 _HEAD_START_SECONDS = 3.0
 """Seconds that the inbox waits for the first blocks: it then handles their facts in one batch, and miners have the CPU
 until then."""
+_FAUCET_THREADS = 4
+"""Requests to the faucet that are served at a time."""
+_FAUCET_IDLE_SECONDS = 0.2
+"""Seconds after which a thread of the faucet without work looks at the exit flag."""
 
 
 def main() -> int:
@@ -95,8 +99,9 @@ def main() -> int:
         _retry(lambda: chain_store.check_server(client), stop)
         ServiceThread(bootstrap.run, "bootstrap", lambda: bootstrap.is_done() or stop.is_set()).start()
         if faucet is not None:
-            serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, stop)
-            ServiceThread(serve, "faucet", stop.is_set).start()
+            serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, Suspects(), stop)
+            for number in range(_FAUCET_THREADS):
+                ServiceThread(serve, f"faucet-{number}", stop.is_set).start()
         bootstrap.wait(_HEAD_START_SECONDS)
         _retry(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
@@ -140,18 +145,31 @@ def _run_inbox(broker: Broker, wallets: WalletService, view: ChainView, stop: Ex
         consumer.close()
 
 
-def _serve_faucet(broker: Broker, faucet: Faucet, bootstrap: Bootstrap, stop: ExitFlag) -> None:
+def _serve_faucet(broker: Broker, faucet: Faucet, bootstrap: Bootstrap, suspects: Suspects, stop: ExitFlag) -> None:
     """Wait for the first coins to be mined, then answer requests for test coins until the exit flag is set."""
     while not (bootstrap.is_done() or stop.is_set()):
         bootstrap.wait(_HEAD_START_SECONDS)
-    _retry(lambda: _run_faucet(broker, faucet, stop), stop)
+    _retry(lambda: _run_faucet(broker, faucet, suspects, stop), stop)
 
 
-def _run_faucet(broker: Broker, faucet: Faucet, stop: ExitFlag) -> None:
+def _run_faucet(broker: Broker, faucet: Faucet, suspects: Suspects, stop: ExitFlag) -> None:
+    """Take one request at a time from the queue, beside the other threads of the faucet.
+
+    A request that waits for a verdict, for blocks or for an answer that was lost holds up one thread and no other
+    request.
+    """
     consumer = broker.consumer([WALLET_REQUESTS], prefetch=1)
     try:
-        # One request at a time: each requester waits for its own reply.
-        Worker(broker, consumer, requests(faucet), name="faucet", stop=stop, max_batch=1).run()
+        Worker(
+            broker,
+            consumer,
+            requests(faucet),
+            name="faucet",
+            stop=stop,
+            max_batch=1,
+            idle_wait=_FAUCET_IDLE_SECONDS,
+            suspects=suspects,
+        ).run()
     finally:
         consumer.close()
 

@@ -114,7 +114,7 @@ class Faucet:
         results = []
         for incoming in batch:
             with trace.within(incoming.traceparent):
-                results.append(waiting.run(self._pay(incoming)))
+                results.append(self._pay_in_time(incoming))
         return results
 
     def address(self, request: AddressRequested) -> AddressResult:
@@ -128,15 +128,20 @@ class Faucet:
             return AddressResult(reason=NoFaucet.code, detail=str(_no_creator()))
         return AddressResult(address=key.address(self._wallets.params.address))
 
-    async def _pay(self, incoming: Incoming[CoinsRequested]) -> CoinsResult | None:
+    def _pay_in_time(self, incoming: Incoming[CoinsRequested]) -> CoinsResult | None:
+        """Pay, or stop waiting when the requester does: the next one waits for this thread."""
+        try:
+            return waiting.run(self._pay(incoming), incoming.seconds_left)
+        except (_TooLate, TimeoutError):
+            log.warning("nobody waits for these coins any more: the faucet has given them up")
+            return None
+
+    async def _pay(self, incoming: Incoming[CoinsRequested]) -> CoinsResult:
         request = incoming.message
         try:
             order = self._payments.order_for_script(_read_script(request.script_pubkey), request.amount)
             account = await self._open()
             sent = await self._send(order, account, incoming.message_id, is_late=lambda: incoming.is_late)
-        except _TooLate:
-            log.warning("nobody waits for these coins any more: nothing was paid")
-            return None
         except WalletError as error:
             log.info("the faucet pays nothing: %s", error, extra=with_fields(code=error.code))
             return CoinsResult(reason=error.code, detail=str(error), advice=advice(error))

@@ -25,7 +25,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from shared import metrics, trace
@@ -64,6 +64,11 @@ class Incoming(Generic[M]):
         """Whether it is a request that nobody wants any more, as its requester has stopped waiting."""
         return _is_late(self.message, self.deadline)
 
+    @property
+    def seconds_left(self) -> float:
+        """How long its requester goes on waiting; negative once it has stopped."""
+        return self.deadline + CLOCK_SKEW - time.time()
+
 
 def _is_late(message: Message, deadline: float) -> bool:
     return message.expires and time.time() > deadline + CLOCK_SKEW
@@ -101,8 +106,18 @@ class _Stopped(Exception):
     """The exit flag was set while a batch waited for the store or the broker: it stays unacked."""
 
 
+@dataclass(slots=True)
+class Suspects:
+    """What the workers that share a queue in one process know about its messages that fail."""
+
+    failures: Counter[str | bytes] = field(default_factory=Counter)
+    """How often the messages that fail have failed."""
+    killer_removed: bool = False
+    """Whether a message was taken for one that kills the process."""
+
+
 class Worker:
-    """Runs one consumer in the calling thread.
+    """Runs one consumer in the calling thread. Workers of one process that share a queue share their `suspects` too.
 
     `recover` is called before a batch is tried again, to drop results computed on a state that may be gone. `on_idle`
     is called after every batch, and every `idle_wait` seconds while there is none. Both may raise the errors that a
@@ -122,6 +137,7 @@ class Worker:
         recover: Callable[[], None] | None = None,
         on_idle: Callable[[], None] | None = None,
         idle_wait: float = 0.05,
+        suspects: Suspects | None = None,
     ) -> None:
         self._broker = broker
         self._consumer = consumer
@@ -133,9 +149,7 @@ class Worker:
         self._recover = recover
         self._on_idle = on_idle
         self._idle_wait = idle_wait
-        self._killer_removed = False
-        self._failures: Counter[str | bytes] = Counter()
-        """How often the messages that fail have failed."""
+        self._suspects = suspects or Suspects()
 
     def run(self) -> None:
         """Handle batches until the exit flag is set; the batch under way is finished first."""
@@ -166,7 +180,7 @@ class Worker:
     def _decode(self, deliveries: Sequence[Delivery]) -> Iterator[_Item]:
         for delivery in deliveries:
             if delivery.delivery_count > self._delivery_limit and self._may_be_killer():
-                self._killer_removed = True
+                self._suspects.killer_removed = True
                 self._dead_letter(delivery, "handed out too often without an answer")
                 continue
             try:
@@ -186,7 +200,7 @@ class Worker:
             yield _Item(delivery, message)
 
     def _may_be_killer(self) -> bool:
-        return not (self._killer_removed or self._consumer.was_cut_off())
+        return not (self._suspects.killer_removed or self._consumer.was_cut_off())
 
     def _handle(self, items: Sequence[_Item]) -> _Done:
         """Return the handled deliveries with their replies; the rest is given back or dead-lettered."""
@@ -258,14 +272,14 @@ class Worker:
             self._patiently(lambda: self._broker.reply_many(replies))
         self._consumer.ack([delivery for delivery, _ in done])
         for delivery, _ in done:
-            self._failures.pop(_identity(delivery), None)
+            self._suspects.failures.pop(_identity(delivery), None)
             metrics.BUS_HANDLED.labels(delivery.queue, delivery.type).inc()
 
     def _give_up(self, delivery: Delivery) -> None:
         """Give back a message whose handler failed, or dead-letter it after its last try."""
-        self._failures[_identity(delivery)] += 1
-        if self._failures[_identity(delivery)] >= self._delivery_limit:
-            del self._failures[_identity(delivery)]
+        self._suspects.failures[_identity(delivery)] += 1
+        if self._suspects.failures[_identity(delivery)] >= self._delivery_limit:
+            del self._suspects.failures[_identity(delivery)]
             self._dead_letter(delivery, "its handler keeps failing", answer="internal error")
             return
         with trace.within(delivery.traceparent):

@@ -62,6 +62,35 @@ def test_a_future_that_was_cancelled_ends_the_wait() -> None:
     assert waiting.run(is_cancelled(future))
 
 
+def test_a_coroutine_that_takes_too_long_is_told_where_it_waits() -> None:
+    turns = Turns()
+
+    async def works() -> str:
+        with await turns.take(1):
+            try:
+                await WaitFor(Future(), 20)
+            except TimeoutError:
+                return "told"
+        return "not told"
+
+    began = time.monotonic()
+    assert waiting.run(works(), 0.05) == "told"
+    assert time.monotonic() - began < 10
+    waiting.run(turns.take(0))
+    with pytest.raises(TimeoutError):
+        waiting.run(pause(20), -1)
+
+
+def test_a_coroutine_in_time_is_told_nothing() -> None:
+    future: Future[int] = Future()
+    threading.Timer(0.05, future.set_result, (3,)).start()
+    assert waiting.run(doubled(future, 20), 20) == 6
+    assert waiting.run(doubled(Future(), 0.05), 20) is None
+    future = Future()
+    future.set_result(4)
+    assert waiting.run(doubled(future, 20), -1) == 8
+
+
 def test_a_pause_takes_its_time() -> None:
     began = time.monotonic()
     waiting.run(pause(0.05))

@@ -10,17 +10,33 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from tests.integration.wallet.conftest import PASSWORD, Stack
+from services.wallet.bootstrap import Bootstrap, password_file
+from shared.bus.broker import Broker
+from shared.bus.events import AddressRequested, CoinsRequested, Message, MineRequested, TxSubmitted
+from shared.bus.open_broker import connect
+from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
+from shared.bus.worker import Handler, Worker, each
+from shared.config import Settings
+from shared.consensus.params import REGTEST
+from shared.errors import Unroutable
+from shared.shutdown import ExitFlag
+from tests.builders import key, p2wpkh
+from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 
 ROOT = Path(__file__).parents[3]
 DEADLINE = 30.0
+BLOCKS = REGTEST.coinbase_maturity + 1
+ALICE = p2wpkh(key("alice"))
 
 
 def start(tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
@@ -31,9 +47,9 @@ def start(tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(tmp_path: Path, redis_url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(tmp_path: Path, redis_url: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process and its URL."""
-    process = start(tmp_path, WARREN_REDIS_URL=redis_url, WARREN_CREATOR_BLOCKS="0")
+    process = start(tmp_path, WARREN_REDIS_URL=redis_url, WARREN_CREATOR_BLOCKS="0", **settings)
     assert process.stderr
     try:
         for line in process.stderr:
@@ -110,6 +126,59 @@ def test_a_wrong_setting_ends_it_with_a_clear_message(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert text.startswith("wallet: chain 'nowhere' is neither")
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("backend", ["embedded", "rabbitmq"])
+def test_requests_to_the_faucet_that_wait_for_blocks_hold_up_no_other(
+    stack: Stack, redis_url: str, tmp_path: Path, backend: str, request: pytest.FixtureRequest
+) -> None:
+    """Blocks may take a minute and more, or their answer may be lost."""
+    settings = Settings(data_dir=tmp_path, redis_url=redis_url, broker=backend)
+    if backend == "rabbitmq":
+        settings = replace(settings, amqp_url=request.getfixturevalue("rabbitmq"))
+    Bootstrap(stack.new_service(), stack.view, password_file(settings, REGTEST), BLOCKS, ExitFlag()).run()
+    mature = (BLOCKS - REGTEST.coinbase_maturity + 1) * 50 * COIN
+    mining: list[MineRequested] = []
+    with (
+        mempool(settings, {TxSubmitted: each(stack.submit), MineRequested: each(mining.append)}),
+        closing(connect(settings, "explorer")) as asking,
+        running(tmp_path, redis_url, WARREN_BROKER=backend, WARREN_AMQP_URL=settings.amqp_url),
+    ):
+        until(lambda: _has_address(asking))
+        for _ in range(3):
+            asking.publish(CoinsRequested(script_pubkey=ALICE.hex(), amount=mature + COIN))
+        until(lambda: mining)
+        paid = asking.request(CoinsRequested(script_pubkey=ALICE.hex(), amount=COIN), DEADLINE)
+        assert paid.txid, paid
+        assert _has_address(asking)
+        assert len(mining) == 1, "the others wait for the blocks of the first"
+
+
+def _has_address(asking: Broker) -> bool:
+    with suppress(Unroutable):
+        return bool(asking.request(AddressRequested(fresh=False), DEADLINE).address)
+    return False
+
+
+@contextmanager
+def mempool(settings: Settings, handlers: dict[type[Message], Handler[Any]]) -> Iterator[None]:
+    """Answers what is asked of the mempool service."""
+    stop = ExitFlag()
+    with closing(connect(settings, "mempool")) as broker, ThreadPoolExecutor(1) as pool:
+        worker = Worker(broker, broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS]), handlers, name="mempool", stop=stop)
+        done = pool.submit(worker.run)
+        try:
+            yield
+        finally:
+            stop.set()
+            done.result()
+
+
+def until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_server_that_may_evict_is_refused(stack: Stack, redis_url: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from shared import metrics
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockVerdict, CoinsRequested, Failure, Message, MineRequested, TxSubmitted
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
-from shared.bus.worker import CLOCK_SKEW, Handler, Incoming, Worker, each
+from shared.bus.worker import CLOCK_SKEW, Handler, Incoming, Suspects, Worker, each
 from shared.errors import BrokerUnavailable, CommitConflict, StaleWriter, StoreUnavailable, UnsafeStore
 from shared.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker, FakeConsumer
@@ -272,6 +272,37 @@ def test_one_bad_message_does_not_harm_its_batch() -> None:
     assert setup.broker.replies == [(SOMEONE, Failure(error="internal error"))]
     assert setup.batches.count(["bad"]) == 5
     assert recovered
+
+
+def test_workers_that_share_a_queue_count_its_failures_together() -> None:
+    setup = Setup()
+
+    def trouble(names: list[str]) -> None:
+        raise KeyError(names[0])
+
+    setup.trouble = trouble
+    suspects = Suspects()
+    workers = [
+        Worker(
+            setup.broker,
+            setup.broker.consumer([MEMPOOL_TXS]),
+            {TxSubmitted: setup.handle},
+            name=f"test-{number}",
+            stop=setup.stop,
+            max_batch=1,
+            delivery_limit=4,
+            idle_wait=0.001,
+            suspects=suspects,
+        )
+        for number in range(2)
+    ]
+    setup.put("bad")
+    for _ in range(4):
+        for worker in workers:
+            worker.run_once()
+    assert len(setup.batches) == 4
+    assert [why for _, why in setup.broker.dead] == ["its handler keeps failing"]
+    assert suspects == Suspects()
 
 
 def test_a_handler_that_forgets_an_answer_is_a_failure() -> None:
