@@ -7,13 +7,18 @@ binding goes with its exchange, and does not come back with it.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from shared.bus.rabbit.link import RabbitLink, describe
 from shared.bus.rabbit.topology import EXCHANGES, QUEUES
 
+log = logging.getLogger(__name__)
+
 PERIOD = 1.0
 """Seconds between two looks."""
+_PATIENCE = 5.0
+"""Seconds that a look may take; longer than `PERIOD`."""
 
 
 class TopologyCheck:
@@ -26,6 +31,7 @@ class TopologyCheck:
         self._connection: Any = None
         self._channel: Any = None
         self._bound = ("", "")
+        self._looks = 0
 
     def start(self, link: RabbitLink, connection: Any) -> None:
         """Look now, and every second while the connection is open."""
@@ -48,6 +54,9 @@ class TopologyCheck:
     def _look(self, channel: Any) -> None:
         if channel is not self._channel:
             return
+        self._looks += 1
+        look = self._looks
+        self._link.call_later(_PATIENCE, lambda: self._replace_if_stuck(channel, look))
         for queue in QUEUES:
             channel.queue_declare(queue.name, passive=True)
         if self._bound[0]:
@@ -61,6 +70,15 @@ class TopologyCheck:
         if channel is self._channel:
             self.trouble = ""
             self._link.call_later(PERIOD, lambda: self._look(channel))
+
+    def _replace_if_stuck(self, channel: Any, look: int) -> None:
+        """Look on another channel if this look has not ended: it may wait for a leader that was paused or cut off."""
+        connection = self._connection
+        if channel is not self._channel or look != self._looks or connection is None:
+            return
+        log.warning("RabbitMQ does not say which queues there are, asking on another channel")
+        self._channel = None
+        self._reopen(connection)
 
     def _closed(self, channel: Any, error: BaseException) -> None:
         """Something is missing; look again on another channel."""

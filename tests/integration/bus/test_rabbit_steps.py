@@ -20,10 +20,11 @@ from deploy.setup.topology import declare
 from shared.bus.broker import Delivery
 from shared.bus.events import BlockConnected
 from shared.bus.rabbit import publisher as rabbit_publisher
+from shared.bus.rabbit import topology_check
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.consumer import RabbitConsumer
-from shared.bus.topics import MEMPOOL_TXS, WALLET_REQUESTS, Topic, transient_queue
-from shared.errors import BrokerUnavailable, Unroutable
+from shared.bus.topics import MEMPOOL_TXS, REPLY_EXCHANGE, WALLET_REQUESTS, Topic, transient_queue
+from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
 from tests.integration.bus.helpers import NOTHING, PATIENCE, answering, numbers, take, tx, until, verdict
 
 FACT = BlockConnected(hash="00" * 32, height=1, time=1, tx_count=1)
@@ -153,6 +154,36 @@ def test_a_channel_that_confirms_nothing_more_is_replaced(
     until(lambda: published(bus, 3), "publishing works again")
     assert publisher._channel is not deaf
     assert [record for record in caplog.records if "does not confirm, opening another" in record.message]
+
+
+def test_a_check_that_gets_no_answer_goes_on_with_another_channel(
+    bus: RabbitBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the queue for replies is bound again all the same."""
+    monkeypatch.setattr(topology_check, "_PATIENCE", 1.5)
+    check, all_there = bus._publisher._check, topology_check.TopologyCheck._all_there
+    with answering(bus, bus.consumer([MEMPOOL_TXS])):
+        assert bus.request(tx(1), PATIENCE) == verdict(1)
+        deaf = check._channel
+        monkeypatch.setattr(
+            topology_check.TopologyCheck,
+            "_all_there",
+            lambda self, channel: None if channel is deaf else all_there(self, channel),
+        )
+        until(lambda: check._channel not in (None, deaf), "it looks on another channel")
+        queue = bus._publisher._reply_queue
+        unbound = threading.Event()
+        bus._publisher._link.call(
+            lambda: deaf.queue_unbind(queue, REPLY_EXCHANGE, queue, callback=lambda _: unbound.set())
+        )
+        assert unbound.wait(PATIENCE)
+        until(lambda: answered(bus), "the queue for replies is bound again")
+
+
+def answered(bus: RabbitBroker) -> bool:
+    with contextlib.suppress(RequestTimeout):
+        return bus.request(tx(2), 1.0) == verdict(2)
+    return False
 
 
 def test_messages_published_after_a_new_connection_have_ids_of_their_own(bus: RabbitBroker) -> None:
