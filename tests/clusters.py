@@ -195,8 +195,15 @@ class RabbitCluster:
             node.revive()
 
     def leader(self, queue: str) -> NativeRabbitMQ:
-        """Return the node that leads a quorum queue."""
-        return next(node for node in self.nodes if node.node == self._queue(queue)[0])
+        """Return the node that leads a quorum queue, as soon as one does."""
+        leaders: list[NativeRabbitMQ] = []
+
+        def is_known() -> bool:
+            leaders[:] = [node for node in self.nodes if node.node == self._queue(queue)[0]]
+            return bool(leaders)
+
+        until(is_known, f"a leader of {queue}")
+        return leaders[0]
 
     def members(self, queue: str) -> set[str]:
         """Return the names of the nodes that keep a quorum queue and are up."""
@@ -208,10 +215,16 @@ class RabbitCluster:
         self._names.close()
 
     def _queue(self, name: str) -> tuple[str, set[str]]:
-        node = next(node for node in self.nodes if node.answers())
-        found = json.loads(node.control("list_queues", "--silent", "--formatter", "json", "name", "leader", "online"))
-        queue = next(each for each in found if each["name"] == name)
-        return queue["leader"], set(queue["online"])
+        """Return the leader and the members of a quorum queue that are up; nothing if no node knows of it."""
+        for node in self.nodes:
+            if node.answers():
+                found = json.loads(
+                    node.control("list_queues", "--silent", "--formatter", "json", "name", "leader", "online")
+                )
+                for queue in found:
+                    if queue["name"] == name:
+                        return queue["leader"], set(queue["online"])
+        return "", set()
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = SETTLE_SECONDS) -> None:

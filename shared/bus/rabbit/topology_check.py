@@ -78,6 +78,8 @@ class TopologyCheck:
             return
         log.warning("RabbitMQ does not say which queues there are, asking on another channel")
         self._channel = None
+        if channel.is_open:
+            channel.close()  # as soon as it answers
         self._reopen(connection)
 
     def _closed(self, channel: Any, error: BaseException) -> None:
