@@ -46,6 +46,8 @@ class RabbitLink:
         self._loop = IOLoop()
         self._connection: Any = None
         self._failures = 0
+        self._attempt: Any = None
+        """The timer of the next attempt to connect."""
         self._closing = False
         self._abandoned = False
         """Closed while it opened: pika then fails on an assertion of its own, after it has closed the socket."""
@@ -81,11 +83,16 @@ class RabbitLink:
             try:
                 self._loop.start()
                 break
-            except Exception:
+            except Exception as error:
                 if self._abandoned:
                     break
-                log.exception("unexpected error on the connection's thread")
-                self._drop()
+                if isinstance(error, pika.exceptions.ConnectionWrongStateError) and self._is_well():
+                    log.debug("a time limit of an attempt that is over", extra=with_fields(error=error))
+                else:
+                    log.exception("unexpected error on the connection's thread")
+                    self._drop()
+                if self._connection is None:
+                    self._connect_in(_RECONNECT_CAP)  # pika forgets the timers that were due with one that failed
         self._loop.close()
 
     def _guarded(self, function: Callable[[], None]) -> None:
@@ -96,11 +103,19 @@ class RabbitLink:
             log.debug("call on a broken connection", extra=with_fields(error=repr(error)))
             self._drop()
 
+    def _is_well(self) -> bool:
+        """Whether the connection is open, or is going to be opened again.
+
+        pika leaves the timer of an attempt to connect behind, which fails if it fires after the attempt.
+        """
+        return self._connection is None or self._connection.is_open
+
     def _drop(self) -> None:
         if self._connection is not None and not (self._connection.is_closing or self._connection.is_closed):
             self._connection.close()
 
     def _connect(self) -> None:
+        self._attempt = None
         if self._closing:
             return
         try:
@@ -134,8 +149,13 @@ class RabbitLink:
             log.warning("lost the connection, trying again", extra=with_fields(error=reason))
             metrics.BUS_RECONNECTS.inc()
         self._params = next(self._hosts)
-        self._loop.call_later(backoff(self._failures, cap=_RECONNECT_CAP), self._connect)
+        self._connect_in(backoff(self._failures, cap=_RECONNECT_CAP))
         self._failures += 1
+
+    def _connect_in(self, seconds: float) -> None:
+        if self._attempt is not None:
+            self._loop.remove_timeout(self._attempt)
+        self._attempt = self._loop.call_later(seconds, self._connect)
 
     def _shut(self) -> None:
         """End the loop, at once if there is no connection, else when it is closed or has had its time."""

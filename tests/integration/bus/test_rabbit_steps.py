@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pika
+import pika.exceptions
 import pytest
 
 from deploy.setup.topology import declare
@@ -174,10 +175,27 @@ def test_a_check_that_gets_no_answer_goes_on_with_another_channel(
         queue = bus._publisher._reply_queue
         unbound = threading.Event()
         bus._publisher._link.call(
-            lambda: deaf.queue_unbind(queue, REPLY_EXCHANGE, queue, callback=lambda _: unbound.set())
+            lambda: check._channel.queue_unbind(queue, REPLY_EXCHANGE, queue, callback=lambda _: unbound.set())
         )
         assert unbound.wait(PATIENCE)
         until(lambda: answered(bus), "the queue for replies is bound again")
+
+
+def test_a_late_timer_of_an_attempt_to_connect_does_not_end_the_connection(bus: RabbitBroker) -> None:
+    """pika closes an attempt that has taken too long even if it is over, and fails."""
+    publisher, fired = bus._publisher, threading.Event()
+
+    def fire() -> None:
+        fired.set()
+        raise pika.exceptions.ConnectionWrongStateError("Illegal close(320)")
+
+    with answering(bus, bus.consumer([MEMPOOL_TXS])):
+        assert bus.request(tx(1), PATIENCE) == verdict(1)
+        session = publisher._session
+        publisher._link._loop.add_callback_threadsafe(fire)
+        assert fired.wait(PATIENCE)
+        assert bus.request(tx(2), PATIENCE) == verdict(2)
+        assert publisher._session == session
 
 
 def answered(bus: RabbitBroker) -> bool:
