@@ -97,7 +97,13 @@ def create_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        troubles = {name: _trouble(check) for name, check in ready.items()}
+        troubles = {}
+        for name, check in ready.items():
+            app.checks_at_work.append(name)
+            try:
+                troubles[name] = _trouble(check)
+            finally:
+                app.checks_at_work.remove(name)
         if stopping.is_set():
             troubles["running"] = "the service was told to stop"
         reasons = {name: trouble for name, trouble in troubles.items() if trouble}

@@ -65,6 +65,8 @@ class AsyncFlask(Flask):
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name)
         self.waiting_requests = WaitingRequests()
+        self.checks_at_work: list[str] = []
+        """The names of the checks that `/readyz` waits for now."""
         self.head_checks: list[Callable[[Request], Refusal | None]] = []
         """Functions that may refuse a request by its headers, before its body is read. They run on the event loop, for
         every request that is no plain read."""

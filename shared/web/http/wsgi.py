@@ -86,8 +86,10 @@ class WsgiBridge:
         try:
             return await asyncio.wait_for(answer, _READINESS_SECONDS)
         except TimeoutError:
-            reasons = {"checks": f"no answer within {_READINESS_SECONDS:g} seconds"}
-            late = Response(json.dumps({"checks": False, "reasons": reasons}), 503, content_type="application/json")
+            silent = sorted(set(self._app.checks_at_work)) or ["checks"]
+            states = dict.fromkeys(silent, False)
+            reasons = dict.fromkeys(silent, f"no answer within {_READINESS_SECONDS:g} seconds")
+            late = Response(json.dumps(states | {"reasons": reasons}), 503, content_type="application/json")
             return _encoded(late, environ)
 
     async def _respond(self, environ: dict[str, Any]) -> _Encoded:

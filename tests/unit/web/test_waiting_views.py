@@ -109,7 +109,7 @@ def test_health_is_answered_while_every_thread_is_stuck(waiting: Waiting, server
     assert answer(send(server, "/healthz")) == (200, "ok\n")
     assert answer(send(server, "/metrics"))[0] == 200
     behind = send(server, "/plain")
-    late = (503, '{"checks": false, "reasons": {"checks": "no answer within 1.5 seconds"}}')
+    late = (503, '{"redis": false, "reasons": {"redis": "no answer within 1.5 seconds"}}')
     assert [answer(connection) for connection in checks] == [late, late]
     release.set()
     assert [answer(connection)[0] for connection in [*held, behind]] == [200] * (THREADS + 1)
