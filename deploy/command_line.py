@@ -14,7 +14,7 @@ from typing import NoReturn
 from deploy.errors import UsageError
 from shared.config import SECRETS, Settings, load
 from shared.errors import ConfigError
-from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
+from shared.servers.url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 MAX_MINERS = 64
 MAX_MEMPOOLS = 8

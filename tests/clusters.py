@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
-from shared.redis_url import open_redis
+from shared.servers.open_redis import open_redis
 from tests.chaos.stack.proxy import Proxy
 from tests.servers import (
     ENGINE,

@@ -33,7 +33,7 @@ from deploy.launcher.redis_server import binaries, engine_of
 from deploy.processes import ports
 from shared.bus.rabbit.parameters import parameters
 from shared.chain.server_version import OLDEST
-from shared.redis_url import open_redis
+from shared.servers.open_redis import open_redis
 
 _WANTED = os.environ.get("WARREN_TEST_SERVERS", "")
 ENGINE = os.environ.get("WARREN_TEST_ENGINE", "")

@@ -13,7 +13,7 @@ from deploy.launcher import redis_server
 from deploy.launcher.options import UpOptions
 from deploy.processes import ports
 from deploy.stack import state
-from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
+from shared.servers.url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 _PATIENCE = 5.0
 """Seconds to wait for a server's answer."""

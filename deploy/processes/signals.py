@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 
-from shared.shutdown import on_request
+from shared.process.shutdown import on_request
 
 
 class Signals:

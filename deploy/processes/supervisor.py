@@ -18,7 +18,7 @@ from deploy.files import explain, has_space
 from deploy.processes.log_files import LogFollower, last_line, last_lines
 from deploy.processes.process import Identity, end_all, identify, kill_group, spawn
 from deploy.processes.signals import Signals
-from shared.backoff import backoff
+from shared.process.backoff import backoff
 
 STOP_GRACE = 20.0
 """Seconds that a service has to stop."""

@@ -14,15 +14,16 @@ from typing import Any
 import pika
 import pika.exceptions
 
-from shared import config, logs, shutdown
-from shared.backoff import backoff
+from shared import config, logs
 from shared.bus.rabbit.link import describe
 from shared.bus.rabbit.parameters import parameters
 from shared.bus.rabbit.topology import EXCHANGE_BINDINGS, EXCHANGES, QUEUES
 from shared.bus.topics import DEAD_LETTER_EXCHANGE
 from shared.errors import ConfigError
 from shared.logs import with_fields
-from shared.shutdown import ExitFlag
+from shared.process import shutdown
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
 
 log = logging.getLogger("topology")
 

@@ -25,7 +25,7 @@ from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from shared.backoff import backoff
+from shared.process.backoff import backoff
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NEWEST_GLIBC = 28

@@ -7,7 +7,7 @@ import sys
 
 from services.explorer.app import create_explorer
 from services.explorer.handlers import handlers, subscription
-from shared import config, logs, shutdown, telemetry
+from shared import config, logs, telemetry
 from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.chain import store
@@ -15,8 +15,9 @@ from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import ConfigError, StoreUnavailable, UnsafeStore
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process import shutdown
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 from shared.web.server import HttpServer
 
 log = logging.getLogger("explorer")

@@ -8,15 +8,16 @@ from services.mempool.chain_metrics import ChainCollector
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
-from shared import config, logs, metrics, shutdown, telemetry
+from shared import config, logs, metrics, telemetry
 from shared.bus.open_broker import connect as connect_broker
 from shared.chain import store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import ConfigError, UnsafeStore
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process import shutdown
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 from shared.web.server import HttpServer
 
 

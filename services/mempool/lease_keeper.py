@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from shared.chain.lease import RENEW_EVERY, TIME_LIMIT, Lease
 from shared.errors import StaleWriter, StoreUnavailable
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import logging
 import time
 from typing import Any
 
-from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.chain.codec import decode_event, decode_traceparent
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.errors import BrokerError, StoreUnavailable
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.mining.requests import Mining
 from services.mempool.outbox import Outbox
 from services.mempool.state import NodeState
-from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
 from shared.bus.worker import Worker
@@ -25,7 +24,8 @@ from shared.chain.store import connect
 from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import BrokerUnavailable, StaleWriter, StoreUnavailable
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 

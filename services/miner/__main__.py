@@ -17,8 +17,8 @@ from shared.bus.open_broker import connect
 from shared.bus.worker import Worker
 from shared.config import Settings, load
 from shared.errors import ConfigError
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag, install
+from shared.process.shutdown import ExitFlag, install
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from services.miner.job import Job, Work, extranonce
 from services.miner.kernel import NONCES, search
 from shared import metrics, trace
-from shared.backoff import backoff
 from shared.bus.broker import Broker
 from shared.bus.events import BlockMined
 from shared.errors import BrokerError
 from shared.logs import with_fields
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 

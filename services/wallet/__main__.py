@@ -13,18 +13,17 @@ from collections.abc import Callable
 
 from services.wallet import directory
 from services.wallet.app import create_wallet_app
-from services.wallet.attempts import Attempts
 from services.wallet.bootstrap import Bootstrap, first_blocks, password_file
+from services.wallet.coins.ledger import Ledger
 from services.wallet.faucet import Faucet, requests
 from services.wallet.handlers import Inbox, subscriptions
-from services.wallet.keystore import Keystore
-from services.wallet.ledger import Ledger
-from services.wallet.payments import Payments
+from services.wallet.keys.attempts import Attempts
+from services.wallet.keys.keystore import Keystore
+from services.wallet.payments.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
 from services.wallet.store import WalletStore
-from shared import config, logs, shutdown, telemetry
-from shared.backoff import backoff
+from shared import config, logs, telemetry
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
 from shared.bus.topics import WALLET_INBOX, WALLET_NAMES, WALLET_REQUESTS
@@ -35,8 +34,10 @@ from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable, UnsafeStore
 from shared.logs import with_fields
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process import shutdown
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 from shared.web.server import HttpServer
 
 log = logging.getLogger("services.wallet")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, jsonify, request
 
+from services.wallet.coins.ledger import HistoryEntry
 from services.wallet.errors import (
     BadInput,
     Conflicted,
@@ -22,7 +23,6 @@ from services.wallet.errors import (
     RequestIdUsed,
     WalletError,
 )
-from services.wallet.ledger import HistoryEntry
 from services.wallet.service import Info
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of
 from shared.primitives.hex import display_hash

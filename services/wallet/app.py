@@ -6,7 +6,7 @@ from services.wallet.api import create_api
 from services.wallet.bootstrap import password_file
 from services.wallet.faucet import Faucet
 from services.wallet.pages import create_pages
-from services.wallet.payments import Payments
+from services.wallet.payments.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions, cookie_name
 from services.wallet.web import PasswordLocation, Web

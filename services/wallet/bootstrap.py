@@ -20,8 +20,6 @@ from pathlib import Path
 from services.wallet.errors import Busy, MiningStopped, WalletExists
 from services.wallet.service import WalletService
 from services.wallet.store import WalletStore
-from shared import waiting
-from shared.backoff import backoff
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
 from shared.chain.view import ChainView
@@ -29,8 +27,10 @@ from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, StoreUnavailable
 from shared.logs import with_fields
-from shared.service_thread import ServiceThread
-from shared.shutdown import ExitFlag
+from shared.process import waiting
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

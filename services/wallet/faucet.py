@@ -23,9 +23,9 @@ from services.wallet.errors import (
     WalletError,
     WrongPassword,
 )
-from services.wallet.payments import PATIENCE, Order, Payments, Sent
+from services.wallet.payments.payments import PATIENCE, Order, Payments, Sent
 from services.wallet.service import WalletService
-from shared import trace, waiting
+from shared import trace
 from shared.bus.events import AddressRequested, AddressResult, CoinsRequested, CoinsResult, Message
 from shared.bus.mine import MAX_BLOCKS
 from shared.bus.wallets import CREATOR
@@ -36,9 +36,10 @@ from shared.crypto.bip32 import ExtendedKey
 from shared.errors import BrokerError, DecodeError, RequestFailed, RequestTimeout, Unroutable
 from shared.logs import with_fields
 from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
+from shared.process import waiting
+from shared.process.waiting import Turns
 from shared.reasons import Reason
 from shared.script.script import MAX_SCRIPT_SIZE
-from shared.waiting import Turns
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from services.wallet import directory
-from services.wallet.amounts import format_feerate, parse_amount
+from services.wallet.coins.ledger import merge_unmined
 from services.wallet.errors import (
     BadInput,
     Conflicted,
@@ -27,8 +27,8 @@ from services.wallet.errors import (
     WalletError,
 )
 from services.wallet.faucet import advice
-from services.wallet.ledger import merge_unmined
-from services.wallet.payments import Order
+from services.wallet.payments.amounts import format_feerate, parse_amount
+from services.wallet.payments.payments import Order
 from services.wallet.service import GAP, check_wallet_id
 from services.wallet.sessions import Notice
 from services.wallet.web import UNLOCK_MINUTES, Web, status_of

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.wallet.accounts import Account, Keychain, WalletKey
+from services.wallet.coins.ledger import Balance, HistoryEntry, Ledger, merge_unmined
 from services.wallet.errors import BadInput, Locked, MiningStopped, UnknownWallet, WalletExists
-from services.wallet.keystore import OURSELVES, Keystore, check_new_password
-from services.wallet.ledger import Balance, HistoryEntry, Ledger, merge_unmined
+from services.wallet.keys.accounts import Account, Keychain, WalletKey
+from services.wallet.keys.keystore import OURSELVES, Keystore, check_new_password
 from services.wallet.store import Record, Wallet, WalletStore
 from shared.bus.broker import Broker
 from shared.bus.events import MineRequested

@@ -27,7 +27,7 @@ import msgspec
 import redis
 
 from services.wallet.errors import UnknownWallet, WalletExists
-from services.wallet.keystore import Sealed
+from services.wallet.keys.keystore import Sealed
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.durations import DAY

@@ -26,7 +26,7 @@ from services.wallet.errors import (
     WrongPassword,
 )
 from services.wallet.faucet import Faucet, Grant
-from services.wallet.payments import Payments
+from services.wallet.payments.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import LIFETIME, Sessions
 from shared.bus.wallets import CREATOR

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from shared import trace, waiting
+from shared import trace
 from shared.bus.events import Message, Reply, Request, message_type
 from shared.bus.topics import Queue
+from shared.process import waiting
 
 
 class ReplyAddress(msgspec.Struct, frozen=True):
@@ -139,7 +140,7 @@ class Broker(ABC):
 
     @abstractmethod
     async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
-        """Publish all requests and return one reply for each, in order; waits without a thread (shared/waiting.py).
+        """Publish all requests and return one reply for each, in order. It waits without a thread.
 
         Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, `Unroutable`, or `RequestFailed` if a
         reply is a `Failure` or does not fit its request (`Request.check`).

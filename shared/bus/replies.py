@@ -15,7 +15,7 @@ from shared.bus import events
 from shared.bus.events import Reply, Request
 from shared.errors import BrokerError, BrokerUnavailable, DecodeError, RequestFailed, RequestTimeout
 from shared.logs import with_fields
-from shared.waiting import WaitFor
+from shared.process.waiting import WaitFor
 
 log = logging.getLogger(__name__)
 

@@ -29,13 +29,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from shared import metrics, trace
-from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
 from shared.bus.events import Failure, Message
 from shared.errors import BrokerUnavailable, CommitConflict, DecodeError, StoreError, StoreUnavailable
 from shared.logs import with_fields
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
 

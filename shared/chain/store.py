@@ -10,12 +10,12 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from shared.backoff import backoff
 from shared.chain.server_version import OLDEST, WANTED, parse_version
 from shared.errors import StoreUnavailable, UnsafeStore
-from shared.redis_errors import outage
-from shared.redis_url import open_redis
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
+from shared.servers.open_redis import open_redis
+from shared.servers.redis_errors import outage
 
 log = logging.getLogger(__name__)
 

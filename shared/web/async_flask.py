@@ -1,4 +1,4 @@
-"""Flask with views that wait without a thread: a view may be an `async def` that waits as shared/waiting.py says.
+"""Flask with views that wait without a thread: a view may be an `async def` (shared/process/waiting.py).
 
 The HTTP server drives `respond`; Flask's own way, an event loop for each request, is not used. A view goes on after its
 client has gone, to the end of what it has begun.
@@ -14,8 +14,8 @@ from typing import Any
 
 from flask import Flask, Request, Response
 
-from shared import waiting
 from shared.errors import WarrenError
+from shared.process import waiting
 from shared.web.refusal import Refusal
 
 MAX_WAITING = 500

@@ -22,7 +22,7 @@ import uvicorn
 
 from shared.errors import ConfigError
 from shared.logs import with_fields
-from shared.service_thread import ServiceThread
+from shared.process.thread import ServiceThread
 from shared.web.app import STOPPING
 from shared.web.asgi import Endpoint, Receive, Scope, Send, respond
 from shared.web.async_flask import AsyncFlask

@@ -15,8 +15,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from shared.errors import BrokerUnavailable
-from shared.service_thread import ServiceThread
-from shared.waiting import WaitFor
+from shared.process.thread import ServiceThread
+from shared.process.waiting import WaitFor
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Threads:
         return await self._put(partial(copy_context().run, call))
 
     async def drive(self, coroutine: Coroutine[Any, None, T], stopping: asyncio.Future[None]) -> T:
-        """Run a coroutine of shared/waiting.py to its end, each step on a thread; while it waits it holds none.
+        """Run a coroutine of shared/process/waiting.py to its end, each step on a thread; while it waits it holds none.
 
         All steps share one copy of the context. A coroutine that still waits once `stopping` is done gets
         `BrokerUnavailable` instead of what it waits for.

@@ -16,7 +16,7 @@ from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 
 from shared.config import Settings
-from shared.waiting import WaitFor
+from shared.process.waiting import WaitFor
 from shared.web.app import create_app
 from shared.web.server import HttpServer
 from tests.benchmarks.http_load import Client

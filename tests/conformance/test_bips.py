@@ -3,7 +3,7 @@
 import pytest
 from mnemonic import Mnemonic
 
-from services.wallet.keystore import account_key
+from services.wallet.keys.keystore import account_key
 from shared.consensus.params import MAINNET
 from shared.crypto import base58
 from shared.crypto.address import MAINNET_PREFIX, encode_address

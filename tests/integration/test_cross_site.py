@@ -24,7 +24,7 @@ from shared.bus.events import (
 )
 from shared.config import Settings
 from shared.consensus.params import REGTEST
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from shared.web.server import HttpServer
 from tests.builders import key
 from tests.integration.explorer.chain import TestChain

@@ -54,6 +54,18 @@ STOREYS = {
         ("operations",),
         ("handlers", "app"),
     ),
+    "services/wallet": (
+        ("errors",),
+        ("keys",),
+        ("store",),
+        ("coins",),
+        ("service",),
+        ("payments",),
+        ("handlers", "directory", "faucet", "bootstrap", "sessions"),
+        ("web",),
+        ("api", "pages"),
+        ("app",),
+    ),
     "services/mempool": (
         ("pool", "block_tree", "mining_job", "outbox", "lease_keeper", "chain_metrics"),
         ("state",),
@@ -267,7 +279,7 @@ def test_every_thread_of_a_service_is_supervised() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in starters)
         or (isinstance(node, ast.Name) and node.id in starters)
     }
-    assert found == {"shared/service_thread.py: Thread", "shared/shutdown.py: start_new_thread"}
+    assert found == {"shared/process/thread.py: Thread", "shared/process/shutdown.py: start_new_thread"}
 
 
 @pytest.mark.parametrize("number", HOMES)

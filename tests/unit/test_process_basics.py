@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from shared import logs, metrics
-from shared.backoff import backoff
 from shared.config import Settings
-from shared.shutdown import ExitFlag
+from shared.process.backoff import backoff
+from shared.process.shutdown import ExitFlag
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
@@ -90,7 +90,7 @@ def test_the_exit_flag_wakes_who_waits() -> None:
 
 _WAITS = """
 import sys, time
-from shared.shutdown import ExitFlag, install
+from shared.process.shutdown import ExitFlag, install
 flag = ExitFlag()
 install(flag)
 print("ready", flush=True)
@@ -149,8 +149,8 @@ def test_the_first_signal_drains_and_the_second_ends_the_process_whatever_the_pa
 
 _DEAD_THREAD = """
 import logging, sys, threading, time
-from shared import shutdown
-from shared.service_thread import ServiceThread
+from shared.process import shutdown
+from shared.process.thread import ServiceThread
 logging.basicConfig(format="%(message)s")
 shutdown._LAST_SECONDS = 0.1
 flag = shutdown.ExitFlag()
@@ -168,7 +168,7 @@ sys.exit(flag.status)
     [
         ("1 / 0", False, False, 1, "ZeroDivisionError: division by zero"),
         ("sys.exit()", False, False, 1, "SystemExit"),
-        ("None", False, False, 1, "shared.service_thread.EndedUnasked: the thread worker has ended"),
+        ("None", False, False, 1, "shared.process.thread.EndedUnasked: the thread worker has ended"),
         ("1 / 0", False, True, 1, "the service does not end in order, and is ended"),
         ("None", True, False, 0, None),
     ],
@@ -186,7 +186,7 @@ def test_a_thread_that_ends_unasked_ends_the_process_with_its_traceback(
 
 _SIGNAL_OF_ANOTHER_THREAD = """
 import signal, sys, threading, time
-from shared.shutdown import ExitFlag, install
+from shared.process.shutdown import ExitFlag, install
 flag = ExitFlag()
 install(flag)
 
@@ -231,7 +231,7 @@ def test_under_nohup_a_terminal_that_closes_stops_nothing(waiting) -> None:
 
 _INTERRUPTED = """
 import os, signal
-from shared.shutdown import ExitFlag, install
+from shared.process.shutdown import ExitFlag, install
 flag = ExitFlag()
 install(flag)
 with flag._event._cond:  # as for a moment in each `wait`

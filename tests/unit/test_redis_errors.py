@@ -7,7 +7,7 @@ import redis
 from redis import exceptions
 from redis._parsers.base import BaseParser
 
-from shared.redis_errors import outage
+from shared.servers.redis_errors import outage
 
 REFUSALS = [
     "LOADING Redis is loading the dataset in memory",

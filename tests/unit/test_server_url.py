@@ -17,8 +17,8 @@ from shared.chain.lease import TIME_LIMIT
 from shared.chain.store import StoreClient, connect
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.redis_url import FAILOVER_TIMEOUT, SENTINEL_TIMEOUT, open_redis
-from shared.server_url import AMQP_PORTS, REDIS_PORTS, ServerUrl, parse_server_url
+from shared.servers.open_redis import FAILOVER_TIMEOUT, SENTINEL_TIMEOUT, open_redis
+from shared.servers.url import AMQP_PORTS, REDIS_PORTS, ServerUrl, parse_server_url
 
 PASSWORD = "p%40ss%2C%2F%3Aword"
 THREE = f"amqp://warren:{PASSWORD}@one:1001,two,[::1]:1003/my%2Fhost"

@@ -19,7 +19,7 @@ from shared.bus.topics import MEMPOOL_TXS
 from shared.bus.worker import Incoming, Worker
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from shared.telemetry import OpenTelemetryRecorder
 from shared.trace import SpanKind
 from tests.unit.bus.fake_broker import FakeBroker

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from shared import waiting
-from shared.waiting import Turns, WaitFor, pause
+from shared.process import waiting
+from shared.process.waiting import Turns, WaitFor, pause
 
 
 async def doubled(future: Future[int], seconds: float) -> int | None:

@@ -20,7 +20,7 @@ from services.explorer.live.sse_format import encode_frame
 from shared.bus.events import Fact
 from shared.chain.view import ChainView
 from shared.errors import NoChain, StoreError
-from shared.service_thread import ServiceThread
+from shared.process.thread import ServiceThread
 from shared.web.threads import Threads
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from shared.bus.broker import Broker
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import ChainParams
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 from shared.web.async_flask import AsyncFlask
 from shared.web.refusal import Refusal

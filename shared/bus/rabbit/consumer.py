@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import trace
-from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress, read_deadline
 from shared.bus.events import DEADLINE_HEADER
 from shared.bus.rabbit.link import RabbitLink, describe
@@ -26,6 +25,7 @@ from shared.bus.rabbit.publisher import Outgoing, RabbitPublisher
 from shared.bus.topics import EXCHANGE, Queue, is_transient_name
 from shared.errors import BrokerError
 from shared.logs import with_fields
+from shared.process.backoff import backoff
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ import pika.exceptions
 from pika.adapters.select_connection import IOLoop
 
 from shared import metrics
-from shared.backoff import backoff
 from shared.logs import with_fields
-from shared.service_thread import ServiceThread
+from shared.process.backoff import backoff
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pika
 
 from shared.errors import ConfigError
-from shared.server_url import AMQP_PORTS, TLS_FILES, ServerUrl, parse_server_url
+from shared.servers.url import AMQP_PORTS, TLS_FILES, ServerUrl, parse_server_url
 
 _WHAT = "the AMQP URL"
 

@@ -21,7 +21,7 @@ from typing import Any
 import pika
 import pika.spec
 
-from shared import trace, waiting
+from shared import trace
 from shared.bus.events import SCHEMA_HEADER, SCHEMA_VERSION
 from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.topology_check import TopologyCheck
@@ -29,7 +29,8 @@ from shared.bus.replies import ReplyBox
 from shared.bus.topics import DEAD_LETTER_EXCHANGE, EXCHANGE, REPLY_EXCHANGE, SERVICES, outlet, transient_name
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
-from shared.waiting import WaitFor
+from shared.process import waiting
+from shared.process.waiting import WaitFor
 
 log = logging.getLogger(__name__)
 

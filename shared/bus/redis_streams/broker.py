@@ -24,7 +24,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared import metrics, trace
-from shared.backoff import backoff
 from shared.bus import events
 from shared.bus.broker import Broker, ReplyAddress, deadline_in, publishing
 from shared.bus.events import SCHEMA_VERSION, Message, Reply, Request
@@ -34,7 +33,8 @@ from shared.bus.replies import ReplyBox
 from shared.bus.topics import CLAIMS, Queue
 from shared.errors import BrokerError, BrokerUnavailable, Unroutable
 from shared.logs import with_fields
-from shared.service_thread import ServiceThread
+from shared.process.backoff import backoff
+from shared.process.thread import ServiceThread
 
 log = logging.getLogger(__name__)
 

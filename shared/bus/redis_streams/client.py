@@ -16,8 +16,8 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from shared.errors import BrokerError, BrokerUnavailable
-from shared.redis_errors import outage, server_message
-from shared.redis_url import open_redis
+from shared.servers.open_redis import open_redis
+from shared.servers.redis_errors import outage, server_message
 
 GROUP = "warren"
 """The consumer group of every queue."""

@@ -20,12 +20,12 @@ from typing import Any
 import redis
 
 from shared import metrics, trace
-from shared.backoff import backoff
 from shared.bus.broker import Consumer, Delivery, ReplyAddress, read_deadline
 from shared.bus.redis_streams.client import GIVEN_BACK, GROUP, BusScripts, bus_errors
 from shared.bus.topics import Queue, dead_letter_queue
 from shared.errors import BrokerError
 from shared.logs import with_fields
+from shared.process.backoff import backoff
 
 log = logging.getLogger(__name__)
 

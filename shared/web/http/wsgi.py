@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug import Response
 
-from shared import waiting
+from shared.process import waiting
 from shared.web.asgi import Receive, Scope, Send
 from shared.web.async_flask import AsyncFlask
 from shared.web.http.bodies import Bodies, BodyRefused

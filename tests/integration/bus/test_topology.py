@@ -17,7 +17,7 @@ from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.topology import EXCHANGE_BINDINGS, EXCHANGES, QUEUES
 from shared.bus.topics import FACTS, MEMPOOL_TXS, transient_queue
 from shared.errors import BrokerError, BrokerUnavailable
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.conftest import run_server
 from tests.integration.bus.helpers import PATIENCE, answering, numbers, take, tx, until, verdict
 from tests.servers import ContainerRabbitMQ, NativeRabbitMQ, rabbitmq_server

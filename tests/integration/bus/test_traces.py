@@ -15,7 +15,7 @@ from shared.bus.broker import Broker
 from shared.bus.events import BlockConnected, Message, TxSubmitted
 from shared.bus.topics import FACTS, MEMPOOL_TXS, transient_queue
 from shared.bus.worker import Incoming, Worker
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.integration.bus.conftest import Backend
 from tests.integration.bus.helpers import PATIENCE, take, tx, verdict
 

@@ -14,7 +14,7 @@ from shared.bus.broker import Broker
 from shared.bus.events import Message, Request, TxAccepted, TxSubmitted, TxVerdict, TxVerdicts
 from shared.bus.topics import MEMPOOL_TXS, Topic, transient_queue
 from shared.bus.worker import Incoming, Worker
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.integration.bus.conftest import Backend
 from tests.integration.bus.helpers import PATIENCE, take
 

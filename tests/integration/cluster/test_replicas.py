@@ -10,14 +10,14 @@ import redis as redis_py
 
 from services.mempool.outbox import Outbox
 from services.wallet.errors import WalletExists
-from services.wallet.keystore import seal
+from services.wallet.keys.keystore import seal
 from services.wallet.store import Record, WalletStore
 from shared.chain.commit import Committer, Delta
 from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient, connect
 from shared.consensus.params import REGTEST
 from shared.errors import CommitConflict, StoreUnavailable
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.clusters import RedisCluster, until
 from tests.integration.mempool.conftest import Chain
 from tests.unit.bus.fake_broker import FakeBroker

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from shared.shutdown import ExitFlag, install
+from shared.process.shutdown import ExitFlag, install
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

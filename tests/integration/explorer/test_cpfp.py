@@ -20,7 +20,7 @@ from shared.consensus.params import REGTEST
 from shared.policy import MAX_CLUSTER_COUNT
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction, TxOut
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import Spendable, output_of, p2wpkh, spend
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.conftest import ALICE, client_for

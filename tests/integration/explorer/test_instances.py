@@ -16,7 +16,7 @@ import pytest
 from services.mempool.outbox import Outbox
 from shared.bus.open_broker import connect
 from shared.config import load
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key
 from tests.integration.explorer.chain import TestChain
 from tests.integration.explorer.streams import Stream

@@ -20,7 +20,7 @@ import services.explorer.__main__ as service
 from shared.bus.events import TxRemoved
 from shared.bus.open_broker import connect
 from shared.config import load
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key
 from tests.integration.explorer.chain import TestChain
 from tests.servers import free_port

@@ -25,7 +25,7 @@ from shared.chain.redis_keys import Keys
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.errors import BrokerUnavailable, StaleWriter, Unroutable
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key, make_block, output_of, p2wpkh, pay
 from tests.conftest import run_server
 from tests.integration.mempool.conftest import Chain

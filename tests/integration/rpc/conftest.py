@@ -27,7 +27,7 @@ from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import REGTEST
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from shared.web.server import HttpServer
 from tests.integration.mempool.test_mining import solve
 

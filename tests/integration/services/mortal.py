@@ -15,7 +15,7 @@ import threading
 import time
 from types import ModuleType
 
-from shared.service_thread import ServiceThread
+from shared.process.thread import ServiceThread
 
 PATIENCE = 30.0
 

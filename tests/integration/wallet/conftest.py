@@ -18,14 +18,14 @@ from services.mempool.blocks.operator import control
 from services.mempool.state import NodeState
 from services.mempool.transactions.submit import submit
 from services.wallet.app import create_wallet_app
-from services.wallet.attempts import Attempts
 from services.wallet.bootstrap import Bootstrap, password_file
+from services.wallet.coins.ledger import Ledger
 from services.wallet.faucet import Faucet
 from services.wallet.handlers import Inbox, subscriptions
-from services.wallet.keystore import Keystore
-from services.wallet.ledger import Ledger
-from services.wallet.password_pool import PasswordPool
-from services.wallet.payments import Payments
+from services.wallet.keys.attempts import Attempts
+from services.wallet.keys.keystore import Keystore
+from services.wallet.keys.password_pool import PasswordPool
+from services.wallet.payments.payments import Payments
 from services.wallet.service import WalletService
 from services.wallet.sessions import Sessions
 from services.wallet.store import WalletStore
@@ -41,7 +41,7 @@ from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key, make_block, p2wpkh
 from tests.unit.bus.fake_broker import FakeBroker
 

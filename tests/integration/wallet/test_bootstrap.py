@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap, write_once
-from shared import waiting
 from shared.bus.events import MineRequested, MineResult
-from shared.shutdown import ExitFlag
+from shared.process import waiting
+from shared.process.shutdown import ExitFlag
 from tests.integration.wallet.conftest import COIN, Stack
 
 BLOCKS = 6

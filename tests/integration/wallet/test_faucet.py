@@ -12,7 +12,7 @@ import pytest
 
 from services.wallet.bootstrap import PASSWORD_FILE, Bootstrap
 from services.wallet.faucet import Faucet, requests
-from services.wallet.payments import Payments
+from services.wallet.payments.payments import Payments
 from shared.bus import worker
 from shared.bus.events import (
     AddressRequested,
@@ -28,7 +28,7 @@ from shared.bus.worker import Incoming, Worker
 from shared.crypto.hashes import sha256
 from shared.errors import BrokerUnavailable, RequestTimeout
 from shared.policy import MAX_CLUSTER_COUNT
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key, p2wpkh
 from tests.integration.wallet.conftest import COIN, PARAMS, Stack
 

@@ -15,7 +15,7 @@ from shared.bus.events import MineRequested, MineResult, WalletName, WalletsRequ
 from shared.bus.topics import WALLET_INBOX, WALLET_NAMES
 from shared.bus.worker import Worker
 from shared.config import Settings
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_pages import Browser
 

@@ -7,11 +7,11 @@ import logging
 import pytest
 
 from services.wallet.store import Send, SendStatus
-from shared import waiting
 from shared.bus.events import BlockDisconnected, Removal, TxAccepted, TxRemoved, TxSubmitted
 from shared.bus.worker import Incoming
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import TxOut
+from shared.process import waiting
 from tests.builders import Spendable, key, p2wpkh, spend
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_api import raise_timeout

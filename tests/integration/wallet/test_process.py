@@ -29,7 +29,7 @@ from shared.bus.worker import Handler, Worker, each
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.errors import Unroutable
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.builders import key, p2wpkh
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 

@@ -11,14 +11,15 @@ import pytest
 from flask.testing import FlaskClient
 from msgspec.structs import replace
 
-from services.wallet.builder import sign_payment
-from services.wallet.coin_selection import SpendableCoin
-from shared import policy, waiting
+from services.wallet.coins.selection import SpendableCoin
+from services.wallet.payments.builder import sign_payment
+from shared import policy
 from shared.bus.events import CoinsRequested, Removal, TxSubmitted
 from shared.bus.worker import Incoming
 from shared.crypto.keys import PrivateKey
 from shared.errors import RequestTimeout, Unroutable
 from shared.primitives.transaction import Transaction, TxIn, TxOut
+from shared.process import waiting
 from tests.builders import key, p2wpkh
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.wallet.payments import Payments
+from services.wallet.payments.payments import Payments
 from services.wallet.store import Begun, SendStatus
-from shared import waiting
 from shared.bus.events import Message, TxSubmitted, TxVerdicts
 from shared.errors import RequestTimeout
+from shared.process import waiting
 from shared.reasons import Reason
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_api import raise_timeout, verdict

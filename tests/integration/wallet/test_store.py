@@ -10,7 +10,7 @@ import redis as redis_py
 from redis.client import Pipeline
 
 from services.wallet.errors import UnknownWallet, WalletExists
-from services.wallet.keystore import Sealed
+from services.wallet.keys.keystore import Sealed
 from services.wallet.store import Begun, PaymentRequest, Record, Send, SendStatus, WalletStore
 from shared.chain.redis_keys import Keys
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from flask import request
 
-from services.wallet import keystore as keystore_module
-from services.wallet import payments as payments_module
-from services.wallet.attempts import Attempts
-from services.wallet.keystore import Keystore, Sealed
-from services.wallet.password_pool import PasswordPool
+from services.wallet.keys import keystore as keystore_module
+from services.wallet.keys.attempts import Attempts
+from services.wallet.keys.keystore import Keystore, Sealed
+from services.wallet.keys.password_pool import PasswordPool
+from services.wallet.payments import payments as payments_module
 from shared.bus.events import Message, MineRequested, TxSubmitted
 from shared.errors import RequestTimeout
 from shared.web.server import HttpServer

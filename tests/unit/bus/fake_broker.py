@@ -17,7 +17,7 @@ from shared.bus.broker import Broker, Consumer, Delivery, ReplyAddress
 from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import CLAIMS, DURABLE_QUEUES, Queue
 from shared.errors import BrokerUnavailable, RequestTimeout, Unroutable
-from shared.waiting import WaitFor
+from shared.process.waiting import WaitFor
 
 
 class FakeBroker(Broker):

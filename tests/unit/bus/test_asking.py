@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import waiting
 from shared.bus.events import TxSubmitted
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.errors import BrokerUnavailable
+from shared.process import waiting
 from tests.servers import free_port
 
 PATIENCE = 20.0

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from shared import waiting
 from shared.bus import events
 from shared.bus.events import BlockMined, BlockVerdict, Failure, Message, MineResult
 from shared.bus.replies import ReplyBox
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout
+from shared.process import waiting
 
 
 def verdict(name: str) -> BlockVerdict:

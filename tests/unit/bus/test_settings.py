@@ -10,7 +10,6 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from shared.backoff import backoff
 from shared.bus import open_broker
 from shared.bus.events import BY_TOPIC, Request, TxSubmitted
 from shared.bus.rabbit import link as rabbit_link
@@ -21,6 +20,7 @@ from shared.bus.redis_streams.client import bus_errors, open_client
 from shared.bus.topics import CLAIMS, FACTS, Topic, transient_queue
 from shared.config import Settings
 from shared.errors import BrokerError, BrokerUnavailable, ConfigError
+from shared.process.backoff import backoff
 
 
 @pytest.mark.parametrize(

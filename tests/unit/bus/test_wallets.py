@@ -7,7 +7,7 @@ import pytest
 from shared.bus.events import MineResult, WalletName, WalletsRequested, WalletsResult
 from shared.bus.wallets import ask_wallets, offered_wallets
 from shared.errors import BrokerUnavailable, RequestFailed
-from shared.waiting import run
+from shared.process.waiting import run
 from tests.unit.bus.fake_broker import FakeBroker
 
 WALLETS = (WalletName(id="creator", address="a"), WalletName(id="w", address="b"))

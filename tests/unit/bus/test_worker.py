@@ -17,7 +17,7 @@ from shared.bus.events import BlockVerdict, CoinsRequested, Failure, Message, Mi
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
 from shared.bus.worker import CLOCK_SKEW, Handler, Incoming, Suspects, Worker, each
 from shared.errors import BrokerUnavailable, CommitConflict, StaleWriter, StoreUnavailable, UnsafeStore
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker, FakeConsumer
 
 SOMEONE = ReplyAddress("someone", "1")

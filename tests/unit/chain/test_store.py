@@ -9,7 +9,7 @@ import pytest
 from shared.chain import store
 from shared.chain.store import SOCKET_TIMEOUT, check_server, connect, wait_for_server
 from shared.errors import StoreUnavailable, UnsafeStore
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 
 
 def test_a_command_fails_within_seconds() -> None:

@@ -18,7 +18,7 @@ from shared.bus.topics import (
     Topic,
     outlet,
 )
-from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
+from shared.servers.url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 PASSWORDS = {user: f"password-of-{user}" for user in ("mempool", "wallet", "explorer", "miner")}
 SETUP = {user: f"password-of-{user}" for user in ("setup", "operator", "topology")}

@@ -23,7 +23,7 @@ from deploy.setup.container_setup import LOADER_UID, SERVER_UID, SERVICE_UIDS
 from deploy.setup.kubernetes_secrets import RABBITMQ_HOSTS, REDIS_HOSTS, SENTINEL_HOSTS, make
 from shared import config
 from shared.config import SECRETS, Settings
-from shared.server_url import AMQP_PORTS, REDIS_PORTS, parse_server_url
+from shared.servers.url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 from tests.unit.deploy.kustomize import Resource, containers, identity, pods, render
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ from shared import trace
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.bus.topics import FACTS
 from shared.bus.worker import Incoming, Worker
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker
 
 ALL_FACTS = [

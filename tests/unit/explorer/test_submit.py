@@ -6,7 +6,7 @@ from shared.bus.events import Failure, TxSubmitted, TxVerdict, TxVerdicts
 from shared.errors import BrokerUnavailable, RequestFailed
 from shared.policy import DEFAULT_MAX_FEERATE
 from shared.primitives.transaction import OutPoint, TxOut
-from shared.waiting import run
+from shared.process.waiting import run
 from tests.builders import Spendable, key, p2wpkh, pay
 from tests.unit.bus.fake_broker import FakeBroker
 

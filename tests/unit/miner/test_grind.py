@@ -16,7 +16,7 @@ from services.miner.kernel import NONCES, search
 from shared import trace
 from shared.bus.events import BlockMined
 from shared.primitives.block import BlockHeader
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.miner.test_job import template
 

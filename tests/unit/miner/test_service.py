@@ -16,7 +16,7 @@ from shared.bus.topics import Topic
 from shared.bus.worker import Incoming
 from shared.config import Settings
 from shared.errors import DecodeError
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.miner.test_job import template
 

@@ -21,7 +21,7 @@ from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.rpc.memory_view import MemoryView

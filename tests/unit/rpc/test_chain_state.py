@@ -13,7 +13,7 @@ from services.mempool.rpc.methods.blockchain import wait_for
 from services.mempool.rpc.server.context import NodeContext
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.consensus.params import REGTEST
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
 from tests.unit.rpc.conftest import ALICE, BOB, FEE, Chain, Rpc

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.mempool.rpc.methods.table import METHODS
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc
 
 

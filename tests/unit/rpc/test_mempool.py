@@ -8,8 +8,8 @@ import pytest
 
 from services.explorer.chain.fee_estimates import fee_estimates, precise_fees
 from services.explorer.live.websocket.snapshot import pool_info
-from services.wallet.amounts import parse_feerate
 from services.wallet.errors import BadInput
+from services.wallet.payments.amounts import parse_feerate
 from shared import policy
 from shared.chain.records import PoolStats
 from shared.consensus.limits import COIN

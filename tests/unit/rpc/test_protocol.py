@@ -7,7 +7,7 @@ import json
 import pytest
 
 from services.mempool.rpc.server import protocol
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 from tests.unit.rpc.conftest import Rpc, parse
 
 TIP = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from services.wallet.accounts import Account, Keychain
+from services.wallet.keys.accounts import Account, Keychain
 from shared.crypto.bip32 import ExtendedKey
 
 ROOT = ExtendedKey.from_seed(bytes(64)).derive("84h/1h/0h")

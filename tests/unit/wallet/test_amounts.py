@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.wallet.amounts import format_feerate, parse_amount, parse_feerate
 from services.wallet.errors import BadInput
+from services.wallet.payments.amounts import format_feerate, parse_amount, parse_feerate
 from shared.consensus.amount import format_btc
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.wallet.accounts import Account, Keychain
-from services.wallet.builder import build_payment, sign_payment
-from services.wallet.coin_selection import SpendableCoin, select_coins
+from services.wallet.coins.selection import SpendableCoin, select_coins
+from services.wallet.keys.accounts import Account, Keychain
+from services.wallet.payments.builder import build_payment, sign_payment
 from shared.consensus.tx_check import check_transaction
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import ScriptError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.wallet.coin_selection import INPUT_WEIGHT, SpendableCoin, select_coins
+from services.wallet.coins.selection import INPUT_WEIGHT, SpendableCoin, select_coins
 from services.wallet.errors import BadInput, InsufficientFunds
 from shared.primitives.transaction import OutPoint, TxOut
 from tests.builders import key, p2wpkh

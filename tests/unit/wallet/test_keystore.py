@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.wallet.accounts import Account, Keychain
-from services.wallet.attempts import Attempts
 from services.wallet.errors import BadInput, WrongPassword
-from services.wallet.keystore import SCRYPT_N, Keystore, Sealed, account_key, check_new_password, seal, unseal
-from shared import waiting
+from services.wallet.keys.accounts import Account, Keychain
+from services.wallet.keys.attempts import Attempts
+from services.wallet.keys.keystore import SCRYPT_N, Keystore, Sealed, account_key, check_new_password, seal, unseal
 from shared.consensus.params import MAINNET, REGTEST
 from shared.crypto.bip32 import ExtendedKey
 from shared.errors import DecodeError
+from shared.process import waiting
 
 FAST = 16
 SECRET = bytes(range(64))
@@ -124,7 +124,7 @@ def test_the_longest_password_can_be_used() -> None:
 
 
 def test_a_password_that_is_too_long_is_refused_without_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("services.wallet.keystore.unseal")
+    monkeypatch.delattr("services.wallet.keys.keystore.unseal")
     with pytest.raises(WrongPassword):
         waiting.run(keystore().open("w", seal(SECRET, "pw", "w", FAST), "x" * 1025))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.wallet.errors import BadInput
-from services.wallet.payments import Payments
+from services.wallet.payments.payments import Payments
 from shared.consensus.params import REGTEST
 from shared.crypto.address import encode_address
 from shared.policy import WALLET_FEERATE

@@ -10,16 +10,16 @@ from itertools import count
 
 import pytest
 
-from services.wallet import keystore as keystore_module
-from services.wallet import password_pool
-from services.wallet.attempts import FREE, LONGEST_DELAY, WINDOW, Attempts
 from services.wallet.errors import Busy, WrongPassword
-from services.wallet.keystore import Keystore, Sealed, seal
-from services.wallet.password_pool import PasswordPool, Rank
-from shared import waiting
+from services.wallet.keys import keystore as keystore_module
+from services.wallet.keys import password_pool
+from services.wallet.keys.attempts import FREE, LONGEST_DELAY, WINDOW, Attempts
+from services.wallet.keys.keystore import Keystore, Sealed, seal
+from services.wallet.keys.password_pool import PasswordPool, Rank
 from shared.consensus.params import REGTEST
 from shared.durations import MINUTE
-from shared.waiting import WaitFor
+from shared.process import waiting
+from shared.process.waiting import WaitFor
 from tests.clock import Clock
 
 PATIENCE = 20.0

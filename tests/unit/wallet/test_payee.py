@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from services.wallet.errors import BadInput
-from services.wallet.payee import parse_payee
+from services.wallet.payments.payee import parse_payee
 from shared.crypto.address import MAINNET_PREFIX, REGTEST_PREFIX, TESTNET_PREFIX, encode_address
 from shared.crypto.pem import private_key_to_pem, public_key_to_pem
 from shared.script.standard import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script, p2wsh_script

@@ -13,7 +13,7 @@ from flask import g, request
 
 from shared.config import Settings
 from shared.errors import BrokerUnavailable
-from shared.waiting import WaitFor
+from shared.process.waiting import WaitFor
 from shared.web import async_flask
 from shared.web import server as http_server
 from shared.web.app import create_app, handle_error

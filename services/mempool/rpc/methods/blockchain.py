@@ -21,7 +21,7 @@ from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_tree
 from shared.primitives.transaction import MAX_VOUT, OutPoint
-from shared.waiting import pause
+from shared.process.waiting import pause
 
 _CATEGORY = "Blockchain"
 

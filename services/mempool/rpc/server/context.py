@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.consensus.block_check import median_time_past
 from shared.consensus.limits import MEDIAN_TIME_SPAN
 from shared.consensus.params import ChainParams
-from shared.shutdown import ExitFlag
+from shared.process.shutdown import ExitFlag
 
 
 @dataclass(frozen=True, slots=True)

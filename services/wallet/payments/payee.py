@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from services.wallet.amounts import parse_amount
 from services.wallet.errors import BadInput
+from services.wallet.payments.amounts import parse_amount
 from shared.crypto.address import AddressNetworkError, AddressPrefix, decode_address, encode_address
 from shared.crypto.pem import parse_public_key
 from shared.errors import DecodeError

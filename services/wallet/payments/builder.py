@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from services.wallet.coin_selection import Selection, SpendableCoin
+from services.wallet.coins.selection import Selection, SpendableCoin
 from shared.crypto.keys import PrivateKey
 from shared.policy import MAX_BIP125_RBF_SEQUENCE
 from shared.primitives.transaction import Transaction, TxIn, TxOut

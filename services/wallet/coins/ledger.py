@@ -10,8 +10,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.wallet.accounts import WalletKey
-from services.wallet.coin_selection import SpendableCoin
+from services.wallet.coins.selection import SpendableCoin
+from services.wallet.keys.accounts import WalletKey
 from services.wallet.store import Send, SendStatus
 from shared.bus.events import BlockDisconnected, TxAccepted, TxRemoved
 from shared.chain.view import ChainView, Tip, TxRecord

@@ -21,10 +21,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from services.wallet.accounts import Keychain
-from services.wallet.amounts import parse_amount, parse_feerate
-from services.wallet.builder import build_payment, sign_payment
-from services.wallet.coin_selection import Selection, SpendableCoin, select_coins
+from services.wallet.coins.selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import (
     BadInput,
     Busy,
@@ -35,7 +32,10 @@ from services.wallet.errors import (
     Refused,
     RequestIdUsed,
 )
-from services.wallet.payee import Payee, parse_payee
+from services.wallet.keys.accounts import Keychain
+from services.wallet.payments.amounts import parse_amount, parse_feerate
+from services.wallet.payments.builder import build_payment, sign_payment
+from services.wallet.payments.payee import Payee, parse_payee
 from services.wallet.service import WalletService
 from services.wallet.store import Begun, PaymentRequest, Send, SendStatus, Wallet
 from shared import trace
@@ -52,8 +52,8 @@ from shared.logs import with_fields
 from shared.policy import WALLET_FEERATE, dust_threshold
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction, TxOut
+from shared.process.waiting import Turns
 from shared.reasons import Reason
-from shared.waiting import Turns
 
 log = logging.getLogger(__name__)
 

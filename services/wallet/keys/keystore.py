@@ -25,15 +25,15 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.wallet.attempts import Attempts
 from services.wallet.errors import BadInput, Busy, WrongPassword
-from services.wallet.password_pool import PasswordPool, Rank
+from services.wallet.keys.attempts import Attempts
+from services.wallet.keys.password_pool import PasswordPool, Rank
 from shared.consensus.params import ChainParams
 from shared.crypto.address import MAINNET_PREFIX
 from shared.crypto.bip32 import ExtendedKey
 from shared.durations import MINUTE
 from shared.errors import DecodeError
-from shared.waiting import WaitFor
+from shared.process.waiting import WaitFor
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from shared.errors import ConfigError
-from shared.redis_errors import NoPrimary, why_away
-from shared.server_url import REDIS_PORTS, TLS_FILES, ServerUrl, parse_server_url
+from shared.servers.redis_errors import NoPrimary, why_away
+from shared.servers.url import REDIS_PORTS, TLS_FILES, ServerUrl, parse_server_url
 
 C = TypeVar("C", bound=redis.Redis)
 

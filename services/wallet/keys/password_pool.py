@@ -16,7 +16,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
-from shared.service_thread import ServiceThread
+from shared.process.thread import ServiceThread
 
 T = TypeVar("T")
 
