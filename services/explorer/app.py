@@ -37,7 +37,7 @@ from shared.consensus.params import ChainParams
 from shared.errors import BrokerError, RequestTimeout, StoreError
 from shared.web.app import ReadyChecks, create_app, handle_error, wants_html
 from shared.web.asgi import Endpoint
-from shared.web.async_flask import AsyncFlask, NoRoomToWait, WaitingRequests
+from shared.web.async_flask import AsyncFlask, NoRoomToWait
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def create_explorer(
 
     app = create_app("services.explorer", settings, params.name, ready, MAX_BODY, OPEN_PATHS)
     install_rate_limit(app, clients)
-    app.waiting_requests = WaitingRequests(waiting_limit(settings), clients.of_request)
+    app.bound_waits(waiting_limit(settings), clients.of_request)
     app.url_map.merge_slashes = False  # electrs has no path `//`, and a redirect would lose the request's body
     app.jinja_env.globals.update(has_faucet=has_faucet and params.has_cheap_blocks, maturity=params.coinbase_maturity)
     if has_faucet:

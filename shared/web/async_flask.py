@@ -6,10 +6,8 @@ client has gone, to the end of what it has begun.
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from flask import Flask, Request, Response
@@ -17,11 +15,10 @@ from flask import Flask, Request, Response
 from shared.errors import WarrenError
 from shared.process import waiting
 from shared.web.refusal import Refusal
+from shared.web.slots import Slots, SlotsTaken
 
 MAX_WAITING = 500
 """Requests of one service that may wait for other services at a time."""
-
-
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -29,47 +26,22 @@ class NoRoomToWait(WarrenError):
     """As many requests wait for other services as may; try again later."""
 
 
-class WaitingRequests:
-    """Counts the requests that wait, of all clients and of each. Safe to use from any thread."""
-
-    def __init__(self, most_of_one: int = MAX_WAITING, client: Callable[[], str] = str) -> None:
-        """`client` tells whose request the application answers now."""
-        self._free = MAX_WAITING
-        self._most_of_one = most_of_one
-        self._client = client
-        self._held: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a request while it may wait. Raises `NoRoomToWait`."""
-        client = self._client()
-        with self._lock:
-            if not self._free or self._held[client] >= self._most_of_one:
-                raise NoRoomToWait("too many requests wait already, try again when one of them is done")
-            self._free -= 1
-            self._held[client] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._free += 1
-                self._held[client] -= 1
-                if not self._held[client]:
-                    del self._held[client]
-
-
 class AsyncFlask(Flask):
-    """An application whose views may be coroutines; `waiting_requests` bounds them."""
+    """An application whose views may be coroutines, `MAX_WAITING` at a time."""
 
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name)
-        self.waiting_requests = WaitingRequests()
+        self.bound_waits(MAX_WAITING, str)
         self.checks_at_work: list[str] = []
         """The names of the checks that `/readyz` waits for now."""
         self.head_checks: list[Callable[[Request], Refusal | None]] = []
         """Functions that may refuse a request by its headers, before its body is read. They run on the event loop, for
         every request that is no plain read."""
+
+    def bound_waits(self, most_for_one: int, client: Callable[[], str]) -> None:
+        """Let one client hold only so many of the waits; `client` tells whose request is answered now."""
+        self._waits = Slots(MAX_WAITING, most_for_one)
+        self._client = client
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: `respond` awaits what a view returns."""
@@ -104,11 +76,17 @@ class AsyncFlask(Flask):
             if answer is None:
                 answer = self.dispatch_request()
                 if hasattr(answer, "__await__"):
-                    with closing(answer), self.waiting_requests.one():
+                    with closing(answer), self._wait():
                         answer = await answer
         except Exception as error:
             answer = self.handle_user_exception(error)
         return self.finalize_request(answer)
+
+    def _wait(self) -> AbstractContextManager[None]:
+        try:
+            return self._waits.take(self._client())
+        except SlotsTaken:
+            raise NoRoomToWait("too many requests wait already, try again when one of them is done") from None
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer on this thread alone, waits included, as tests' clients need it."""

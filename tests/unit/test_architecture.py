@@ -39,7 +39,7 @@ STOREYS = {
         ("open_broker",),
     ),
     "shared/web": (
-        ("hosts", "clients", "formats", "sendrawtransaction"),
+        ("hosts", "clients", "slots", "formats", "sendrawtransaction"),
         ("asgi", "threads"),
         ("refusal",),
         ("async_flask", "origins"),

@@ -17,7 +17,7 @@ from shared.process.waiting import WaitFor
 from shared.web import async_flask
 from shared.web import server as http_server
 from shared.web.app import create_app, handle_error
-from shared.web.async_flask import AsyncFlask, WaitingRequests
+from shared.web.async_flask import AsyncFlask
 from shared.web.server import HttpServer
 
 THREADS = 2
@@ -184,7 +184,7 @@ def test_one_request_more_than_may_wait_is_asked_to_come_again(
     waiting: Waiting, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(async_flask, "MAX_WAITING", 3)
-    waiting.app.waiting_requests = WaitingRequests()
+    waiting.app.bound_waits(500, str)
     held = [send(server, f"/wait/{number}") for number in range(3)]
     until(lambda: len(waiting.futures) == 3, "three wait")
     connection = send(server, "/wait/4")
@@ -202,20 +202,6 @@ def test_one_request_more_than_may_wait_is_asked_to_come_again(
     for future in waiting.futures.values():
         if not future.done():
             future.set_result("")
-
-
-def test_one_client_may_hold_only_its_share() -> None:
-    current = "a"
-    places = WaitingRequests(2, lambda: current)
-    with places.one(), places.one():
-        with pytest.raises(async_flask.NoRoomToWait), places.one():
-            pass
-        current = "b"
-        with places.one():
-            assert places._held == {"a": 2, "b": 1}
-        current = "a"
-    assert not places._held
-    assert places._free == async_flask.MAX_WAITING
 
 
 def test_a_test_client_waits_on_its_own_thread(waiting: Waiting) -> None:
