@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 @contextmanager
@@ -22,3 +23,18 @@ def services(*names: str, **settings: str) -> Iterator[list[subprocess.Popen[byt
             service.terminate()
         for service in running:
             service.wait(30)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and its descendants that run now; 0 without a process."""
+    parents, ticks = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            number, _, rest = stat.read_text().partition(" (")
+            fields = rest.rpartition(") ")[2].split()
+            parents[int(number)] = int(fields[1])
+            ticks[int(number)] = int(fields[11]) + int(fields[12])
+    ours = {pid}
+    while more := {child for child, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks.get(process, 0) for process in ours) / os.sysconf("SC_CLK_TCK")

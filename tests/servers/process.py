@@ -27,6 +27,10 @@ class Process:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def alive(self) -> bool:
         return self._child.poll() is None
 
@@ -62,6 +66,11 @@ class NativeServer(Server):
 
     _directory: Path
     _process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         assert self._process is not None
