@@ -11,7 +11,7 @@ import time
 
 from services.mempool import mining_job
 from services.mempool.block_tree import BlockTree, Branch
-from services.mempool.mining_job import MiningJob
+from services.mempool.mining_job import Jobs
 from services.mempool.pool.acceptance import AcceptContext, Acceptor
 from services.mempool.pool.orphanage import Orphanage
 from services.mempool.pool.pool import Pool
@@ -36,7 +36,7 @@ class NodeState:
 
     tree: BlockTree
     pool: Pool
-    jobs: dict[str, MiningJob]
+    jobs: Jobs
     prioritised: dict[bytes, int]
     """Txid → fee delta in satoshis."""
     next_sequence: int
@@ -66,9 +66,7 @@ class NodeState:
         self._clock = self.view.clock()
         self._load_pool()
         stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
-        self.jobs = {
-            job.id: job for job in sorted(map(mining_job.decode, stored.values()), key=lambda job: job.created)
-        }
+        self.jobs = Jobs(map(mining_job.decode, stored.values()))
         log.info("chain loaded", extra=with_fields(height=tip.height, pool=len(self.pool), epoch=epoch))
 
     def commit(self, delta: Delta) -> None:

@@ -111,12 +111,11 @@ class Mining:
     def tick(self) -> None:
         """Reply to finished and overdue jobs, drop old ones, and publish a template for the oldest open job."""
         now = int(time.time())
-        for job in list(self._node.jobs.values()):
-            if not job.finished and now > job.deadline:
-                error = f"no miner found the next block in time; {job.remaining} blocks are missing"
-                self._store(msgspec.structs.replace(job, error=error))
+        for job in self._node.jobs.overdue(now):
+            error = f"no miner found the next block in time; {job.remaining} blocks are missing"
+            self._store(msgspec.structs.replace(job, error=error))
         try:
-            self._answer()
+            self._answer(now)
             self._publish()
         except BrokerError as error:
             log.warning("mining waits: %s", error)
@@ -152,7 +151,7 @@ class Mining:
         """Commit a block that was found for a job, together with the job."""
         verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)})
         if verdict.accepted:
-            self._node.jobs[job.id] = job
+            self._node.jobs.put(job)
             log.info(
                 "block connected",
                 extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=miner),
@@ -166,27 +165,26 @@ class Mining:
 
     def _store(self, job: MiningJob) -> None:
         self._node.commit(Delta(jobs={job.id: mining_job.encode(job)}))
-        self._node.jobs[job.id] = job
+        self._node.jobs.put(job)
 
-    def _answer(self) -> None:
-        waiting = [job for job in self._node.jobs.values() if job.finished and not job.answered]
+    def _answer(self, now: int) -> None:
+        jobs = self._node.jobs
+        waiting = jobs.unanswered()
         replies = [(job.reply_address, job.result()) for job in waiting if job.reply_address is not None]
         if replies:
             self._broker.reply_many(replies)
-        old = int(time.time()) - mining_job.KEEP_FINISHED
         changes: dict[str, bytes | None] = {}
         for job in waiting:
-            self._node.jobs[job.id] = answered = msgspec.structs.replace(job, answered=True)
+            answered = msgspec.structs.replace(job, answered=True)
+            jobs.put(answered)
             changes[job.id] = mining_job.encode(answered)
-        for job in list(self._node.jobs.values()):
-            if job.finished and job.answered and job.deadline < old:
-                del self._node.jobs[job.id]
-                changes[job.id] = None
+        for job_id in jobs.take_old(now):
+            changes[job_id] = None
         if changes:
             self._node.commit(Delta(jobs=changes))
 
     def _publish(self) -> None:
-        job = next((job for job in self._node.jobs.values() if not job.finished), None)
+        job = self._node.jobs.oldest_open()
         if job is None:
             self._current = None
             return

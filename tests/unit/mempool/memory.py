@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from services.mempool.block_tree import BlockTree
 from services.mempool.blocks.accept_block import accept_block
+from services.mempool.mining_job import Jobs
 from services.mempool.pool.orphanage import Orphanage
 from services.mempool.pool.pool import Pool
 from services.mempool.pool.script_cache import Verifier
@@ -108,7 +109,7 @@ class MemoryNode(NodeState):
             genesis.hash,
         )
         self.pool = Pool()
-        self.jobs = {}
+        self.jobs = Jobs()
         self.prioritised = {}
         self.next_sequence = 1
         self._clock = NOW
