@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from shared.errors import ValidationError
 from shared.primitives.serialize import compact_size_length
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction, TxOut
+from shared.primitives.transaction import Transaction, TxOut
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 from shared.script.script import is_push_only
 from shared.script.standard import ScriptType, classify, is_unspendable, is_witness_program

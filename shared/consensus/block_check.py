@@ -30,7 +30,7 @@ from shared.consensus.tx_verify import is_final_tx, legacy_sigops
 from shared.crypto.hashes import sha256d
 from shared.errors import BadVersionError, ValidationError
 from shared.primitives.merkle import block_merkle_root, witness_merkle_root
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 from shared.script.script import push_number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 
 COIN: Final = 100_000_000
 """Satoshis in one bitcoin."""

@@ -7,8 +7,9 @@ with the witness commitment, after a four-byte header. Source: BIP325 and Core's
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from shared.consensus.commitment import commitment_index
 from shared.errors import DecodeError, ScriptError, ValidationError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.consensus.limits import MAX_BLOCK_WEIGHT, MAX_COINBASE_SCRIPT, MAX_MONEY, MIN_COINBASE_SCRIPT
 from shared.errors import ValidationError
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from shared.primitives.transaction import (
     SEQUENCE_LOCKTIME_GRANULARITY,
     SEQUENCE_LOCKTIME_MASK,
     SEQUENCE_LOCKTIME_TYPE_FLAG,
-    WITNESS_SCALE_FACTOR,
 )
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 from shared.script.flags import Flags
 from shared.script.opcodes import OP_16

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import msgspec
 
-if TYPE_CHECKING:
-    from shared.primitives.transaction import TxOut
+from shared.primitives.transaction import TxOut
 
 
-@dataclass(frozen=True, slots=True)
-class Coin:
+class Coin(msgspec.Struct, frozen=True, gc=False):
     """An output, the height of its block, and whether it is a coinbase's output, which must mature."""
 
     output: TxOut

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from shared.consensus.limits import MAX_MONEY
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from shared.script.script import push_number
@@ -16,11 +18,11 @@ FRESH = OutPoint(b"\x77" * 32, 0)
 
 
 def with_first_input(tx: Transaction, **changes: Any) -> Transaction:
-    return replace(tx, inputs=(replace(tx.inputs[0], **changes), *tx.inputs[1:]))
+    return replace(tx, inputs=(structs.replace(tx.inputs[0], **changes), *tx.inputs[1:]))
 
 
 def with_first_output(tx: Transaction, **changes: Any) -> Transaction:
-    return replace(tx, outputs=(replace(tx.outputs[0], **changes), *tx.outputs[1:]))
+    return replace(tx, outputs=(structs.replace(tx.outputs[0], **changes), *tx.outputs[1:]))
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -72,7 +74,10 @@ def set_draft(**changes: Any) -> Callable[[Draft, int], None]:
 
 
 def pay_more(amount: int) -> Callable[[Draft, int], list[TxOut]]:
-    return lambda draft, n: [replace(draft.outputs[0], value=draft.outputs[0].value + amount), *draft.outputs[1:]]
+    return lambda draft, n: [
+        structs.replace(draft.outputs[0], value=draft.outputs[0].value + amount),
+        *draft.outputs[1:],
+    ]
 
 
 def also(*outputs: TxOut) -> Callable[[Draft, int], list[TxOut]]:

@@ -61,7 +61,8 @@ from shared.consensus.subsidy import block_subsidy
 from shared.crypto.address import decode_address, encode_address
 from shared.errors import DecodeError
 from shared.primitives.hex import display_hash
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
+from shared.primitives.transaction import Transaction
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.script.standard import ScriptType, classify, witness_program
 
 BLOCKS_PER_PAGE = 15

@@ -18,7 +18,8 @@ from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERV
 from shared.pool.graph import Graph
 from shared.pool.linearize import Chunk, Member, linearize_cluster
 from shared.primitives.hex import parse_display_hash, parse_hex
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction
+from shared.primitives.transaction import Transaction
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 
 CHOICE_REFUSED = "TestBlockValidity failed"
 """Beginning of the reply if the named transactions do not make a valid block (Core's generateblock)."""

@@ -14,7 +14,8 @@ from shared.chain.commit import PoolRecord
 from shared.errors import ValidationError
 from shared.pool.graph import Graph
 from shared.pool.linearize import Member, improves, linearize
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR, Transaction, TxOut
+from shared.primitives.transaction import Transaction, TxOut
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from services.wallet.errors import BadInput, InsufficientFunds
 from shared.consensus.amount import format_btc
 from shared.policy import MAX_STANDARD_TX_WEIGHT, dust_threshold, fee_for
-from shared.primitives.transaction import MIN_INPUT_SIZE, WITNESS_SCALE_FACTOR, OutPoint, TxOut
+from shared.primitives.transaction import MIN_INPUT_SIZE, OutPoint, TxOut
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 
 INPUT_WEIGHT = MIN_INPUT_SIZE * WITNESS_SCALE_FACTOR + 1 + 1 + 71 + 1 + 33
 """An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""

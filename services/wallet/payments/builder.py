@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from services.wallet.coins.selection import Selection, SpendableCoin
 from shared.crypto.keys import PrivateKey

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 
 from shared.chain.codec import ScriptStats, Spend, TxLocation, history_score
 from shared.chain.overlay import Overlay, StatsDelta
@@ -71,7 +71,7 @@ def test_to_ask_for_the_changes_of_scripts_twice_changes_nothing() -> None:
 def test_a_payment_that_is_taken_back_leaves_no_change_of_coins() -> None:
     overlay = Overlay(Committed((OLD, OLD_COIN)))
     overlay.apply(PAYMENT, 9, 2)
-    overlay.revert(PAYMENT, [dataclasses.replace(OLD_COIN)])  # read from the undo data
+    overlay.revert(PAYMENT, [structs.replace(OLD_COIN)])  # read from the undo data
     assert overlay.coin_changes() == {}
     assert overlay.coin(OLD) == OLD_COIN
     assert overlay.spends == {OLD: None}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from services.mempool.blocks.accept_block import accept_block, propose
 from services.mempool.blocks.accept_header import check_header
@@ -30,7 +31,7 @@ def node() -> MemoryNode:
 def without_commitment(height: int, tag: bytes = b"plain") -> Transaction:
     """A coinbase that commits to no witness."""
     full = coinbase(height, p2wpkh(MINER), block_subsidy(height, REGTEST), [], tag)
-    first = dataclasses.replace(full.inputs[0], witness=())
+    first = structs.replace(full.inputs[0], witness=())
     return Transaction(full.version, (first,), full.outputs[:1])
 
 

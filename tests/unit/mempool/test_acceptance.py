@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec import structs
 
 from services.mempool.pool.acceptance import Origin
 from shared import policy
@@ -176,7 +177,7 @@ def test_a_transaction_is_known_while_any_output_of_it_is_unspent(node: MemoryNo
 def test_the_same_transaction_and_one_with_another_witness_are_told_apart(node: MemoryNode) -> None:
     tx = to_bob(node.coin())
     assert node.send_one(tx).accepted
-    first = dataclasses.replace(tx.inputs[0], witness=(b"other",))
+    first = structs.replace(tx.inputs[0], witness=(b"other",))
     other = Transaction(tx.version, (first,), tx.outputs, tx.lock_time)
     assert verdict(node, tx) == Reason.TXN_ALREADY_IN_MEMPOOL
     assert verdict(node, other) == Reason.TXN_SAME_NONWITNESS_DATA_IN_MEMPOOL

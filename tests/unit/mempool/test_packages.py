@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from services.mempool.transactions.package import check_topology, check_well_formed
 from shared import policy
@@ -27,7 +26,7 @@ def forged(tx: Transaction) -> Transaction:
     """Return the transaction with a well-formed but wrong signature."""
     signature, public_key = tx.inputs[0].witness
     broken = signature[:-2] + bytes([signature[-2] ^ 1]) + signature[-1:]
-    first = dataclasses.replace(tx.inputs[0], witness=(broken, public_key))
+    first = structs.replace(tx.inputs[0], witness=(broken, public_key))
     return Transaction(tx.version, (first, *tx.inputs[1:]), tx.outputs, tx.lock_time)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from services.mempool.pool.script_cache import Verifier
 from shared.errors import ScriptCheckError
@@ -49,7 +50,7 @@ def test_rules_that_were_not_checked_are_checked(runs: list[tuple[bytes, int]]) 
 def test_a_signature_that_only_fewer_rules_accept_is_refused_under_more() -> None:
     verifier = Verifier()
     tx, spent = payment()
-    broken = replace(tx.inputs[1], witness=(bytes(64),))
+    broken = structs.replace(tx.inputs[1], witness=(bytes(64),))
     forged = replace(tx, inputs=(tx.inputs[0], broken))
     verifier.verify(forged, spent, MANDATORY & ~Flags.TAPROOT, REASON)
     with pytest.raises(ScriptCheckError, match="Invalid Schnorr signature"):
@@ -73,7 +74,7 @@ def test_another_witness_is_another_transaction(runs: list[tuple[bytes, int]]) -
     tx, spent = payment()
     verifier.verify(tx, spent, STANDARD, REASON)
     signature, public_key = tx.inputs[0].witness
-    malleated = replace(tx.inputs[0], witness=(signature[:-1] + b"\x02", public_key))
+    malleated = structs.replace(tx.inputs[0], witness=(signature[:-1] + b"\x02", public_key))
     other = replace(tx, inputs=(malleated, tx.inputs[1]))
     assert other.txid == tx.txid
     with pytest.raises(ScriptCheckError):
@@ -85,7 +86,7 @@ def test_another_coin_makes_another_transaction(runs: list[tuple[bytes, int]]) -
     verifier = Verifier()
     tx, spent = payment()
     verifier.verify(tx, spent, STANDARD, REASON)
-    moved = replace(tx.inputs[0], prevout=OutPoint(b"\x99" * 32, 0))
+    moved = structs.replace(tx.inputs[0], prevout=OutPoint(b"\x99" * 32, 0))
     other = replace(tx, inputs=(moved, tx.inputs[1]))
     with pytest.raises(ScriptCheckError):
         verifier.verify(other, [TxOut(1, spent[0].script_pubkey), spent[1]], STANDARD, REASON)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec import structs
 
 from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
 from shared.consensus.params import MAINNET, REGTEST
@@ -95,7 +96,7 @@ def test_what_only_the_writer_finds_undecodable_is_the_same_error(rpc: Rpc, brok
 def test_a_missing_witness_of_the_coinbase_is_added(rpc: Rpc, broker: FakeBroker, block: Block) -> None:
     broker.answers[BlockMined] = lambda message: answer(block, accepted=True)
     coinbase = block.transactions[0]
-    bare = dataclasses.replace(coinbase, inputs=(dataclasses.replace(coinbase.inputs[0], witness=()),))
+    bare = dataclasses.replace(coinbase, inputs=(structs.replace(coinbase.inputs[0], witness=()),))
     stripped = Block(block.header, (bare,))
     assert rpc.call("submitblock", stripped.serialize().hex()) is None
     assert broker.published == [BlockMined(block=block.serialize().hex())]

@@ -14,7 +14,8 @@ from shared.consensus.params import ChainParams
 from shared.consensus.subsidy import block_subsidy
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
-from shared.primitives.transaction import WITNESS_SCALE_FACTOR, TxOut
+from shared.primitives.transaction import TxOut
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.script.standard import is_unspendable
 
 _PER_UTXO_OVERHEAD = 36 + 4 + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from msgspec import structs
 
 from services.mempool.mining import template
 from services.mempool.mining.select_txs import CHOICE_REFUSED
@@ -239,7 +239,7 @@ def _with_reserved_value(node: NodeContext, submitted: Block) -> Block:
     has_segwit = parent is not None and parent.height + 1 >= node.params.segwit_height
     if not has_segwit or coinbase.has_witness or witness_commitment(submitted) is None:
         return submitted
-    txin = dataclasses.replace(coinbase.inputs[0], witness=(WITNESS_RESERVED_VALUE,))
+    txin = structs.replace(coinbase.inputs[0], witness=(WITNESS_RESERVED_VALUE,))
     completed = Transaction(coinbase.version, (txin,), coinbase.outputs, coinbase.lock_time)
     return Block(submitted.header, (completed, *submitted.transactions[1:]))
 

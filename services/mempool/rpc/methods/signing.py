@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from services.mempool.rpc.json.tx_build import outpoint
 from services.mempool.rpc.psbt.solver import Evidence, FirstOf, Keyring, Source, evidence_of, unlock
