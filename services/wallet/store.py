@@ -219,12 +219,17 @@ class WalletStore:
     def _request(self, wallet_id: str, request_id: str) -> str:
         return f"{self._of('request', wallet_id)}:{request_id}"
 
-    def forget_send(self, wallet_id: str, txid: bytes, request_id: str | None = None) -> None:
-        """Undo `begin_send` for a refused transaction; a change key that another send uses stays in use."""
+    def forget_send(self, wallet_id: str, txid: bytes, request: PaymentRequest | None = None) -> None:
+        """Undo `begin_send` for a refused transaction.
+
+        A change key that another send uses stays in use, and so does a request id that has another payment by now.
+        """
         next_key = self._of("next", wallet_id)
+        request_key = self._request(wallet_id, request.id) if request else ""
 
         def write(pipe: Any) -> None:
             has_last_key = pipe.hget(next_key, "change_by") == txid
+            has_request = request is not None and pipe.get(request_key) == request.raw_tx
             pipe.multi()
             if has_last_key:
                 pipe.hincrby(next_key, "change", -1)
@@ -233,10 +238,10 @@ class WalletStore:
             pipe.zrem(self._of("unmined", wallet_id), txid)
             pipe.hdel(self._senders, txid)
             pipe.srem(self._open, txid)
-            if request_id:
-                pipe.delete(self._request(wallet_id, request_id))
+            if has_request:
+                pipe.delete(request_key)
 
-        self._atomically(write, next_key)
+        self._atomically(write, next_key, *([request_key] if request else []))
 
     def update_sends(self, sends: Mapping[bytes, tuple[str, Send]], closed: Iterable[bytes] = ()) -> None:
         """Write the new state of sends (txid → wallet id and send); `closed` are the txids whose outcome is final."""

@@ -118,7 +118,7 @@ class _Request:
 
 
 class _MadeElsewhere(Exception):
-    """Another instance made the payment of this request id first."""
+    """Another instance, with the same request id, has made or may have made the payment."""
 
 
 class Payments:
@@ -226,7 +226,7 @@ class Payments:
             return ledger.status(tx.txid) or SendStatus.UNCONFIRMED
         log.info("payment refused: %s", verdict.reason, extra=with_fields(wallet=wallet_id, txid=tx.txid_hex))
         if send.status is SendStatus.PENDING and not ledger.may_have_been_accepted(tx.txid, send.seq):
-            self._wallets.store.forget_send(wallet_id, tx.txid, request.id)
+            self._wallets.store.forget_send(wallet_id, tx.txid, PaymentRequest(request.id, tx.serialize()))
             return None
         if conflicts := ledger.conflicts(tx):
             if send.status is not SendStatus.DROPPED:
@@ -270,7 +270,7 @@ class Payments:
         if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
             await self._verdict(tx)
             raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
-        await self._hand_over(wallet, tx, request.id if request else None)
+        await self._hand_over(wallet, tx, plan.tip.seq, request)
         address, status = order.payee.address, SendStatus.UNCONFIRMED
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, address, status)
 
@@ -298,26 +298,41 @@ class Payments:
                 return tx, begun
         raise Busy("as many payments as this chain has blocks have left the pool")
 
-    async def _hand_over(self, wallet: Wallet, tx: Transaction, request_id: str | None) -> None:
+    async def _hand_over(self, wallet: Wallet, tx: Transaction, seq: int, request: _Request | None) -> None:
         """Submit a transaction to the mempool for the first time; delete its record if it is refused.
 
-        Raises `Refused`, `OutcomeUnknown` or `Unroutable`.
+        Raises `Refused`, `OutcomeUnknown` or `Unroutable`, or `_MadeElsewhere`.
         """
-        store = self._wallets.store
         fields = with_fields(wallet=wallet.id, txid=tx.txid_hex)
         try:
             verdict = await self._verdict(tx)
         except Unroutable:  # no queue received the transaction
-            store.forget_send(wallet.id, tx.txid, request_id)
+            self._forget(wallet.id, tx, seq, request)
             raise
         except BrokerError as error:
             log.warning("no verdict on a payment: %s", error, extra=fields)
             raise OutcomeUnknown(tx.txid_hex) from None
         if not verdict.accepted and verdict.reason not in _KNOWN:
-            store.forget_send(wallet.id, tx.txid, request_id)
             log.info("payment refused: %s", verdict.reason, extra=fields)
+            self._forget(wallet.id, tx, seq, request)
             raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
         log.info("payment accepted", extra=fields)
+
+    def _forget(self, wallet_id: str, tx: Transaction, seq: int, request: _Request | None) -> None:
+        """Delete the record of a payment that this instance could not bring into the pool.
+
+        While it waited for the verdict, another instance that received the same request may have handed the payment
+        over with success, or paid anew: raises `_MadeElsewhere` then.
+        """
+        store = self._wallets.store
+        if request is None:
+            store.forget_send(wallet_id, tx.txid)
+            return
+        if not self._wallets.ledger.may_have_been_accepted(tx.txid, seq):
+            store.forget_send(wallet_id, tx.txid, PaymentRequest(request.id, tx.serialize()))
+            if store.requested(wallet_id, request.id) is None:
+                return
+        raise _MadeElsewhere
 
     async def _verdict(self, tx: Transaction) -> TxVerdict:
         # `may_replace=False`: a payment never replaces another one that chose these coins a moment before.

@@ -172,3 +172,32 @@ def test_a_request_whose_payment_cannot_enter_the_pool_any_more_is_paid_anew_onc
     assert stack.get("/payee").json["unconfirmed"] == COIN
     assert [txid[::-1].hex() for txid in stack.store.open_sends()] == [answers[0].json["txid"]]
     assert stack.store.load("w").change_count == 1
+
+
+@pytest.mark.parametrize("again", ["accepted", "refused and paid anew"])
+def test_a_refusal_that_one_instance_learns_late_does_not_undo_what_another_paid_for_the_same_request(
+    stack: Stack, request_body: dict, again: str
+) -> None:
+    """The first instance waits for its verdict while the client, with another one, goes on."""
+    wallets = stack.new_service()
+    other = Payments(wallets, stack.broker, timeout=0.2)
+    account = waiting.run(wallets.open("w", PASSWORD))
+    order = other.order(request_body["to"], request_body["amount"])
+    refusals = [] if again == "accepted" else [Reason.BAD_TXNS_INPUTS_MISSINGORSPENT]
+    paid: list[str] = []
+
+    def later(message: TxSubmitted) -> TxVerdicts:
+        return verdict(message, refusals.pop()) if refusals else stack.submit(message)
+
+    def refuse_late(message: TxSubmitted) -> TxVerdicts:
+        stack.broker.answers[TxSubmitted] = later
+        paid.append(waiting.run(other.send("w", order, account, request_id="abc")).txid_hex)
+        return verdict(message, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT)
+
+    stack.broker.answers[TxSubmitted] = refuse_late
+    answer = stack.post("/w/send", **request_body)
+    assert (answer.status_code, answer.json["txid"]) == (200, paid[0])
+    assert stack.get("/payee").json["unconfirmed"] == COIN
+    assert [txid[::-1].hex() for txid in stack.store.open_sends()] == paid
+    assert stack.post("/w/send", **request_body).json["txid"] == paid[0]
+    assert stack.get("/payee").json["unconfirmed"] == COIN
