@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from services.mempool.chain_metrics import ChainCollector
+from services.mempool.intake.router import ClaimRouter
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
@@ -39,7 +40,7 @@ def main() -> int:
     except UnsafeStore as error:
         print(f"mempool: {error}", file=sys.stderr)
         return 2
-    broker = connect_broker(settings, "mempool")
+    broker = ClaimRouter(connect_broker(settings, "mempool"))
     keys = Keys(chain.name)
     metrics.REGISTRY.register(ChainCollector(client, keys))
     view = ChainView(client, keys)

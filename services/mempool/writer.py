@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 
 from services.mempool.handlers import subscriptions
+from services.mempool.intake.intake import Intake
+from services.mempool.intake.router import ClaimRouter
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.mining.requests import Mining
 from services.mempool.outbox import Outbox
 from services.mempool.state import NodeState
-from shared.bus.broker import Broker
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
 from shared.bus.worker import Worker
 from shared.chain.lease import Lease
@@ -41,7 +42,7 @@ PREFETCH = 2000
 class Writer:
     """A mempool instance as a candidate for the writer."""
 
-    def __init__(self, settings: Settings, params: ChainParams, broker: Broker, stop: ExitFlag) -> None:
+    def __init__(self, settings: Settings, params: ChainParams, broker: ClaimRouter, stop: ExitFlag) -> None:
         self._settings = settings
         self._params = params
         self._broker = broker
@@ -104,8 +105,8 @@ class Writer:
         )
         outbox.start()
         self._outbox = outbox
-        consumer = self._broker.consumer([MEMPOOL_BLOCKS, MEMPOOL_TXS], prefetch=PREFETCH)
-        recover = _recovery(node, mining, self._keeper)
+        intake = self._broker.take_claims([MEMPOOL_BLOCKS, MEMPOOL_TXS], PREFETCH)
+        recover = _recovery(intake, node, mining, self._keeper)
 
         def idle() -> None:
             self._turned = time.monotonic()
@@ -116,7 +117,7 @@ class Writer:
         try:
             Worker(
                 self._broker,
-                consumer,
+                intake,
                 subscriptions(node, mining, self._broker),
                 name="mempool",
                 recover=recover,
@@ -124,7 +125,7 @@ class Writer:
                 stop=self._stop,
             ).run()
         finally:
-            consumer.close()
+            intake.close()
             self._turned = 0.0
             self._outbox = None
             tenure.set()
@@ -142,10 +143,14 @@ def calm_collector() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def _recovery(node: NodeState, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
-    """Return the function that recovers the writer from an error: it holds the lease and loads the committed chain."""
+def _recovery(intake: Intake, node: NodeState, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:
+    """Return the function that recovers the writer from an error: it holds the lease and loads the committed chain.
+
+    Who asks in this process meanwhile asks over the bus, and is told if that is away too.
+    """
 
     def recover() -> None:
+        intake.pause()
         node.load(keeper.hold())
         mining.forget()
 

@@ -55,6 +55,13 @@ class Delivery:
     """The backend's own handle."""
     deadline: float = math.inf
     """Time in seconds since 1970, by the requester's clock, until which it waits for the reply."""
+    message: Message | None = None
+    """The message itself, without a body, if it comes from this very process and never was on the bus."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it comes from this very process."""
+        return self.message is not None
 
 
 def deadline_in(seconds: float) -> int:
@@ -139,9 +146,12 @@ class Broker(ABC):
         self.publish_many([message])
 
     @abstractmethod
-    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+    async def ask_many(
+        self, messages: Sequence[Request[Reply]], timeout: float, ids: Sequence[str] = ()
+    ) -> list[Reply]:
         """Publish all requests and return one reply for each, in order. It waits without a thread.
 
+        `ids`: their correlation ids, for requests that are asked again; without, each gets a new one.
         Raises `RequestTimeout` after `timeout` seconds, `BrokerUnavailable`, `Unroutable`, or `RequestFailed` if a
         reply is a `Failure` or does not fit its request (`Request.check`).
         """

@@ -39,10 +39,10 @@ class ReplyBox:
         self._base = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
 
-    def expect(self, requests: Sequence[Request[Reply]]) -> tuple[Call[Reply], list[str]]:
-        """Return a new call and the correlation id of each of its requests."""
+    def expect(self, requests: Sequence[Request[Reply]], ids: Sequence[str] = ()) -> tuple[Call[Reply], Sequence[str]]:
+        """Return a new call and the correlation id of each of its requests: one of `ids`, or a new one."""
         call = Call(requests)
-        ids = [f"{self._base}-{next(self._numbers)}" for _ in requests]
+        ids = ids or [f"{self._base}-{next(self._numbers)}" for _ in requests]
         with self._lock:
             self._waiting.update((id_, (call, place)) for place, id_ in enumerate(ids))
         if not requests:

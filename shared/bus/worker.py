@@ -6,7 +6,8 @@ A failure has one of five outcomes, and a message is never lost:
 |---|---|
 | the message does not decode, or has no handler | dead-lettered at once |
 | nobody waits for the reply any more (`Message.expires`) | dropped, with a log line |
-| store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works |
+| store or broker away, or the chain moved on meanwhile | kept; tried again with jittered backoff until it works;
+  a message that never was on the bus is given back at once, to go there |
 | another writer took over, or the store is not ours | raised out of `run`: the caller closes the consumer |
 | the handler failed in any other way | its batch again one by one; a message that fails alone is given back, and
   dead-lettered when it has failed `delivery_limit` times in this process |
@@ -184,7 +185,7 @@ class Worker:
                 self._dead_letter(delivery, "handed out too often without an answer")
                 continue
             try:
-                message = events.decode(delivery.type, delivery.body)
+                message = delivery.message or events.decode(delivery.type, delivery.body)
             except DecodeError as error:
                 self._dead_letter(delivery, str(error))
                 continue
@@ -227,10 +228,15 @@ class Worker:
         type_name = items[0].delivery.type
         handler = self._handlers[type(items[0].message)]
         started = time.perf_counter()
+        is_local = items[0].delivery.is_local
         try:
-            replies = self._patiently(lambda: handler(incoming))
+            replies = handler(incoming) if is_local else self._patiently(lambda: handler(incoming))
             metrics.BUS_HANDLER_SECONDS.labels(type_name).observe(time.perf_counter() - started)
             return list(zip([item.delivery for item in items], replies, strict=True))
+        except _TRY_AGAIN as error:  # a local message's, as `_patiently` raises none
+            self._must_wait(error)
+            self._consumer.requeue([item.delivery for item in items])
+            items = []
         except (StoreError, _Stopped):
             raise
         except Exception as error:
@@ -253,11 +259,14 @@ class Worker:
                 return action()
             except _TRY_AGAIN as error:
                 if failures == 0:
-                    log.warning("must wait", extra=with_fields(worker=self._name, error=error))
-                    metrics.BUS_STALLS.labels(self._name).inc()
+                    self._must_wait(error)
                 if self._stop.wait(backoff(failures, base=0.05)):
                     raise _Stopped from None
                 failures += 1
+
+    def _must_wait(self, error: Exception) -> None:
+        log.warning("must wait", extra=with_fields(worker=self._name, error=error))
+        metrics.BUS_STALLS.labels(self._name).inc()
 
     def _finish(self, done: _Done) -> None:
         """Send the replies, then ack."""

@@ -67,7 +67,7 @@ STOREYS = {
         ("app",),
     ),
     "services/mempool": (
-        ("pool", "block_tree", "mining_job", "outbox", "lease_keeper", "chain_metrics"),
+        ("pool", "block_tree", "mining_job", "intake", "outbox", "lease_keeper", "chain_metrics"),
         ("state",),
         ("transactions",),
         ("blocks",),

@@ -58,8 +58,12 @@ class Mining:
 
     def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
         """Store a request as a job, to which `tick` replies later; an impossible request is refused at once."""
-        if message_id in self._node.jobs:
+        if (known := self._known(message_id, reply_address)) is not None:
             log.info("mining request came again", extra=with_fields(message_id=message_id))
+            if known.finished:
+                return known.result()  # its requester may have left the place where the answer went
+            if reply_address is not None and reply_address != known.reply_address:
+                self._store(msgspec.structs.replace(known, reply_address=reply_address))
             return None
         try:
             script = parse_hex(message.script_pubkey, "script_pubkey")
@@ -94,6 +98,11 @@ class Mining:
         self._store(job)
         log.info("blocks requested", extra=with_fields(count=job.remaining))
         return None
+
+    def _known(self, message_id: str, reply_address: ReplyAddress | None) -> MiningJob | None:
+        """Return the job of a request that comes again: redelivered, or asked again with its correlation id."""
+        again = reply_address.correlation_id if reply_address is not None else ""
+        return self._node.jobs.get(message_id) or self._node.jobs.get(again)
 
     def solution(self, message: BlockMined) -> BlockVerdict:
         """Check a miner's solution, or a whole block, and commit its consequences."""

@@ -1,6 +1,6 @@
 """The node's HTTP port: JSON-RPC at `/`, `/mine`, and the paths of every service (`/healthz`, `/readyz`, `/metrics`).
 
-It reads through `ChainView` and sends every change as a request on the bus, so it never touches the writer that runs
+It reads through `ChainView` and requests every change of its broker, so it never touches the writer that may run
 in the same process, and it answers on a standby just as well.
 """
 

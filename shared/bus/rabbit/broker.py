@@ -60,11 +60,13 @@ class RabbitBroker(Broker):
             self._publisher.publish(outgoing)
         _count(outgoing)
 
-    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+    async def ask_many(
+        self, messages: Sequence[Request[Reply]], timeout: float, ids: Sequence[str] = ()
+    ) -> list[Reply]:
         """See `Broker.ask_many`. A reply says more than the confirm of its request, which is not waited for."""
         deadline = time.monotonic() + timeout
         await self._publisher.until_up()
-        call, ids = self._box.expect(messages)
+        call, ids = self._box.expect(messages, ids)
         try:
             with publishing(messages) as traceparents:
                 outgoing = [

@@ -119,12 +119,14 @@ class RedisStreamsBroker(Broker):
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+    async def ask_many(
+        self, messages: Sequence[Request[Reply]], timeout: float, ids: Sequence[str] = ()
+    ) -> list[Reply]:
         """See `Broker.ask_many`. Only the replies are waited for: publishing is a short call of Redis."""
         deadline = time.monotonic() + timeout
         self._check_open()
         self._start_listening()
-        call, ids = self._box.expect(messages)
+        call, ids = self._box.expect(messages, ids)
         try:
             self._publish(messages, (), self._reply_key, deadline_in(timeout), ids)
         except BrokerError:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis as redis_py
 
+from services.mempool.intake.router import ClaimRouter
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.outbox import KEEP_EVENTS, Outbox
 from services.mempool.writer import Writer
@@ -50,7 +51,8 @@ class Instance:
     def __init__(self, url: str, prefix: str, bus_url: str | None = None) -> None:
         self.stop = ExitFlag()
         self.broker = RedisStreamsBroker(bus_url or url, prefix=prefix)
-        self.writer = Writer(Settings(redis_url=url, mine_timeout=5), REGTEST, self.broker, self.stop)
+        self.claims = ClaimRouter(self.broker)
+        self.writer = Writer(Settings(redis_url=url, mine_timeout=5), REGTEST, self.claims, self.stop)
         self.thread = threading.Thread(target=self.writer.run, daemon=True)
         self.thread.start()
 
@@ -170,7 +172,7 @@ def test_a_wrong_command_ends_the_writer_and_is_not_tried_again(
     redis.lpush(KEYS.tip, "no hash")
     stop = ExitFlag()
     with pytest.raises(redis_py.ResponseError, match="WRONGTYPE"):
-        Writer(Settings(redis_url=redis_url), REGTEST, FakeBroker(), stop).run()
+        Writer(Settings(redis_url=redis_url), REGTEST, ClaimRouter(FakeBroker()), stop).run()
     stop.set()
 
 
@@ -182,7 +184,7 @@ def test_a_writer_and_a_standby_are_ready_and_say_so(start) -> None:
 
 def test_a_writer_without_redis_says_what_it_waits_for() -> None:
     stop = ExitFlag()
-    writer = Writer(Settings(redis_url="redis://127.0.0.1:1"), REGTEST, FakeBroker(), stop)
+    writer = Writer(Settings(redis_url="redis://127.0.0.1:1"), REGTEST, ClaimRouter(FakeBroker()), stop)
     assert writer.trouble() == "it has not asked for the lease yet"
     thread = threading.Thread(target=writer.run)
     thread.start()

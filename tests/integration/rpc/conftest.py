@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
+from services.mempool.intake.router import ClaimRouter
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials, cookie_path
 from services.mempool.writer import Writer
@@ -38,7 +39,7 @@ class RunningNode:
     def __init__(self, redis_url: str, data_dir: Path) -> None:
         settings = Settings(redis_url=redis_url, data_dir=data_dir, mine_timeout=20)
         self.stop = ExitFlag()
-        self.broker = RedisStreamsBroker(redis_url, prefix=f"rpc-bus-{uuid.uuid4().hex}")
+        self.broker = ClaimRouter(RedisStreamsBroker(redis_url, prefix=f"rpc-bus-{uuid.uuid4().hex}"))
         self.view = ChainView(store.connect(redis_url), Keys(REGTEST.name))
         credentials = Credentials.load(settings, REGTEST)
         ready = {"broker": self.broker.trouble}

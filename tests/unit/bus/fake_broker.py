@@ -84,10 +84,12 @@ class FakeBroker(Broker):
             for queue in takers:
                 self.put(queue, message, reply_address=address, traceparent=traceparent)
 
-    async def ask_many(self, messages: Sequence[Request[Reply]], timeout: float) -> list[Reply]:
+    async def ask_many(
+        self, messages: Sequence[Request[Reply]], timeout: float, ids: Sequence[str] = ()
+    ) -> list[Reply]:
         self._check()
         replies: dict[str, Message] = {}
-        addresses = [ReplyAddress("fake", f"c{next(self._numbers)}") for _ in messages]
+        addresses = [ReplyAddress("fake", id_) for id_ in ids or [f"c{next(self._numbers)}" for _ in messages]]
         for message, address in zip(messages, addresses, strict=True):
             answer = self.answers.get(type(message))
             if answer is None:

@@ -346,6 +346,21 @@ def test_a_request_that_comes_again_is_told_in_the_log(desk: Desk, caplog) -> No
     assert len(desk.node.jobs) == 1
 
 
+def test_a_request_that_is_asked_again_from_another_place_is_mined_once_and_answered_there(desk: Desk) -> None:
+    desk.ask(id_="local 1")
+    again = ReplyAddress("elsewhere", "local 1")  # its message has a new id
+    message = MineRequested(count=1, script_pubkey=PAYEE.hex())
+    assert desk.mining.request(message, "m2", again) is None
+    assert list(desk.node.jobs) == ["local 1"]
+    assert desk.node.deltas[-1].jobs["local 1"] == mining_job.encode(desk.node.jobs["local 1"])
+    desk.tick()
+    assert desk.solve().accepted
+    desk.tick()
+    assert [reply_to for reply_to, _ in desk.answers] == ["elsewhere"]
+    assert desk.mining.request(message, "m3", again) == desk.answers[0][1], "its answer may have gone astray"
+    assert desk.height == 1
+
+
 def test_templates_replies_and_blocks_belong_to_the_trace_of_the_mining_request(desk: Desk) -> None:
     given = trace.new()
     with trace.within(given):

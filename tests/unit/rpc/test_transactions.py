@@ -278,7 +278,7 @@ class CountingBroker(FakeBroker):
         super().__init__()
         self.rounds: list[int] = []
 
-    async def ask_many(self, messages: object, timeout: float) -> object:  # type: ignore[override]
+    async def ask_many(self, messages: object, timeout: float, ids: object = ()) -> object:  # type: ignore[override]
         self.rounds.append(len(messages))  # type: ignore[arg-type]
         return await super().ask_many(messages, timeout)  # type: ignore[arg-type]
 
