@@ -27,6 +27,7 @@ from shared.consensus.params import ChainParams
 from shared.crypto.hashes import sha256
 from shared.errors import UnsafeStore
 from shared.logs import with_fields
+from shared.mining_mode import MiningSetting
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class NodeState:
     tree: BlockTree
     pool: Pool
     jobs: Jobs
+    mining: MiningSetting
+    """The mode of mining and its payee; an order sets another object, equal or not."""
     prioritised: dict[bytes, int]
     """Txid → fee delta in satoshis."""
     next_sequence: int
@@ -64,6 +67,7 @@ class NodeState:
         self.tree = BlockTree(self.view.blocks.all_entries(), tip.hash)
         self.prioritised = self.view.pool.prioritised()
         self._clock = self.view.clock()
+        self.mining = self.view.mining()
         self._load_pool()
         stored: dict[bytes, bytes] = self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
         self.jobs = Jobs(map(mining_job.decode, stored.values()))

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 CREATOR = "creator"
 """The wallet that a chain's first blocks pay, and its faucet pays from."""
+_CREATOR_TIMEOUT = 5.0
+"""Seconds that the wallet service may take to say where `creator` is paid."""
 _OFFER_TIMEOUT = 1.0
 """Seconds that a page waits for the names, which it can do without."""
 
@@ -22,6 +24,12 @@ _OFFER_TIMEOUT = 1.0
 async def ask_wallets(broker: Broker, timeout: float) -> tuple[WalletName, ...]:
     """Return the wallets, `creator` first. Raises `BrokerError`."""
     return (await broker.ask(WalletsRequested(), timeout)).wallets
+
+
+async def creators_address(broker: Broker) -> str:
+    """Return the newest address of the wallet `creator`; empty on a chain without it. Raises `BrokerError`."""
+    wallets = await ask_wallets(broker, _CREATOR_TIMEOUT)
+    return next((wallet.address for wallet in wallets if wallet.id == CREATOR), "")
 
 
 async def offered_wallets(broker: Broker) -> tuple[WalletName, ...]:

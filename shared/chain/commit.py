@@ -26,6 +26,7 @@ from shared.chain.view import ChainView
 from shared.crypto.address import has_address
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
+from shared.mining_mode import MiningSetting
 from shared.primitives.transaction import Transaction
 
 KEPT_REPLACEMENTS = 10_000
@@ -90,6 +91,8 @@ class Delta:
     """Txid → satoshis that the transaction counts as paying beyond its fee; 0 to forget them."""
     clock: int | None = None
     """Seconds at which to stop the node's clock, 0 to let it run; None leaves it unchanged."""
+    mining: MiningSetting | None = None
+    """The mode of mining to set; None leaves it unchanged."""
     time: int | None = None
     """Seconds since 1970 by the node's clock, for the minute's sample of the pool's totals; None takes no sample."""
     events: Sequence[Fact] = ()
@@ -178,6 +181,8 @@ class Committer:
         )
         if delta.clock is not None:
             fields["clock"] = delta.clock
+        if delta.mining is not None:
+            fields["mode"] = codec.encode_mining(delta.mining)
         if delta.time is not None:
             fields["minute"] = delta.time - delta.time % 60
         fields["events"] = [

@@ -27,6 +27,7 @@ KEPT = (
     "replacements",
     "prioritised",
     "clock",
+    "mode",
     "jobs",
     "events",
     "relayed",

@@ -42,6 +42,7 @@ class Keys:
         self.replacements = prefix + "replacements"
         self.prioritised = prefix + "prioritised"
         self.clock = prefix + "clock"
+        self.mode = prefix + "mode"
         self.jobs = prefix + "jobs"
         self.events = prefix + "events"
         self.relayed = prefix + "relayed"

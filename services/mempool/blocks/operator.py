@@ -1,10 +1,11 @@
-"""The operator's orders: refuse or prefer blocks, submit headers, prioritise transactions, set the clock.
+"""The operator's orders: refuse or prefer blocks, submit headers, prioritise transactions, set clock and mining mode.
 
 Each order is one commit, and is answered after it. Source: Core's RPCs of these names.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from services.mempool.blocks.accept_header import check_header
@@ -14,8 +15,13 @@ from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.chain.codec import BlockEntry
 from shared.chain.commit import Delta
 from shared.errors import DecodeError, ValidationError
+from shared.logs import with_fields
+from shared.mining_mode import MiningKind, MiningSetting, parse_mode
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
+from shared.script.script import MAX_SCRIPT_SIZE
+
+log = logging.getLogger(__name__)
 
 BLOCK_NOT_FOUND = "Block not found"
 HEADER_DECODE_FAILED = "Block header decode failed"
@@ -106,6 +112,23 @@ def _set_time(node: NodeState, order: ChainControl) -> ControlResult:
     return _DONE
 
 
+def _set_mining(node: NodeState, order: ChainControl) -> ControlResult:
+    """Set when blocks are mined that nobody requests, and whom they pay."""
+    mode = parse_mode(order.mode)
+    script = parse_hex(order.script_pubkey, "script_pubkey") or node.mining.script_pubkey
+    if not script and mode.kind is not MiningKind.MANUAL:
+        return ControlResult(done=False, reason="malformed", detail="script_pubkey is missing")
+    if len(script) > MAX_SCRIPT_SIZE:
+        return ControlResult(
+            done=False, reason="malformed", detail=f"script_pubkey is longer than {MAX_SCRIPT_SIZE} bytes"
+        )
+    setting = MiningSetting(mode, script)
+    node.commit(Delta(mining=setting))
+    node.mining = setting
+    log.info("mining mode set", extra=with_fields(mode=mode.text))
+    return _DONE
+
+
 def _entry(node: NodeState, order: ChainControl) -> BlockEntry | None:
     return node.tree.get(parse_display_hash(order.block))
 
@@ -117,4 +140,5 @@ _ACTIONS: dict[ControlAction, Callable[[NodeState, ChainControl], ControlResult]
     ControlAction.SUBMIT_HEADER: _submit_header,
     ControlAction.PRIORITISE: _prioritise,
     ControlAction.SET_TIME: _set_time,
+    ControlAction.SET_MINING: _set_mining,
 }

@@ -1,7 +1,8 @@
-"""Mining requests, the templates that go out for them, and the solutions that come back.
+"""Mining requests, the templates that go out for them or for the mining mode, and the solutions that come back.
 
-One request is served at a time, oldest first; every miner gets one template and searches a space of its own. A template
-is published again every half second, so that a miner that starts late, or lost its connection, gets work too.
+One request is served at a time, oldest first; the mining mode (`schedule`) gets its blocks while none is open. Every
+miner gets one template and searches a space of its own. A template is published again every half second, so that a
+miner that starts late, or lost its connection, gets work too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from services.mempool import mining_job
 from services.mempool.block_tree import Branch
 from services.mempool.blocks.accept_block import accept_block, check_on_tip, propose
 from services.mempool.mining import template
+from services.mempool.mining.schedule import Schedule
 from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, select_txs
 from services.mempool.mining.template import Template
 from services.mempool.mining_job import MiningJob
@@ -45,12 +47,13 @@ KEEP_TEMPLATES = 16
 
 
 class Mining:
-    """The writer's mining requests, with the templates for them."""
+    """The writer's mining requests and its mining mode, with the templates for them."""
 
     def __init__(self, node: NodeState, broker: Broker, timeout: float) -> None:
         self._node = node
         self._broker = broker
         self._timeout = timeout
+        self._schedule = Schedule(node)
         self._templates: OrderedDict[str, Template] = OrderedDict()
         self._current: Template | None = None
         self._built_on = 0
@@ -118,7 +121,7 @@ class Mining:
             return BlockVerdict(hash="", accepted=False, reason=error.reject_reason, detail=error.detail)
 
     def tick(self) -> None:
-        """Reply to finished and overdue jobs, drop old ones, and publish a template for the oldest open job."""
+        """Reply to finished and overdue jobs, drop old ones, publish a template for the oldest open job or the mode."""
         now = int(time.time())
         for job in self._node.jobs.overdue(now):
             error = f"no miner found the next block in time; {job.remaining} blocks are missing"
@@ -133,6 +136,7 @@ class Mining:
         """Drop all templates, after the node was loaded anew."""
         self._templates.clear()
         self._current = None
+        self._schedule.restart()
 
     def _solved(self, message: BlockMined) -> BlockVerdict:
         solved = self._templates.get(message.template_id or "")
@@ -143,6 +147,8 @@ class Mining:
         block = solved.complete(header, coinbase)
         if block.header.prev_hash != self._node.tree.tip.hash:
             raise ValidationError(Reason.STALE_PREVBLK, "the chain has moved on")
+        if self._schedule.wants(solved.job_id):
+            return self._join(block, None, message.miner)
         job = self._node.jobs.get(solved.job_id)
         if job is None or job.finished:
             raise ValidationError(Reason.STALE_WORK, "the mining request is finished")
@@ -156,11 +162,14 @@ class Mining:
         log.info("block accepted" if verdict.accepted else "block refused", extra=fields)
         return verdict
 
-    def _join(self, block: Block, job: MiningJob, miner: str) -> BlockVerdict:
-        """Commit a block that was found for a job, together with the job."""
-        verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)})
+    def _join(self, block: Block, job: MiningJob | None, miner: str) -> BlockVerdict:
+        """Commit a block that was found for a job, together with the job, or for the mining mode."""
+        verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)} if job else {})
         if verdict.accepted:
-            self._node.jobs.put(job)
+            if job:
+                self._node.jobs.put(job)
+            else:
+                self._schedule.done(time.monotonic())
             log.info(
                 "block connected",
                 extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=miner),
@@ -193,43 +202,62 @@ class Mining:
             self._node.commit(Delta(jobs=changes))
 
     def _publish(self) -> None:
+        now = time.monotonic()
         job = self._node.jobs.oldest_open()
-        if job is None:
+        is_due = self._schedule.is_due(now)
+        if job is None and not is_due:
             self._current = None
             return
-        now = time.monotonic()
-        tip = self._node.tree.tip.hash
         current = self._current
-        if current is None or current.job_id != job.id or current.previous_hash != tip:
-            built = self._build(job)
-            if built is None:
-                return
-            current = built
+        job_id = job.id if job else self._schedule.id
+        if current is None or current.job_id != job_id or current.previous_hash != self._node.tree.tip.hash:
+            current = self._build(job, now)
         elif now - self._published < REBROADCAST_SECONDS:
             return
-        elif self._built_on != self._node.next_sequence:
-            current = self._build(job) or current  # the pool has moved on
-        with trace.within(job.traceparent):
+        elif self._is_outdated(current):
+            current = self._build(job, now)
+        if current is None:
+            return
+        with trace.within(job.traceparent if job else trace.new()):
             self._broker.publish(current.message)
         self._published = now
 
-    def _build(self, job: MiningJob) -> Template | None:
+    def _is_outdated(self, current: Template) -> bool:
+        """Whether the pool has moved on, or the difficulty, which falls on some chains when no block is found."""
+        return self._built_on != self._node.next_sequence or current.message.bits != self._bits(self._block_time())
+
+    def _build(self, job: MiningJob | None, now: float) -> Template | None:
+        """Return a new template for a job or the mode; None if there is no block for it to make."""
+        current = self._for_job(job) if job else self._for_mode(now)
+        if current is not None:
+            self._current = current
+            self._built_on = self._node.next_sequence
+            self._templates[current.message.id] = current
+            while len(self._templates) > KEEP_TEMPLATES:
+                self._templates.popitem(last=False)
+        return current
+
+    def _for_job(self, job: MiningJob) -> Template | None:
         """Return a new template for a job; None if its transactions can no longer be in the next block."""
         script = bytes.fromhex(job.script_pubkey)
         txs = None if job.txs is None else [Transaction.parse(raw) for raw in job.txs]
-        current = self._template(job.id, script, txs)
+        built = self._template(job.id, script, txs)
         if txs is not None:
             try:
-                check_on_tip(self._node, current.unsolved())
+                check_on_tip(self._node, built.unsolved())
             except ValidationError as error:
                 self._store(msgspec.structs.replace(job, error=f"{CHOICE_REFUSED}: {error}"))
                 return None
-        self._current = current
-        self._built_on = self._node.next_sequence
-        self._templates[current.message.id] = current
-        while len(self._templates) > KEEP_TEMPLATES:
-            self._templates.popitem(last=False)
-        return current
+        return built
+
+    def _for_mode(self, now: float) -> Template | None:
+        """Return a new template for the mining mode; None if it would be empty and the mode skips empty blocks."""
+        setting = self._node.mining
+        built = self._template(self._schedule.id, setting.script_pubkey, None)
+        if setting.mode.skip_empty and not built.txs:
+            self._schedule.done(now)
+            return None
+        return built
 
     def _template(self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None) -> Template:
         """Return a template on the tip, with these transactions or the best of the pool.
@@ -244,8 +272,7 @@ class Mining:
             chosen = select_txs(node.pool, node.pool.graph, node.prioritised)
             txs = [item.tx for item in chosen]
             fees = sum(item.entry.fee for item in chosen)
-        median_time_past = node.tree.median_time_past(tip)
-        block_time = max(node.now(), median_time_past + 1)
+        block_time = self._block_time()
         return template.build(
             job_id=job_id,
             txs=txs,
@@ -253,10 +280,18 @@ class Mining:
             script_pubkey=script_pubkey,
             height=height,
             previous_hash=tip.hash,
-            bits=next_bits(Branch(node.tree, tip), height, block_time, node.params),
+            bits=self._bits(block_time),
             time=block_time,
-            min_time=median_time_past + 1,
+            min_time=node.tree.median_time_past(tip) + 1,
         )
+
+    def _block_time(self) -> int:
+        tree = self._node.tree
+        return max(self._node.now(), tree.median_time_past(tree.tip) + 1)
+
+    def _bits(self, block_time: int) -> int:
+        tree = self._node.tree
+        return next_bits(Branch(tree, tree.tip), tree.tip.height + 1, block_time, self._node.params)
 
 
 def _block_bytes(text: str) -> bytes:

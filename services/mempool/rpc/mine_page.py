@@ -16,7 +16,7 @@ from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
 from shared.bus.events import MineResult
 from shared.bus.mine import MAX_BLOCKS
-from shared.bus.wallets import CREATOR, ask_wallets, offered_wallets
+from shared.bus.wallets import CREATOR, creators_address, offered_wallets
 from shared.crypto.address import decode_address
 from shared.errors import BrokerError, DecodeError
 from shared.primitives.hex import display_hash
@@ -25,8 +25,6 @@ from shared.web.refusal import Refusal
 
 PATH = "/mine"
 _MAX_FORM = 64 * 1024
-_NAMES_TIMEOUT = 5.0
-"""Seconds that the wallet service may take to say where `creator` is paid."""
 
 
 class _BadForm(Exception):
@@ -127,7 +125,11 @@ def _count() -> int:
 
 
 async def _script(node: NodeContext) -> bytes:
-    address = _address() or await _creators_address(node)
+    address = _address() or await creators_address(node.broker)
+    if not address:
+        raise _BadForm(
+            "address", f"The address is missing: this chain has no wallet {CREATOR} that the reward could go to."
+        )
     try:
         return decode_address(address, node.params.address)
     except DecodeError as error:
@@ -138,12 +140,3 @@ async def _script(node: NodeContext) -> bytes:
 def _address() -> str:
     """Return the typed address, or else the chosen wallet's; empty without either."""
     return request.values.get("address", "").strip() or request.values.get("wallet", "").strip()
-
-
-async def _creators_address(node: NodeContext) -> str:
-    for wallet in await ask_wallets(node.broker, _NAMES_TIMEOUT):
-        if wallet.id == CREATOR:
-            return wallet.address
-    raise _BadForm(
-        "address", f"The address is missing: this chain has no wallet {CREATOR} that the reward could go to."
-    )

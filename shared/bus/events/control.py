@@ -38,6 +38,8 @@ class ControlAction(StrEnum):
     """Let `txid` count as paying `fee_delta` satoshis more when blocks are made."""
     SET_TIME = "set-time"
     """Let the node's clock stand at `time`; 0 lets it run again."""
+    SET_MINING = "set-mining"
+    """Mine unasked as `mode` says; the blocks pay `script_pubkey`."""
 
 
 class ChainControl(Request[ControlResult], frozen=True, kw_only=True):
@@ -53,3 +55,7 @@ class ChainControl(Request[ControlResult], frozen=True, kw_only=True):
     fee_delta: int = 0
     time: int = 0
     """Seconds."""
+    mode: str = ""
+    """`manual`, `auto`, `interval:S`, `interval:A-B`, either with `,skip-empty` behind it, or `continuous`."""
+    script_pubkey: str = ""
+    """In hex; empty: the script that was named last."""

@@ -10,7 +10,7 @@ import msgspec
 from shared.bus.topics import Topic
 from shared.errors import RequestFailed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Number of the messages' fields as a whole: one more with every new field or topic (docs/topics.md)."""
 SCHEMA_HEADER = "schema-version"
 """Name of the AMQP header that has it."""

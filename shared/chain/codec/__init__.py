@@ -34,6 +34,7 @@ from shared.chain.codec.coins import (
     encode_location,
     encode_spend,
 )
+from shared.chain.codec.mining import decode_mining, encode_mining
 from shared.chain.codec.outbox import decode_event, decode_traceparent
 from shared.chain.codec.pool import (
     PoolEntry,
@@ -86,6 +87,7 @@ __all__ = [
     "decode_event",
     "decode_layout",
     "decode_location",
+    "decode_mining",
     "decode_outpoint",
     "decode_pool_entry",
     "decode_pool_sample",
@@ -101,6 +103,7 @@ __all__ = [
     "encode_block_fees",
     "encode_coin",
     "encode_location",
+    "encode_mining",
     "encode_pool_entry",
     "encode_pool_script",
     "encode_replaced",

@@ -27,10 +27,11 @@
 --   jobs, jobs_del       mining requests in progress
 --   prioritised, prioritised_del    fee deltas of transactions
 --   clock                seconds at which to stop the clock; 0 to let it run
+--   mode                 the mode of mining and its payee
 --   minute               start of the minute that the pool's totals are a sample of
 --   events               {topic, body, traceparent or '', …}
 -- Key families: tip, heights, blocks, coins, txs, spends, script_stats, block_fees, block:*, undo:*, layout:*, scripts,
--- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, events; reads
+-- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, mode, events; reads
 -- writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
 
@@ -96,6 +97,8 @@ if delta.clock == 0 then
 elseif delta.clock then
   call('SET', prefix .. 'clock', string.format('%.0f', delta.clock))
 end
+
+if delta.mode then call('SET', prefix .. 'mode', delta.mode) end
 
 -- Removals from the pool come first: a reorganisation may return a transaction at another position.
 local pool_del = delta.pool_del or {}

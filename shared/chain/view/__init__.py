@@ -30,6 +30,7 @@ from shared.chain.view.reader import Moved, StoreReader
 from shared.chain.view.replacements import ReplacementReader
 from shared.chain.view.scripts import ScriptReader
 from shared.chain.view.txs import TxReader
+from shared.mining_mode import MANUAL, MiningSetting
 
 __all__ = [
     "ChainView",
@@ -126,3 +127,8 @@ class ChainView:
         """Return the time in seconds since 1970 at which the node's clock stands still; None while it runs."""
         time = self._reader.redis.get(self._reader.keys.clock)
         return None if time is None else int(time)
+
+    def mining(self) -> MiningSetting:
+        """Return the mode of mining and whom its blocks pay; `manual` until somebody has set it."""
+        stored = self._reader.redis.get(self._reader.keys.mode)
+        return MANUAL if stored is None else codec.decode_mining(stored)

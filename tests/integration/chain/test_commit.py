@@ -20,6 +20,7 @@ from shared.chain.view import ChainView
 from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
+from shared.mining_mode import MANUAL, MiningSetting, parse_mode
 from shared.primitives.block import BlockHeader
 from shared.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from tests.builders import key, p2wpkh
@@ -196,11 +197,15 @@ def test_a_transaction_may_leave_the_pool_and_enter_it_anew_in_one_commit(store:
 
 
 def test_what_is_over_is_forgotten(store: Store) -> None:
+    setting = MiningSetting(parse_mode("interval:5-9,skip-empty"), ALICE)
+    assert store.view.mining() == MANUAL
+    store.committer.commit(Delta(mining=setting))
     store.committer.commit(Delta(clock=7, jobs={"a": b"1", "b": b"2"}, prioritised={b"x" * 32: 5, b"y" * 32: -5}))
     assert store.view.clock() == 7
     assert store.view.pool.prioritised() == {b"x" * 32: 5, b"y" * 32: -5}
     store.committer.commit(Delta())
     assert store.view.clock() == 7, "what a change does not name stays"
+    assert store.view.mining() == setting
     store.committer.commit(Delta(clock=0, jobs={"a": None, "b": b"3"}, prioritised={b"x" * 32: 0}))
     assert store.client.get(KEYS.clock) is None
     assert store.client.hgetall(KEYS.jobs) == {b"b": b"3"}

@@ -64,6 +64,7 @@ def with_other_records(chain: Chain) -> None:
     client.hset(KEYS.jobs, job.id, mining_job.encode(job))
     client.hset(KEYS.prioritised, bytes(32), b"-17")
     client.set(KEYS.clock, 1_700_000_000)
+    client.set(KEYS.mode, b"interval:5 51")
     client.set(KEYS.relayed, 12)
     client.zadd(KEYS.wallet + "ids", {"alice": 1_700_000_000.25, "bob": 1_700_000_001})
     client.set(KEYS.wallet + "record:alice", b"{}")

@@ -11,6 +11,7 @@ from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.bus.worker import Incoming
 from shared.chain.codec import BlockStatus
 from shared.consensus.limits import MAX_FUTURE_BLOCK_TIME
+from shared.mining_mode import MiningSetting, parse_mode
 from shared.primitives.block import Block, BlockHeader
 from shared.reasons import Reason
 from tests.builders import coinbase, key, make_block, p2wpkh, pay
@@ -241,6 +242,12 @@ def test_a_priority_lets_a_poor_transaction_in_and_is_forgotten_when_it_is_mined
     order(chain, ControlAction.PRIORITISE, txid=poor.txid_hex, fee_delta=5)
     order(chain, ControlAction.PRIORITISE, txid=poor.txid_hex, fee_delta=-5)
     assert chain.view.pool.prioritised() == {}, "nothing is kept of what adds up to nothing"
+
+
+def test_the_mining_mode_stays_over_a_restart(chain: Chain) -> None:
+    assert order(chain, ControlAction.SET_MINING, mode="interval:5", script_pubkey=p2wpkh(ALICE).hex()) == DONE
+    chain.node = chain.new_writer()
+    assert chain.node.mining == chain.view.mining() == MiningSetting(parse_mode("interval:5"), p2wpkh(ALICE))
 
 
 def test_the_clock_stands_where_it_is_set_and_over_a_restart(chain: Chain) -> None:

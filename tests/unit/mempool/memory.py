@@ -23,6 +23,7 @@ from shared.chain.commit import Delta, PoolRecord
 from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import block_work
 from shared.crypto.keys import PrivateKey
+from shared.mining_mode import MANUAL
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
@@ -110,6 +111,7 @@ class MemoryNode(NodeState):
         )
         self.pool = Pool()
         self.jobs = Jobs()
+        self.mining = MANUAL
         self.prioritised = {}
         self.next_sequence = 1
         self._clock = NOW

@@ -14,6 +14,7 @@ from shared.chain.view.txs import TxReader
 from shared.consensus.params import REGTEST, ChainParams
 from shared.consensus.pow import block_work
 from shared.errors import StoreUnavailable
+from shared.mining_mode import MANUAL, MiningSetting
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction
@@ -31,6 +32,7 @@ class MemoryView(ChainView):
         self.seq = 1
         self.priorities: dict[bytes, int] = {}
         self.time: int | None = None
+        self.mining_setting = MANUAL
         self.best: list[bytes] = []
         self.entries: dict[bytes, BlockEntry] = {}
         self.raw: dict[bytes, bytes] = {}
@@ -77,6 +79,9 @@ class MemoryView(ChainView):
 
     def clock(self) -> int | None:
         return self.time
+
+    def mining(self) -> MiningSetting:
+        return self.mining_setting
 
     def record(self, txid: bytes) -> TxRecord | None:
         if txid in self.confirmed:
