@@ -239,7 +239,7 @@ class _Rebuild:
 
     def _connect(self, blocks: list[_Waiting]) -> None:
         overlay = Overlay(self._view.txs)
-        overlay.prefetch(outpoint for _, block, _ in blocks for outpoint in touched_by_connect(block))
+        overlay.prefetch(outpoint for _, block, _ in blocks for outpoint in touched_by_connect(block, self._params))
         first, last = blocks[0].entry, blocks[-1].entry
         delta = Delta(overlay=overlay, new_tip=last, first_height=first.height)
         for entry, block, raw in blocks:

@@ -6,7 +6,7 @@ DisconnectBlock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,10 +57,11 @@ def connect_block(
     height.
     Raises `ValidationError`; the overlay is then of no further use.
     """
-    overlay.prefetch(touched_by_connect(block))
+    overlay.prefetch(touched_by_connect(block, params))
     if block.hash not in params.bip30_exceptions:
-        _check_no_overwrite(overlay, block)
+        _check_no_overwrite(overlay, block, params)
     flags = block_flags(height, params, block.hash)
+    has_sequence_locks = height >= params.csv_height
     payments = ConnectedBlock()
     fees = sigops = 0
     for position, tx in enumerate(block.transactions):
@@ -73,7 +74,7 @@ def connect_block(
             if not is_money(fees):
                 raise ValidationError(Reason.BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE)
             spent_outputs = [coin.output for coin in coins if coin is not None]
-            if height >= params.csv_height:
+            if has_sequence_locks:
                 heights = [coin.height for coin in coins if coin is not None]
                 if not sequence_locks(tx, heights, mtp_at).are_met(height, median_time_past):
                     raise ValidationError(Reason.BAD_TXNS_NONFINAL, f"sequence locks of {tx.txid_hex} are not met")
@@ -102,17 +103,10 @@ def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> 
     overlay.revert(block.transactions[0], [])
 
 
-def touched_by_connect(block: Block) -> Iterator[OutPoint]:
+def touched_by_connect(block: Block, params: ChainParams) -> Iterator[OutPoint]:
     """Yield the coins that `connect_block` looks up, so that the coins of several blocks can be prefetched at once."""
-    own = {tx.txid for tx in block.transactions}
-    for tx in block.transactions:
-        txid = tx.txid
-        for vout in range(len(tx.outputs)):
-            yield OutPoint(txid, vout)
-    for tx in block.transactions[1:]:
-        for txin in tx.inputs:
-            if txin.prevout.txid not in own:
-                yield txin.prevout
+    yield from _created(block.transactions if _may_repeat(params) else block.transactions[:1])
+    yield from _spent_from_outside(block)
 
 
 def touched_by_disconnect(block: Block) -> Iterator[OutPoint]:
@@ -126,9 +120,35 @@ def touched_by_disconnect(block: Block) -> Iterator[OutPoint]:
             yield txin.prevout
 
 
-def _check_no_overwrite(overlay: Overlay, block: Block) -> None:
-    """Raise `ValidationError` for a transaction whose txid still has unspent outputs (BIP30)."""
-    outpoints = [OutPoint(tx.txid, vout) for tx in block.transactions for vout in range(len(tx.outputs))]
+def _created(txs: Sequence[Transaction]) -> list[OutPoint]:
+    return [OutPoint(tx.txid, vout) for tx in txs for vout in range(len(tx.outputs))]
+
+
+def _spent_from_outside(block: Block) -> list[OutPoint]:
+    """Return the outpoints that a block spends, except those of its own transactions."""
+    own = {tx.txid for tx in block.transactions}
+    return [txin.prevout for tx in block.transactions[1:] for txin in tx.inputs if txin.prevout.txid not in own]
+
+
+def _check_no_overwrite(overlay: Overlay, block: Block, params: ChainParams) -> None:
+    """Raise `ValidationError` for a transaction whose txid still has unspent outputs (BIP30).
+
+    Looking up every output would double the coins that a block reads. Where no transaction can be valid twice, a block
+    that repeats one spends a coin that is gone, so only a block with a missing coin has all its outputs looked up.
+    """
+    txs = block.transactions
+    if not _may_repeat(params) and None not in overlay.coins(_spent_from_outside(block)):
+        txs = txs[:1]
+    outpoints = _created(txs)
     for outpoint, coin in zip(outpoints, overlay.coins(outpoints), strict=True):
         if coin is not None:
             raise ValidationError(Reason.BAD_TXNS_BIP30, f"tried to overwrite transaction {outpoint}")
+
+
+def _may_repeat(params: ChainParams) -> bool:
+    """Tell whether a chain can have a txid twice.
+
+    It can if two of its coinbases may be equal: then the transactions that spend them may be, and so on. From BIP34 on
+    each coinbase has its own height; the genesis block's has none, but no one can spend it on most chains.
+    """
+    return params.bip34_height > 1 or params.genesis_spendable

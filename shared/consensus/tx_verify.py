@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.consensus.limits import is_money
+from shared.consensus.limits import MAX_MONEY, is_money
 from shared.errors import DecodeError, ValidationError
 from shared.primitives.transaction import (
     LOCKTIME_THRESHOLD,
@@ -21,9 +20,9 @@ from shared.primitives.transaction import (
 from shared.primitives.weight import WITNESS_SCALE_FACTOR
 from shared.reasons import Reason
 from shared.script.flags import Flags
-from shared.script.opcodes import OP_16
+from shared.script.opcodes import OP_16, OP_CHECKMULTISIG, OP_CHECKMULTISIGVERIFY, OP_CHECKSIG, OP_CHECKSIGVERIFY
 from shared.script.script import count_sigops, iterate
-from shared.script.standard import is_p2pkh, is_p2sh, witness_program
+from shared.script.standard import is_p2pkh, is_p2sh, is_p2wpkh, witness_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
     from shared.primitives.coin import Coin
     from shared.primitives.transaction import Transaction, TxIn, TxOut
 
-_has_sigop_byte = re.compile(b"[\xac-\xaf]").search
+# Plain integers: an IntFlag takes ten times as long to test.
+_P2SH = int(Flags.P2SH)
+_WITNESS = int(Flags.WITNESS)
 
 
 def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, params: ChainParams) -> int:
@@ -44,20 +45,20 @@ def check_tx_inputs(tx: Transaction, coins: Sequence[Coin | None], height: int, 
     """
     if len(coins) != len(tx.inputs):
         raise ValueError(f"{len(coins)} coins for {len(tx.inputs)} inputs")
-    present = []
     for tx_in, coin in zip(tx.inputs, coins, strict=True):
         if coin is None:
             raise ValidationError(Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, f"{tx_in.prevout} does not exist or is spent")
-        present.append(coin)
     value_in = 0
-    for coin in present:
-        depth = height - coin.height
-        if coin.is_coinbase and depth < params.coinbase_maturity:
+    for coin in coins:
+        if coin is None:
+            continue
+        if coin.is_coinbase and height - coin.height < params.coinbase_maturity:
             raise ValidationError(
-                Reason.BAD_TXNS_PREMATURE_SPEND_OF_COINBASE, f"tried to spend coinbase at depth {depth}"
+                Reason.BAD_TXNS_PREMATURE_SPEND_OF_COINBASE, f"tried to spend coinbase at depth {height - coin.height}"
             )
-        value_in += coin.output.value
-        if not is_money(coin.output.value) or not is_money(value_in):
+        value = coin.output.value
+        value_in += value
+        if not 0 <= value <= value_in <= MAX_MONEY:
             raise ValidationError(Reason.BAD_TXNS_INPUTVALUES_OUTOFRANGE)
     value_out = sum([tx_out.value for tx_out in tx.outputs])
     if value_in < value_out:
@@ -117,12 +118,26 @@ def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callabl
 
 def legacy_sigops(tx: Transaction) -> int:
     """Return the number of signature operations in scriptSigs and outputs, not scaled (Core's GetLegacySigOpCount)."""
-    scripts = [tx_in.script_sig for tx_in in tx.inputs] + [tx_out.script_pubkey for tx_out in tx.outputs]
-    return sum([_sigops(script) for script in scripts if _has_sigop_byte(script)])
+    count = 0
+    for tx_in in tx.inputs:
+        if tx_in.script_sig:
+            count += _sigops(tx_in.script_sig)
+    for tx_out in tx.outputs:
+        count += _sigops(tx_out.script_pubkey)
+    return count
 
 
 def _sigops(script: bytes) -> int:
-    return 1 if is_p2pkh(script) else count_sigops(script, accurate=False)
+    # Most scripts have none of these bytes, even in their data. The search for one byte is memchr: of a long script it
+    # takes a sixtieth of the time of a regular expression.
+    if (
+        OP_CHECKSIG in script
+        or OP_CHECKSIGVERIFY in script
+        or OP_CHECKMULTISIG in script
+        or OP_CHECKMULTISIGVERIFY in script
+    ):
+        return 1 if is_p2pkh(script) else count_sigops(script, accurate=False)
+    return 0
 
 
 def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) -> int:
@@ -133,14 +148,13 @@ def sigop_cost(tx: Transaction, spent_outputs: Sequence[TxOut], flags: Flags) ->
     cost = legacy_sigops(tx) * WITNESS_SCALE_FACTOR
     if tx.is_coinbase:
         return cost
-    counts_p2sh = Flags.P2SH in flags
-    counts_witness = Flags.WITNESS in flags
+    counted = int(flags)
     for tx_in, spent in zip(tx.inputs, spent_outputs, strict=True):
         script = spent.script_pubkey
         redeem_script = _redeem_script(tx_in.script_sig) if is_p2sh(script) else None
-        if redeem_script is not None and counts_p2sh:
+        if redeem_script is not None and counted & _P2SH:
             cost += count_sigops(redeem_script, accurate=True) * WITNESS_SCALE_FACTOR
-        if counts_witness:
+        if counted & _WITNESS:
             cost += _witness_sigops(tx_in, script, redeem_script)
     return cost
 
@@ -159,6 +173,8 @@ def _redeem_script(script_sig: bytes) -> bytes | None:
 
 
 def _witness_sigops(tx_in: TxIn, script: bytes, redeem_script: bytes | None) -> int:
+    if is_p2wpkh(script):
+        return 1
     program = witness_program(script)
     if program is None and redeem_script is not None:
         program = witness_program(redeem_script)

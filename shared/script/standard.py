@@ -93,6 +93,11 @@ def is_p2sh(script: bytes) -> bool:
     return len(script) == 23 and script.startswith(_P2SH_HEAD) and script.endswith(_P2SH_TAIL)
 
 
+def is_p2wpkh(script: bytes) -> bool:
+    """Tell whether a script pays to a public key hash in a witness."""
+    return len(script) == 22 and script.startswith(_P2WPKH_HEAD)
+
+
 def witness_program(script: bytes) -> tuple[int, bytes] | None:
     """Return version (0 to 16) and program (2 to 40 bytes) of a witness output, None for another script (BIP141)."""
     if not 4 <= len(script) <= 42 or script[1] != len(script) - 2:

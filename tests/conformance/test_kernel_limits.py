@@ -118,6 +118,24 @@ def test_both_agree_on_maturity(duel: Duel, depth: int) -> None:
     assert duel.judge(duel.draft([tx], fees=1_000).build()) == expected
 
 
+def test_both_agree_on_transactions_that_a_block_repeats(duel: Duel) -> None:
+    script = KINDS["p2wpkh"].script_pubkey
+    coins = [coin for coin in duel.mature() if coin.kind is KINDS["p2wpkh"]][:2]
+    parent = spend(coins[:1], [script, script])
+    first, second = (Coin(OutPoint(parent.txid, vout), parent.outputs[vout], KINDS["p2wpkh"], 0) for vout in (0, 1))
+    child, sibling = spend([first], [b"\x51"]), spend([second], [b"\x51"])
+    other = spend(coins[1:], [script])
+    duel.must_accept(duel.draft([parent], fees=1_000).build())
+    for txs in ([parent], [parent, child], [other, parent], [child, parent]):
+        assert duel.judge(duel.draft(txs).build()) == "bad-txns-BIP30"
+    duel.must_accept(duel.draft([child], fees=1_000).build())
+    for txs in ([parent], [child], [parent, child], [other, child]):
+        assert duel.judge(duel.draft(txs).build()) == "bad-txns-BIP30"
+    duel.must_accept(duel.draft([sibling], fees=1_000).build())
+    assert duel.judge(duel.draft([parent]).build()) == "bad-txns-inputs-missingorspent"
+    assert duel.judge(duel.draft([other, parent, sibling]).build()) == "bad-txns-BIP30"
+
+
 def test_an_invalid_block_does_not_poison_the_honest_one_of_the_same_hash(duel: Duel) -> None:
     coins = [coin for coin in duel.mature() if coin.kind is KINDS["p2wpkh"]][:2]
     txs = [spend([coin], [coin.output.script_pubkey]) for coin in coins]

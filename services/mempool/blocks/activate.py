@@ -123,7 +123,7 @@ def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Bl
     for entries in _chunks(branch):
         blocks = _blocks(node, entries, unstored)
         if len(blocks) > 1:
-            move.overlay.prefetch(outpoint for block in blocks for outpoint in touched_by_connect(block))
+            move.overlay.prefetch(outpoint for block in blocks for outpoint in touched_by_connect(block, node.params))
         for entry, block in zip(entries, blocks, strict=True):
             _connect(node, move, entry, block, parent)
             parent = entry

@@ -35,13 +35,24 @@ def test_a_coinbase_claims_subsidy_and_fees_in_any_outputs_and_no_more(
 
 
 @pytest.mark.parametrize("vout", [0, 1])
-def test_a_transaction_does_not_overwrite_one_with_unspent_outputs(node: MemoryNode, vout: int) -> None:
+def test_a_transaction_does_not_overwrite_one_with_unspent_outputs(vout: int) -> None:
+    node = MemoryNode(replace(REGTEST, bip34_height=2))  # two coinbases, and so their descendants, may be equal
     tx = pay(node.coin(), ALICE, 1_000_000)
     old = OutPoint(tx.txid, vout)
     node.view.unspent[old] = Coin(tx.outputs[vout], 0, False)
     assert reason(node, tx, fees=1_000) == Reason.BAD_TXNS_BIP30
     del node.view.unspent[old]
     assert reason(node, tx, fees=1_000, tag=b"once more") == ""
+
+
+def test_a_confirmed_transaction_is_refused_for_its_outputs_while_one_is_left(node: MemoryNode) -> None:
+    tx = pay(node.coin(), ALICE, 1_000_000)
+    assert reason(node, tx, fees=1_000) == ""
+    assert reason(node, tx, fees=1_000) == Reason.BAD_TXNS_BIP30
+    for vout, owner in enumerate((ALICE, MINER)):
+        assert reason(node, spend([output_of(tx, vout, owner)], [TxOut(0, p2wpkh(BOB))]), tx) == Reason.BAD_TXNS_BIP30
+        assert reason(node, spend([output_of(tx, vout, owner)], [TxOut(0, b"\x6a")])) == ""
+    assert reason(node, tx, fees=1_000) == Reason.BAD_TXNS_INPUTS_MISSINGORSPENT
 
 
 def test_the_fees_of_a_block_are_money_together(node: MemoryNode) -> None:
