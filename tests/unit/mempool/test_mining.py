@@ -9,6 +9,7 @@ from services.mempool import mining_job
 from services.mempool.blocks.activate import Change, activate
 from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, REBROADCAST_SECONDS
 from shared import trace
+from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, MineRequested, MineResult
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.reasons import Reason
