@@ -26,6 +26,8 @@ BATCH = 500
 KEEP_EVENTS = 10_000
 """Number of published events to keep in the stream, for listeners that resume."""
 _BLOCK_MILLISECONDS = 500
+GATHER_SECONDS = 0.05
+"""After each batch more events gather for so long: a batch costs broker and listeners about as much as one event."""
 STALE_SECONDS = 10.0
 """Seconds after which an event that is still not published is trouble."""
 
@@ -101,10 +103,13 @@ class Outbox:
         failures = 0
         while not self._stop.is_set():
             try:
-                if self.relay(_BLOCK_MILLISECONDS) < BATCH:
+                published = self.relay(_BLOCK_MILLISECONDS)
+                if published < BATCH:
                     self._waiting_since = None
                 self._why = ""
                 failures = 0
+                if 0 < published < BATCH:
+                    self._stop.wait(GATHER_SECONDS)
             except (BrokerError, StoreUnavailable) as error:
                 self._wait_begins()
                 self._why = str(error)

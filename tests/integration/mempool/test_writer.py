@@ -13,7 +13,7 @@ import redis as redis_py
 
 from services.mempool.intake.router import ClaimRouter
 from services.mempool.lease_keeper import LeaseKeeper
-from services.mempool.outbox import KEEP_EVENTS, Outbox
+from services.mempool.outbox import GATHER_SECONDS, KEEP_EVENTS, Outbox
 from services.mempool.writer import Writer
 from shared import trace
 from shared.bus import events
@@ -260,6 +260,34 @@ def test_events_that_were_committed_and_not_published_are_published_later(chain:
     assert [message.seq for message in broker.published] == [1, 2, 3, 4]
     assert outbox.relay() == 0
     assert chain.client.get(KEYS.relayed) == b"4"
+
+
+def test_events_that_come_close_together_are_published_together(chain: Chain) -> None:
+    class Gathering(ExitFlag):
+        """A flag that keeps the outbox waiting for more events until the test lets it go on."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gathers, self.enough = threading.Event(), threading.Event()
+
+        def wait(self, seconds: float | None = None) -> bool:
+            assert seconds == GATHER_SECONDS
+            self.gathers.set()
+            return self.enough.wait(20) and self.is_set()
+
+    batches: list[int] = []
+    broker, stop = FakeBroker(), Gathering()
+    broker.publish_many = lambda messages, traceparents: batches.append(len(messages))  # type: ignore[method-assign]
+    outbox = Outbox(chain.client, KEYS, broker, stop)
+    outbox.start()
+    chain.mine(1)
+    assert stop.gathers.wait(20)
+    chain.mine(3)
+    assert batches == [1], "the first does not wait"
+    stop.enough.set()
+    eventually(lambda: batches == [1, 3])
+    stop.set()
+    outbox.join()
 
 
 def test_the_outbox_publishes_each_event_with_the_traceparent_of_its_request(chain: Chain) -> None:
