@@ -50,6 +50,8 @@ _FAUCET_THREADS = 4
 """Requests to the faucet that are served at a time."""
 _FAUCET_IDLE_SECONDS = 0.2
 """Seconds after which a thread of the faucet without work looks at the exit flag."""
+_FAUCET_END_SECONDS = 5.0
+"""Seconds within which a thread of the faucet gives back the request that it still waits for."""
 
 
 def main() -> int:
@@ -95,6 +97,7 @@ def main() -> int:
         return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
+    faucet_threads = []
     ServiceThread(lambda: _purge_periodically(stop, attempts), "housekeeping", stop.is_set).start()
     try:
         _retry(lambda: chain_store.check_server(client), stop)
@@ -102,7 +105,8 @@ def main() -> int:
         if faucet is not None:
             serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, Suspects(), stop)
             for number in range(_FAUCET_THREADS):
-                ServiceThread(serve, f"faucet-{number}", stop.is_set).start()
+                faucet_threads.append(ServiceThread(serve, f"faucet-{number}", stop.is_set))
+                faucet_threads[-1].start()
         bootstrap.wait(_HEAD_START_SECONDS)
         _retry(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
@@ -112,6 +116,8 @@ def main() -> int:
         stop.set()
         server.drain(settings.drain_seconds)
         server.close()
+        for thread in faucet_threads:
+            thread.join(_FAUCET_END_SECONDS)
         broker.close()
         log.info("stopped")
     return stop.status

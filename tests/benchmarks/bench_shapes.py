@@ -33,8 +33,8 @@ from tests.servers import free_ports, rabbitmq_server, redis_server
 
 POSTERS = 8
 PAYERS = 16
-COIN = 500_000
-PAYMENT = "0.001"
+COIN = 200_000
+PAYMENT = "0.0005"
 PASSWORD = "a password for benchmarks"
 SIZES = {"batches": 1_000, "posts": 400, "wallets": 160, "one wallet": 160}
 """Transactions of one round."""
@@ -88,6 +88,8 @@ class Shape:
         running = stack.enter_context(services(*names, **settings))
         self.pids |= {service: process.pid for service, process in zip(names, running, strict=True)}
         self.client = wait_for_writer(self.rpc_port, self.directory)
+        for port in (self.wallet_port, self.explorer_port):
+            http_load.wait_for(port)
         self.wallets = [f"payer{number}" for number in range(PAYERS)] + ["one"]
         self.cookies: dict[str, str] = {}
         self._fund(rounds)
@@ -186,6 +188,8 @@ def _at_once(clients: Sequence[_Requests]) -> None:
 
 def show(shapes: Sequence[Shape]) -> None:
     for row, title in ROWS.items():
+        if not shapes[0].results[row].rate:
+            continue
         print(title)
         for shape in shapes:
             best = shape.results[row]
@@ -203,6 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         shapes = [Shape(name, options.rounds, stack) for name in options.shapes.split(",")]
+        print(f"{options.rounds} rounds", flush=True)
         for _ in range(options.rounds):
             for row in options.rows.split(","):
                 for shape in shapes:

@@ -57,6 +57,23 @@ class Client:
         return found
 
 
+def wait_for(port: int, seconds: float = 60.0) -> None:
+    """Wait until a service on this port answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        client = Client(port)
+        try:
+            client.ask("/healthz")
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+        finally:
+            client.close()
+
+
 async def _keep_asking(port: int, requests: list[bytes], ends: float) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answered = 0

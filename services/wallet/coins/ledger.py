@@ -19,7 +19,7 @@ from shared.errors import DecodeError
 from shared.primitives.block import HEADER_SIZE
 from shared.primitives.hex import display_hash
 from shared.primitives.serialize import Reader
-from shared.primitives.transaction import OutPoint, Transaction, TxOut
+from shared.primitives.transaction import Transaction, TxOut
 
 _FACTS_AT_ONCE = 1000
 _COINBASE_BYTES = 1024
@@ -149,6 +149,14 @@ class Ledger:
             block = self._view.blocks.get(block_hash)
             return block.transactions[0].outputs if block else ()
 
+    def tip(self) -> Tip:
+        """Return the tip."""
+        return self._view.tip()
+
+    def are_spent(self, coins: Sequence[SpendableCoin]) -> bool:
+        """Whether a transaction of the pool spends any of these coins, which were there at the present tip."""
+        return any(self._view.pool.spends([coin.outpoint for coin in coins]))
+
     def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], Tip]:
         """Return the coins that a payment may spend now, and the tip.
 
@@ -160,7 +168,7 @@ class Ledger:
         by_script = {key.script_pubkey: key for key in self._used(keys)}
         unspent = self._view.scripts.unspent_paying(list(by_script))
         parents = {item.outpoint.txid for item in unspent if item.height is None}
-        effects = self._effects(self._view.txs.get_many(list(parents)), set(by_script))
+        effects = self._effects(self._view.txs.get_with_spent(list(parents)), set(by_script))
         coins = []
         for item in unspent:
             if item.height is None and not (item.outpoint.txid in effects and effects[item.outpoint.txid].is_own):
@@ -184,7 +192,7 @@ class Ledger:
         scripts = {key.script_pubkey for key in keys}
         hashes = [key.script_hash for key in keys]
         items = self._view.scripts.merged_history(hashes, limit, after)
-        return self._entries(self._view.txs.get_many([item.txid for item in items]), scripts)
+        return self._entries(self._view.txs.get_with_spent([item.txid for item in items]), scripts)
 
     def confirmed_at(self, keys: Sequence[WalletKey], heights: Set[int], limit: int) -> list[HistoryEntry]:
         """Return the transactions in blocks of these heights, among the newest `limit` that touch these keys."""
@@ -192,11 +200,11 @@ class Ledger:
         scripts = {key.script_pubkey for key in keys}
         items = self._view.scripts.merged_history([key.script_hash for key in keys], limit)
         recent = [item.txid for item in items if item.height in heights]
-        return self._entries(self._view.txs.get_many(recent), scripts)
+        return self._entries(self._view.txs.get_with_spent(recent), scripts)
 
     def transaction(self, keys: Sequence[WalletKey], txid: bytes) -> HistoryEntry | None:
         """Return the entry of one transaction of the best chain or the pool, with its amounts for these keys."""
-        entries = self._entries(self._view.txs.get_many([txid]), {key.script_pubkey for key in keys})
+        entries = self._entries(self._view.txs.get_with_spent([txid]), {key.script_pubkey for key in keys})
         return entries[0] if entries else None
 
     # ── the fate of a payment ───────────────────────────────────────────────────────────────────────────────────
@@ -235,16 +243,14 @@ class Ledger:
         return False
 
     def _pool_records(self, hashes: Sequence[bytes]) -> list[TxRecord | None]:
-        return self._view.txs.get_many(self._view.scripts.merged_pool_txids(hashes))
+        return self._view.txs.get_with_spent(self._view.scripts.merged_pool_txids(hashes))
 
     def _entries(self, records: Sequence[TxRecord | None], scripts: set[bytes]) -> list[HistoryEntry]:
         effects = self._effects(records, scripts)
         return [_entry(record, effects[record.tx.txid]) for record in records if record is not None]
 
     def _effects(self, records: Sequence[TxRecord | None], scripts: set[bytes]) -> dict[bytes, _Effect]:
-        txs = [record.tx for record in records if record is not None]
-        prevouts = self._view.txs.prevouts(txs)
-        return {tx.txid: _effect(tx, prevouts, scripts) for tx in txs}
+        return {record.tx.txid: _effect(record, scripts) for record in records if record is not None}
 
 
 def merge_unmined(unconfirmed: Sequence[HistoryEntry], sends: dict[bytes, Send]) -> list[HistoryEntry]:
@@ -262,13 +268,13 @@ def merge_unmined(unconfirmed: Sequence[HistoryEntry], sends: dict[bytes, Send])
     return sorted(entries, key=lambda entry: entry.time or 0, reverse=True)
 
 
-def _effect(tx: Transaction, prevouts: dict[OutPoint, TxOut], scripts: set[bytes]) -> _Effect:
-    received = sum(output.value for output in tx.outputs if output.script_pubkey in scripts)
-    spent_outputs = [prevouts[txin.prevout] for txin in tx.inputs if txin.prevout in prevouts]
-    own = [output.value for output in spent_outputs if output.script_pubkey in scripts]
+def _effect(record: TxRecord, scripts: set[bytes]) -> _Effect:
+    outputs = record.tx.outputs
+    received = sum(output.value for output in outputs if output.script_pubkey in scripts)
+    own = [output.value for output in record.spent if output.script_pubkey in scripts]
     fee = None
-    if len(own) == len(tx.inputs):
-        fee = sum(own) - sum(output.value for output in tx.outputs)
+    if len(own) == len(record.tx.inputs):
+        fee = sum(own) - sum(output.value for output in outputs)
     return _Effect(received, sum(own), fee)
 
 

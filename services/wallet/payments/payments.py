@@ -1,8 +1,9 @@
 """Makes payments: plans, signs, records and submits them, and handles the verdict.
 
-A process makes one payment of a wallet at a time. Another process, or another wallet with the same words, may spend the
-coins first; then the mempool refuses the payment, and it is built again from other coins. A payment is recorded before
-it is submitted, so the wallet always knows of it.
+A process chooses the coins of one payment of a wallet at a time, and waits for the verdicts of several: each spends
+coins of its own, and one that finds too few left waits for the change of those before it. Another process, or another
+wallet with the same words, may spend the coins first; then the mempool refuses the payment, and it is built again from
+other coins. A payment is recorded before it is submitted, so the wallet always knows of it.
 
 The record includes the request id and the terms of the payment: a repeated request is paid once, by whichever instance
 receives it, and answered with the payment's present state. A payment that has left chain and pool is submitted again;
@@ -15,18 +16,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from services.wallet.coins.available import AvailableCoins
 from services.wallet.coins.selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import (
     BadInput,
     Busy,
     Conflicted,
     FeeChanged,
+    InsufficientFunds,
     Locked,
     OutcomeUnknown,
     Refused,
@@ -52,7 +55,7 @@ from shared.logs import with_fields
 from shared.policy import WALLET_FEERATE, dust_threshold
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import Transaction, TxOut
-from shared.process.waiting import Turns
+from shared.process.waiting import Turns, WaitFor
 from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ log = logging.getLogger(__name__)
 VERDICT_TIMEOUT = 15.0
 PATIENCE = 15.0
 """Seconds that a payment waits for earlier ones of its wallet."""
+_TOO_MANY = "too many payments of this wallet wait for the mempool"
 _COINS_TAKEN = frozenset(
     {Reason.BIP125_REPLACEMENT_DISALLOWED, Reason.BAD_TXNS_INPUTS_MISSINGORSPENT, Reason.MISSING_INPUTS}
 )
@@ -102,6 +106,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
+    wallet: Wallet
     selection: Selection
     change_script: bytes
     change_count: int
@@ -135,6 +140,7 @@ class Payments:
         self._broker = broker
         self._clock = clock
         self._timeout = timeout
+        self._coins = AvailableCoins(wallets.ledger)
         self._turns: dict[str, Turns] = {}
 
     def order(self, to: object, amount: object, feerate: object = None) -> Order:
@@ -180,13 +186,12 @@ class Payments:
         changed), or `OutcomeUnknown`.
         """
         request = _Request(request_id, terms or order.terms) if request_id else None
-        with await self._turn(wallet_id):
-            while True:
-                earlier = await self._earlier(wallet_id, order, request) if request else None
-                if earlier is not None:
-                    return earlier
-                with contextlib.suppress(_MadeElsewhere):
-                    return await self._send(wallet_id, order, account, expected_fee, request)
+        while True:
+            earlier = await self._earlier(wallet_id, order, request) if request else None
+            if earlier is not None:
+                return earlier
+            with contextlib.suppress(_MadeElsewhere):
+                return await self._send(wallet_id, order, account, expected_fee, request)
 
     async def _earlier(self, wallet_id: str, order: Order, request: _Request) -> Sent | None:
         """Return the payment made for this request; None if there is none, or none that ever was in the pool."""
@@ -238,9 +243,25 @@ class Payments:
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
         account = self._wallets.account(wallet)
         change = account.key(Keychain.CHANGE, wallet.change_count).script_pubkey
-        coins, tip = self._wallets.ledger.spendable(self._wallets.keys(wallet))
-        selection = select_coins(coins, order.output, change, order.feerate)
-        return _Plan(selection, change, wallet.change_count + bool(selection.change), tip)
+
+        def select(coins: Sequence[SpendableCoin]) -> Selection:
+            return select_coins(coins, order.output, change, order.feerate)
+
+        selection, tip = self._coins.choose(wallet.id, self._wallets.keys(wallet), select)
+        return _Plan(wallet, selection, change, wallet.change_count + bool(selection.change), tip)
+
+    async def _plan_in_turn(self, wallet_id: str, order: Order) -> _Plan:
+        """Return the plan of a payment; if coins are lacking, wait for the change of those that are under way."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            earlier = self._coins.oldest(wallet_id)
+            try:
+                return self._plan(self._wallets.load(wallet_id), order)
+            except InsufficientFunds:
+                if earlier is None:
+                    raise
+            if not await WaitFor(earlier.done, deadline - time.monotonic()):
+                raise Busy(_TOO_MANY)
 
     async def _send(
         self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
@@ -259,23 +280,28 @@ class Payments:
     ) -> Sent:
         if not self._broker.is_connected():
             raise BrokerUnavailable("the broker is away; nothing was sent")
-        wallet = self._wallets.load(wallet_id)
-        plan = self._plan(wallet, order)
-        selection = plan.selection
-        if expected_fee not in (None, selection.fee):
-            raise FeeChanged(selection.fee)
-        tx, begun = self._begin(wallet, order, plan, account, request)
-        if begun is Begun.SAME_REQUEST:
-            raise _MadeElsewhere
-        if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
-            await self._verdict(tx)
-            raise Refused(tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction")
-        await self._hand_over(wallet, tx, plan.tip.seq, request)
+        with self._coins.payment(wallet_id) as payment:
+            with await self._turn(wallet_id):
+                plan = await self._plan_in_turn(wallet_id, order)
+                selection = plan.selection
+                if expected_fee not in (None, selection.fee):
+                    raise FeeChanged(selection.fee)
+                self._coins.take(wallet_id, payment, selection.coins)
+                tx, begun = self._begin(order, plan, account, request)
+            if begun is Begun.SAME_REQUEST:
+                raise _MadeElsewhere
+            if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves
+                await self._verdict(tx)
+                raise Refused(
+                    tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction"
+                )
+            await self._hand_over(plan.wallet, tx, plan.tip.seq, request)
+            payment.is_accepted = True
         address, status = order.payee.address, SendStatus.UNCONFIRMED
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, address, status)
 
     def _begin(
-        self, wallet: Wallet, order: Order, plan: _Plan, account: ExtendedKey, request: _Request | None
+        self, order: Order, plan: _Plan, account: ExtendedKey, request: _Request | None
     ) -> tuple[Transaction, Begun]:
         """Sign and record the payment; another lock time tells it from a payment that has left the pool."""
         selection = plan.selection
@@ -293,7 +319,7 @@ class Payments:
             unsigned = build_payment(selection, order.output, plan.change_script, lock_time)
             tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
             stored = PaymentRequest(request.id, tx.serialize()) if request else None
-            begun = self._wallets.store.begin_send(wallet.id, tx.txid, send, plan.change_count, stored)
+            begun = self._wallets.store.begin_send(plan.wallet.id, tx.txid, send, plan.change_count, stored)
             if begun is not Begun.DROPPED_TX:
                 return tx, begun
         raise Busy("as many payments as this chain has blocks have left the pool")
@@ -343,7 +369,7 @@ class Payments:
         try:
             return await self._turns.setdefault(wallet_id, Turns()).take(PATIENCE)
         except TimeoutError:
-            raise Busy("too many payments of this wallet wait for the mempool") from None
+            raise Busy(_TOO_MANY) from None
 
 
 def _is_for(send: Send, order: Order, request: _Request) -> bool:

@@ -20,6 +20,7 @@ from services.wallet.keys.password_pool import PasswordPool
 from services.wallet.payments import payments as payments_module
 from shared.bus.events import Message, MineRequested, TxSubmitted
 from shared.errors import RequestTimeout
+from shared.primitives.transaction import Transaction
 from shared.web.server import HttpServer
 from tests.integration.wallet.conftest import COIN, PARAMS, PASSWORD, Stack
 
@@ -116,14 +117,18 @@ def test_payments_that_wait_for_the_mempool_hold_no_thread(stack: Stack, service
     assert stack.get("/p").json["unconfirmed"] == len(names) * COIN
 
 
-def test_payments_of_one_wallet_wait_for_each_other_and_hold_no_thread(stack: Stack, service: Service) -> None:
+def test_payments_of_one_wallet_wait_for_coins_that_others_leave_and_hold_no_thread(
+    stack: Stack, service: Service
+) -> None:
     stack.fund("w", 5)
     payee = stack.create("p")
     held = stack.broker.answers[TxSubmitted] = Held(stack.submit)
     answers = [service.later("/w/send", to=payee, amount="1", password=PASSWORD) for _ in range(20)]
-    until(lambda: len(held.asked) == 1)
+    until(lambda: len(held.asked) == 5)
     others_are_answered(service, "w")
-    assert len(held.asked) == 1
+    assert len(held.asked) == 5
+    spent = [Transaction.parse(bytes.fromhex(message.txs[0])).inputs for message, _ in held.asked]
+    assert len({txin.prevout for inputs in spent for txin in inputs}) == 5
     stack.broker.answers[TxSubmitted] = stack.submit
     held.let_go()
     assert [answer.result(PATIENCE)[0] for answer in answers] == [200] * 20
@@ -133,7 +138,7 @@ def test_payments_of_one_wallet_wait_for_each_other_and_hold_no_thread(stack: St
 def test_payments_behind_one_without_an_answer_are_told_so(
     stack: Stack, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack.fund("w", 5)
+    stack.fund("w", 1)
     payee = stack.create("p")
     monkeypatch.setattr(payments_module, "PATIENCE", 0.05)
     held = stack.broker.answers[TxSubmitted] = Held(stack.submit)

@@ -24,7 +24,7 @@ MAX_MONEY = 2_100_000_000_000_000
 
 @pytest.fixture
 def payments() -> Payments:
-    wallets: Any = SimpleNamespace(params=REGTEST)
+    wallets: Any = SimpleNamespace(params=REGTEST, ledger=None)
     broker: Any = None
     return Payments(wallets, broker)
 

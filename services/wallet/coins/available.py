@@ -1,0 +1,115 @@
+"""The coins that payments may choose from: remembered until the tip moves, without those of payments under way.
+
+To read a wallet's coins costs as much as it has addresses and unconfirmed transactions, so they are not read for each
+payment. Its confirmed coins only grow with a block; that a chosen one has been spent, by another instance or another
+wallet with the same words, is looked up before it is used. Unconfirmed change, offered when confirmed coins do not
+suffice, is read each time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from services.wallet.coins.ledger import Ledger
+from services.wallet.coins.selection import Selection, SpendableCoin
+from services.wallet.errors import WalletError
+from services.wallet.keys.accounts import WalletKey
+from shared.chain.view import Tip
+from shared.primitives.transaction import OutPoint
+
+_MOST_COINS = 100_000
+"""Coins remembered in all: about 50 MB."""
+
+_Coins = dict[OutPoint, SpendableCoin]
+
+
+@dataclass(slots=True, eq=False)
+class PaymentUnderWay:
+    """A payment from the choice of its coins to its verdict."""
+
+    coins: Sequence[SpendableCoin] = ()
+    is_accepted: bool = False
+    """Whether its coins are spent for certain; else they are read again."""
+    done: Future[None] = field(default_factory=Future)
+
+
+class AvailableCoins:
+    """Offers the coins of all wallets of this process. The caller lets the choices of one wallet come in turn."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._remembered: OrderedDict[str, tuple[int, _Coins]] = OrderedDict()
+        """Wallet id → moves of the tip at which they were read, and its confirmed coins that no payment spends."""
+        self._under_way: dict[str, dict[PaymentUnderWay, None]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def payment(self, wallet_id: str) -> Iterator[PaymentUnderWay]:
+        """Make a payment inside; the coins that it takes are offered to no other one until the end."""
+        payment = PaymentUnderWay()
+        try:
+            yield payment
+        finally:
+            with self._lock:
+                others = self._under_way.get(wallet_id, {})
+                others.pop(payment, None)
+                if not others:
+                    self._under_way.pop(wallet_id, None)
+                if payment.coins and not payment.is_accepted:
+                    self._remembered.pop(wallet_id, None)
+            payment.done.set_result(None)
+
+    def take(self, wallet_id: str, payment: PaymentUnderWay, coins: Sequence[SpendableCoin]) -> None:
+        """Offer these coins to no other payment until this one is over."""
+        with self._lock:
+            payment.coins = coins
+            self._under_way.setdefault(wallet_id, {})[payment] = None
+            _, remembered = self._remembered.get(wallet_id, (0, {}))
+            for coin in coins:
+                remembered.pop(coin.outpoint, None)
+
+    def oldest(self, wallet_id: str) -> PaymentUnderWay | None:
+        """Return the wallet's payment that has been under way for the longest time."""
+        with self._lock:
+            return next(iter(self._under_way.get(wallet_id, ())), None)
+
+    def choose(
+        self,
+        wallet_id: str,
+        keys: Sequence[WalletKey],
+        select: Callable[[Sequence[SpendableCoin]], Selection],
+    ) -> tuple[Selection, Tip]:
+        """Return what `select` chooses of the wallet's coins that may be spent now, and the tip.
+
+        `keys` are all keys of the wallet in use. Raises what `select` raises.
+        """
+        tip = self._ledger.tip()
+        moves, remembered = self._remembered.get(wallet_id, (-1, {}))
+        if moves == tip.moves:
+            try:
+                selection = select(list(remembered.values()))
+            except WalletError:  # other coins may do
+                pass
+            else:
+                if not self._ledger.are_spent(selection.coins):
+                    return selection, tip
+        with self._lock:  # before the coins are read: those of a payment that ends meanwhile are spent by then, or free
+            taken = {coin.outpoint for payment in self._under_way.get(wallet_id, ()) for coin in payment.coins}
+        coins, tip = self._ledger.spendable(keys)
+        offered = [coin for coin in coins if coin.outpoint not in taken]
+        self._remember(wallet_id, tip, {coin.outpoint: coin for coin in offered if coin.height is not None})
+        return select(offered), tip
+
+    def _remember(self, wallet_id: str, tip: Tip, coins: _Coins) -> None:
+        with self._lock:
+            self._remembered.pop(wallet_id, None)
+            self._remembered[wallet_id] = (tip.moves, coins)
+            count = sum(len(coins) for _, coins in self._remembered.values())
+            while count > _MOST_COINS:
+                _, (_, forgotten) = self._remembered.popitem(last=False)
+                count -= len(forgotten)
