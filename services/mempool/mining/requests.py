@@ -111,7 +111,8 @@ class Mining:
         """Check a miner's solution, or a whole block, and commit its consequences."""
         try:
             if message.block is not None:
-                block = Block.parse(_block_bytes(message.block))
+                _check_size(message.block)
+                block = message.parsed or Block.parse(parse_hex(message.block, "block"))
                 return propose(self._node, block) if message.test_only else self._whole(block)
             return self._solved(message)
         except DecodeError as error:
@@ -294,7 +295,6 @@ class Mining:
         return next_bits(Branch(tree, tree.tip), tree.tip.height + 1, block_time, self._node.params)
 
 
-def _block_bytes(text: str) -> bytes:
-    if len(text) > 2 * MAX_BLOCK_WEIGHT:
-        raise DecodeError(f"a block of {len(text) // 2} bytes is over the limit of {MAX_BLOCK_WEIGHT}")
-    return parse_hex(text, "block")
+def _check_size(block_hex: str) -> None:
+    if len(block_hex) > 2 * MAX_BLOCK_WEIGHT:
+        raise DecodeError(f"a block of {len(block_hex) // 2} bytes is over the limit of {MAX_BLOCK_WEIGHT}")

@@ -47,7 +47,7 @@ def submit(
     Within a submission parents come before children, and a child sees its parents. A transaction with missing inputs
     is refused, and kept for a while in case its parents arrive.
     """
-    parsed = [[_parse(raw) for raw in submission.txs] for submission in submissions]
+    parsed = [submission.parsed or [_parse(raw) for raw in submission.txs] for submission in submissions]
     coins = Overlay(node.view.txs)
     coins.prefetch(txin.prevout for txs in parsed for tx in txs if isinstance(tx, Transaction) for txin in tx.inputs)
     batch = _Batch(node.acceptor(coins=coins), PoolChange(node))

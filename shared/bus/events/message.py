@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import ClassVar, Generic, TypeVar, cast, get_args
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args
 
 import msgspec
 
@@ -31,8 +31,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Reply = TypeVar("Reply", bound=Message)
 
 
-class Request(Message, Generic[Reply], frozen=True, kw_only=True):
+class Request(Message, Generic[Reply], frozen=True, kw_only=True, dict=True):
     """Base of the claims: messages that are answered, with a `Reply` or a `Failure`."""
+
+    parsed: ClassVar[Any] = None
+    """Within one process: what the sender has parsed of it, for the receiver not to do so again. It is never sent."""
+
+    def with_parsed(self, parsed: object) -> Self:
+        """Note what is parsed of this very message; returns the message."""
+        self.__dict__["parsed"] = parsed
+        return self
 
     @classmethod
     def reply_type(cls) -> type[Reply]:

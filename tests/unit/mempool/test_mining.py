@@ -253,6 +253,15 @@ def test_a_request_is_for_what_is_possible(desk: Desk, options: dict[str, object
     assert len(desk.node.jobs) == len(desk.node.deltas) == (1 if error is None else 0)
 
 
+def test_a_block_that_the_sender_has_parsed_is_not_parsed_again_and_its_size_is_checked_all_the_same(
+    desk: Desk,
+) -> None:
+    block = desk.node.block()
+    too_long = BlockMined(block="00" * (MAX_BLOCK_WEIGHT + 1)).with_parsed(block)
+    assert desk.mining.solution(too_long).reason == "Block decode failed"
+    assert desk.mining.solution(BlockMined(block="not read").with_parsed(block)).accepted
+
+
 def test_a_block_is_as_long_as_a_block_may_be(desk: Desk) -> None:
     for size, is_over in ((MAX_BLOCK_WEIGHT, False), (MAX_BLOCK_WEIGHT + 1, True)):
         verdict = desk.mining.solution(BlockMined(block="ff" * size))

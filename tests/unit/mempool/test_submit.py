@@ -30,6 +30,13 @@ def batch(node: MemoryNode, *submissions: TxSubmitted) -> tuple[list[list[TxVerd
     return [list(reply.verdicts) for reply in replies], rejected.messages
 
 
+def test_what_the_sender_has_parsed_is_not_parsed_again(node: MemoryNode) -> None:
+    payment = pay(node.coin(), ALICE, 1_000_000)
+    parsed = TxSubmitted(txs=("not read",)).with_parsed((payment,))
+    (verdicts,), _ = batch(node, parsed)
+    assert [(verdict.txid, verdict.accepted) for verdict in verdicts] == [(payment.txid_hex, True)]
+
+
 def test_each_event_and_refusal_belongs_to_the_submission_that_caused_it(
     node: MemoryNode, caplog: pytest.LogCaptureFixture
 ) -> None:

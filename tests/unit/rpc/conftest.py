@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
-from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
+from shared.bus.events import BlockMined, TxSubmitted, TxVerdict, TxVerdicts
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
@@ -94,8 +94,15 @@ def chain() -> Chain:
 
 
 @pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
+def broker() -> Iterator[FakeBroker]:
+    """A broker that looks, in the end, whether all submissions carried what they are, parsed."""
+    broker = FakeBroker()
+    yield broker
+    for message in broker.published:
+        if isinstance(message, TxSubmitted):
+            assert tuple(tx.serialize().hex() for tx in message.parsed) == message.txs
+        if isinstance(message, BlockMined):
+            assert message.parsed.serialize().hex() == message.block
 
 
 @pytest.fixture

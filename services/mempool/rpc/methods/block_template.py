@@ -105,7 +105,7 @@ async def _propose(node: NodeContext, data: object) -> str | None:
         return str(Reason.DUPLICATE if is_valid else Reason.DUPLICATE_INCONCLUSIVE)
     if proposed.header.prev_hash != node.view.tip().hash:
         return str(Reason.INCONCLUSIVE_NOT_BEST_PREVBLK)
-    verdict = await submit_block(node, data, test_only=True)
+    verdict = await submit_block(node, data, proposed, test_only=True)
     return None if verdict.accepted else verdict.reason or str(Reason.REJECTED)
 
 

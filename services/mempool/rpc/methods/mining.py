@@ -85,10 +85,11 @@ async def generateblock(node: NodeContext, output: str, transactions: list[objec
             raise RpcError(RpcCode.VERIFY_ERROR if is_refusal else RpcCode.MISC_ERROR, result.error)
         return {"hash": result.hashes[0]}
     found = node.view.at_tip(lambda tip: _solved(node, tip, script, raws))
-    verdict = await submit_block(node, found.serialize().hex(), test_only=True)
+    found_hex = found.serialize().hex()
+    verdict = await submit_block(node, found_hex, found, test_only=True)
     if not verdict.accepted:
         raise RpcError(RpcCode.VERIFY_ERROR, f"{CHOICE_REFUSED}: {verdict.reason}")
-    return {"hash": found.hash_hex, "hex": found.serialize().hex()}
+    return {"hash": found.hash_hex, "hex": found_hex}
 
 
 def _payee(node: NodeContext, output: str) -> bytes:
@@ -220,8 +221,9 @@ def _hash_rate(node: NodeContext, height: int, blocks: int) -> float:
 
 async def submitblock(node: NodeContext, raw_hex: str, dummy: str | None) -> str | None:
     """Submit a block: None if it is valid and the new tip, else BIP22's word for its fault."""
-    submitted = _with_reserved_value(node, block(raw_hex))
-    reply = await submit_block(node, submitted.serialize().hex())
+    given = block(raw_hex)
+    submitted = _with_reserved_value(node, given)
+    reply = await submit_block(node, raw_hex if submitted is given else submitted.serialize().hex(), submitted)
     if reply.reason:
         return reply.reason
     return None if reply.accepted else Reason.REJECTED

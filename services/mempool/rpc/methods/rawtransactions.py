@@ -139,7 +139,8 @@ def sendrawtransaction(node: NodeContext, raw_hex: str, max_feerate: object, max
     tx = transaction(raw_hex, TX_DECODE_FAILED)
     _check_burn(tx, burn_limit)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
-    return Claim(TxSubmitted(txs=(raw_hex,), max_feerate=limit or None), lambda reply: _sent(tx, reply))
+    submission = TxSubmitted(txs=(raw_hex,), max_feerate=limit or None).with_parsed((tx,))
+    return Claim(submission, lambda reply: _sent(tx, reply))
 
 
 def _sent(tx: Transaction, reply: TxVerdicts) -> str:
@@ -155,7 +156,8 @@ async def testmempoolaccept(node: NodeContext, raw_hexes: list[object], max_feer
     _check_count(raw_hexes)
     limit = feerate(max_feerate, DEFAULT_MAX_FEERATE)
     txs = _transactions(raw_hexes)
-    reply = await submit_transactions(node, TxSubmitted(txs=tuple(map(str, raw_hexes)), test_only=True))
+    submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), test_only=True).with_parsed(txs)
+    reply = await submit_transactions(node, submission)
     results: list[Json] = []
     is_too_expensive = False
     for tx, verdict in zip(txs, reply.verdicts, strict=True):
@@ -177,6 +179,7 @@ async def submitpackage(node: NodeContext, raw_hexes: list[object], max_feerate:
         message = "package topology disallowed. not child-with-parents or parents depend on each other."
         raise RpcError(RpcCode.VERIFY_ERROR, message)
     submission = TxSubmitted(txs=tuple(map(str, raw_hexes)), max_feerate=limit or None, package=True)
+    submission.with_parsed(txs)
     reply = await submit_transactions(node, submission)
     results = {tx.wtxid_hex: _package_result(tx, verdict) for tx, verdict in zip(txs, reply.verdicts, strict=True)}
     replaced = sorted({txid for verdict in reply.verdicts for txid in verdict.replaced}, key=parse_display_hash)

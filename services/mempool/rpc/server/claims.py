@@ -23,6 +23,7 @@ from shared.bus.events import (
     TxVerdicts,
 )
 from shared.bus.mine import mine_blocks
+from shared.primitives.block import Block
 
 REQUEST_TIMEOUT = 30.0
 """Seconds that a verdict on transactions or a block may take."""
@@ -60,12 +61,13 @@ async def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxV
     return await node.broker.ask(submission, REQUEST_TIMEOUT)
 
 
-async def submit_block(node: NodeContext, raw_hex: str, *, test_only: bool = False) -> BlockVerdict:
-    """Return the writer's verdict on a raw block; `test_only` checks it on the tip, its proof of work apart.
+async def submit_block(node: NodeContext, raw_hex: str, block: Block, *, test_only: bool = False) -> BlockVerdict:
+    """Return the writer's verdict on a block, given raw and parsed; `test_only` checks it on the tip, its work apart.
 
     Raises `RpcError` DESERIALIZATION_ERROR for a block too large to be decoded, which the writer alone finds.
     """
-    reply = await node.broker.ask(BlockMined(block=raw_hex, test_only=test_only), REQUEST_TIMEOUT)
+    message = BlockMined(block=raw_hex, test_only=test_only).with_parsed(block)
+    reply = await node.broker.ask(message, REQUEST_TIMEOUT)
     if reply.reason == BLOCK_DECODE_FAILED:
         raise RpcError(RpcCode.DESERIALIZATION_ERROR, BLOCK_DECODE_FAILED)
     return reply
