@@ -74,7 +74,7 @@ def _work_template(node: NodeState) -> WorkTemplate:
         height=tip.height + 1,
         seq=node.view.tip().seq,
         times=gbt.next_time(tip.header, tip.height, node.tree.median_time_past(tip), node.now(), node.params),
-        chosen=select_txs(node.pool, node.pool.graph, node.prioritised),
+        chosen=select_txs(node.pool),
         params=node.params,
     )
 

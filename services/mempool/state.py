@@ -114,6 +114,7 @@ class NodeState:
             self.prioritised[txid] = delta
         else:
             self.prioritised.pop(txid, None)
+        self.pool.reprioritise(txid)
 
     def _load_pool(self) -> None:
         records = self.view.pool.all_records()
@@ -125,5 +126,5 @@ class NodeState:
             spent = [prevouts[txin.prevout] for txin in record.tx.inputs]
             scripts = {output.script_pubkey: None for output in (*spent, *record.tx.outputs)}
             pool.append(PoolRecord(record.tx, record.pool, tuple(sha256(script) for script in scripts)))
-        self.pool = Pool(pool)
+        self.pool = Pool(pool, self.prioritised)
         self.next_sequence = 1 + max((item.entry.sequence for item in pool), default=0)

@@ -6,7 +6,7 @@
     RPC ──────────────────── chain.control ─▶ mempool           orders: invalidate a block, set the clock, …
     explorer ─────────────── coins.requested, address.requested ──▶ wallet     the faucet of a test chain
     explorer, RPC ───────── wallets.requested ▶ wallet          the wallets that a form offers as payees
-    explorer ─────────── template.requested ▶ mempool           a template for miners that are none of ours
+    explorer, RPC ────── template.requested ▶ mempool           a template for miners that are none of ours
     mempool ── block.template ──────────────▶ every miner       work
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
     mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
@@ -101,6 +101,7 @@ PUBLISHES: Mapping[str, tuple[Topic, ...]] = {
         Topic.BLOCK_MINED,
         Topic.MINE_REQUESTED,
         Topic.CHAIN_CONTROL,
+        Topic.TEMPLATE_REQUESTED,
         Topic.WALLETS_REQUESTED,
     ),
     "wallet": (Topic.TX_SUBMITTED, Topic.MINE_REQUESTED),

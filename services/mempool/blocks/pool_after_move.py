@@ -47,7 +47,7 @@ def rebuild_pool(
     `returning` are the transactions of disconnected blocks, in the order of the chain. They come before transactions
     that were in the pool all along; each is checked again on the new chain.
     """
-    pool = Pool()
+    pool = Pool(prioritised=node.prioritised)
     acceptor = Acceptor(node.context(tip, overlay), pool, node.verifier)
 
     def check(tx: Transaction, sequence: int) -> PoolRecord | None:
@@ -67,7 +67,7 @@ def rebuild_pool(
             pool.add(new)
             added.append(new)
     removed = []
-    for record in sorted(node.pool, key=lambda record: record.entry.sequence):
+    for record in node.pool.parents_first():
         if check(record.tx, record.entry.sequence) is not None:
             pool.add(record)
         else:

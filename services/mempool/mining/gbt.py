@@ -1,15 +1,12 @@
-"""The next block as `getblocktemplate` shows it, for miners that speak JSON-RPC or ask the explorer. Pure.
-
-Two callers use it: the writer, with the pool in its memory, and the RPC methods, with the pool in committed state.
-"""
+"""The next block as `getblocktemplate` shows it, for miners that speak JSON-RPC or ask the explorer. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.mempool.mining.select_txs import Pooled
 from services.mempool.mining.template import BLOCK_VERSION
 from shared.bus.events import TemplateTx, WorkTemplate
+from shared.chain.commit import PoolRecord
 from shared.consensus.block_check import commitment_script
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_SIZE, MAX_BLOCK_WEIGHT, MAX_TIMEWARP
 from shared.consensus.params import ChainParams
@@ -43,7 +40,7 @@ def work_template(
     height: int,
     seq: int,
     times: tuple[int, int],
-    chosen: Sequence[Pooled],
+    chosen: Sequence[PoolRecord],
     params: ChainParams,
 ) -> WorkTemplate:
     """Return the template of the block at `height`, on top of `tip_hash`, with the chosen transactions.
@@ -80,7 +77,7 @@ def work_template(
     )
 
 
-def _tx(item: Pooled, positions: dict[bytes, int]) -> TemplateTx:
+def _tx(item: PoolRecord, positions: dict[bytes, int]) -> TemplateTx:
     parents = {positions[txin.prevout.txid] for txin in item.tx.inputs if txin.prevout.txid in positions}
     return TemplateTx(
         data=item.tx.serialize().hex(),

@@ -270,7 +270,7 @@ class Mining:
         height = tip.height + 1
         fees = 0
         if txs is None:
-            chosen = select_txs(node.pool, node.pool.graph, node.prioritised)
+            chosen = select_txs(node.pool)
             txs = [item.tx for item in chosen]
             fees = sum(item.entry.fee for item in chosen)
         block_time = self._block_time()

@@ -1,22 +1,21 @@
 """Selects the transactions of a block: the best chunks of the pool, or the transactions that a request names.
 
 Chunks are taken by feerate, as in Core's BlockAssembler, so that children pay for their parents (CPFP). They come from
-`shared/pool/linearize.py`, as the feerates of every interface do.
+`shared/pool/linearize.py`, as the feerates of every interface do, in the order that `shared/pool/chunk_order.py` keeps.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
 
+from services.mempool.pool.pool import Pool, as_member
 from services.mempool.state import NodeState
-from shared.chain.codec import PoolEntry
+from shared.chain.commit import PoolRecord
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.errors import DecodeError
-from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT, adjusted_weight, fee_for
+from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT, fee_for
 from shared.pool.graph import Graph
-from shared.pool.linearize import Chunk, Member, linearize_cluster
 from shared.primitives.hex import parse_display_hash, parse_hex
 from shared.primitives.transaction import Transaction
 from shared.primitives.weight import WITNESS_SCALE_FACTOR
@@ -27,66 +26,57 @@ CHOICE_REFUSED = "TestBlockValidity failed"
 _TXID = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class Pooled(Protocol):
-    """An unconfirmed transaction with its entry in the pool."""
-
-    @property
-    def tx(self) -> Transaction:
-        """The transaction."""
-
-    @property
-    def entry(self) -> PoolEntry:
-        """Its fee, sizes and order of entry."""
-
-
-P = TypeVar("P", bound=Pooled)
-
-
-def select_txs(pool: Iterable[P], graph: Graph, prioritised: Mapping[bytes, int]) -> list[P]:
+def select_txs(pool: Pool) -> list[PoolRecord]:
     """Return the transactions for a block, parents before children, best chunk first.
 
-    `prioritised` has the fee deltas of transactions in satoshis. A chunk that does not fit into the block is skipped;
-    at the end its transactions are tried one by one, if they pay the least feerate.
+    A chunk that does not fit into the block is skipped; at the end its transactions are tried one by one, if they pay
+    the least feerate.
     """
-    by_txid = {item.tx.txid: item for item in pool}
-    fees = {txid: item.entry.fee + prioritised.get(txid, 0) for txid, item in by_txid.items()}
-    block: _Block[P] = _Block(graph)
-    passed_over: list[P] = []
-    for chunk in _chunks(by_txid, fees, graph):
-        if not _pays_enough(chunk.fee, chunk.size):
-            break  # the chunks that follow pay less
-        txs = [by_txid[txid] for txid in chunk.txids]
-        if not block.add(txs):
-            passed_over += txs
-    for item in passed_over:
-        if _pays_enough(fees[item.tx.txid], _size(item)):
-            block.add([item])
+    block = _Block(pool.graph)
+    least_weight = pool.least_weight()
+    passed_over: list[PoolRecord] = []
+    for chunk in pool.chunks():
+        if not _pays_enough(chunk.fee, chunk.size) or block.room < least_weight:
+            break  # the chunks that follow pay less, or nothing fits any more
+        txs = pool.records(chunk.txids)
+        if not block.add(txs) and (len(txs) > 1 or block.has_room_for(txs)):
+            passed_over += txs  # a single transaction that is too large would be so at the end as well
+    for record in passed_over:
+        if _pays_enough(pool.modified_fee(record), as_member(record, 0).size):
+            block.add([record])
     return block.txs
 
 
-class _Block(Generic[P]):
+class _Block:
     """A block that is being filled."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._weight = BLOCK_RESERVED_WEIGHT
         self._sigops = BLOCK_RESERVED_SIGOPS
         self._missing: set[bytes] = set()
         """Txids of skipped transactions: their descendants cannot be added."""
-        self.txs: list[P] = []
+        self.room = MAX_BLOCK_WEIGHT - BLOCK_RESERVED_WEIGHT
+        """Weight units left."""
+        self.txs: list[PoolRecord] = []
 
-    def add(self, txs: Sequence[P]) -> bool:
+    def add(self, txs: Sequence[PoolRecord]) -> bool:
         """Add transactions that belong together; return False if they do not fit or an ancestor is missing."""
-        weight = self._weight + sum([item.entry.weight for item in txs])
-        sigops = self._sigops + sum([item.entry.sigop_cost for item in txs])
-        txids = {item.tx.txid for item in txs}
-        self._missing -= txids
-        if weight > MAX_BLOCK_WEIGHT or sigops > MAX_BLOCK_SIGOPS_COST or self._lacks_a_parent(txids):
-            self._missing |= txids
+        txids = [record.tx.txid for record in txs]
+        self._missing.difference_update(txids)
+        if not self.has_room_for(txs) or self._lacks_a_parent(txids):
+            self._missing.update(txids)
             return False
-        self._weight, self._sigops = weight, sigops
+        for record in txs:
+            self.room -= record.entry.weight
+            self._sigops += record.entry.sigop_cost
         self.txs += txs
         return True
+
+    def has_room_for(self, txs: Sequence[PoolRecord]) -> bool:
+        """Tell whether transactions fit, their parents apart."""
+        weight = sum([record.entry.weight for record in txs])
+        sigops = self._sigops + sum([record.entry.sigop_cost for record in txs])
+        return weight <= self.room and sigops <= MAX_BLOCK_SIGOPS_COST
 
     def _lacks_a_parent(self, txids: Iterable[bytes]) -> bool:
         return bool(self._missing) and any(not self._missing.isdisjoint(self._graph.parents(txid)) for txid in txids)
@@ -94,28 +84,6 @@ class _Block(Generic[P]):
 
 def _pays_enough(fee: int, size: int) -> bool:
     return fee >= fee_for(-(-size // WITNESS_SCALE_FACTOR), BLOCK_MIN_FEERATE)
-
-
-def _size(item: Pooled) -> int:
-    return adjusted_weight(item.entry.weight, item.entry.sigop_cost)
-
-
-def _chunks(pool: Mapping[bytes, Pooled], fees: Mapping[bytes, int], graph: Graph) -> list[Chunk]:
-    """Return the chunks of all clusters, best feerate first; equal chunks in the order of the pool."""
-    ranked: list[tuple[float, int, int, Chunk]] = []
-    seen: set[bytes] = set()
-    for place, (txid, item) in enumerate(pool.items()):
-        if graph.is_alone(txid):
-            size, fee = _size(item), fees[txid]
-            ranked.append((-fee / size, place, 0, Chunk(fee, size, (txid,))))
-        elif txid not in seen:
-            [cluster] = graph.clusters([txid])
-            seen |= cluster
-            order = sorted(cluster, key=lambda txid: pool[txid].entry.sequence)
-            chunks = linearize_cluster({txid: Member(fees[txid], _size(pool[txid])) for txid in order}, graph)
-            ranked += [(-chunk.fee / chunk.size, place, index, chunk) for index, chunk in enumerate(chunks)]
-    ranked.sort()
-    return [chunk for _, _, _, chunk in ranked]
 
 
 def chosen_txs(node: NodeState, names: Sequence[str]) -> list[Transaction]:

@@ -6,23 +6,36 @@ The pool itself decides nothing: `acceptance` decides which transactions may ent
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from shared.chain.commit import PoolRecord
 from shared.policy import adjusted_weight
+from shared.pool.chunk_order import ChunkOrder
 from shared.pool.graph import Graph
-from shared.pool.linearize import Member
+from shared.pool.linearize import Chunk, Member
 from shared.primitives.transaction import OutPoint, TxOut
 
 
 class Pool:
-    """Unconfirmed transactions by txid; no two spend the same coin."""
+    """Unconfirmed transactions by txid; no two spend the same coin.
 
-    def __init__(self, records: Iterable[PoolRecord] = ()) -> None:
+    `prioritised` has the fee deltas of transactions in satoshis. Its owner may change it, and tells of a change by
+    `reprioritise`.
+    """
+
+    def __init__(
+        self, records: Iterable[PoolRecord] = (), prioritised: Mapping[bytes, int] = MappingProxyType({})
+    ) -> None:
+        self._prioritised = prioritised
         self._txs: dict[bytes, PoolRecord] = {}
         self._spenders: dict[OutPoint, bytes] = {}
+        self._weights: Counter[int] = Counter()
+        """Weight → the number of transactions of this weight."""
         self.graph = Graph()
         """Parents and children within the pool."""
+        self._order = ChunkOrder(self.graph, self._member, lambda txid: self._txs[txid].entry.sequence)
         self.vsize = 0
         for record in sorted(records, key=lambda record: record.entry.sequence):
             self.add(record)
@@ -39,6 +52,10 @@ class Pool:
     def get(self, txid: bytes) -> PoolRecord | None:
         """Return a transaction of the pool."""
         return self._txs.get(txid)
+
+    def records(self, txids: Iterable[bytes]) -> list[PoolRecord]:
+        """Return these transactions, which the pool has."""
+        return [self._txs[txid] for txid in txids]
 
     def spender(self, outpoint: OutPoint) -> bytes | None:
         """Return the txid of the transaction that spends an outpoint."""
@@ -65,15 +82,54 @@ class Pool:
                 self.graph.link(txid, child)
         self._txs[txid] = record
         self.vsize += record.entry.vsize
+        self._weights[record.entry.weight] += 1
+        self._order.add(txid)
 
     def remove(self, txid: bytes) -> PoolRecord:
         """Remove a transaction; its children stay in the pool without the link to it."""
         record = self._txs.pop(txid)
         self.vsize -= record.entry.vsize
+        self._weights[record.entry.weight] -= 1
         for txin in record.tx.inputs:
             del self._spenders[txin.prevout]
         self.graph.remove(txid)
+        self._order.remove(txid)
         return record
+
+    def reprioritise(self, txid: bytes) -> None:
+        """Take note that the fee delta of a transaction, here or not, has changed."""
+        self._order.loosen(txid)
+
+    def modified_fee(self, record: PoolRecord) -> int:
+        """Return a transaction's fee with the operator's delta, in satoshis."""
+        return modified_fee(record, self._prioritised)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the chunks in which the pool is mined, the best feerate first; the pool must not change meanwhile."""
+        return self._order.best_first()
+
+    def least_weight(self) -> int:
+        """Return a weight that no transaction of the pool is below."""
+        self._weights = +self._weights
+        return min(self._weights, default=0)
+
+    def parents_first(self) -> Iterator[PoolRecord]:
+        """Yield all transactions in the order of entry, except that parents which entered later come before a child.
+
+        Such parents have returned from a block in a reorganisation.
+        """
+        done: set[bytes] = set()
+        for record in sorted(self, key=lambda record: record.entry.sequence):
+            pending = [record.tx.txid]
+            while pending:
+                missing = self.graph.parents(pending[-1]) - done
+                if missing:
+                    pending += missing
+                    continue
+                txid = pending.pop()
+                if txid not in done:
+                    done.add(txid)
+                    yield self._txs[txid]
 
     def ancestors(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
         """Return these transactions and all their unconfirmed ancestors."""
@@ -86,6 +142,10 @@ class Pool:
     def clusters(self, txids: Iterable[bytes]) -> list[dict[bytes, PoolRecord]]:
         """Return the clusters of these transactions, each once; a cluster is connected by spending."""
         return [self._records(cluster) for cluster in self.graph.clusters(txids)]
+
+    def _member(self, txid: bytes) -> Member:
+        record = self._txs[txid]
+        return as_member(record, modified_fee(record, self._prioritised))
 
     def _records(self, txids: Iterable[bytes]) -> dict[bytes, PoolRecord]:
         return {txid: self._txs[txid] for txid in txids}

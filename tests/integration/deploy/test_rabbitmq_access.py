@@ -39,7 +39,7 @@ FACTS = {"tx.accepted", "tx.removed", "block.connected", "block.disconnected"}
 ARRIVES = {
     "mempool": FACTS
     | {"tx.rejected", "block.template", "tx.submitted", "block.mined", "mine.requested", "chain.control"}
-    | {"wallets.requested"},
+    | {"template.requested", "wallets.requested"},
     "wallet": {"tx.submitted", "mine.requested"},
     "explorer": {"tx.submitted", "mine.requested", "template.requested", "coins.requested", "address.requested"}
     | {"wallets.requested"},

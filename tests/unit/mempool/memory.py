@@ -109,10 +109,10 @@ class MemoryNode(NodeState):
             ],
             genesis.hash,
         )
-        self.pool = Pool()
+        self.prioritised = {}
+        self.pool = Pool(prioritised=self.prioritised)
         self.jobs = Jobs()
         self.mining = MANUAL
-        self.prioritised = {}
         self.next_sequence = 1
         self._clock = NOW
         self._coins = 0

@@ -75,6 +75,26 @@ def test_what_waits_stays_behind_what_returns_and_finds_its_parent(node: MemoryN
     assert node.pool.graph.children(parent.txid) == {child.txid}
 
 
+def test_a_child_that_entered_before_its_parent_returned_stays_through_the_next_reorganisation(
+    node: MemoryNode,
+) -> None:
+    base = node.mine()
+    parent, child, grandchild = family(node, 3)
+    second = node.mine([parent], fees=1_000)
+    assert node.send(child, grandchild).verdicts[1].accepted
+    reorganise(node, base, 2)
+    assert [item.tx for item in node.pool] == [parent, child, grandchild]
+    reorganise(node, second, 2)
+    assert [item.tx for item in node.pool] == [child, grandchild]
+    reorganise(node, base, 4, tag=b"third")
+    assert [item.tx for item in node.pool] == [parent, child, grandchild]
+    assert node.view.pool_in_order() == [child.txid, grandchild.txid, parent.txid]
+    before = node.next_sequence
+    reorganise(node, base, 5, tag=b"fourth")
+    assert [item.tx for item in node.pool] == [parent, child, grandchild]
+    assert node.next_sequence == before, "nobody has left or come"
+
+
 def test_what_conflicts_with_the_new_branch_leaves_with_its_descendants(node: MemoryNode) -> None:
     base = node.mine()
     coin = node.coin(owner=ALICE)

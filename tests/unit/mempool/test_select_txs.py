@@ -9,64 +9,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mempool.mining.select_txs import chosen_txs, select_txs
+from services.mempool.pool.pool import Pool
 from shared.chain.codec import PoolEntry
+from shared.chain.commit import PoolRecord
 from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT
 from shared.errors import DecodeError
 from shared.policy import BLOCK_MIN_FEERATE, BLOCK_RESERVED_SIGOPS, BLOCK_RESERVED_WEIGHT, policy_vsize
-from shared.pool.graph import Graph
-from shared.pool.snapshot import PooledTx
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.builders import output_of, p2wpkh, pay, spend
 from tests.unit.mempool.memory import ALICE, BOB, MemoryNode
-
-Item = PooledTx[PoolEntry]
 
 
 @dataclass
 class Family:
     """Transactions of a pool by number, and what the operator added to their fees."""
 
-    items: list[Item]
-    parents: dict[int, list[int]] = field(default_factory=dict)
+    items: list[PoolRecord]
     added: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def graph(self) -> Graph:
-        graph = Graph()
-        for child, parents in self.parents.items():
-            for parent in parents:
-                graph.link(self.items[parent].tx.txid, self.items[child].tx.txid)
-        return graph
 
     def selected(self) -> list[int]:
         """Return the numbers of the transactions that a block gets, in its order."""
         prioritised = {self.items[number].tx.txid: delta for number, delta in self.added.items()}
-        return [self.items.index(item) for item in select_txs(self.items, self.graph, prioritised)]
+        return [self.items.index(item) for item in select_txs(Pool(self.items, prioritised))]
 
-    def with_sigops(self, number: int, cost: int) -> None:
-        tx, entry = self.items[number]
-        self.items[number] = PooledTx(tx, replace(entry, sigop_cost=cost))
+    def change(self, number: int, **fields: int) -> None:
+        item = self.items[number]
+        self.items[number] = replace(item, entry=replace(item.entry, **fields))
 
 
-def pooled(tx: Transaction, number: int, fee: int, sigops: int) -> Item:
+def pooled(tx: Transaction, number: int, fee: int, sigops: int) -> PoolRecord:
     vsize = policy_vsize(tx.weight, sigops)
-    return PooledTx(tx, PoolEntry(tx.wtxid, fee, vsize, tx.weight, sigops, 0, number))
+    return PoolRecord(tx, PoolEntry(tx.wtxid, fee, vsize, tx.weight, sigops, 0, number), ())
 
 
 def family(
     fees: list[int], parents: dict[int, list[int]] | None = None, sizes: list[int] | None = None, sigops: int = 4
 ) -> Family:
     """Return transactions with scripts of 100 bytes or these sizes; `parents` maps a child to its parents."""
-
-    def transaction(number: int) -> Transaction:
+    txs: list[Transaction] = []
+    for number in range(len(fees)):
+        prevouts = [OutPoint(txs[parent].txid, number) for parent in (parents or {}).get(number, ())]
+        first, *others = prevouts or [OutPoint(bytes([number + 1]) * 32, 0)]
         script = bytes(sizes[number] if sizes else 100)
-        return Transaction(2, (TxIn(OutPoint(bytes([number + 1]) * 32, 0), script),), (TxOut(1, b""),), 0)
+        inputs = (TxIn(first, script), *(TxIn(prevout, b"") for prevout in others))
+        txs.append(Transaction(2, inputs, tuple([TxOut(1, b"")] * len(fees))))
+    return Family([pooled(tx, number, fee, sigops) for number, (tx, fee) in enumerate(zip(txs, fees, strict=True))])
 
-    items = [pooled(transaction(number), number, fee, sigops) for number, fee in enumerate(fees)]
-    return Family(items, parents or {})
 
-
-def sized(number: int, weight: int, fee: int = 1_000, sigops: int = 0) -> Item:
+def sized(number: int, weight: int, fee: int = 1_000, sigops: int = 0) -> PoolRecord:
     """A transaction without family that weighs so much."""
 
     def made(size: int, items: tuple[bytes, ...] = ()) -> Transaction:
@@ -123,7 +113,7 @@ def test_a_descendant_is_judged_without_an_ancestor_that_pays_for_itself() -> No
 
 def test_signature_operations_count_as_size() -> None:
     found = family([1_000, 900])
-    found.with_sigops(0, 200)
+    found.change(0, sigop_cost=200)
     assert found.selected() == [1, 0]
 
 
@@ -134,7 +124,7 @@ def test_what_does_not_fit_is_left_out_with_its_descendants() -> None:
 
 def test_what_follows_from_something_that_does_not_fit_is_left_out_and_the_rest_goes_on() -> None:
     found = family([10**6, 10**5, 500, 400], {1: [0]})
-    found.with_sigops(0, MAX_BLOCK_SIGOPS_COST)
+    found.change(0, sigop_cost=MAX_BLOCK_SIGOPS_COST)
     assert found.selected() == [2, 3]
 
 
@@ -158,19 +148,19 @@ def test_a_block_is_filled_to_the_last_signature_operation(excess: int, chosen: 
 
 def test_both_limits_must_hold_for_the_whole_chunk() -> None:
     found = family([1_000, 100_000], {1: [0]})
-    found.with_sigops(0, MAX_BLOCK_SIGOPS_COST - BLOCK_RESERVED_SIGOPS - 3)
-    found.with_sigops(1, 3)
+    found.change(0, sigop_cost=MAX_BLOCK_SIGOPS_COST - BLOCK_RESERVED_SIGOPS - 3)
+    found.change(1, sigop_cost=3)
     assert found.selected() == [0, 1]
-    found.with_sigops(1, 4)
+    found.change(1, sigop_cost=4)
     assert found.selected() == [0], "the parent fits by itself, and is chosen when its child does not"
 
 
 def test_a_chunk_that_does_not_fit_gives_what_fits_of_it_at_the_end() -> None:
     # 0 to 2 are one chunk for their child 3, and do not fit with it; 5 spends 3, which is left out; 4 pays less.
     found = family([10, 10, 10, 10**6, 500, 10**3], {3: [0, 1, 2], 5: [3]})
-    found.with_sigops(3, MAX_BLOCK_SIGOPS_COST)
+    found.change(3, sigop_cost=MAX_BLOCK_SIGOPS_COST)
     assert found.selected() == [4, 0, 1, 2]
-    found.items[1] = PooledTx(found.items[1].tx, replace(found.items[1].entry, fee=0))
+    found.change(1, fee=0)
     assert found.selected() == [4, 0, 2], "nor is anything mined that pays less than the least feerate by itself"
 
 
@@ -219,7 +209,7 @@ def test_the_pool_of_the_writer_is_selected_from_with_its_families_and_prioritie
         assert node.send_one(tx).accepted
 
     def selected() -> list[Transaction]:
-        return [item.tx for item in select_txs(node.pool, node.pool.graph, node.prioritised)]
+        return [item.tx for item in select_txs(node.pool)]
 
     assert selected() == [parent, child, alone]
     node.prioritise(alone.txid, 10**6)

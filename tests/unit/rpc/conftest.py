@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,9 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from services.mempool.mining import gbt
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
-from shared.bus.events import BlockMined, TxSubmitted, TxVerdict, TxVerdicts
+from shared.bus.events import BlockMined, TxSubmitted, TxVerdict, TxVerdicts, WorkTemplate
+from shared.chain.codec import PoolEntry
+from shared.chain.commit import PoolRecord
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.primitives.block import Block
@@ -24,6 +27,7 @@ from shared.primitives.transaction import Transaction
 from shared.process.shutdown import ExitFlag
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.consensus.builders import Headers
 from tests.unit.rpc.memory_view import MemoryView
 
 USER, PASSWORD = "alice", "correct horse: battery"
@@ -131,6 +135,22 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def rpc(client: FlaskClient) -> Rpc:
     return Rpc(client)
+
+
+def work_on(chain: Chain, txs: Sequence[Transaction] = ()) -> WorkTemplate:
+    """Return a template of the writer's for the block above the chain, with these transactions that pay no fee."""
+    view = chain.view
+    entry = view.entries[view.best[-1]]
+    pooled = [PoolRecord(tx, PoolEntry(tx.wtxid, 0, tx.vsize, tx.weight, 4, 0, 0), ()) for tx in txs]
+    return gbt.work_template(
+        branch=Headers([view.entries[block_hash].header for block_hash in view.best]),
+        tip_hash=entry.hash,
+        height=entry.height + 1,
+        seq=view.seq,
+        times=(entry.header.time, entry.header.time + 1),
+        chosen=pooled,
+        params=REGTEST,
+    )
 
 
 def verdicts(**fields: Any) -> Callable[[TxSubmitted], TxVerdicts]:

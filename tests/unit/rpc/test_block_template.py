@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from shared.bus.events import (
@@ -14,6 +16,7 @@ from shared.bus.events import (
     ControlResult,
     MineRequested,
     MineResult,
+    TemplateRequested,
     TxSubmitted,
     TxVerdict,
     TxVerdicts,
@@ -21,7 +24,7 @@ from shared.bus.events import (
 from shared.primitives.block import Block
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
-from tests.unit.rpc.conftest import ALICE, BOB, Chain, Rpc
+from tests.unit.rpc.conftest import ALICE, BOB, Chain, Rpc, work_on
 
 SEGWIT = {"rules": ["segwit"]}
 SCRIPT = builders.p2wpkh(BOB).hex()
@@ -37,21 +40,18 @@ def family(chain: Chain) -> list[builders.Transaction]:
     return txs
 
 
-def test_a_template_has_the_pool_in_order(rpc: Rpc, chain: Chain) -> None:
-    txs = family(chain)
-    template = rpc.call("getblocktemplate", SEGWIT)
-    assert template["previousblockhash"] == chain.blocks[-1].hash_hex
-    assert (template["height"], template["bits"]) == (4, "207fffff")
-    assert [tx["txid"] for tx in template["transactions"]] == [tx.txid_hex for tx in txs]
-    assert [tx["depends"] for tx in template["transactions"]] == [[], [1], [2]]
-    assert template["coinbasevalue"] == 5_000_000_000 + 8_000
-    assert template["mintime"] <= template["curtime"]
-    assert template["default_witness_commitment"].startswith("6a24aa21a9ed")
-    chain.view.time = 2_000_000_000
-    assert rpc.call("getblocktemplate", SEGWIT)["curtime"] == 2_000_000_000
+def test_a_template_is_the_writers(rpc: Rpc, chain: Chain, broker: FakeBroker) -> None:
+    template = work_on(chain, family(chain))
+    broker.answers[TemplateRequested] = lambda message: template
+    shown = rpc.call("getblocktemplate", SEGWIT)
+    assert shown == json.loads(msgspec.json.encode(template))
+    assert [tx["depends"] for tx in shown["transactions"]] == [[], [1], [2]]
+    assert rpc.call("getblocktemplate", {"mode": "template", "rules": ["segwit", "csv"]}) == shown
+    assert broker.published == [TemplateRequested()] * 2
 
 
-def test_a_long_poll_ends_with_a_new_block(rpc: Rpc, chain: Chain) -> None:
+def test_a_long_poll_ends_with_a_new_block(rpc: Rpc, chain: Chain, broker: FakeBroker) -> None:
+    broker.answers[TemplateRequested] = lambda message: work_on(chain)
     known = rpc.call("getblocktemplate", SEGWIT)["longpollid"]
     chain.view.connect(builders.make_block(chain.blocks[-1].header, 4, builders.p2wpkh(ALICE)))
     assert rpc.call("getblocktemplate", {**SEGWIT, "longpollid": known})["height"] == 5

@@ -20,6 +20,7 @@ from shared.bus.events import (
     Message,
     MineRequested,
     MineResult,
+    TemplateRequested,
     TxSubmitted,
     TxVerdict,
     TxVerdicts,
@@ -31,7 +32,7 @@ from shared.crypto.address import encode_address
 from shared.web.server import HttpServer
 from tests import builders
 from tests.unit.bus.fake_broker import FakeBroker
-from tests.unit.rpc.conftest import ALICE, PASSWORD, USER, Chain
+from tests.unit.rpc.conftest import ALICE, PASSWORD, USER, Chain, work_on
 from tests.unit.web.test_waiting_views import until
 
 THREADS = 2
@@ -132,7 +133,10 @@ def test_calls_that_wait_leave_the_threads_to_others(server: HttpServer, held: H
         assert page.result(PATIENCE) == (200, {"message": "success", "blocks": [HASH]})
 
 
-def test_calls_that_wait_for_a_block_leave_the_threads_to_others(server: HttpServer, chain: Chain) -> None:
+def test_calls_that_wait_for_a_block_leave_the_threads_to_others(
+    server: HttpServer, chain: Chain, broker: FakeBroker
+) -> None:
+    broker.answers[TemplateRequested] = lambda message: work_on(chain)
     block = builders.make_block(chain.blocks[-1].header, 4, builders.p2wpkh(ALICE))
     rules = {"rules": ["segwit"], "longpollid": chain.blocks[-1].hash_hex + "9"}
     waits = [("waitfornewblock",), ("waitforblock", block.hash_hex), ("waitforblockheight", 4)] * THREADS

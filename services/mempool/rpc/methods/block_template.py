@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
-
 from services.mempool.mining import gbt
-from services.mempool.mining.select_txs import select_txs
 from services.mempool.rpc.methods.blockchain import LONGEST_WAIT, wait_for
-from services.mempool.rpc.server.claims import submit_block
+from services.mempool.rpc.server.claims import submit_block, work_template
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Arg, Kind, Method
 from services.mempool.rpc.server.values import Json, block
 from shared.chain.codec import BlockEntry, BlockStatus
-from shared.chain.pool_snapshot import read_pool
 from shared.chain.view import Tip
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash
@@ -59,7 +55,7 @@ async def getblocktemplate(node: NodeContext, request: dict[str, Any]) -> Json:
         raise RpcError(RpcCode.INVALID_PARAMETER, message)
     if isinstance(request.get("longpollid"), str):
         await _wait(node, request["longpollid"])
-    return node.view.at_tip(lambda tip: _template(node, tip))
+    return await work_template(node)
 
 
 async def _wait(node: NodeContext, known: str) -> None:
@@ -76,21 +72,6 @@ async def _wait(node: NodeContext, known: str) -> None:
 def next_time(node: NodeContext, entry: BlockEntry) -> tuple[int, int]:
     """Return the earliest time of the block after `entry`, and the time that it should have now, in seconds."""
     return gbt.next_time(entry.header, entry.height, node.median_time_past(entry), node.now(), node.params)
-
-
-def _template(node: NodeContext, tip: Tip) -> Json:
-    pool = read_pool(node.view)
-    template = gbt.work_template(
-        branch=HeadersBelow(node),
-        tip_hash=tip.hash,
-        height=tip.height + 1,
-        seq=tip.seq,
-        times=next_time(node, node.block_entry(tip.hash)),
-        chosen=select_txs(pool.txs.values(), pool.graph, pool.prioritised),
-        params=node.params,
-    )
-    shown: Json = msgspec.to_builtins(template)
-    return shown
 
 
 async def _propose(node: NodeContext, data: object) -> str | None:

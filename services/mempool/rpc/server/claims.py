@@ -19,8 +19,10 @@ from shared.bus.events import (
     ChainControl,
     MineRequested,
     MineResult,
+    TemplateRequested,
     TxSubmitted,
     TxVerdicts,
+    WorkTemplate,
 )
 from shared.bus.mine import mine_blocks
 from shared.primitives.block import Block
@@ -54,6 +56,11 @@ async def mine(node: NodeContext, count: int, script_pubkey: bytes, txs: tuple[s
     """
     request = MineRequested(count=count, script_pubkey=script_pubkey.hex(), txs=txs)
     return await mine_blocks(node.broker, request, node.settings.mine_timeout)
+
+
+async def work_template(node: NodeContext) -> WorkTemplate:
+    """Return the template of the next block; the writer, which keeps the pool in the order of mining, makes it."""
+    return await node.broker.ask(TemplateRequested(), REQUEST_TIMEOUT)
 
 
 async def submit_transactions(node: NodeContext, submission: TxSubmitted) -> TxVerdicts:

@@ -1,0 +1,170 @@
+"""The chunks of a pool that changes, best feerate first. Pure.
+
+Each transaction is ranked when it enters. A cluster that has changed is ranked by the best feerate of its members,
+which none of its chunks exceeds, and linearized when a reader comes to that place: once for each change that a block
+could be made of, however large the pool.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from shared.pool.graph import Graph
+from shared.pool.linearize import Chunk, Member, linearize_cluster
+
+
+@dataclass(slots=True, eq=False)
+class _Cluster:
+    """Transactions connected by spending, as they are ranked."""
+
+    txids: tuple[bytes, ...]
+    best: float
+    """No chunk of the cluster has a higher feerate."""
+    place: int
+    """Place of its first member."""
+    ranks: int = 1
+    """Number of its entries in the order."""
+    is_current: bool = True
+
+
+_Ranked = tuple[float, int, int, int, _Cluster, Chunk | None]
+"""What a chunk is sorted by: its negative feerate, its cluster's place, its index there. A serial number makes them
+unequal. Without a chunk, it stands for a cluster that is not linearized."""
+
+
+class ChunkOrder:
+    """The order in which the chunks of the transactions of `graph` are mined.
+
+    `member` returns a transaction's fee and size, `place` a number of its own; of chunks of equal feerate the one whose
+    cluster has the lowest number comes first.
+    """
+
+    def __init__(self, graph: Graph, member: Callable[[bytes], Member], place: Callable[[bytes], int]) -> None:
+        self._graph = graph
+        self._member = member
+        self._place = place
+        self._clusters: dict[bytes, _Cluster] = {}
+        """Txid → its cluster, for all but the loose transactions."""
+        self._loose: set[bytes] = set()
+        """Transactions whose cluster has lost a member: it may be several clusters now."""
+        self._ranked: list[_Ranked] = []
+        """Sorted, with some whose cluster is not current."""
+        self._unsorted: list[_Ranked] = []
+        self._outdated = 0
+        """Number of entries whose cluster is not current."""
+        self._serial = count()
+
+    def add(self, txid: bytes) -> None:
+        """Rank a transaction that has entered `graph`, with its links."""
+        if self._graph.is_alone(txid):
+            self._rank_alone(txid)
+            return
+        relatives = {*self._graph.parents(txid), *self._graph.children(txid)}
+        if any(relative in self._loose for relative in relatives):
+            self._loose.add(txid)
+            return
+        member = self._member(txid)
+        found = {id(cluster): cluster for cluster in (self._clusters[relative] for relative in relatives)}.values()
+        self._rank_cluster(
+            (*(each for cluster in found for each in cluster.txids), txid),
+            max(member.fee / member.size, *(cluster.best for cluster in found)),
+            min(self._place(txid), *(cluster.place for cluster in found)),
+        )
+
+    def remove(self, txid: bytes) -> None:
+        """Forget a transaction that has left `graph`."""
+        self.loosen(txid)
+        self._loose.discard(txid)
+
+    def loosen(self, txid: bytes) -> None:
+        """Rank a transaction's cluster anew before the next read, as its fee has changed."""
+        cluster = self._clusters.get(txid)
+        if cluster is not None:
+            self._retire(cluster)
+            for each in cluster.txids:
+                del self._clusters[each]
+            self._loose.update(cluster.txids)
+
+    def best_first(self) -> Iterator[Chunk]:
+        """Yield all chunks, the highest feerate first. Nothing may change meanwhile."""
+        self._rank_loose()
+        self._sort()
+        waiting: list[_Ranked] = []
+        """Chunks of clusters that were linearized on the way, a heap."""
+        for ranked in self._ranked:
+            while waiting and waiting[0] < ranked:
+                yield from _chunk(heapq.heappop(waiting))
+            cluster, chunk = ranked[4:]
+            if not cluster.is_current:
+                continue
+            if chunk is not None:
+                yield chunk
+            else:
+                for found in self._linearize(cluster):
+                    heapq.heappush(waiting, found)
+        while waiting:
+            yield from _chunk(heapq.heappop(waiting))
+
+    def _rank_alone(self, txid: bytes) -> None:
+        fee, size = self._member(txid)
+        chunk = Chunk(fee, size, (txid,))
+        self._clusters[txid] = cluster = _Cluster(chunk.txids, fee / size, self._place(txid))
+        self._unsorted.append((-cluster.best, cluster.place, 0, next(self._serial), cluster, chunk))
+
+    def _rank_cluster(self, txids: tuple[bytes, ...], best: float, place: int) -> None:
+        """Rank connected transactions in place of the clusters that they were in."""
+        cluster = _Cluster(txids, best, place)
+        for txid in txids:
+            before = self._clusters.get(txid)
+            if before is not None:
+                self._retire(before)
+            self._clusters[txid] = cluster
+        self._unsorted.append((-best, place, -1, next(self._serial), cluster, None))
+
+    def _rank_loose(self) -> None:
+        for txids in self._graph.clusters(self._loose):
+            if len(txids) == 1:
+                self._rank_alone(*txids)
+                continue
+            members = map(self._member, txids)
+            best = max(member.fee / member.size for member in members)
+            self._rank_cluster(tuple(txids), best, min(map(self._place, txids)))
+        self._loose.clear()
+
+    def _linearize(self, cluster: _Cluster) -> Iterable[_Ranked]:
+        """Rank a cluster's chunks in place of the cluster."""
+        self._retire(cluster)
+        txids = sorted(cluster.txids, key=self._place)
+        chunks = linearize_cluster({txid: self._member(txid) for txid in txids}, self._graph)
+        settled = _Cluster(cluster.txids, cluster.best, cluster.place, len(chunks))
+        self._clusters.update(dict.fromkeys(txids, settled))
+        ranked: list[_Ranked] = [
+            (-chunk.fee / chunk.size, cluster.place, index, next(self._serial), settled, chunk)
+            for index, chunk in enumerate(chunks)
+        ]
+        self._unsorted += ranked
+        return ranked
+
+    def _retire(self, cluster: _Cluster) -> None:
+        if cluster.is_current:
+            cluster.is_current = False
+            self._outdated += cluster.ranks
+
+    def _sort(self) -> None:
+        """Merge the new ranks. The sorted part is one run to Python's sort, so that this takes one pass over it."""
+        if self._unsorted:
+            self._ranked += self._unsorted
+            self._unsorted = []
+            self._ranked.sort()
+        if 2 * self._outdated > len(self._ranked):
+            self._ranked = [ranked for ranked in self._ranked if ranked[4].is_current]
+            self._outdated = 0
+
+
+def _chunk(ranked: _Ranked) -> Iterator[Chunk]:
+    chunk = ranked[5]
+    if chunk is not None:
+        yield chunk
