@@ -6,7 +6,7 @@ before its first write, and appends the outgoing events to the outbox in the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,14 @@ from shared import metrics, trace
 from shared.bus import events
 from shared.bus.events import Fact
 from shared.chain import codec
-from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, ScriptStats, Spend
+from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Spend
 from shared.chain.lua import source
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
+from shared.chain.script_index import change_scripts
 from shared.chain.store import StoreClient
 from shared.chain.view import ChainView
-from shared.crypto.address import has_address
-from shared.crypto.hashes import sha256
+from shared.chain.view.scripts import ScriptReader
 from shared.errors import CommitConflict, StaleWriter
 from shared.mining_mode import MiningSetting
 from shared.primitives.transaction import Transaction
@@ -170,7 +170,7 @@ class Committer:
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
         fields["raw"] += _flat((self._keys.layout(key)[prefix:], layout) for key, layout in delta.layouts.items())
         if delta.overlay is not None:
-            fields.update(_pack_overlay(delta.overlay, self._view.scripts.stats))
+            fields.update(_pack_overlay(delta.overlay, self._view.scripts))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
         if delta.replacements:
             fields["replacements"] = [_pack_replacement(replacement) for replacement in delta.replacements]
@@ -194,10 +194,8 @@ class Committer:
         return packed
 
 
-def _pack_overlay(
-    overlay: Overlay, committed_stats: Callable[[Sequence[bytes]], Sequence[ScriptStats]]
-) -> dict[str, Any]:
-    """Return the changes of chain and scripts. Counters are read here; if they move before the commit, it conflicts."""
+def _pack_overlay(overlay: Overlay, scripts: ScriptReader) -> dict[str, Any]:
+    """Return the changes of chain and scripts. Records are read here; if they move before the commit, it conflicts."""
     fields: dict[str, Any] = {}
     coins = overlay.coin_changes()
     fields.update(
@@ -210,31 +208,21 @@ def _pack_overlay(
     fields.update(
         _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
     )
-    changes = overlay.script_changes(coins)
-    hashes = [sha256(script_pubkey) for script_pubkey in changes]
-    scripts = []
-    all_stats: list[tuple[bytes, bytes | None]] = []
-    known: list[tuple[bytes, bytes | None]] = []
-    committed = committed_stats(hashes)
-    for script_hash, (script_pubkey, script), before in zip(hashes, changes.items(), committed, strict=True):
-        history_added: list[Any] = []
-        history_removed = []
-        for txid, score in script.history.items():
-            if score is None:
-                history_removed.append(txid)
-            else:
-                history_added += (score, txid)
-        scripts.append(
-            [script_hash.hex(), _flat(script.coins_added), script.coins_removed, history_added, history_removed]
-        )
-        stats = script.stats.added_to(before)
-        all_stats.append((script_hash, codec.encode_script_stats(stats) if stats.tx_count else None))
-        if bool(stats.tx_count) != bool(before.tx_count) and has_address(script_pubkey):
-            known.append((script_pubkey, b"0" if stats.tx_count else None))
-    fields["script_changes"] = scripts
-    fields.update(_changes("script_stats", all_stats))
-    fields["scripts"] = _flat((score, script) for script, score in known if score is not None)
-    fields["scripts_del"] = [script for script, score in known if score is None]
+    changed = change_scripts(overlay.script_changes(coins), scripts.records, scripts.sorted_sets)
+    fields.update(_changes("script_records", changed.records))
+    fields["script_sets"] = [
+        [
+            sets.script_hash.hex(),
+            _flat(sets.added.coins),
+            sets.coins_removed,
+            _flat(sets.added.history),
+            sets.history_removed,
+        ]
+        for sets in changed.sets
+    ]
+    fields["script_sets_gone"] = [script_hash.hex() for script_hash in changed.sets_gone]
+    fields["scripts"] = _flat((b"0", script) for script in changed.known)
+    fields["scripts_del"] = changed.forgotten
     return fields
 
 

@@ -45,7 +45,7 @@ REBUILT = (
     "txs",
     "spends",
     "scripts",
-    "script_stats",
+    "script_records",
     "script:*",
 )
 """Follow from the blocks and the block index, which a backup has as well."""

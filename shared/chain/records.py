@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.chain.codec import BlockEntry, PoolEntry, Replaced, ScriptStats
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
-__all__ = ["HistoryItem", "PoolStats", "Replaced", "ScriptStats", "Tip", "TxRecord", "Unspent"]
+__all__ = ["HistoryItem", "PoolStats", "Replaced", "ScriptLists", "ScriptStats", "Tip", "TxRecord", "Unspent"]
+
+Scored = Sequence[tuple[int, bytes]]
+"""Members with their scores: scores and txids of a history, or heights and outpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,14 @@ class HistoryItem:
     txid: bytes
     height: int
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLists:
+    """The whole history and all coins of a script, in whichever form they are stored."""
+
+    history: Scored
+    coins: Scored
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Keys:
         self.txs = prefix + "txs"
         self.spends = prefix + "spends"
         self.scripts = prefix + "scripts"
-        self.script_stats = prefix + "script_stats"
+        self.script_records = prefix + "script_records"
         self.block_fees = prefix + "block_fees"
         self.pool_txs = prefix + "pool:txs"
         self.pool_entries = prefix + "pool:entries"
@@ -63,9 +63,9 @@ class Keys:
         return f"{self.prefix}layout:{display_hash(block_hash)}"
 
     def script_coins(self, script_hash: bytes) -> str:
-        """Key of the set of unspent outpoints of a script."""
+        """Key of the unspent outpoints of a script that has many, by height."""
         return f"{self.prefix}script:{script_hash.hex()}:coins"
 
     def script_history(self, script_hash: bytes) -> str:
-        """Key of the txids that touch a script, by height and position."""
+        """Key of the txids that touch a script that has many, by height and position."""
         return f"{self.prefix}script:{script_hash.hex()}:history"

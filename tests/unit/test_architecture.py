@@ -26,7 +26,7 @@ STOREYS = {
     "shared/chain": (
         ("redis_keys", "codec", "lua", "server_version"),
         ("records", "store", "overlay", "block_fees"),
-        ("view", "lease", "connect_block"),
+        ("view", "lease", "connect_block", "script_index"),
         ("commit", "pool_snapshot"),
         ("genesis", "kept_keys"),
     ),

@@ -53,14 +53,16 @@ from shared.chain.codec.pool import (
     pool_script_range,
 )
 from shared.chain.codec.scripts import (
+    MOST_PACKED,
+    ScriptRecord,
     ScriptStats,
-    decode_script_stats,
-    encode_script_stats,
+    decode_script_record,
+    encode_script_record,
     history_score,
     split_history_score,
 )
 
-FORMAT = 2
+FORMAT = 3
 """Format of all values of a chain in Redis. It grows when a version of Warren changes one."""
 RESTORING = 0
 """Stands in the place of the format while `./warren restore` writes a chain."""
@@ -68,6 +70,7 @@ RESTORING = 0
 __all__ = [
     "FORMAT",
     "LAYOUT_ENTRY_SIZE",
+    "MOST_PACKED",
     "RESTORING",
     "BlockEntry",
     "BlockFees",
@@ -76,6 +79,7 @@ __all__ = [
     "PoolEntry",
     "PoolSample",
     "Replaced",
+    "ScriptRecord",
     "ScriptStats",
     "Spend",
     "StoredBlock",
@@ -94,7 +98,7 @@ __all__ = [
     "decode_pool_script",
     "decode_replaced",
     "decode_replaces",
-    "decode_script_stats",
+    "decode_script_record",
     "decode_spend",
     "decode_spent",
     "decode_traceparent",
@@ -108,7 +112,7 @@ __all__ = [
     "encode_pool_script",
     "encode_replaced",
     "encode_replaces",
-    "encode_script_stats",
+    "encode_script_record",
     "encode_spend",
     "history_score",
     "pool_script_hash",

@@ -16,7 +16,7 @@ from shared.chain.commit import Committer, Delta, PoolRecord, PoolReplacement
 from shared.chain.lease import Lease
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
-from shared.chain.view import ChainView
+from shared.chain.view import ChainView, HistoryItem
 from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
@@ -161,7 +161,7 @@ def test_a_block_with_thousands_of_outputs_is_written_and_taken_back(store: Stor
     assert [coin.output for coin in coins if coin is not None] == list(big.outputs)
     assert store.client.hlen(KEYS.coins) == count
     assert store.view.scripts.coin_count(sha256(ALICE)) == count - owners
-    assert store.client.zcard(KEYS.scripts) == store.client.hlen(KEYS.script_stats) == owners + 1
+    assert store.client.zcard(KEYS.scripts) == store.client.hlen(KEYS.script_records) == owners + 1
     overlay = Overlay(store.view.txs)
     overlay.revert(big, [])
     store.committer.commit(Delta(overlay=overlay))
@@ -306,7 +306,9 @@ def test_a_script_is_known_as_long_as_a_block_has_it_and_only_if_it_has_an_addre
     for height, one in enumerate((first, second)):
         overlay = Overlay(store.view.txs)
         overlay.apply(one, height, 0)
-        store.committer.commit(Delta(overlay=overlay))
+        store.committer.commit(
+            Delta(overlay=overlay, new_tip=entry(height), first_height=height, best_chain=[b"t" * 32])
+        )
     assert set(store.client.zrange(KEYS.scripts, 0, -1)) == {ALICE, BOB}
     overlay = Overlay(store.view.txs)
     overlay.revert(second, [])
@@ -314,5 +316,103 @@ def test_a_script_is_known_as_long_as_a_block_has_it_and_only_if_it_has_an_addre
     assert store.client.zrange(KEYS.scripts, 0, -1) == [ALICE]
     stats = store.view.scripts.stats([sha256(ALICE), sha256(BOB)])
     assert [(one.tx_count, one.funded_count, one.funded_sum) for one in stats] == [(1, 1, 1_000), (0, 0, 0)]
-    assert not store.client.hexists(KEYS.script_stats, sha256(BOB))
+    assert not store.client.hexists(KEYS.script_records, sha256(BOB))
     assert [item.txid for item in store.view.scripts.history(sha256(ALICE), 10)] == [first.txid]
+
+
+def _many_txs() -> list[list[Transaction]]:
+    """Blocks of one transaction each; the 33rd transaction of ALICE makes it a script of many."""
+    return [[tx(height, ALICE)] for height in range(codec.MOST_PACKED + 3)]
+
+
+def _many_coins() -> list[list[Transaction]]:
+    """Blocks that give ALICE 33 coins, and then take two of them again, so that her history is short all the time."""
+    first = tx(1, *[ALICE] * 20)
+    second = tx(2, *[ALICE] * (codec.MOST_PACKED - 20), BOB)
+    third = tx(3, ALICE, spends=[OutPoint(second.txid, codec.MOST_PACKED - 20)])
+    spends = [OutPoint(first.txid, 7), OutPoint(first.txid, 3)]
+    return [[first], [second], [third], [tx(4, BOB, spends=spends)], [tx(5, ALICE, ALICE, ALICE)]]
+
+
+@pytest.mark.parametrize("blocks", [_many_txs(), _many_coins()])
+def test_a_script_moves_into_sorted_sets_when_it_has_many_and_comes_back_with_every_byte(
+    store: Store, blocks: list[list[Transaction]]
+) -> None:
+    """Both forms answer every question alike, and undoing the blocks leaves what was stored before each."""
+    alice = sha256(ALICE)
+    shapes, stored, spent = [], [], []
+    newest: list[Transaction] = []
+    for height, txs in enumerate(blocks):
+        stored.append(_indexes(store))
+        overlay = Overlay(store.view.txs)
+        spent.append([overlay.apply(one, height, position) for position, one in enumerate(txs)])
+        store.committer.commit(
+            Delta(overlay=overlay, new_tip=entry(height), first_height=height, best_chain=[b"t" * 32])
+        )
+        newest[:0] = txs
+        mine = [one.txid for one in newest if one.txid in _touching(blocks, ALICE)]
+        reader = store.view.scripts
+        items = reader.history(alice, 100)
+        assert [item.txid for item in items] == mine
+        assert [(item.height, item.position) for item in items] == [(_height(blocks, txid), 0) for txid in mine]
+        for place, txid in list(enumerate(mine))[:: 1 + len(mine) // 4]:
+            assert reader.history(alice, 5, txid) == items[place + 1 : place + 6]
+            assert reader.merged_history([alice, sha256(BOB)], 100, txid)[:1] == _after(blocks, newest, txid)[:1]
+            assert reader.is_in_history([sha256(BOB), alice], txid)
+        assert reader.history(alice, 5, b"x" * 32) == reader.merged_history([alice], 5, b"x" * 32) == []
+        assert not reader.is_in_history([alice], b"x" * 32)
+        assert reader.first(alice) == items[-1]
+        coins = [(item.height, item.outpoint) for item in reader.unspent([alice])]
+        assert sorted(coins) == sorted(_coins_of(newest, ALICE, blocks))
+        assert reader.coin_count(alice) == len(coins)
+        paged = [coin for start in range(0, len(coins), 7) for coin in reader.coins(alice, start, 7)]
+        assert [(item.height, item.outpoint) for item in paged] == coins[::-1]
+        (record,) = reader.records([alice])
+        many = max(len(items), len(coins)) > codec.MOST_PACKED
+        assert (record.packed is None) == many
+        shapes.append(many)
+    assert {True, False} == set(shapes)
+    for height in reversed(range(len(blocks))):
+        overlay = Overlay(store.view.txs)
+        for one, coins in zip(reversed(blocks[height]), reversed(spent[height]), strict=True):
+            overlay.revert(one, coins)
+        store.committer.commit(Delta(overlay=overlay, new_tip=entry(0), best_chain=[b"t" * 32] * height))
+        assert _indexes(store) == stored[height]
+
+
+def _indexes(store: Store) -> dict[bytes, object]:
+    """Everything but the tip, whichever encoding Redis has chosen for it."""
+    found: dict[bytes, object] = {}
+    for name in set(store.client.keys("*")) - {KEYS.tip.encode(), KEYS.heights.encode()}:
+        is_hash = store.client.type(name) == b"hash"
+        if b"writer" not in name:
+            found[name] = store.client.hgetall(name) if is_hash else store.client.zrange(name, 0, -1, withscores=True)
+    return found
+
+
+def _touching(blocks: list[list[Transaction]], script: bytes) -> set[bytes]:
+    """Txids that pay a script or spend one of its coins."""
+    txs = [one for txs in blocks for one in txs]
+    paying = {OutPoint(one.txid, n) for one in txs for n, out in enumerate(one.outputs) if out.script_pubkey == script}
+    return {outpoint.txid for outpoint in paying} | {
+        one.txid for one in txs if any(txin.prevout in paying for txin in one.inputs)
+    }
+
+
+def _height(blocks: list[list[Transaction]], txid: bytes) -> int:
+    return next(height for height, txs in enumerate(blocks) for one in txs if one.txid == txid)
+
+
+def _after(blocks: list[list[Transaction]], newest: list[Transaction], txid: bytes) -> list[HistoryItem]:
+    place = [one.txid for one in newest].index(txid)
+    return [HistoryItem(one.txid, _height(blocks, one.txid), 0) for one in newest[place + 1 :]]
+
+
+def _coins_of(txs: list[Transaction], script: bytes, blocks: list[list[Transaction]]) -> list[tuple[int, OutPoint]]:
+    spent = {txin.prevout for one in txs for txin in one.inputs}
+    return [
+        (_height(blocks, one.txid), outpoint)
+        for one in txs
+        for vout, output in enumerate(one.outputs)
+        if output.script_pubkey == script and (outpoint := OutPoint(one.txid, vout)) not in spent
+    ]

@@ -90,22 +90,40 @@ def check_books(client: redis_py.Redis) -> None:
         assert read == [outputs[outpoint] for outpoint in outpoints if outpoint in outputs]
     assert stored_txs == txs
 
-    prefix = keys.prefix + "script:"
-    by_kind: dict[str, dict[bytes, object]] = {"coins": {}, "history": {}}
-    for name in client.scan_iter(match=prefix + "*", count=1000):
-        script_hex, kind = name.decode().removeprefix(prefix).split(":")
-        by_kind[kind][bytes.fromhex(script_hex)] = {m: int(s) for m, s in client.zrange(name, 0, -1, withscores=True)}
     coins_by_script: dict[bytes, dict[bytes, int]] = defaultdict(dict)
     for outpoint, (_, script, height) in coins.items():
         coins_by_script[sha256(script)][outpoint] = height
-    assert by_kind["coins"] == coins_by_script
-    assert by_kind["history"] == history
-    stored_stats = {k: codec.decode_script_stats(v) for k, v in client.hgetall(keys.script_stats).items()}
-    assert stored_stats == {key: codec.ScriptStats(**counts) for key, counts in stats.items()}
+    _check_scripts(client, keys, stats, coins_by_script, history)
     known = [scripts[key] for key in stats]
     assert client.zrange(keys.scripts, 0, -1) == sorted(s for s in known if encode_address(s, REGTEST.address))
     _check_pool(client, keys, stored_txs)
     _check_replacements(client, keys)
+
+
+def _check_scripts(
+    client: redis_py.Redis,
+    keys: Keys,
+    stats: dict[bytes, dict[str, int]],
+    coins: dict[bytes, dict[bytes, int]],
+    history: dict[bytes, dict[bytes, int]],
+) -> None:
+    """Compare the record of each script, and its sorted sets if it has many transactions or coins, and only then."""
+    records = {key: codec.decode_script_record(value) for key, value in client.hgetall(keys.script_records).items()}
+    assert {key: record.stats for key, record in records.items()} == {
+        key: codec.ScriptStats(**counts) for key, counts in stats.items()
+    }
+    names = set()
+    for key, record in records.items():
+        many = max(len(history[key]), len(coins[key])) > codec.MOST_PACKED
+        assert (record.packed is None) == many
+        if not many:
+            assert record.history() == sorted((score, txid) for txid, score in history[key].items())
+            assert record.coins() == sorted((height, outpoint) for outpoint, height in coins[key].items())
+            continue
+        for name, expected in ((keys.script_coins(key), coins[key]), (keys.script_history(key), history[key])):
+            assert {m: int(score) for m, score in client.zrange(name, 0, -1, withscores=True)} == expected
+            names |= {name.encode()} if expected else set()
+    assert set(client.scan_iter(match=keys.prefix + "script:*", count=1000)) == names
 
 
 def _check_replacements(client: redis_py.Redis, keys: Keys) -> None:

@@ -167,7 +167,7 @@ def test_a_payment_that_is_mined_between_two_reads_is_seen(stack: Stack, monkeyp
     hmget = stack.client.hmget
 
     def mining_first(name: str, *args: Any) -> Any:
-        if name == stack.keys.script_stats:
+        if name == stack.keys.script_records:
             monkeypatch.undo()
             stack.mine()
         return hmget(name, *args)

@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 from shared.chain.codec import (
     PoolEntry,
     Replaced,
-    ScriptStats,
     decode_pool_script,
     decode_replaced,
     decode_replaces,
-    decode_script_stats,
     encode_pool_entry,
     encode_pool_script,
     encode_replaced,
     encode_replaces,
-    encode_script_stats,
     pool_script_range,
 )
 from shared.primitives.transaction import OutPoint, TxOut
@@ -45,14 +42,6 @@ def test_what_was_replaced_directly_comes_first(direct: list[bytes], descendants
 
 
 counts = st.integers(0, 2**63 - 1)
-
-
-@given(st.tuples(counts, counts, counts, counts, counts))
-def test_counters_of_a_script_are_eight_bytes_each_and_exact(numbers: tuple[int, ...]) -> None:
-    stats = ScriptStats(*numbers)
-    data = encode_script_stats(stats)
-    assert data == b"".join(number.to_bytes(8, "little") for number in numbers)
-    assert decode_script_stats(data) == stats
 
 
 @given(hashes, hashes, counts, counts, hashes)

@@ -34,7 +34,7 @@ def little(*numbers: tuple[int, int]) -> bytes:
 
 
 def test_the_numbers_that_are_stored_stay_what_they_are() -> None:
-    assert codec.FORMAT == 2
+    assert codec.FORMAT == 3
     assert {status.name: int(status) for status in BlockStatus} == {
         "HAVE_DATA": 1,
         "CONNECTED": 2,
@@ -60,6 +60,46 @@ def test_a_coin_is_its_height_with_a_flag_its_value_and_its_script(height: int, 
 def test_any_coin_comes_back(height: int, coinbase: bool, value: int, script: bytes) -> None:
     coin = Coin(TxOut(value, script), height, coinbase)
     assert codec.decode_coin(codec.encode_coin(coin)) == coin
+
+
+def test_a_script_record_is_its_counters_its_history_and_its_coins() -> None:
+    old, new = b"\x09" * 32, b"\x01" * 32
+    coins = [new + little((0, 4)), old + little((513, 4)), old + little((258, 4))]
+    data = codec.encode_script_record(ScriptStats(2, 3, 70_000, 0, 5), ({new: (8 << 20) + 1, old: 7 << 20}, coins))
+    head = b"\x97\x02\x03\xce" + (70_000).to_bytes(4, "big") + b"\0\x05"
+    history = bytes.fromhex("000000700000") + old + bytes.fromhex("000000800001") + new
+    places = b"\0" + little((513, 4)) + b"\0" + little((258, 4)) + b"\1" + little((0, 4))
+    assert data == head + b"\xc4\x4c" + history + b"\xc4\x0f" + places
+    record = codec.decode_script_record(data)
+    assert record.stats == ScriptStats(2, 3, 70_000, 0, 5)
+    assert record.history() == [(7 << 20, old), ((8 << 20) + 1, new)]
+    assert record.coins() == [(7, coins[1]), (7, coins[2]), (8, coins[0])]
+
+
+def test_a_script_of_many_has_its_counters_alone() -> None:
+    stats = ScriptStats(33, 33, 2**53, 0, 0)
+    data = codec.encode_script_record(stats, None)
+    assert data == b"\x97\x21\x21\xcf" + (2**53).to_bytes(8, "big") + b"\0\0\xc0\xc0"
+    record = codec.decode_script_record(data)
+    assert (record.stats, record.packed) == (stats, None)
+    for read in (record.history, record.coins):
+        with pytest.raises(ValueError, match="sorted sets"):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("stats", "is_packed"),
+    [
+        (ScriptStats(), True),
+        (ScriptStats(32, 40, 0, 8, 0), True),
+        (ScriptStats(33, 33, 0, 33, 0), False),
+        (ScriptStats(1, 33, 0, 0, 0), False),
+        (ScriptStats(2, 34, 0, 2, 0), True),
+    ],
+)
+def test_more_than_32_transactions_or_coins_are_many(stats: ScriptStats, is_packed: bool) -> None:
+    assert codec.MOST_PACKED == 32
+    assert stats.is_packed == is_packed
 
 
 def test_a_place_is_its_block_and_four_numbers() -> None:
