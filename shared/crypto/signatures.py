@@ -36,6 +36,21 @@ def verify_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
     return bool(lib.secp256k1_ecdsa_verify(ctx, parsed, digest, key))
 
 
+def verify_strict_ecdsa(public_key: bytes, signature: bytes, digest: bytes) -> bool:
+    """Tell whether `signature` (strict DER with a low S, without hash type byte) signs the 32-byte `digest`.
+
+    `public_key` must be compressed. libsecp256k1 itself refuses every other encoding of a signature, and a high S.
+    """
+    key = ffi.new(_PUBLIC_KEY)
+    parsed = ffi.new(_ECDSA_SIGNATURE)
+    return bool(
+        len(public_key) == 33
+        and lib.secp256k1_ec_pubkey_parse(ctx, key, public_key, 33)
+        and lib.secp256k1_ecdsa_signature_parse_der(ctx, parsed, signature, len(signature))
+        and lib.secp256k1_ecdsa_verify(ctx, parsed, digest, key)
+    )
+
+
 def verify_schnorr(x_only_key: bytes, signature: bytes, digest: bytes) -> bool:
     """Tell whether the 64-byte `signature` signs the 32-byte `digest` under BIP340 and a 32-byte x-only key."""
     if len(x_only_key) != 32 or len(signature) != 64:

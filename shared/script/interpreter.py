@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.crypto.hashes import hash160, sha256, tagged_hash
-from shared.crypto.signatures import check_taproot_tweak
+from shared.crypto.signatures import check_taproot_tweak, verify_strict_ecdsa
 from shared.errors import DecodeError, ScriptError
 from shared.primitives.serialize import compact_size_length, pack_var_bytes
 from shared.reasons import Reason
@@ -17,8 +17,8 @@ from shared.script.evaluate import evaluate
 from shared.script.flags import Flags
 from shared.script.machine import MAX_STACK_SIZE, Machine, SigVersion, is_true, require_schnorr
 from shared.script.script import MAX_SCRIPT_ELEMENT_SIZE, is_push_only, iterate, push_data
-from shared.script.sighash import SighashCache
-from shared.script.standard import P2A_SCRIPT, is_p2pkh, is_p2sh, p2pkh_script, witness_program
+from shared.script.sighash import SIGHASH_ALL, SighashCache
+from shared.script.standard import P2A_SCRIPT, is_p2pkh, is_p2sh, is_p2wpkh, p2pkh_script, witness_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ _TAPROOT = int(Flags.TAPROOT)
 _WITNESS = int(Flags.WITNESS)
 
 _ANNEX_TAG = b"\x50"
+_ALL = bytes([SIGHASH_ALL])
 TAPROOT_LEAF_MASK = 0xFE
 TAPROOT_LEAF_TAPSCRIPT = 0xC0
 TAPROOT_CONTROL_BASE_SIZE = 33
@@ -115,12 +116,18 @@ class _Verifier:
         A shortcut that runs no script. False means that the scripts must be run, to find whether they fail and why; a
         forbidden encoding raises the ScriptError that running them would raise.
         """
-        program = witness_program(script_pubkey)
-        if program is not None and program[0] == 0 and len(program[1]) == 20:
+        if is_p2wpkh(script_pubkey):
             if script_sig or len(self.tx_in.witness) != 2 or not self.flags & _WITNESS:
                 return False
-            (signature, public_key), key_hash = self.tx_in.witness, program[1]
+            (signature, public_key), key_hash = self.tx_in.witness, script_pubkey[2:]
             script, version = p2pkh_script(key_hash), SigVersion.WITNESS_V0
+            if signature[-1:] == _ALL and hash160(public_key) == key_hash:
+                # The encodings that every set of flags allows: whatever is valid here is valid.
+                digest = self.cache.segwit_v0(
+                    self.index, script, self.cache.spent_outputs[self.index].value, SIGHASH_ALL
+                )
+                if verify_strict_ecdsa(public_key, signature[:-1], digest):
+                    return True
         elif is_p2pkh(script_pubkey) and not self.tx_in.witness:
             pushes = _signature_and_key(script_sig)
             if pushes is None:

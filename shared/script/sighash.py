@@ -38,6 +38,9 @@ _TAPROOT_HASH_TYPES = frozenset((0, 1, 2, 3, 0x81, 0x82, 0x83))
 _HASH_TYPE_AND_TX = Struct("<BBII")
 NO_CODESEPARATOR = 0xFFFFFFFF
 _BLANK = Struct("<xI").pack  # an empty script and the sequence
+# A longer script is worth a midstate: an input may have many signatures that cover it.
+_SHORT = 252
+_PACKED_ALL = pack_u32(SIGHASH_ALL)
 
 
 def _mode(hash_type: int) -> int:
@@ -147,9 +150,25 @@ class SighashCache:
 
     def segwit_v0(self, index: int, script_code: bytes, amount: int, hash_type: int) -> bytes:
         """Return the BIP143 digest of an input that spends `amount` satoshis."""
+        if hash_type == SIGHASH_ALL and len(script_code) <= _SHORT:
+            return self._segwit_v0_all(index, script_code, amount)
         mode = _mode(hash_type)
         key = ("v0", mode, amount, script_code)
         return self._digest(index, hash_type, key, lambda: self._segwit_v0_parts(index, script_code, amount, mode))
+
+    def _segwit_v0_all(self, index: int, script_code: bytes, amount: int) -> bytes:
+        """Return the digest of nearly every input: its parts that depend on the input are hashed in one piece."""
+        tx = self.tx
+        head = self._shared.get("head")
+        tail = self._shared.get("tail")
+        if head is None or tail is None:
+            head = pack_u32(tx.version) + sha256(self._prevouts()) + sha256(self._sequences())
+            tail = sha256(self._outputs()) + pack_u32(tx.lock_time) + _PACKED_ALL
+            self._shared["head"], self._shared["tail"] = head, tail
+        tx_in = tx.inputs[index]
+        prevout = tx_in.prevout.serialize()
+        code = pack_var_bytes(script_code)
+        return sha256d(head + prevout + code + pack_i64(amount) + pack_u32(tx_in.sequence) + tail)
 
     def _segwit_v0_parts(self, index: int, script_code: bytes, amount: int, mode: int) -> Iterable[bytes]:
         tx = self.tx

@@ -10,6 +10,7 @@ from shared.crypto.signatures import (
     is_strict_der,
     verify_ecdsa,
     verify_schnorr,
+    verify_strict_ecdsa,
 )
 
 KEY = PrivateKey.from_bytes(b"\x11" * 32)
@@ -107,10 +108,26 @@ def test_what_is_nearly_a_signature_is_not_valid(kind):
     assert not verify_ecdsa(PUBLIC, _nearly_signatures()[kind], DIGEST)
 
 
+@pytest.mark.parametrize(
+    "signature", [_high_s(), *_loose_encodings().values(), *_nearly_signatures().values(), b"", SIGNATURE + b"\x00"]
+)
+def test_a_strict_check_takes_only_strict_encodings_with_a_low_s(signature):
+    assert verify_strict_ecdsa(PUBLIC, SIGNATURE, DIGEST)
+    assert not verify_strict_ecdsa(PUBLIC, signature, DIGEST)
+
+
+def test_a_strict_check_takes_only_compressed_keys():
+    uncompressed = KEY.public_key.uncompressed
+    hybrid = bytes([6 + (uncompressed[-1] & 1)]) + uncompressed[1:]
+    for public_key in (uncompressed, hybrid, b"", PUBLIC[:-1], b"\x04" + PUBLIC[1:]):
+        assert not verify_strict_ecdsa(public_key, SIGNATURE, DIGEST)
+
+
 @given(st.binary(max_size=80), st.binary(max_size=80))
 def test_random_bytes_never_verify_and_never_raise(public_key, signature):
     assert not verify_ecdsa(public_key, signature, DIGEST)
     assert not verify_ecdsa(PUBLIC, signature, DIGEST)
+    assert not verify_strict_ecdsa(PUBLIC, signature, DIGEST)
     assert not verify_schnorr(public_key, signature, DIGEST)
     assert not (is_strict_der(signature) and len(signature) < 9)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.crypto.keys import ORDER
 from shared.errors import ScriptError
 from shared.script.evaluate import evaluate
 from shared.script.flags import MANDATORY, STANDARD, Flags
@@ -56,6 +57,14 @@ SCRIPT_SIGS = [
 ]
 
 
+def with_high_s(signature):
+    """Return the signature with the other S that is as valid, one over half of the order."""
+    r_end = 4 + signature[3]
+    s = (ORDER - int.from_bytes(signature[r_end + 2 : -1], "big")).to_bytes(33, "big")
+    body = signature[2:r_end] + b"\x02" + bytes([len(s)]) + s
+    return b"\x30" + bytes([len(body)]) + body + signature[-1:]
+
+
 @st.composite
 def spends(draw):
     kind = draw(st.sampled_from(["p2pkh", "p2wpkh"]))
@@ -63,13 +72,15 @@ def spends(draw):
     hash_type = draw(st.sampled_from([1, 2, 3, 0x81, 0x83, 0, 4, 0x50]))
     signature = signature_of(tx, 0, spent, kind, hash_type)
     key = draw(st.sampled_from([KEY.public_key.compressed, KEY.public_key.compressed, KEY.public_key.uncompressed]))
-    change = draw(st.sampled_from(["none", "none", "signature", "key", "empty signature", "long signature"]))
+    change = draw(st.sampled_from(["none", "none", "signature", "key", "high S", "empty signature", "long signature"]))
     at = draw(st.integers(0, 70))
     match change:
         case "signature":
             signature = signature[:at] + bytes([signature[at % len(signature)] ^ 1]) + signature[at + 1 :]
         case "key":
             key = key[: at % 33] + bytes([key[at % 33] ^ 1]) + key[at % 33 + 1 :]
+        case "high S":
+            signature = with_high_s(signature)
         case "empty signature":
             signature = b""
         case "long signature":

@@ -149,6 +149,16 @@ def test_a_shared_cache_gives_what_a_fresh_one_gives(tx, script, hash_type, data
         assert shared.taproot(index, 0) == fresh.taproot(index, 0)
 
 
+@given(transactions, st.integers(0, 2**63 - 1), st.data())
+def test_a_segwit_v0_digest_covers_the_same_parts_for_a_short_script_and_a_long_one(tx, amount, data):
+    cache = SighashCache(tx, _blank_outputs(tx))
+    for index in range(len(tx.inputs)):
+        for size in (0, 1, 25, 251, 252, 253, 254):
+            code = data.draw(st.binary(min_size=size, max_size=size))
+            parts = b"".join(cache._segwit_v0_parts(index, code, amount, 1))
+            assert cache.segwit_v0(index, code, amount, 1) == sha256d(parts + b"\x01\x00\x00\x00")
+
+
 @pytest.mark.parametrize(
     ("script", "pattern", "result", "count"),
     [
@@ -191,11 +201,12 @@ def test_legacy_digests_of_many_inputs_write_each_input_out_once():
 def test_signatures_of_one_input_hash_the_transaction_once_for_all_types_that_mean_the_same(kind):
     cache = SighashCache(_many_inputs(3), ())
     parts = "_legacy_parts" if kind == "legacy" else "_segwit_v0_parts"
+    long = bytes(252)  # a short script has no midstate in segwit v0
 
     def digest(index, code, hash_type):
         if kind == "legacy":
-            return cache.legacy(index, code, hash_type)
-        return cache.segwit_v0(index, code, 1, hash_type)
+            return cache.legacy(index, long + code, hash_type)
+        return cache.segwit_v0(index, long + code, 1, hash_type)
 
     with mock.patch.object(SighashCache, parts, autospec=True, side_effect=getattr(SighashCache, parts)) as hashed:
         digests = [digest(0, b"\xac", hash_type) for hash_type in (1, 1, 0, 4, 0x7F)]
