@@ -1,7 +1,10 @@
-"""The cost of a deep reorganisation, on a private Redis: `python -m tests.benchmarks.bench_reorg [BLOCKS] [PAYMENTS]`.
+"""The cost of a deep reorganisation, on a private Redis: `python -m tests.benchmarks.bench_reorg`.
 
-An empty branch replaces a branch of BLOCKS blocks, each with PAYMENTS payments. Prints the time of the block that
-causes the reorganisation, the time that Redis is busy with its commit, and the growth of the process's memory.
+An empty branch replaces a branch of BLOCKS blocks, each with PAYMENTS payments, of which one has an output of BYTES
+bytes that nobody can spend. Prints the time of the block that causes the reorganisation, the time that Redis is busy
+with its commit, and the growth of the process's memory.
+`python -m tests.benchmarks.bench_reorg [BLOCKS] [PAYMENTS] [BYTES]`, by default 1,000, 5 and none; 1,088, 1 and 999,000
+are the blocks of Core's feature_block.py.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ def _payments(chain: Chain, count: int) -> list[Spendable]:
     return [output_of(split, vout, owner) for vout in range(count)]
 
 
-def main(blocks: int, payments: int) -> None:
+def main(blocks: int = 1_000, payments: int = 5, filler: int = 0) -> None:
     """Grow both branches, and time the block that tips the balance."""
     server = redis_server()
     server.start()
@@ -47,7 +50,12 @@ def main(blocks: int, payments: int) -> None:
         calm_collector()
         started = time.perf_counter()
         for number in range(blocks):
-            txs = [spend([coin], [TxOut(coin.output.value - FEE, p2wpkh(key(f"{number}")))]) for coin in coins]
+            extra = [TxOut(0, bytes(filler))] if filler else []
+            script = p2wpkh(key(f"{number}"))
+            txs = []
+            for coin in coins:
+                txs.append(spend([coin], [TxOut(coin.output.value - FEE, script), *extra]))
+                extra = []
             chain.mine(txs=txs, fees=FEE * len(txs))
             coins = [output_of(tx, 0, key(f"{number}")) for tx in txs]
         grown = time.perf_counter() - started
@@ -80,4 +88,4 @@ def _slowest(chain: Chain) -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    main(*map(int, sys.argv[1:]))

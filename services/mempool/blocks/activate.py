@@ -1,7 +1,7 @@
 """Moves the tip: disconnects and connects blocks in memory, and writes the result in one commit.
 
 A reorganisation of any depth, with its changes of the pool, is computed and validated before anything is written.
-Blocks are read in chunks, so that a deep reorganisation takes few round trips and bounded memory.
+Blocks are read in chunks and not kept, so that a deep reorganisation takes few round trips and bounded memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.mempool.block_tree import Branch
-from services.mempool.blocks.pool_after_move import leaving, rebuild_pool
+from services.mempool.blocks.pool_after_move import Leaving, Returning, rebuild_pool
 from services.mempool.pool.pool import Pool
 from services.mempool.state import NodeState
 from services.mempool.transactions.pool_change import accepted
@@ -26,12 +26,13 @@ from shared.chain.overlay import Overlay
 from shared.errors import StoreUnavailable, ValidationError
 from shared.logs import with_fields
 from shared.primitives.block import Block
-from shared.primitives.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
 CHUNK = 50
-"""Number of blocks to read at once."""
+"""The most blocks to read at once."""
+CHUNK_BYTES = 4_000_000
+"""The most bytes of blocks to read at once, unless one block alone has more: parsed, they take ten times as much."""
 
 
 @dataclass(slots=True)
@@ -62,12 +63,10 @@ class _Move:
     overlay: Overlay
     fork: BlockEntry
     """The last block that remains on the best chain."""
+    returning: Returning
     connected: list[BlockEntry] = field(default_factory=list)
     disconnected: list[BlockEntry] = field(default_factory=list)
-    returning: list[Transaction] = field(default_factory=list)
-    """Transactions of disconnected blocks without their coinbases, in the order of the chain."""
-    confirmed: dict[bytes, Transaction] = field(default_factory=dict)
-    """Transactions of connected blocks, by txid."""
+    leaving: Leaving = field(default_factory=Leaving)
     stored: dict[bytes, StoredBlock] = field(default_factory=dict)
     """Block hash → undo data and layout of a connected block."""
     fees: dict[bytes, BlockFees] = field(default_factory=dict)
@@ -114,11 +113,10 @@ def _compute(node: NodeState, candidate: BlockEntry, unstored: Mapping[bytes, Bl
     fork = node.tree.parent(branch[0]) if branch else candidate
     if fork is None:
         raise ValueError("a branch without a fork")
-    move = _Move(Overlay(node.view.txs), fork)
+    move = _Move(Overlay(node.view.txs), fork, Returning())
     old = [node.tree.best_at(height) for height in range(node.tree.tip.height, fork.height, -1)]
     for entries in _chunks([entry for entry in old if entry is not None]):
         _disconnect(node, move, entries)
-    move.returning.reverse()
     parent = fork
     for entries in _chunks(branch):
         blocks = _blocks(node, entries, unstored)
@@ -139,7 +137,7 @@ def _disconnect(node: NodeState, move: _Move, entries: Sequence[BlockEntry]) -> 
             raise StoreUnavailable(f"no undo data of block {entry.header.hash_hex}")
         disconnect_block(move.overlay, block, undo)
         move.disconnected.append(entry)
-        move.returning += block.transactions[:0:-1]
+        move.returning.add(block)
 
 
 def _connect(node: NodeState, move: _Move, entry: BlockEntry, block: Block, parent: BlockEntry) -> None:
@@ -161,12 +159,20 @@ def _connect(node: NodeState, move: _Move, entry: BlockEntry, block: Block, pare
     if fees is not None:
         move.fees[entry.hash] = fees
     move.connected.append(entry)
-    move.confirmed.update((tx.txid, tx) for tx in block.transactions)
+    move.leaving.add(node.pool, block)
 
 
 def _chunks(entries: Sequence[BlockEntry]) -> Iterator[Sequence[BlockEntry]]:
-    for first in range(0, len(entries), CHUNK):
-        yield entries[first : first + CHUNK]
+    chunk: list[BlockEntry] = []
+    size = 0
+    for entry in entries:
+        if chunk and (len(chunk) == CHUNK or size + entry.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += entry.size
+    if chunk:
+        yield chunk
 
 
 def _blocks(node: NodeState, entries: Sequence[BlockEntry], unstored: Mapping[bytes, Block]) -> list[Block]:
@@ -190,12 +196,12 @@ def _commit(node: NodeState, move: _Move, change: Change) -> None:
     events += [_fact(BlockConnected, entry) for entry in connected]
     pool: Pool | None = None
     if move.disconnected:
-        pool, added, removed = rebuild_pool(node, tip, move.overlay, move.returning, move.confirmed)
+        pool, added, removed = rebuild_pool(node, tip, move.overlay, move.returning)
     else:
-        added, removed = [], leaving(node.pool, move.confirmed)
+        added, removed = [], move.leaving.records(node.pool)
     events += [TxRemoved(txid=record.tx.txid_hex, why=why) for record, why in removed]
     events += [accepted(record) for record in added]
-    mined = [txid for txid in move.confirmed if txid in node.prioritised]
+    mined = [txid for txid in node.prioritised if move.overlay.txs.get(txid) is not None]
     delta = change.delta()
     delta.overlay = move.overlay
     delta.new_tip = tip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from services.mempool.blocks import activate
+from services.mempool.blocks.pool_after_move import Returning
 from shared.bus.events import BlockConnected, BlockDisconnected, Removal, TxAccepted, TxRemoved
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut
@@ -246,3 +248,52 @@ def test_a_reorganisation_reads_blocks_and_coins_by_the_chunk(
     assert reads["get_many"] == [2, 2, 2, 2, 0]
     assert reads["undos"] == [2, 2]
     assert len(reads["coins"]) == 2 + 3
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_of_too_many_transactions_that_return_the_latest_are_dropped(node: MemoryNode, missing: int) -> None:
+    first, second = (node.mine(family(node, 2), fees=2_000) for _ in range(2))
+    txs = [*first.transactions[1:], *second.transactions[1:]]
+    returning = Returning(sum(tx.size for tx in txs) - missing)
+    for block in (second, first):
+        returning.add(block)
+    assert list(returning) == txs[: len(txs) - missing]
+
+
+def test_room_for_transactions_that_return_is_kept_while_blocks_are_taken_off(node: MemoryNode) -> None:
+    blocks = [node.mine(family(node, 2), fees=2_000) for _ in range(4)]
+    returning = Returning(blocks[0].transactions[1].size)
+    for block in reversed(blocks):
+        returning.add(block)
+        assert list(returning) == [block.transactions[1]], "the earliest so far"
+    assert list(Returning(0)) == []
+
+
+def test_a_transaction_whose_parent_is_dropped_leaves_the_pool(
+    node: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = node.mine()
+    parent, child, grandchild = family(node, 3)
+    node.mine([parent], fees=1_000)
+    node.mine([child], fees=1_000)
+    assert node.send_one(grandchild).accepted
+    monkeypatch.setattr(activate, "Returning", lambda: Returning(parent.size))
+    reorganise(node, base, 3)
+    assert [item.tx for item in node.pool] == [parent]
+    removed = [event for event in node.deltas[-1].events if isinstance(event, TxRemoved)]
+    assert [(event.txid, event.why) for event in removed] == [(grandchild.txid_hex, Removal.CONFLICT)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chunks"),
+    [([2, 2], [2]), ([2, 3], [1, 1]), ([5], [1]), ([5, 1, 5], [1, 1, 1]), ([1] * 9, [4, 4, 1]), ([0] * 6, [5, 1])],
+)
+def test_blocks_are_read_in_chunks_of_so_many_bytes_or_one_block(
+    node: MemoryNode, sizes: list[int], chunks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activate, "CHUNK", 5)
+    monkeypatch.setattr(activate, "CHUNK_BYTES", 4)
+    entries = [dataclasses.replace(node.tree.tip, size=size) for size in sizes]
+    found = list(activate._chunks(entries))
+    assert [len(chunk) for chunk in found] == chunks
+    assert [entry for chunk in found for entry in chunk] == entries
