@@ -24,6 +24,8 @@ MAX_VOUT: Final = 0xFFFFFFFF
 MIN_INPUT_SIZE: Final = 41
 """Bytes of an input with an empty scriptSig."""
 _MIN_OUTPUT_SIZE = 9
+_MARKER_SIZE = 2
+"""Bytes after the version that say that a witness follows the outputs (BIP144)."""
 
 LOCKTIME_THRESHOLD: Final = 500_000_000
 """A lock time below this number is a height; from this number on it is a time in seconds."""
@@ -120,7 +122,8 @@ class Transaction:
     outputs: tuple[TxOut, ...]
     lock_time: int = 0
     _raw: bytes | None = field(default=None, init=False, repr=False)
-    _base: bytes | None = field(default=None, init=False, repr=False)
+    _base_size: int = field(default=0, init=False, repr=False)
+    """Bytes without witness; known with `_raw`, of which the bytes without witness are a part."""
     _txid: bytes | None = field(default=None, init=False, repr=False)
     _wtxid: bytes | None = field(default=None, init=False, repr=False)
 
@@ -154,59 +157,51 @@ class Transaction:
         outputs: tuple[TxOut, ...] = ()
         if outputs_follow:
             outputs = tuple([TxOut.read(reader) for _ in range(reader.count("outputs", _MIN_OUTPUT_SIZE))])
-        base: bytes | None = None
         if flags:
             witness_start = reader.position
             witnesses = _read_witnesses(reader, flags, count)
             inputs = tuple([TxIn(*bare, stack) for bare, stack in zip(bare_inputs, witnesses, strict=True)])
             lock_time = reader.u32("lock time")
             end = reader.position
-            base = data[start : start + 4] + data[start + 6 : witness_start] + data[end - 4 : end]
+            base_size = witness_start - start - _MARKER_SIZE + 4
         else:
             inputs = tuple([TxIn(*bare) for bare in bare_inputs])
             lock_time = reader.u32("lock time")
             end = reader.position
+            base_size = end - start
         transaction = cls(version, inputs, outputs, lock_time)
-        raw = data[start:end]
-        object.__setattr__(transaction, "_raw", raw)
-        object.__setattr__(transaction, "_base", raw if base is None else base)
+        object.__setattr__(transaction, "_raw", data[start:end])
+        object.__setattr__(transaction, "_base_size", base_size)
         return transaction
 
     def serialize(self, include_witness: bool = True) -> bytes:
         """Return the bytes; the txid is the hash of the bytes without witness."""
-        if not include_witness:
-            return self._base_bytes()
         raw = self._raw
         if raw is None:
-            base = self._base_bytes()
-            raw = base
-            if self.has_witness:
-                raw = b"".join((base[:4], b"\x00\x01", base[4:-4], *map(_pack_witness, self.inputs), base[-4:]))
-            object.__setattr__(self, "_raw", raw)
-        return raw
+            raw = self._build()
+        size = self._base_size
+        if include_witness or size == len(raw):
+            return raw
+        # Not kept beside `raw`: it is needed for the txid only, and would take half as many bytes again.
+        return raw[:4] + raw[4 + _MARKER_SIZE : size - 4 + _MARKER_SIZE] + raw[-4:]
 
-    def _base_bytes(self) -> bytes:
-        base = self._base
-        if base is None:
-            base = b"".join(
-                (
-                    pack_u32(self.version),
-                    pack_compact_size(len(self.inputs)),
-                    *(tx_in.serialize() for tx_in in self.inputs),
-                    pack_compact_size(len(self.outputs)),
-                    *(tx_out.serialize() for tx_out in self.outputs),
-                    pack_u32(self.lock_time),
-                )
-            )
-            object.__setattr__(self, "_base", base)
-        return base
+    def _build(self) -> bytes:
+        inputs = pack_compact_size(len(self.inputs)) + b"".join([tx_in.serialize() for tx_in in self.inputs])
+        outputs = pack_compact_size(len(self.outputs)) + b"".join([tx_out.serialize() for tx_out in self.outputs])
+        version, lock_time = pack_u32(self.version), pack_u32(self.lock_time)
+        raw = version + inputs + outputs + lock_time
+        object.__setattr__(self, "_base_size", len(raw))
+        if self.has_witness:
+            raw = b"".join((version, b"\x00\x01", inputs, outputs, *map(_pack_witness, self.inputs), lock_time))
+        object.__setattr__(self, "_raw", raw)
+        return raw
 
     @property
     def txid(self) -> bytes:
         """The double SHA-256 without witness, wire order."""
         txid = self._txid
         if txid is None:
-            txid = sha256d(self._base_bytes())
+            txid = sha256d(self.serialize(include_witness=False))
             object.__setattr__(self, "_txid", txid)
         return txid
 
@@ -247,12 +242,15 @@ class Transaction:
     @property
     def base_size(self) -> int:
         """Bytes without witness."""
-        return len(self._base_bytes())
+        if self._raw is None:
+            self._build()
+        return self._base_size
 
     @property
     def weight(self) -> int:
         """Weight units: three times the base size plus the size (BIP141)."""
-        return (WITNESS_SCALE_FACTOR - 1) * len(self._base_bytes()) + len(self.serialize())
+        size = len(self.serialize())  # first: it may have to be built
+        return (WITNESS_SCALE_FACTOR - 1) * self._base_size + size
 
     @property
     def vsize(self) -> int:
