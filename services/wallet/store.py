@@ -13,7 +13,7 @@
 | `wallet:bootstrap` | string | `done` when the first coins are mined |
 | `wallet:bootstrap:lease` | string | the instance that mines them |
 
-Each change is one Redis transaction. All methods raise `StoreUnavailable` when Redis is away.
+Each change is one Redis transaction or one Lua script. All methods raise `StoreUnavailable` when Redis is away.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ from shared.durations import DAY
 from shared.errors import StoreUnavailable
 
 _TRIES = 50
+_BEGIN_SEND = (Path(__file__).parent / "lua" / "begin_send.lua").read_text(encoding="utf-8")
 REQUEST_SECONDS = DAY
 """Time for which a payment's request id is remembered."""
 
@@ -183,33 +185,16 @@ class WalletStore:
 
         Writes nothing unless the result is `NEW`.
         """
-        next_key, sends_key = self._of("next", wallet_id), self._of("sends", wallet_id)
-        request_key = self._request(wallet_id, request.id) if request else ""
-        begun = Begun.NEW
-
-        def write(pipe: Any) -> None:
-            nonlocal begun
-            count = int(pipe.hget(next_key, "change"))
-            begun = Begun.NEW
-            if request and pipe.exists(request_key):
-                begun = Begun.SAME_REQUEST
-            elif data := pipe.hget(sends_key, txid):
-                is_dropped = msgspec.json.decode(data, type=Send).status is SendStatus.DROPPED
-                begun = Begun.DROPPED_TX if is_dropped else Begun.SAME_TX
-            pipe.multi()
-            if begun is not Begun.NEW:
-                return
-            if request:
-                pipe.set(request_key, request.raw_tx, ex=REQUEST_SECONDS)
-            if change_count > count:
-                pipe.hset(next_key, mapping={"change": change_count, "change_by": txid})
-            elif send.change and change_count == count:  # another instance took this change key a moment before
-                pipe.hdel(next_key, "change_by")
-            self._write_send(pipe, wallet_id, txid, send)
-            pipe.hset(self._senders, txid, wallet_id)
-
-        self._atomically(write, next_key, sends_key, *([request_key] if request else []))
-        return begun
+        kinds = ("next", "sends", "unmined")
+        keys = [*(self._of(kind, wallet_id) for kind in kinds), self._senders, self._open]
+        args: list[Any] = [wallet_id, txid, msgspec.json.encode(send), send.time, send.change, change_count]
+        if request:
+            keys.append(self._request(wallet_id, request.id))
+            args += [request.raw_tx, REQUEST_SECONDS]
+        pipe = self._redis.change()
+        pipe.eval(_BEGIN_SEND, len(keys), *keys, *args)
+        (begun,) = pipe.execute()
+        return Begun(begun.decode())
 
     def requested(self, wallet_id: str, request_id: str) -> bytes | None:
         """Return the raw transaction of the payment for a request id, None without one."""
