@@ -7,9 +7,11 @@ trace.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from shared.errors import BrokerError, StoreError, WarrenError
 from shared.web import formats
 from shared.web.asgi import SECURITY_HEADERS
 from shared.web.async_flask import AsyncFlask, NoRoomToWait
+from shared.web.direct import DirectAnswer, DirectCalls, DirectRequest
 from shared.web.hosts import TrustedHosts, host_name
 from shared.web.origins import TrustedOrigins
 
@@ -37,6 +40,7 @@ STOPPING = "warren-stopping"
 """Key of an application's extensions: the event that the service was told to stop, which `/readyz` shows."""
 _METRICS = "/metrics"
 """Answered under any `Host`: Prometheus requests it by address. Nothing on it is a secret."""
+_PROBLEM = "application/problem+json"
 _HERE = Path(__file__).parent
 
 
@@ -47,12 +51,13 @@ def create_app(
     ready: ReadyChecks,
     max_body: int,
     open_paths: frozenset[str] = frozenset(),
+    direct: DirectCalls | None = None,
 ) -> AsyncFlask:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and common error handling.
 
     `chain` is the name shown on pages; `ready` has a check for each thing the service needs; `max_body` is the largest
     request body in bytes. Pages of any site may post to `open_paths`, to others only pages that
-    `TrustedOrigins` admits.
+    `TrustedOrigins` admits. `direct` answers its requests without Flask, after the same checks.
     """
     app = AsyncFlask(import_name)
     app.config["MAX_CONTENT_LENGTH"] = max_body
@@ -75,7 +80,7 @@ def create_app(
     def check_host() -> Response | None:
         if request.path == _METRICS or hosts.admits(request.host):
             return None
-        return problem(421, "Unknown host", f"{host_name(request.host)!r} is not in WARREN_TRUSTED_HOSTS")
+        return problem(*_unknown_host(request.host))
 
     @app.before_request
     def check_size() -> None:
@@ -84,7 +89,7 @@ def create_app(
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers.update(origins.cors(request))
+        response.headers.update(origins.cors(request.headers.get("Origin", "")))
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -118,8 +123,32 @@ def create_app(
     def render_metrics() -> Response:
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
+    if direct is not None:
+        app.direct = _guarded(direct, app, hosts, origins, max_body)
     app.register_error_handler(Exception, handle_error)
     return app
+
+
+def _guarded(
+    direct: DirectCalls, app: AsyncFlask, hosts: TrustedHosts, origins: TrustedOrigins, max_body: int
+) -> DirectCalls:
+    """Return the same with what is done for every view: host and size, room to wait, errors as problems, CORS."""
+
+    async def answer(asked: DirectRequest) -> DirectAnswer:
+        head = asked.head
+        if not hosts.admits(head.host):
+            return _direct_problem(*_unknown_host(head.host))
+        try:
+            if asked.length > max_body:
+                raise RequestEntityTooLarge
+            with app.room_to_wait(head.peer):
+                found = await direct.answer(asked)
+        except Exception as error:
+            found = _direct_problem(*_explained(error, head.method, head.path))
+        allowed = origins.cors(head.headers.get("origin", ""))
+        return replace(found, headers={**found.headers, **allowed}) if allowed else found
+
+    return DirectCalls(direct.takes, answer)
 
 
 def problem(status: int, title: str, detail: str = "", hints: Sequence[str] = (), **extra: Any) -> Response:
@@ -132,14 +161,10 @@ def problem(status: int, title: str, detail: str = "", hints: Sequence[str] = ()
         page = render_template("problem.html", status=status, title=title, detail=detail, hints=hints)
         response = make_response(page, status)
     else:
-        code = title.lower().replace(" ", "-")
-        about = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
-        response = jsonify(about | extra)
+        response = jsonify(_details(status, title, detail) | extra)
         response.status_code = status
-        response.content_type = "application/problem+json"
-    response.headers["Cache-Control"] = "no-store"
-    if status == 503:
-        response.headers["Retry-After"] = "1"
+        response.content_type = _PROBLEM
+    response.headers.update(_problem_headers(status))
     return response
 
 
@@ -159,19 +184,44 @@ def handle_error(error: Exception) -> Response:
     match error:
         case HTTPException(code=int(code)) if code < 400 and error.response is None:
             return make_response(error.get_response())  # a redirect
+        case HTTPException() if error.response is not None:
+            return make_response(error.response)
+    return problem(*_explained(error, request.method, request.path))
+
+
+def _explained(error: Exception, method: str, path: str) -> tuple[int, str, str]:
+    """Return status, title and detail of the answer to an exception, which is logged if it is ours to look into."""
+    match error:
         case HTTPException():
-            if error.response is not None:
-                return make_response(error.response)
-            return problem(error.code or 500, error.name, error.description or "")
+            return error.code or 500, error.name, error.description or ""
         case NoRoomToWait():
-            return problem(503, "Too many requests wait", str(error))
+            return 503, "Too many requests wait", str(error)
         case StoreError() | BrokerError():
             log.warning("request refused: %s", error)
-            return problem(503, "Temporarily unavailable", str(error))
+            return 503, "Temporarily unavailable", str(error)
         case WarrenError():
-            return problem(400, "Bad request", str(error))
-    log.error("request failed: %s %s", request.method, request.path, exc_info=error)
-    return problem(500, "Internal error", "the service's log has the details")
+            return 400, "Bad request", str(error)
+    log.error("request failed: %s %s", method, path, exc_info=error)
+    return 500, "Internal error", "the service's log has the details"
+
+
+def _details(status: int, title: str, detail: str) -> dict[str, Any]:
+    """Return the members that all problem details have."""
+    code = title.lower().replace(" ", "-")
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+
+
+def _problem_headers(status: int) -> dict[str, str]:
+    return {"Cache-Control": "no-store"} | ({"Retry-After": "1"} if status == 503 else {})
+
+
+def _unknown_host(host: str) -> tuple[int, str, str]:
+    return 421, "Unknown host", f"{host_name(host)!r} is not in WARREN_TRUSTED_HOSTS"
+
+
+def _direct_problem(status: int, title: str, detail: str) -> DirectAnswer:
+    body = json.dumps(_details(status, title, detail)).encode()
+    return DirectAnswer(status, body, _PROBLEM, _problem_headers(status))
 
 
 def _site(settings: Settings, chain: str) -> dict[str, str]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from werkzeug import Request
-
 from shared.errors import ConfigError
+from shared.web.head import RequestHead
 from shared.web.refusal import Refusal
 
 _ORIGIN = re.compile(r"https?://[^\s/?#@]+", re.ASCII)
@@ -27,31 +26,31 @@ class TrustedOrigins:
             if not _ORIGIN.fullmatch(name):
                 raise ConfigError(f"WARREN_TRUSTED_ORIGINS: {name} is no origin, such as https://app.example")
 
-    def is_named(self, request: Request) -> bool:
-        """Whether the request comes from a page of a named origin."""
-        return request.headers.get("Origin", "").lower() in self._named
+    def is_named(self, origin: str) -> bool:
+        """Whether a request with this `Origin` header, empty if it has none, comes from a page of a named origin."""
+        return origin.lower() in self._named
 
-    def refusal(self, request: Request) -> Refusal | None:
+    def refusal(self, head: RequestHead) -> Refusal | None:
         """Return why a request is refused that a browser sends for a page of another site, None for any other."""
-        if self.is_named(request) or not _is_cross_site(request):
+        if self.is_named(head.headers.get("origin", "")) or not _is_cross_site(head):
             return None
         return Refusal(403, "cross-site request refused: the page's origin is not in WARREN_TRUSTED_ORIGINS")
 
-    def cors(self, request: Request) -> dict[str, str]:
+    def cors(self, origin: str) -> dict[str, str]:
         """Return the headers that let a page of a named origin send requests and read answers; none for other pages."""
-        if not self.is_named(request):
+        if not self.is_named(origin):
             return {}
         return {
-            "Access-Control-Allow-Origin": request.headers["Origin"],
+            "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
             "Access-Control-Allow-Headers": "Authorization, Content-Type",
         }
 
 
-def _is_cross_site(request: Request) -> bool:
+def _is_cross_site(head: RequestHead) -> bool:
     """Tell whether the headers that browsers set (Sec-Fetch-Site, Origin, Referer) name another site than this one."""
-    fetch_site = request.headers.get("Sec-Fetch-Site")
+    fetch_site = head.headers.get("sec-fetch-site")
     if fetch_site is not None:
         return fetch_site not in ("same-origin", "none")
-    source = request.headers.get("Origin") or request.headers.get("Referer")
-    return source is not None and urlsplit(source).netloc.lower() != request.host.lower()
+    source = head.headers.get("origin") or head.headers.get("referer")
+    return source is not None and urlsplit(source).netloc.lower() != head.host.lower()

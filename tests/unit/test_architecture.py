@@ -41,8 +41,9 @@ STOREYS = {
     "shared/web": (
         ("hosts", "clients", "slots", "formats", "sendrawtransaction"),
         ("asgi", "threads"),
-        ("refusal",),
-        ("async_flask", "origins"),
+        ("refusal", "head"),
+        ("direct", "origins"),
+        ("async_flask",),
         ("app", "http"),
         ("server",),
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Request, Response, redirect, request
+from flask import redirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from services.mempool.rpc import mine_page
@@ -27,9 +27,12 @@ from shared.consensus.params import ChainParams
 from shared.process.shutdown import ExitFlag
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 from shared.web.async_flask import AsyncFlask
+from shared.web.direct import DirectAnswer, DirectCalls
+from shared.web.head import RequestHead
 from shared.web.refusal import Refusal
 
 WRONG_PASSWORD_SECONDS = 0.25
+_WALLET = "/wallet/"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="jsonrpc"'}
 
 
@@ -43,42 +46,45 @@ def create_rpc_app(
     stop: ExitFlag,
 ) -> AsyncFlask:
     """Return the application. RPC `stop` sets `stop`."""
-    app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY)
     node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), stop)
+    calls = DirectCalls(_is_call, lambda asked: _respond(node, asked.body))
+    app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY, direct=calls)
     guesses = Guesses()
     app.head_checks.append(lambda head: _refusal(head, credentials, guesses))
 
-    @app.route("/", methods=["GET", "POST"])
-    @app.route("/wallet/<path:name>", methods=["GET", "POST"])
-    async def json_rpc(name: str = "") -> BaseResponse:
-        if request.method != "POST":
-            if wants_html():
-                return redirect("/mine", HTTPStatus.SEE_OTHER)
-            return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
-        return await _respond(node, request.get_data(cache=False))
+    @app.get("/")
+    @app.get(f"{_WALLET}<path:name>")
+    def only_calls(name: str = "") -> BaseResponse:
+        if wants_html():
+            return redirect("/mine", HTTPStatus.SEE_OTHER)
+        return text("JSONRPC server handles only POST requests", HTTPStatus.METHOD_NOT_ALLOWED)
 
     app.register_blueprint(mine_page.create_blueprint(node))
     return app
 
 
-def _refusal(request: Request, credentials: Credentials, guesses: Guesses) -> Refusal | None:
+def _is_call(head: RequestHead) -> bool:
+    return head.method == "POST" and (head.path == "/" or (head.path.startswith(_WALLET) and head.path != _WALLET))
+
+
+def _refusal(head: RequestHead, credentials: Credentials, guesses: Guesses) -> Refusal | None:
     """Return why a request is refused by its headers, None for an admitted caller's.
 
     Reads need no password, and neither does `/mine`; everything else that is posted, or has a body at all, needs it. A
     wrong one is answered late (bitcoind's 250 ms), which delays no other request: the right one never waits.
     """
-    if request.path == mine_page.PATH:
-        return mine_page.check_size(request)
-    header = request.headers.get("Authorization")
+    if head.path == mine_page.PATH:
+        return mine_page.check_size(head)
+    header = head.headers.get("authorization")
     if header is None:
         return Refusal(HTTPStatus.UNAUTHORIZED, headers=_CHALLENGE)
     if credentials.admit(header):
         return None
-    guesses.log(request.remote_addr or "")
+    guesses.log(head.peer)
     return Refusal(HTTPStatus.UNAUTHORIZED, headers=_CHALLENGE, seconds=WRONG_PASSWORD_SECONDS)
 
 
-async def _respond(node: NodeContext, body: bytes) -> Response:
+async def _respond(node: NodeContext, body: bytes) -> DirectAnswer:
     try:
         value = protocol.decode_body(body)
         if isinstance(value, list):
@@ -90,11 +96,11 @@ async def _respond(node: NodeContext, body: bytes) -> Response:
     call = protocol.parse_request(value)
     (outcome,) = await execute(node, [call])
     if call.is_notification and call.error is None:
-        return Response(status=HTTPStatus.NO_CONTENT)
+        return DirectAnswer(HTTPStatus.NO_CONTENT)
     return _reply(call, outcome)
 
 
-async def _respond_batch(node: NodeContext, values: list[object]) -> Response:
+async def _respond_batch(node: NodeContext, values: list[object]) -> DirectAnswer:
     if len(values) > protocol.MAX_BATCH:
         message = f"a batch has at most {protocol.MAX_BATCH} calls"
         raise RpcError(RpcCode.INVALID_REQUEST, message)
@@ -104,13 +110,13 @@ async def _respond_batch(node: NodeContext, values: list[object]) -> Response:
         protocol.reply(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if not call.is_notification
     ]
     if calls and not replies:
-        return Response(status=HTTPStatus.NO_CONTENT)
-    return Response(protocol.encode(replies), content_type="application/json")
+        return DirectAnswer(HTTPStatus.NO_CONTENT)
+    return DirectAnswer(HTTPStatus.OK, protocol.encode(replies))
 
 
-def _reply(call: RpcRequest, outcome: Outcome) -> Response:
+def _reply(call: RpcRequest, outcome: Outcome) -> DirectAnswer:
     body = protocol.encode(protocol.reply(call, outcome))
-    response = Response(body, protocol.http_status(call, outcome), content_type="application/json")
-    if outcome.error is not None and outcome.error.code is RpcCode.IN_WARMUP:
-        response.headers["Retry-After"] = "1"
-    return response
+    is_warming_up = outcome.error is not None and outcome.error.code is RpcCode.IN_WARMUP
+    return DirectAnswer(
+        protocol.http_status(call, outcome), body, headers={"Retry-After": "1"} if is_warming_up else {}
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Request, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from services.mempool.rpc.server.claims import mine
 from services.mempool.rpc.server.context import NodeContext
@@ -21,6 +21,7 @@ from shared.crypto.address import decode_address
 from shared.errors import BrokerError, DecodeError
 from shared.primitives.hex import display_hash
 from shared.web.app import problem, wants_html
+from shared.web.head import RequestHead
 from shared.web.refusal import Refusal
 
 PATH = "/mine"
@@ -44,11 +45,11 @@ class _MineProblem:
     """The wrong field of the form, empty if none is wrong."""
 
 
-def check_size(request: Request) -> Refusal | None:
+def check_size(head: RequestHead) -> Refusal | None:
     """Return why a request is refused by the length of its form: anyone may send one."""
-    if "Transfer-Encoding" in request.headers:
+    if "transfer-encoding" in head.headers:
         return Refusal(HTTPStatus.LENGTH_REQUIRED, "the length of the form is missing")
-    if (request.content_length or 0) > _MAX_FORM:
+    if head.content_length > _MAX_FORM:
         return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too large")
     return None
 

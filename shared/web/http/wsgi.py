@@ -18,7 +18,9 @@ from werkzeug import Response
 from shared.process import waiting
 from shared.web.asgi import Receive, Scope, Send
 from shared.web.async_flask import AsyncFlask
-from shared.web.http.bodies import Bodies, BodyRefused
+from shared.web.direct import DirectRequest
+from shared.web.head import RequestHead, head_of_scope
+from shared.web.http.bodies import Bodies, BodyRefused, ReceivedBody
 from shared.web.refusal import Refusal
 from shared.web.threads import Threads
 
@@ -52,8 +54,8 @@ class WsgiBridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        environ = _environ(scope)
-        refusal = self._app.check_head(environ)
+        head = head_of_scope(scope)
+        refusal = self._app.check_head(head)
         if refusal is not None:
             await self._refuse(refusal, scope, receive, send)
             return
@@ -64,11 +66,8 @@ class WsgiBridge:
             return
         if body is None:
             return  # the client went away
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ["wsgi.input"] = io.BytesIO(body.data)
-        environ["CONTENT_LENGTH"] = str(body.length) if body.length else ""
         try:
-            status, headers, data = await self._answer(scope, environ)
+            status, headers, data = await self._answer(scope, head, body)
         finally:
             self._bodies.release(body)
         if body.is_cut:
@@ -76,13 +75,25 @@ class WsgiBridge:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data, "more_body": False})
 
-    async def _answer(self, scope: Scope, environ: dict[str, Any]) -> _Encoded:
-        if scope["path"] == LIVENESS and scope["method"] == "GET":
+    async def _answer(self, scope: Scope, head: RequestHead, body: ReceivedBody) -> _Encoded:
+        direct = self._app.direct
+        if direct is not None and direct.takes(head):
+            asked = DirectRequest(head, body.data, body.length)
+            answer = await self._threads.drive(direct.answer(asked), self._stopping)
+            return answer.status, answer.fields(), answer.body
+        environ = _environ(scope)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["wsgi.input"] = io.BytesIO(body.data)
+        environ["CONTENT_LENGTH"] = str(body.length) if body.length else ""
+        if head.path == LIVENESS and head.method == "GET":
             return waiting.run(self._respond(environ))
-        threads = self._own_threads.get(scope["path"], self._threads)
-        answer = threads.drive(self._respond(environ), self._stopping)
-        if scope["path"] != _READINESS:
-            return await answer
+        if head.path == _READINESS:
+            return await self._readiness(environ)
+        threads = self._own_threads.get(head.path, self._threads)
+        return await threads.drive(self._respond(environ), self._stopping)
+
+    async def _readiness(self, environ: dict[str, Any]) -> _Encoded:
+        answer = self._own_threads[_READINESS].drive(self._respond(environ), self._stopping)
         try:
             return await asyncio.wait_for(answer, _READINESS_SECONDS)
         except TimeoutError:

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from flask import Request, request
+from flask import request
 
 from shared.config import Settings
 from shared.web.app import create_app
 from shared.web.async_flask import AsyncFlask
+from shared.web.head import RequestHead
 from shared.web.http import bodies
 from shared.web.refusal import Refusal
 from shared.web.server import HttpServer
@@ -111,8 +112,8 @@ def test_a_refusal_that_comes_late_holds_no_thread(app: AsyncFlask, server: Http
 
 
 def test_a_test_client_is_refused_as_well(app: AsyncFlask) -> None:
-    def check(head: Request) -> Refusal | None:
-        return Refusal(401, "who?", {"WWW-Authenticate": "Basic"}) if "Authorization" not in head.headers else None
+    def check(head: RequestHead) -> Refusal | None:
+        return Refusal(401, "who?", {"WWW-Authenticate": "Basic"}) if "authorization" not in head.headers else None
 
     app.head_checks.append(check)
     response = app.test_client().post("/take", data=b"x", headers={"Host": "a"})

@@ -27,7 +27,7 @@ PATIENCE = 120.0
 
 def serve(pipe: Connection) -> None:
     app = create_app("tests.web", Settings(), "regtest", {}, BODY)
-    app.head_checks.append(lambda head: None if "Authorization" in head.headers else Refusal(401))
+    app.head_checks.append(lambda head: None if "authorization" in head.headers else Refusal(401))
     app.add_url_rule("/", "take", lambda: str(len(request.get_data())), methods=["POST"])
     pipe.send(HttpServer(app, "127.0.0.1", 0, 4).port)
     pipe.recv()
