@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from deploy.errors import UsageError
 from shared.config import SECRETS, Settings, load
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DecodeError
+from shared.mining_mode import parse_mode
 from shared.servers.url import AMQP_PORTS, REDIS_PORTS, parse_server_url
 
 MAX_MINERS = 64
@@ -162,6 +163,13 @@ def _up(parser: argparse.ArgumentParser, settings: Settings) -> None:
     )
     add("--redis-url", default="", metavar="URL", help="a Redis to use (default: a private one is started)")
     add("--amqp-url", default="", metavar="URL", help="the RabbitMQ of --broker rabbitmq")
+    add(
+        "--mining",
+        type=_mining_mode,
+        metavar="MODE",
+        help="manual, auto, interval:S, interval:A-B (or with ,skip-empty) or continuous (default: as it was)",
+    )
+    add("--mining-address", default="", metavar="ADDRESS", help="whom its blocks pay (default: the wallet creator)")
     add("--rpc-user", default=settings.rpc_user, metavar="NAME", help="default: the cookie file's")
     add("--rpc-password", default="", metavar="PASSWORD", help="better: WARREN_RPC_PASSWORD_FILE")
     add("--detach", action="store_true", help="return when all is ready; `warren down` stops it")
@@ -176,6 +184,8 @@ def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[
     _from_environment(options, settings, environ, *SECRETS)
     if bool(options.rpc_user) != bool(options.rpc_password):
         raise UsageError("--rpc-user and --rpc-password go together")
+    if options.mining_address and not options.mining:
+        raise UsageError("--mining-address needs --mining MODE")
     if options.redis_url:
         _check_url("--redis-url", options.redis_url, REDIS_PORTS | {"unix": 0})
     if options.broker == "rabbitmq":
@@ -325,6 +335,13 @@ def _whole_number(low: int | None = None, high: int | None = None) -> Callable[[
         return value
 
     return read
+
+
+def _mining_mode(text: str) -> str:
+    try:
+        return parse_mode(text).text
+    except DecodeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from None
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:

@@ -69,7 +69,7 @@ def parse_mode(text: str) -> MiningMode:
     found = _INTERVAL.fullmatch(text)
     if found is None:
         raise DecodeError(
-            "a mining mode is manual, auto, interval:S, interval:A-B, interval:…,skip-empty or continuous"
+            "a mining mode is manual, auto, interval:S or interval:A-B (also with ,skip-empty), or continuous"
         )
     shortest = float(found[1])
     longest = float(found[2] or found[1])

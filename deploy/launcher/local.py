@@ -16,6 +16,7 @@ from deploy.console import Console
 from deploy.errors import Interrupted, LaunchError
 from deploy.files import make_private_dir, write_atomically
 from deploy.launcher import plan
+from deploy.launcher.mining import set_mining_mode
 from deploy.launcher.options import UpOptions, child_environment
 from deploy.launcher.preflight import wanted_ports
 from deploy.launcher.private_redis import LOADING_SECONDS, private_redis
@@ -94,6 +95,8 @@ class Stack:
         for spec in specs:
             self._supervisor.start(spec)
         self._wait_ready(specs)
+        if options.mining:
+            self._set_mining_mode()
         self._announce(started)
 
     def _start_redis(self) -> str:
@@ -117,6 +120,15 @@ class Stack:
             self._console.waiting("waiting for wallet: the creator's first blocks are being mined")
             self._supervisor.pause(0.05)
         self._supervisor.wait_ready(["wallet"], READY_SECONDS, self._progress)
+
+    def _set_mining_mode(self) -> None:
+        options = self._options
+        credentials = f"{options.rpc_user}:{options.rpc_password}"
+        if not options.rpc_password:
+            credentials = self._cookie_file.read_text(encoding="utf-8").strip()
+        rpc_url = plan.urls(options.host, self._ports)["rpc"]
+        address = set_mining_mode(rpc_url, credentials, options.mining, options.mining_address)
+        self._say(f"mining: {options.mining}{f', paid to {address}' if address else ''}")
 
     def _progress(self, ready: Sequence[Child], waiting: Sequence[Child]) -> None:
         """Print each service once it is ready, and the others as progress."""

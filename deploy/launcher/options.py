@@ -13,6 +13,8 @@ from deploy.errors import LaunchError
 from shared.config import SECRETS, Settings
 from shared.consensus.chain_file import load
 from shared.consensus.params import BUILT_IN
+from shared.crypto.address import decode_address
+from shared.errors import DecodeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,9 @@ class UpOptions:
     rpc_user: str
     rpc_password: str = field(repr=False)
     creator_blocks: int
+    mining: str = ""
+    """The mining mode to set; empty: as it was."""
+    mining_address: str = ""
 
     @property
     def chain_dir(self) -> Path:
@@ -43,8 +48,10 @@ class UpOptions:
 
 
 def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
-    """Return the options of `up`; `LaunchError` or `ConfigError` if its chain is unknown or its chain file wrong."""
+    """Return the options of `up`; `LaunchError` or `ConfigError` if its chain or an address of it is wrong."""
     chain, chain_name = resolve_chain(options.chain)
+    if options.mining_address:
+        _check_address(options.mining_address, chain)
     return UpOptions(
         data_dir=Path(options.data_dir).absolute(),
         chain=chain,
@@ -61,6 +68,8 @@ def up_options(options: argparse.Namespace, settings: Settings) -> UpOptions:
         rpc_user=options.rpc_user,
         rpc_password=options.rpc_password,
         creator_blocks=settings.creator_blocks,
+        mining=options.mining or "",
+        mining_address=options.mining_address,
     )
 
 
@@ -76,6 +85,13 @@ def resolve_chain(chain: str) -> tuple[str, str]:
         near = did_you_mean(chain, BUILT_IN)
         raise LaunchError(f"--chain {chain}: neither one of {', '.join(BUILT_IN)} nor a chain file{near}")
     return str(path), load(str(path)).name
+
+
+def _check_address(address: str, chain: str) -> None:
+    try:
+        decode_address(address, load(chain).address)
+    except DecodeError as error:
+        raise LaunchError(f"--mining-address: not an address of this chain: {error}") from None
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -80,6 +80,9 @@ def test_the_version_is_that_of_the_project(capsys):
         (["up", "--broker", "rabbitmq", "--amqp-url", "http://localhost"], "--amqp-url is not a URL that starts"),
         (["up", "--redis-url", "localhost:6379"], "--redis-url is not a URL that starts"),
         (["up", "--redis-url", "redis://localhost:99999"], "--redis-url is not a URL that starts"),
+        (["up", "--mining", "sometimes"], "--mining: a mining mode is manual, auto, interval:S or interval:A-B"),
+        (["up", "--mining", "interval:0"], "--mining: an interval has from 0.2 to 86400 seconds"),
+        (["up", "--mining-address", "bcrt1q"], "--mining-address needs --mining MODE"),
         (["up", "--rpc-user", "alice"], "--rpc-user and --rpc-password go together"),
         (["demo", "--wallet-url", "http://w"], "go together"),
         (

@@ -8,6 +8,9 @@ from deploy.launcher.options import UpOptions, child_environment, resolve_chain,
 from shared.config import load
 from shared.errors import ConfigError
 
+ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+"""BIP173's example."""
+
 
 def options(*arguments: str, environ: dict[str, str] | None = None) -> UpOptions:
     return up_options(parse(["up", *arguments], environ or {}), load(environ or {}))
@@ -36,6 +39,19 @@ def test_urls_from_the_environment_are_used_and_never_shown(tmp_path):
     assert asked.redis_url.endswith("@localhost:1234/0")
     assert asked.amqp_url.startswith("amqp://someone:")
     assert "hidden-word" not in repr(asked)
+
+
+def test_a_mining_mode_is_set_only_where_it_is_named():
+    asked = options()
+    assert (asked.mining, asked.mining_address) == ("", "")
+    asked = options("--mining", "interval:5-9", "--mining-address", ADDRESS)
+    assert (asked.mining, asked.mining_address) == ("interval:5-9", ADDRESS)
+
+
+@pytest.mark.parametrize(("chain", "address"), [("regtest", "nonsense"), ("main", ADDRESS)])
+def test_an_address_of_another_chain_is_refused_before_anything_starts(chain, address):
+    with pytest.raises(LaunchError, match="--mining-address: not an address of this chain: "):
+        options("--chain", chain, "--mining", "auto", "--mining-address", address)
 
 
 def test_a_chain_file_gives_its_path_and_its_name(tmp_path):
