@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import redis as redis_py
@@ -18,6 +19,7 @@ from shared.crypto.keys import PrivateKey
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from tests.builders import Spendable, key, make_block, output_of, p2wpkh
+from tests.integration.mempool.instance import Instance
 
 
 class Chain:
@@ -85,3 +87,17 @@ class Chain:
 @pytest.fixture
 def chain(redis: redis_py.Redis) -> Chain:
     return Chain(redis)
+
+
+@pytest.fixture
+def start(redis: redis_py.Redis, redis_url: str) -> Iterator[Callable[[], Instance]]:
+    instances: list[Instance] = []
+    prefix = f"test-bus-{uuid.uuid4().hex}"
+
+    def start_one() -> Instance:
+        instances.append(Instance(redis_url, prefix))
+        return instances[-1]
+
+    yield start_one
+    for instance in instances:
+        instance.close()

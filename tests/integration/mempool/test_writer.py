@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,82 +17,24 @@ from services.mempool.outbox import GATHER_SECONDS, KEEP_EVENTS, Outbox
 from services.mempool.writer import Writer
 from shared import trace
 from shared.bus import events
-from shared.bus.broker import Broker
-from shared.bus.events import BlockMined, BlockVerdict, TxSubmitted, TxVerdicts
-from shared.bus.redis_streams.broker import RedisStreamsBroker
+from shared.bus.events import TxSubmitted, TxVerdicts
 from shared.bus.topics import FACTS, transient_queue
 from shared.chain.lease import TIME_LIMIT, Lease
 from shared.chain.redis_keys import Keys
 from shared.config import Settings
 from shared.consensus.params import REGTEST
-from shared.errors import BrokerUnavailable, StaleWriter, Unroutable
+from shared.errors import BrokerUnavailable, StaleWriter
 from shared.process.shutdown import ExitFlag
 from tests.builders import key, make_block, output_of, p2wpkh, pay
 from tests.conftest import run_server
 from tests.integration.mempool.conftest import Chain
+from tests.integration.mempool.instance import Instance, eventually, submit_blocks
 from tests.servers import redis_server
 from tests.unit.bus.fake_broker import FakeBroker
 
 KEYS = Keys(REGTEST.name)
 DELIVERY_LIMIT = 5
 """Attempts after which a message is dead-lettered because its handler fails."""
-
-
-def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-class Instance:
-    """A mempool instance on threads of this process."""
-
-    def __init__(self, url: str, prefix: str, bus_url: str | None = None) -> None:
-        self.stop = ExitFlag()
-        self.broker = RedisStreamsBroker(bus_url or url, prefix=prefix)
-        self.claims = ClaimRouter(self.broker)
-        self.writer = Writer(Settings(redis_url=url, mine_timeout=5), REGTEST, self.claims, self.stop)
-        self.thread = threading.Thread(target=self.writer.run, daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.stop.set()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-        self.broker.close()
-
-
-@pytest.fixture
-def start(redis: redis_py.Redis, redis_url: str) -> Iterator[Callable[[], Instance]]:
-    instances: list[Instance] = []
-    prefix = f"test-bus-{uuid.uuid4().hex}"
-
-    def start_one() -> Instance:
-        instances.append(Instance(redis_url, prefix))
-        return instances[-1]
-
-    yield start_one
-    for instance in instances:
-        instance.close()
-
-
-def submit_blocks(broker: Broker, count: int) -> list[BlockVerdict]:
-    header, messages = REGTEST.genesis.header, []
-    for height in range(1, count + 1):
-        block = make_block(header, height, p2wpkh(key("miner")))
-        messages.append(BlockMined(block=block.serialize().hex()))
-        header = block.header
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            replies = broker.request_many(messages, timeout=20)
-            break
-        except Unroutable:  # no writer has ever been here
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    assert all(isinstance(reply, BlockVerdict) for reply in replies)
-    return replies  # type: ignore[return-value]
 
 
 def test_a_standby_takes_over_when_the_writer_stops(start, redis: redis_py.Redis) -> None:
