@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -25,6 +27,68 @@ REPLICA_PATIENCE = 1.0
 """Seconds in which replicas must have a change; they need milliseconds while they are well."""
 
 
+T = TypeVar("T")
+
+_READS = frozenset(
+    (
+        *("EXISTS", "GET", "GETRANGE", "MGET"),
+        *("HGET", "HGETALL", "HLEN", "HMGET", "HVALS"),
+        *("SCARD", "SMEMBERS", "XRANGE", "ZCARD", "ZRANGE", "ZREVRANGE"),
+    )
+)
+"""Commands that change nothing and do not wait: they may be sent again, and several may share a connection."""
+_AWAY = (redis.ConnectionError, redis.TimeoutError)
+
+
+class ReadingConnections:
+    """The connections for reads, which one thread at a time uses. redis-py's pool costs more than a read itself.
+
+    Its rules hold: a server that does not answer is asked as often as the client's `Retry` says. A connection that was
+    closed while nobody used it, by a restart or a failover, does not count: the read gets a new one.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._idle: deque[Any] = deque()
+        """Its `pop` and `append` are atomic, so it needs no lock."""
+
+    def run(self, read: Callable[[Any], T]) -> T:
+        """Return the result of `read`, which gets a connection and leaves no reply on it unread."""
+        failures = 0
+        while True:
+            try:
+                connection, was_idle = self._idle.pop(), True
+            except IndexError:
+                connection, was_idle = self._pool.make_connection(), False
+            try:
+                result = read(connection)
+            except redis.ResponseError:
+                self._idle.append(connection)
+                raise
+            except _AWAY as error:
+                connection.disconnect()
+                if was_idle and isinstance(error, redis.ConnectionError):
+                    self.close()
+                    continue
+                if failures == connection.retry.get_retries():
+                    raise
+                failures += 1
+            except BaseException:
+                connection.disconnect()
+                raise
+            else:
+                self._idle.append(connection)
+                return result
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            try:
+                self._idle.pop().disconnect()
+            except IndexError:  # another thread took the last one
+                return
+
+
 class StoreClient(redis.Redis):
     """A client whose commands, scripts and pipelines raise `StoreUnavailable` while the server cannot do its work.
 
@@ -34,18 +98,35 @@ class StoreClient(redis.Redis):
     replicas = 0
     """Number of replicas that must have a `change` before it counts as made."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._reading = ReadingConnections(self.connection_pool)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses."""
+        self._reading.close()
+        super().close()
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply."""
         try:
+            if args[0] in _READS:
+                return self._reading.run(lambda connection: self._ask(connection, args, options))
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
             if reason := outage(error):
                 raise StoreUnavailable(reason) from None
             raise
 
+    def _ask(self, connection: Any, command: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        connection.send_command(*command)
+        return self.parse_response(connection, command[0], **options)  # type: ignore[no-untyped-call]
+
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> StorePipeline:
         """Return a pipeline that raises `StoreUnavailable` as well."""
-        return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe = StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.reading = self._reading
+        return pipe
 
     def change(self) -> StorePipeline:
         """Return a transaction that is made when `replicas` replicas have it; until then it is unavailable.
@@ -59,6 +140,9 @@ class StoreClient(redis.Redis):
 
 class StorePipeline(Pipeline):
     """A pipeline of `StoreClient`."""
+
+    reading: ReadingConnections
+    transaction: bool  # type: ignore[assignment]  # what the constructor sets, not redis-py's method of that name
 
     replicas = 0
     """Number of replicas that must have what it wrote, before `execute` returns."""
@@ -76,11 +160,26 @@ class StorePipeline(Pipeline):
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands and return their replies."""
         try:
+            if self._only_reads():
+                return self._read(raise_on_error)
             return super().execute(raise_on_error)
         except redis.RedisError as error:
             if reason := outage(error):
                 raise StoreUnavailable(reason) from None
             raise
+
+    def _only_reads(self) -> bool:
+        is_plain = not (self.transaction or self.explicit_transaction or self.watching or self.scripts)
+        return is_plain and all(command[0] in _READS for command, _ in self.command_stack)
+
+    def _read(self, raise_on_error: bool) -> list[Any]:
+        if not self.command_stack:
+            return []
+        try:
+            send: Any = self._execute_pipeline
+            return self.reading.run(lambda connection: send(connection, self.command_stack, raise_on_error))
+        finally:
+            self.reset()
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply: WATCH, and reads between it and MULTI."""

@@ -128,6 +128,25 @@ def test_a_server_that_is_away_is_unavailable_until_it_is_back(write: Call) -> N
         assert client.ping()
 
 
+def read_many(client: Any) -> object:
+    return client.pipeline(transaction=False).hget("hash", "field").get("key").execute()
+
+
+@pytest.mark.parametrize("read", [lambda client: client.get("key"), read_many])
+def test_reads_fail_while_the_server_is_away_and_go_on_at_once_when_it_is_back(read: Call) -> None:
+    for server in run_server(redis_server):
+        client = connect(server.url)
+        before = read(client)
+        server.kill()
+        with pytest.raises(StoreUnavailable, match=r"^Redis is away: ConnectionError$"):
+            read(client)
+        server.start()
+        assert read(client) == before
+        server.kill()
+        server.start()
+        assert read(client) == before, "nobody has noticed the restart"
+
+
 def test_a_script_that_the_server_has_lost_is_loaded_again(server: Server, operator: redis_py.Redis) -> None:
     client = connect(server.url)
     write: Any = client.register_script("return redis.call('SET', KEYS[1], ARGV[1])")
@@ -144,6 +163,10 @@ def wrong_pipeline(client: Any) -> object:
     return client.pipeline(transaction=False).set("key", "caused error: MISCONF ").get("list").execute()
 
 
+def wrong_reads(client: Any) -> object:
+    return client.pipeline(transaction=False).hget("hash", "caused error: MISCONF ").get("list").execute()
+
+
 def wrong_transaction(client: Any) -> object:
     return client.pipeline().set("key", "caused error: MISCONF ").get("list").execute()
 
@@ -152,7 +175,7 @@ def wrong_script(client: Any) -> object:
     return client.register_script("return redis.call('GET', KEYS[1])")(keys=["list"])
 
 
-@pytest.mark.parametrize("read", [wrong_command, wrong_pipeline, wrong_transaction, wrong_script])
+@pytest.mark.parametrize("read", [wrong_command, wrong_pipeline, wrong_reads, wrong_transaction, wrong_script])
 def test_a_wrong_command_stays_an_error_of_its_own(server: Server, operator: redis_py.Redis, read: Call) -> None:
     operator.lpush("list", "item")
     with pytest.raises(redis_py.ResponseError, match="WRONGTYPE Operation against a key") as caught:
