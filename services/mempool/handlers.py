@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.mempool.block_tree import Branch
 from services.mempool.blocks.operator import control
-from services.mempool.mining import gbt
 from services.mempool.mining.requests import Mining
-from services.mempool.mining.select_txs import select_txs
+from services.mempool.mining.work_templates import WorkTemplates
 from services.mempool.state import NodeState
 from services.mempool.transactions.announcements import Announcements
 from services.mempool.transactions.submit import retry_orphans, submit
@@ -24,7 +22,6 @@ from shared.bus.events import (
     TemplateRequested,
     TxRejected,
     TxSubmitted,
-    WorkTemplate,
 )
 from shared.bus.worker import Handler, Incoming, each
 from shared.primitives.hex import parse_display_hash
@@ -60,23 +57,10 @@ def mine_requested(mining: Mining, batch: Sequence[Incoming[MineRequested]]) -> 
     return replies
 
 
-def template_requested(node: NodeState, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
+def template_requested(work: WorkTemplates, batch: Sequence[Incoming[TemplateRequested]]) -> Sequence[Message]:
     """Return the template of the next block: one reply for all requests of the batch."""
-    shown = _work_template(node)
+    shown = work.template()
     return [shown for _ in batch]
-
-
-def _work_template(node: NodeState) -> WorkTemplate:
-    tip = node.tree.tip
-    return gbt.work_template(
-        branch=Branch(node.tree, tip),
-        tip_hash=tip.hash,
-        height=tip.height + 1,
-        seq=node.view.tip().seq,
-        times=gbt.next_time(tip.header, tip.height, node.tree.median_time_past(tip), node.now(), node.params),
-        chosen=select_txs(node.pool),
-        params=node.params,
-    )
 
 
 def _orphans_of(node: NodeState, verdict: BlockVerdict) -> Announcements[TxRejected]:
@@ -93,10 +77,11 @@ def _publish_rejections(broker: Broker, rejected: Announcements[TxRejected]) -> 
 
 def subscriptions(node: NodeState, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
     """Return the writer's subscription table."""
+    work = WorkTemplates(node)
     return {
         TxSubmitted: lambda batch: tx_submitted(node, broker, batch),
         BlockMined: lambda batch: block_mined(node, mining, broker, batch),
         MineRequested: lambda batch: mine_requested(mining, batch),
         ChainControl: each(lambda order: control(node, order)),
-        TemplateRequested: lambda batch: template_requested(node, batch),
+        TemplateRequested: lambda batch: template_requested(work, batch),
     }

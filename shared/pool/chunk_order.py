@@ -25,10 +25,11 @@ class _Cluster:
     """No chunk of the cluster has a higher feerate."""
     place: int
     """Place of its first member."""
-    ranks: int = 1
-    """Number of its entries in the order."""
     is_current: bool = True
 
+
+_MANY = 10_000
+"""Transactions up to which the order is as quickly sorted as kept."""
 
 _Ranked = tuple[float, int, int, int, _Cluster, Chunk | None]
 """What a chunk is sorted by: its negative feerate, its cluster's place, its index there. A serial number makes them
@@ -52,9 +53,8 @@ class ChunkOrder:
         """Transactions whose cluster has lost a member: it may be several clusters now."""
         self._ranked: list[_Ranked] = []
         """Sorted, with some whose cluster is not current."""
-        self._unsorted: list[_Ranked] = []
-        self._outdated = 0
-        """Number of entries whose cluster is not current."""
+        self._recent: list[_Ranked] = []
+        """The newest: few beside the others, so that whoever reads after a change need not sort them all."""
         self._serial = count()
 
     def add(self, txid: bytes) -> None:
@@ -78,12 +78,13 @@ class ChunkOrder:
         """Forget a transaction that has left `graph`."""
         self.loosen(txid)
         self._loose.discard(txid)
+        self._tidy()
 
     def loosen(self, txid: bytes) -> None:
         """Rank a transaction's cluster anew before the next read, as its fee has changed."""
         cluster = self._clusters.get(txid)
         if cluster is not None:
-            self._retire(cluster)
+            cluster.is_current = False
             for each in cluster.txids:
                 del self._clusters[each]
             self._loose.update(cluster.txids)
@@ -91,10 +92,10 @@ class ChunkOrder:
     def best_first(self) -> Iterator[Chunk]:
         """Yield all chunks, the highest feerate first. Nothing may change meanwhile."""
         self._rank_loose()
-        self._sort()
+        self._recent.sort()
         waiting: list[_Ranked] = []
         """Chunks of clusters that were linearized on the way, a heap."""
-        for ranked in self._ranked:
+        for ranked in heapq.merge(self._ranked, self._recent.copy()):
             while waiting and waiting[0] < ranked:
                 yield from _chunk(heapq.heappop(waiting))
             cluster, chunk = ranked[4:]
@@ -112,7 +113,8 @@ class ChunkOrder:
         fee, size = self._member(txid)
         chunk = Chunk(fee, size, (txid,))
         self._clusters[txid] = cluster = _Cluster(chunk.txids, fee / size, self._place(txid))
-        self._unsorted.append((-cluster.best, cluster.place, 0, next(self._serial), cluster, chunk))
+        self._recent.append((-cluster.best, cluster.place, 0, next(self._serial), cluster, chunk))
+        self._tidy()
 
     def _rank_cluster(self, txids: tuple[bytes, ...], best: float, place: int) -> None:
         """Rank connected transactions in place of the clusters that they were in."""
@@ -120,9 +122,10 @@ class ChunkOrder:
         for txid in txids:
             before = self._clusters.get(txid)
             if before is not None:
-                self._retire(before)
+                before.is_current = False
             self._clusters[txid] = cluster
-        self._unsorted.append((-best, place, -1, next(self._serial), cluster, None))
+        self._recent.append((-best, place, -1, next(self._serial), cluster, None))
+        self._tidy()
 
     def _rank_loose(self) -> None:
         for txids in self._graph.clusters(self._loose):
@@ -136,32 +139,29 @@ class ChunkOrder:
 
     def _linearize(self, cluster: _Cluster) -> Iterable[_Ranked]:
         """Rank a cluster's chunks in place of the cluster."""
-        self._retire(cluster)
+        cluster.is_current = False
         txids = sorted(cluster.txids, key=self._place)
         chunks = linearize_cluster({txid: self._member(txid) for txid in txids}, self._graph)
-        settled = _Cluster(cluster.txids, cluster.best, cluster.place, len(chunks))
+        settled = _Cluster(cluster.txids, cluster.best, cluster.place)
         self._clusters.update(dict.fromkeys(txids, settled))
         ranked: list[_Ranked] = [
             (-chunk.fee / chunk.size, cluster.place, index, next(self._serial), settled, chunk)
             for index, chunk in enumerate(chunks)
         ]
-        self._unsorted += ranked
+        self._recent += ranked
+        self._tidy()
         return ranked
 
-    def _retire(self, cluster: _Cluster) -> None:
-        if cluster.is_current:
-            cluster.is_current = False
-            self._outdated += cluster.ranks
+    def _tidy(self) -> None:
+        """Sort all, without the outdated ones, when many have come or gone: seldom enough to cost each very little.
 
-    def _sort(self) -> None:
-        """Merge the new ranks. The sorted part is one run to Python's sort, so that this takes one pass over it."""
-        if self._unsorted:
-            self._ranked += self._unsorted
-            self._unsorted = []
+        The lists are new: `best_first` may be reading the old ones.
+        """
+        many = max(_MANY, len(self._clusters))
+        if 8 * len(self._recent) > many or len(self._ranked) > 2 * many:
+            self._ranked = [ranked for ranked in (*self._ranked, *self._recent) if ranked[4].is_current]
             self._ranked.sort()
-        if 2 * self._outdated > len(self._ranked):
-            self._ranked = [ranked for ranked in self._ranked if ranked[4].is_current]
-            self._outdated = 0
+            self._recent = []
 
 
 def _chunk(ranked: _Ranked) -> Iterator[Chunk]:

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from services.mempool.handlers import template_requested
 from services.mempool.mining.requests import Mining
+from services.mempool.mining.work_templates import WorkTemplates
 from services.mempool.transactions.submit import submit
 from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
-from shared.bus.events import MineRequested, TemplateRequested, TxSubmitted
-from shared.bus.worker import Incoming
+from shared.bus.events import MineRequested, TxSubmitted
 from shared.chain.store import connect
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.benchmarks.bench_rpc import Client
@@ -93,11 +92,10 @@ def templates(chain: Chain) -> None:
     """Build the templates for miners and for others, twice: what the first has found is known to the second."""
     mining = Mining(chain.node, FakeBroker(), 60)
     mining.request(MineRequested(count=1, script_pubkey="51"), "job", ReplyAddress("nobody", "1"))
-    asked = [Incoming(TemplateRequested(), "", None)]
     for time_of in ("first", "second"):
         measure(f"{time_of} template for miners", mining.tick)
         mining.forget()
-        measure(f"{time_of} template with all its transactions", lambda: template_requested(chain.node, asked))
+        measure(f"{time_of} template with all its transactions", WorkTemplates(chain.node).template)
     chain.client.delete(chain.keys.jobs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.mempool.mining.template import BLOCK_VERSION
 from shared.bus.events import TemplateTx, WorkTemplate
@@ -12,6 +13,7 @@ from shared.consensus.limits import MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_SIZE, MAX_B
 from shared.consensus.params import ChainParams
 from shared.consensus.pow import HeaderSource, bits_to_target, next_bits
 from shared.consensus.subsidy import block_subsidy
+from shared.pool.graph import Graph
 from shared.primitives.block import BlockHeader
 from shared.primitives.hex import display_hash
 from shared.primitives.merkle import merkle_root
@@ -33,6 +35,40 @@ def long_poll_id(tip_hash: bytes, seq: int) -> str:
     return f"{display_hash(tip_hash)}{seq}"
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The transactions of a block as its template shows them."""
+
+    txs: tuple[TemplateTx, ...]
+    fees: int
+    """Satoshis."""
+    commitment: bytes
+    """The scriptPubKey that commits to their witnesses."""
+
+    @classmethod
+    def of(cls, chosen: Sequence[PoolRecord], graph: Graph) -> Contents:
+        """Return transactions of a pool, in the order of the block, whose parents in the pool are all among them."""
+        places: dict[bytes, int] = {}
+        shown = []
+        for place, record in enumerate(chosen, 1):
+            tx, entry = record.tx, record.entry
+            places[tx.txid] = place
+            shown.append(
+                TemplateTx(
+                    data=tx.serialize().hex(),
+                    txid=display_hash(tx.txid),
+                    hash=display_hash(entry.wtxid),
+                    depends=tuple(sorted([places[parent] for parent in graph.parents(tx.txid)])),
+                    fee=entry.fee,
+                    sigops=entry.sigop_cost,
+                    weight=entry.weight,
+                )
+            )
+        witness_root, _ = merkle_root([bytes(32), *[record.entry.wtxid for record in chosen]])
+        fees = sum([record.entry.fee for record in chosen])
+        return cls(tuple(shown), fees, commitment_script(witness_root))
+
+
 def work_template(
     *,
     branch: HeaderSource,
@@ -40,16 +76,14 @@ def work_template(
     height: int,
     seq: int,
     times: tuple[int, int],
-    chosen: Sequence[PoolRecord],
+    contents: Contents,
     params: ChainParams,
 ) -> WorkTemplate:
-    """Return the template of the block at `height`, on top of `tip_hash`, with the chosen transactions.
+    """Return the template of the block at `height`, on top of `tip_hash`, with these transactions.
 
     `times` are its earliest and its proper time, as from `next_time`; `seq` is the number of the newest event.
     """
     min_time, now = times
-    positions = {item.tx.txid: number for number, item in enumerate(chosen, 1)}
-    witness_root, _ = merkle_root([bytes(32), *(item.tx.wtxid for item in chosen)])
     bits = next_bits(branch, height, now, params)
     return WorkTemplate(
         capabilities=("proposal",),
@@ -58,9 +92,9 @@ def work_template(
         vbavailable={},
         vbrequired=0,
         previousblockhash=display_hash(tip_hash),
-        transactions=tuple(_tx(item, positions) for item in chosen),
+        transactions=contents.txs,
         coinbaseaux={},
-        coinbasevalue=block_subsidy(height, params) + sum(item.entry.fee for item in chosen),
+        coinbasevalue=block_subsidy(height, params) + contents.fees,
         longpollid=long_poll_id(tip_hash, seq),
         target=f"{bits_to_target(bits):064x}",
         mintime=min_time,
@@ -73,18 +107,5 @@ def work_template(
         bits=f"{bits:08x}",
         height=height,
         signet_challenge=params.signet_challenge.hex() if params.signet_challenge else "",
-        default_witness_commitment=commitment_script(witness_root).hex(),
-    )
-
-
-def _tx(item: PoolRecord, positions: dict[bytes, int]) -> TemplateTx:
-    parents = {positions[txin.prevout.txid] for txin in item.tx.inputs if txin.prevout.txid in positions}
-    return TemplateTx(
-        data=item.tx.serialize().hex(),
-        txid=item.tx.txid_hex,
-        hash=item.tx.wtxid_hex,
-        depends=tuple(sorted(parents)),
-        fee=item.entry.fee,
-        sigops=item.entry.sigop_cost,
-        weight=item.tx.weight,
+        default_witness_commitment=contents.commitment.hex(),
     )

@@ -7,7 +7,7 @@ Chunks are taken by feerate, as in Core's BlockAssembler, so that children pay f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from services.mempool.pool.pool import Pool, as_member
 from services.mempool.state import NodeState
@@ -52,7 +52,7 @@ class _Block:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._sigops = BLOCK_RESERVED_SIGOPS
+        self._sigops = MAX_BLOCK_SIGOPS_COST - BLOCK_RESERVED_SIGOPS
         self._missing: set[bytes] = set()
         """Txids of skipped transactions: their descendants cannot be added."""
         self.room = MAX_BLOCK_WEIGHT - BLOCK_RESERVED_WEIGHT
@@ -61,25 +61,34 @@ class _Block:
 
     def add(self, txs: Sequence[PoolRecord]) -> bool:
         """Add transactions that belong together; return False if they do not fit or an ancestor is missing."""
-        txids = [record.tx.txid for record in txs]
-        self._missing.difference_update(txids)
-        if not self.has_room_for(txs) or self._lacks_a_parent(txids):
-            self._missing.update(txids)
+        weight, sigops = _size_of(txs)
+        if weight > self.room or sigops > self._sigops or self._lacks_a_parent(txs):
+            self._missing.update([record.tx.txid for record in txs])
             return False
-        for record in txs:
-            self.room -= record.entry.weight
-            self._sigops += record.entry.sigop_cost
+        self.room -= weight
+        self._sigops -= sigops
         self.txs += txs
+        if self._missing:
+            self._missing.difference_update([record.tx.txid for record in txs])
         return True
 
     def has_room_for(self, txs: Sequence[PoolRecord]) -> bool:
         """Tell whether transactions fit, their parents apart."""
-        weight = sum([record.entry.weight for record in txs])
-        sigops = self._sigops + sum([record.entry.sigop_cost for record in txs])
-        return weight <= self.room and sigops <= MAX_BLOCK_SIGOPS_COST
+        weight, sigops = _size_of(txs)
+        return weight <= self.room and sigops <= self._sigops
 
-    def _lacks_a_parent(self, txids: Iterable[bytes]) -> bool:
-        return bool(self._missing) and any(not self._missing.isdisjoint(self._graph.parents(txid)) for txid in txids)
+    def _lacks_a_parent(self, txs: Sequence[PoolRecord]) -> bool:
+        missing = self._missing
+        return bool(missing) and any(not missing.isdisjoint(self._graph.parents(record.tx.txid)) for record in txs)
+
+
+def _size_of(txs: Sequence[PoolRecord]) -> tuple[int, int]:
+    """Return weight units and signature operation cost."""
+    weight = sigops = 0
+    for record in txs:
+        weight += record.entry.weight
+        sigops += record.entry.sigop_cost
+    return weight, sigops
 
 
 def _pays_enough(fee: int, size: int) -> bool:

@@ -37,6 +37,8 @@ class Pool:
         """Parents and children within the pool."""
         self._order = ChunkOrder(self.graph, self._member, lambda txid: self._txs[txid].entry.sequence)
         self.vsize = 0
+        self.state = object()
+        """Another object after each change."""
         for record in sorted(records, key=lambda record: record.entry.sequence):
             self.add(record)
 
@@ -83,6 +85,7 @@ class Pool:
         self._txs[txid] = record
         self.vsize += record.entry.vsize
         self._weights[record.entry.weight] += 1
+        self.state = object()
         self._order.add(txid)
 
     def remove(self, txid: bytes) -> PoolRecord:
@@ -90,6 +93,7 @@ class Pool:
         record = self._txs.pop(txid)
         self.vsize -= record.entry.vsize
         self._weights[record.entry.weight] -= 1
+        self.state = object()
         for txin in record.tx.inputs:
             del self._spenders[txin.prevout]
         self.graph.remove(txid)
@@ -99,6 +103,7 @@ class Pool:
     def reprioritise(self, txid: bytes) -> None:
         """Take note that the fee delta of a transaction, here or not, has changed."""
         self._order.loosen(txid)
+        self.state = object()
 
     def modified_fee(self, record: PoolRecord) -> int:
         """Return a transaction's fee with the operator's delta, in satoshis."""

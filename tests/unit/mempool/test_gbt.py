@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.mempool.mining import gbt, template
+from services.mempool.pool.pool import Pool
 from shared.consensus.limits import MAX_TIMEWARP
 from shared.consensus.params import REGTEST, SIGNET, TESTNET4
 from shared.consensus.subsidy import block_subsidy
@@ -19,14 +20,14 @@ from tests.unit.mempool.test_select_txs import family
 
 
 def test_a_template_of_the_next_block_says_what_core_says() -> None:
-    chosen = family([700, 100, 5], {1: [0], 2: [0, 1]}).items
+    pool = Pool(family([700, 100, 5], {1: [0], 2: [0, 1]}).items)
     shown = gbt.work_template(
         branch=Headers([header(time=100)]),
         tip_hash=bytes(31) + b"\x01",
         height=1,
         seq=77,
         times=(90, 120),
-        chosen=chosen,
+        contents=gbt.Contents.of(list(pool), pool.graph),
         params=REGTEST,
     )
     assert shown.coinbasevalue == block_subsidy(1, REGTEST) + 805
@@ -38,7 +39,7 @@ def test_a_template_of_the_next_block_says_what_core_says() -> None:
     assert shown.rules == ("csv", "!segwit", "taproot")
     assert shown.signet_challenge == ""
     assert [(tx.fee, tx.sigops, tx.weight) for tx in shown.transactions] == [
-        (fee, 4, item.tx.weight) for fee, item in zip((700, 100, 5), chosen, strict=True)
+        (fee, 4, item.tx.weight) for fee, item in zip((700, 100, 5), pool, strict=True)
     ]
 
 
@@ -48,9 +49,9 @@ def test_what_a_transaction_depends_on_is_told_by_places_from_one() -> None:
     both = spend([output_of(second, 0, ALICE), output_of(first, 0, ALICE)], [TxOut(1_000_000, p2wpkh(BOB))])
     for tx in (first, second, both):
         assert node.send_one(tx).accepted
+    contents = gbt.Contents.of(node.pool.records(tx.txid for tx in (first, second, both)), node.pool.graph)
     shown = gbt.work_template(
-        branch=Headers([header()]), tip_hash=bytes(32), height=1, seq=0, times=(1, 2),
-        chosen=[node.pool.get(tx.txid) for tx in (first, second, both)], params=SIGNET,
+        branch=Headers([header()]), tip_hash=bytes(32), height=1, seq=0, times=(1, 2), contents=contents, params=SIGNET
     )  # fmt: skip
     assert [tx.depends for tx in shown.transactions] == [(), (), (1, 2)]
     assert shown.rules == ("csv", "!segwit", "taproot", "!signet")

@@ -27,6 +27,7 @@ from tests.unit.mempool.memory import ALICE, MemoryNode
 from tests.unit.mempool.plain_choice import plain_choice
 
 OUTPUTS = 4
+FEW = 8
 ROOM = 3_000
 """Weight units of a block here: some transactions do not fit."""
 
@@ -37,6 +38,12 @@ def small_blocks() -> Iterator[None]:
         patch.object(module, "MAX_BLOCK_WEIGHT", BLOCK_RESERVED_WEIGHT + ROOM),
         patch.object(plain_module, "MAX_BLOCK_WEIGHT", BLOCK_RESERVED_WEIGHT + ROOM),
     ):
+        yield
+
+
+@pytest.fixture
+def often_tidied() -> Iterator[None]:
+    with patch.object(chunk_order, "_MANY", FEW):
         yield
 
 
@@ -110,7 +117,7 @@ class Play:
         self.pool.reprioritise(txid)
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_blocks", "often_tidied")
 @with_shared_fixtures(100)
 @given(st.data())
 def test_the_choice_is_the_same_after_any_changes(data: st.DataObject) -> None:
@@ -135,7 +142,7 @@ def family_of(node: MemoryNode, data: st.DataObject, coins: list) -> Transaction
     return tx
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_blocks", "often_tidied")
 @with_shared_fixtures(25)
 @given(st.data())
 def test_the_choice_is_the_same_through_blocks_reorganisations_and_priorities(data: st.DataObject) -> None:
@@ -232,10 +239,15 @@ def test_a_small_transaction_at_the_end_still_fills_a_block() -> None:
     assert pool.least_weight() == weight
 
 
+@pytest.mark.usefixtures("often_tidied")
 def test_outdated_ranks_do_not_pile_up() -> None:
-    [record] = one_family(1, 1_000, b"\x01")
-    pool = Pool([record])
-    for _ in range(100):
-        pool.reprioritise(record.tx.txid)
-        assert chosen(pool) == [record.tx.txid]
-    assert len(pool._order._ranked) <= 3
+    records = one_family(20, 1_000, b"\x01")
+    pool = Pool(records)
+    order = pool._order
+    for _ in range(10):
+        pool.reprioritise(records[0].tx.txid)
+        assert len(chosen(pool)) == 20
+    assert len(order._ranked) + len(order._recent) < 40
+    for record in records:
+        pool.remove(record.tx.txid)
+    assert len(order._ranked) + len(order._recent) <= 2 * FEW + FEW // 8

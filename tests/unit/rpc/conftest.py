@@ -22,6 +22,7 @@ from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
 from shared.config import Settings
 from shared.consensus.params import REGTEST
+from shared.pool.graph import Graph
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction
 from shared.process.shutdown import ExitFlag
@@ -148,7 +149,7 @@ def work_on(chain: Chain, txs: Sequence[Transaction] = ()) -> WorkTemplate:
         height=entry.height + 1,
         seq=view.seq,
         times=(entry.header.time, entry.header.time + 1),
-        chosen=pooled,
+        contents=gbt.Contents.of(pooled, Graph.of(txs)),
         params=REGTEST,
     )
 
