@@ -2,7 +2,7 @@
 
 `container_setup` writes them to files, `load_access` has running servers read them. Only the mempool service writes
 chain state, only the wallet service sees `wallet:*`, and a miner has no access to Redis: it may only receive templates
-and publish solutions.
+and publish solutions and reports.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from shared.bus.topics import (
     WALLET_INBOX,
     WALLET_NAMES,
     WALLET_REQUESTS,
+    WORK,
     Queue,
     Topic,
     is_transient_name,
@@ -84,10 +85,16 @@ class Rights:
 
 
 RIGHTS: Mapping[str, Rights] = {
-    "mempool": Rights(outlet("mempool"), consumes=(MEMPOOL_BLOCKS, MEMPOOL_TXS), asks=True, answers=True),
+    "mempool": Rights(
+        outlet("mempool"),
+        hears=(Topic.MINER_REPORT,),
+        consumes=(MEMPOOL_BLOCKS, MEMPOOL_TXS),
+        asks=True,
+        answers=True,
+    ),
     "wallet": Rights(outlet("wallet"), consumes=(WALLET_INBOX, WALLET_REQUESTS, WALLET_NAMES), asks=True, answers=True),
     "explorer": Rights(outlet("explorer"), hears=FACTS, asks=True),
-    "miner": Rights(outlet("miner"), hears=(Topic.BLOCK_TEMPLATE,)),
+    "miner": Rights(outlet("miner"), hears=WORK),
 }
 GUEST = Rights(outlet(GUESTS), hears=(*FACTS, Topic.TX_REJECTED), asks=True)
 """The rights of other people's programs."""
@@ -144,11 +151,11 @@ def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
     return definitions
 
 
-def guest_definitions(name: str, password: str) -> dict[str, Any]:
+def guest_definitions(name: str, password: str, rights: Rights = GUEST) -> dict[str, Any]:
     """Return the definitions of a user for another program; `ValueError` unless the name is new and fit for one."""
     if not is_transient_name(transient_name(name)) or name in (*RIGHTS, OPERATOR, TOPOLOGY, "dead", "warren", "amq"):
         raise ValueError(f"{name!r}: up to 32 of a-z, 0-9, '-' and '_', a letter first, and no name of Warren's own")
-    return _definitions({name: (password, GUEST)})
+    return _definitions({name: (password, rights)})
 
 
 def rabbitmq_policies() -> list[dict[str, Any]]:

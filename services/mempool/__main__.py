@@ -6,11 +6,16 @@ import sys
 
 from services.mempool.chain_metrics import ChainCollector
 from services.mempool.intake.router import ClaimRouter
+from services.mempool.mining.workers import Workers, WorkersCollector
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from services.mempool.writer import Writer
 from shared import config, logs, metrics, telemetry
+from shared.bus.broker import Broker
+from shared.bus.events import MinerReport
 from shared.bus.open_broker import connect as connect_broker
+from shared.bus.topics import Topic, transient_queue
+from shared.bus.worker import Worker, each
 from shared.chain import store
 from shared.chain.redis_keys import Keys
 from shared.chain.view import ChainView
@@ -45,7 +50,9 @@ def main() -> int:
     metrics.REGISTRY.register(ChainCollector(client, keys))
     view = ChainView(client, keys)
     credentials = Credentials.load(settings, chain)
-    writer = Writer(settings, chain, broker, stop)
+    workers = Workers()
+    metrics.REGISTRY.register(WorkersCollector(workers))
+    writer = Writer(settings, chain, broker, stop, workers)
 
     def store_trouble() -> str:
         store.check_writable(client, keys.heights)
@@ -66,10 +73,13 @@ def main() -> int:
     refusals: list[UnsafeStore] = []
     writing = ServiceThread(lambda: _run(writer, stop, refusals), "writer", stop.is_set)
     writing.start()
+    hearing = ServiceThread(lambda: _hear_miners(broker, workers, stop), "miners", stop.is_set)
+    hearing.start()
     stop.wait()
     server.drain(settings.drain_seconds)
     server.close()
     writing.join()
+    hearing.join()
     broker.close()
     for refusal in refusals:
         print(f"mempool: {refusal}", file=sys.stderr)
@@ -82,6 +92,15 @@ def _run(writer: Writer, stop: ExitFlag, refusals: list[UnsafeStore]) -> None:
     except UnsafeStore as error:
         refusals.append(error)
         stop.set()
+
+
+def _hear_miners(broker: Broker, workers: Workers, stop: ExitFlag) -> None:
+    """Take the reports of miners: every instance hears all."""
+    consumer = broker.consumer([transient_queue("mempool", Topic.MINER_REPORT)])
+    try:
+        Worker(broker, consumer, {MinerReport: each(workers.hear)}, name="miners", stop=stop, idle_wait=0.5).run()
+    finally:
+        consumer.close()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from services.mempool.intake.intake import Intake
 from services.mempool.intake.router import ClaimRouter
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.mining.requests import Mining
+from services.mempool.mining.workers import Workers
 from services.mempool.outbox import Outbox
 from services.mempool.state import NodeState
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
@@ -42,11 +43,19 @@ PREFETCH = 2000
 class Writer:
     """A mempool instance as a candidate for the writer."""
 
-    def __init__(self, settings: Settings, params: ChainParams, broker: ClaimRouter, stop: ExitFlag) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        params: ChainParams,
+        broker: ClaimRouter,
+        stop: ExitFlag,
+        workers: Workers | None = None,
+    ) -> None:
         self._settings = settings
         self._params = params
         self._broker = broker
         self._stop = stop
+        self._workers = workers
         self._keys = Keys(params.name)
         self._client = connect(settings.redis_url, settings.redis_replicas)
         self._keeper = LeaseKeeper(Lease(connect(settings.redis_url, timeout=LEASE_PATIENCE), self._keys), stop)
@@ -98,7 +107,7 @@ class Writer:
         node = NodeState(self._client, self._keys, self._params)
         node.load(self._keeper.hold())
         calm_collector()
-        mining = Mining(node, self._broker, self._settings.mine_timeout)
+        mining = Mining(node, self._broker, self._settings.mine_timeout, self._workers)
         tenure = ExitFlag()
         outbox = Outbox(
             connect(self._settings.redis_url, self._settings.redis_replicas), self._keys, self._broker, tenure

@@ -1,7 +1,7 @@
 """`python -m services.miner`: one worker that searches for blocks. It needs the broker and nothing else.
 
 Run as many as there are processors to spend; they share nothing. Templates are received on the main thread, searched
-on a second one; the bus has its own, so its heartbeats go on while the processor is busy.
+on a second one, and a third one reports; the bus has its own, so its heartbeats go on while the processor is busy.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import sys
 
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
+from services.miner.kernels import hashlib_kernel
+from services.miner.kernels.kernel import Kernel
+from services.miner.reports import Reporter
 from shared import logs, metrics, telemetry
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
@@ -19,6 +22,7 @@ from shared.config import Settings, load
 from shared.errors import ConfigError
 from shared.process.shutdown import ExitFlag, install
 from shared.process.thread import ServiceThread
+from shared.servers.url import AMQP_PORTS, parse_server_url
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +32,33 @@ _SWITCH_INTERVAL = 0.001
 
 def run(settings: Settings, broker: Broker, stop: ExitFlag) -> None:
     """Mine until `stop` is set."""
-    grinder = Grinder(broker, settings.miner_name, stop)
-    consumer = broker.consumer([queue()])
-    searching = ServiceThread(grinder.run, "grinder", stop.is_set)
-    searching.start()
+    kernel = Kernel.measured("hashlib", hashlib_kernel.search)
+    grinder = Grinder(broker, settings.miner_name, stop, kernel)
+    reporter = Reporter(broker, grinder.report, stop)
+    consumer = broker.consumer([queue(_user(settings))])
+    threads = [
+        ServiceThread(grinder.run, "grinder", stop.is_set),
+        ServiceThread(reporter.run, "reports", stop.is_set),
+    ]
+    for thread in threads:
+        thread.start()
     log.info("mining", extra=logs.with_fields(miner=settings.miner_name))
     try:
-        Worker(broker, consumer, handlers(grinder), name="miner", stop=stop).run()
+        Worker(broker, consumer, handlers(grinder, reporter.hear), name="miner", stop=stop).run()
     finally:
         stop.set()
         grinder.wake()
+        reporter.wake()
         consumer.close()
-        searching.join()
+        for thread in threads:
+            thread.join()
+
+
+def _user(settings: Settings) -> str:
+    """Return the name with which the names of this process's queues begin: on RabbitMQ its user's."""
+    if settings.broker != "rabbitmq":
+        return "miner"
+    return parse_server_url(settings.amqp_url, AMQP_PORTS).username or "guest"
 
 
 def main() -> int:

@@ -2,6 +2,9 @@
 
 `offer` is called by the thread that receives templates. Between two slices the grinder looks for a newer job and for
 the exit flag, so that it never works for long on a block that is already found.
+
+A job waits before it is searched if it is the turn of other miners, which are expected to find the block at once, or if
+it is solved already: when no newer one has come by then, the others are gone, or the claim is lost.
 """
 
 from __future__ import annotations
@@ -10,13 +13,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 
-from services.miner.job import Job, Work, extranonce
-from services.miner.kernel import NONCES, search
+from services.miner.job import OWN_BYTES, Attempt, Job, Work, extranonce
+from services.miner.kernels.kernel import NONCES, Kernel
 from shared import metrics, trace
 from shared.bus.broker import Broker
-from shared.bus.events import BlockMined
+from shared.bus.events import BlockMined, MinerReport
 from shared.errors import BrokerError
 from shared.logs import with_fields
 from shared.process.backoff import backoff
@@ -25,53 +27,88 @@ from shared.process.shutdown import ExitFlag
 log = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.02
-_FIRST_SLICE = 2_000
 _KEEP_SOLUTION = 60.0
 """Seconds for which a solution is offered to a broker that is away."""
 _CLAIM_LOST = 5.0
-"""Seconds after which a solved template that is still offered is searched again: the claim must have been lost."""
-
-_OFFER_HOLDS = 5.0
-"""Seconds for which an offer is worked on. The writer offers work twice a second for as long as it wants it."""
+"""Seconds after which a solved template is searched again if no newer one has come: the claim must have been lost."""
+_PATIENCE = 1.0
+"""Seconds that the miners whose turn it is have for themselves."""
+_OFFER_HOLDS = 600.0
+"""Seconds for which an offer is worked on. The writer repeats it in less time for as long as it wants a block."""
 
 _HASHES = metrics.counter("miner_hashes", "Headers hashed.")
 _BLOCKS = metrics.counter("miner_blocks", "Solutions published.")
-
-Search = Callable[[bytes, int, int, int], int | None]
 
 
 class Grinder:
     """Searches for one miner. `run` belongs to a thread of its own; the other methods may be called from any."""
 
-    def __init__(self, broker: Broker, name: str, stop: ExitFlag, search: Search = search) -> None:
+    def __init__(self, broker: Broker, name: str, stop: ExitFlag, kernel: Kernel) -> None:
         self._broker = broker
         self._name = name
         self._stop = stop
-        self._search = search
-        self._own = os.urandom(4)
-        self._counter = 0
-        self._slice = _FIRST_SLICE
+        self._own = os.urandom(OWN_BYTES)
+        self._attempts = 0
+        """Number of attempts since the start, and so of the next one: none is made twice."""
+        self._kernel = kernel
+        self._rate = kernel.rate
         self._newer = threading.Condition()
         self._job: Job | None = None
-        self._solved = ""
-        self._solved_at = 0.0
+        self._start_at = 0.0
+        """Time (monotonic) at which the job is to be searched."""
         self._offered_at = 0.0
+        self._heard = ""
+        """Id of the newest template; empty if there is no work."""
+        self._blocks = 0
+
+    def use(self, kernel: Kernel) -> None:
+        """Search with another kernel from the next slice on."""
+        self._kernel = kernel
+        self._rate = kernel.rate
 
     def offer(self, job: Job) -> None:
-        """Make this the job to search, unless it is under way already or was solved a moment ago."""
+        """Make this the job to search, unless it is that already."""
         with self._newer:
-            self._offered_at = time.monotonic()
+            now = self._offered_at = time.monotonic()
+            self._heard = job.template_id
             if self._job is not None and self._job.template_id == job.template_id:
                 return
-            if self._solved == job.template_id and time.monotonic() - self._solved_at < _CLAIM_LOST:
-                return
             self._job = job
+            self._start_at = now if not job.turn or self._name in job.turn else now + _PATIENCE
+            self._newer.notify_all()
+
+    def end_work(self) -> None:
+        """Stop the search: nobody wants a block."""
+        with self._newer:
+            self._job = None
+            self._heard = ""
             self._newer.notify_all()
 
     def wake(self) -> None:
         """Let `run` see at once that the exit flag is set."""
         with self._newer:
             self._newer.notify_all()
+
+    def report(self) -> MinerReport:
+        """Return what this miner can do and does."""
+        with self._newer:
+            is_mining = self._job is not None and self._start_at <= time.monotonic()
+            state = "stopped" if self._stop.is_set() else "mining" if is_mining else "waiting"
+            return MinerReport(
+                name=self._name,
+                worker=self._own.hex(),
+                kernel=self._kernel.name,
+                hash_rate=self._rate,
+                blocks=self._blocks,
+                state=state,
+                template_id=self._heard,
+            )
+
+    @property
+    def hashes_per_block(self) -> float:
+        """The number of hashes that the block under way takes on average; 0 if there is none."""
+        job = self._job
+        return job.hashes if job is not None else 0.0
 
     def run(self) -> None:
         """Search until the exit flag is set."""
@@ -81,17 +118,21 @@ class Grinder:
                 if job is None:
                     self._newer.wait()
                     continue
+                pause = self._start_at - time.monotonic()
+                if pause > 0:
+                    self._newer.wait(pause)
+                    continue
             with trace.within(job.traceparent):
                 self._grind(job)
                 self._drop_unwanted(job)
 
     def _drop_unwanted(self, job: Job) -> None:
-        """Forget a job that is offered no more: another miner found the block, or the request for it has ended."""
+        """Forget a job of which nothing was heard for long: whoever offered it is gone."""
         with self._newer:
             if self._job is job and not self._is_wanted():
                 log.info("the template is no longer offered", extra=with_fields(miner=self._name, height=job.height))
                 self._job = None
-                self._counter = (self._counter + 1) % (1 << 32)
+                self._heard = ""
 
     def _is_wanted(self) -> bool:
         return time.monotonic() - self._offered_at < _OFFER_HOLDS
@@ -102,34 +143,33 @@ class Grinder:
     def _grind(self, job: Job) -> None:
         """Search one job until it is solved or replaced; every second the header's time moves with the clock."""
         started = time.monotonic()
-        nonce = NONCES
-        seconds = 0
-        work: Work | None = None
+        shown: tuple[int, int, int] | None = None
         while self._is_current(job) and self._is_wanted():
-            elapsed = int(time.monotonic() - started)
-            if work is None or nonce >= NONCES or elapsed != seconds:
-                if nonce >= NONCES:
-                    self._counter = (self._counter + 1) % (1 << 32)
-                    nonce = 0
-                seconds = elapsed
-                work = job.work(extranonce(self._name, self._own, self._counter, job.extranonce_size), seconds)
-            count = min(self._slice, NONCES - nonce)
-            found = self._search_slice(work, nonce, count)
+            attempt = Attempt.at(self._attempts)
+            seconds = int(time.monotonic() - started)
+            if shown != (attempt.counter, attempt.roll, seconds):
+                shown = (attempt.counter, attempt.roll, seconds)
+                filling = extranonce(self._name, self._own, attempt.counter, job.extranonce_size)
+                work = job.work(filling, attempt.roll, seconds)
+            count = max(1, min(int(self._rate * _SLICE_SECONDS), NONCES - attempt.nonce))
+            found = self._search_slice(work, attempt.nonce, count)
+            self._attempts += count if found is None else found - attempt.nonce + 1
             if found is not None:
                 self._submit(job, work, found)
                 return
-            nonce += count
 
     def _search_slice(self, work: Work, nonce: int, count: int) -> int | None:
-        """Search `count` nonces, and size the next slice to last about `_SLICE_SECONDS`."""
+        """Search `count` nonces, and note how fast that was, so that a slice lasts about `_SLICE_SECONDS`."""
+        kernel, known = self._kernel, self._rate
         before = time.perf_counter()
-        found = self._search(work.header_76, work.target, nonce, count)
+        found = kernel.search(work.header_76, work.target, nonce, count)
         if found is not None:
             _HASHES.inc(found - nonce + 1)
             return found
         _HASHES.inc(count)
-        rate = count / max(time.perf_counter() - before, 1e-6)
-        self._slice = max(1, min(int(rate * _SLICE_SECONDS), 2 * self._slice))
+        if kernel is self._kernel:
+            # At most twice as fast as before: the clock may have jumped.
+            self._rate = min(count / max(time.perf_counter() - before, 1e-6), 2 * known)
         return None
 
     def _submit(self, job: Job, work: Work, nonce: int) -> None:
@@ -139,9 +179,8 @@ class Grinder:
         )
         self._publish(job, work.claim(nonce, self._name))
         with self._newer:
-            self._solved, self._solved_at = job.template_id, time.monotonic()
             if self._job is job:
-                self._job = None
+                self._start_at = time.monotonic() + _CLAIM_LOST
 
     def _publish(self, job: Job, claim: BlockMined) -> None:
         """Publish a solution without waiting for the verdict, which the next template shows; drop a stale one."""
@@ -154,6 +193,7 @@ class Grinder:
                 log.warning("cannot publish the block", extra=with_fields(miner=self._name, error=error))
             else:
                 _BLOCKS.inc()
+                self._blocks += 1
                 return
             with self._newer:
                 self._newer.wait_for(lambda: not self._is_current(job), backoff(failures))

@@ -1,7 +1,9 @@
 """Turns a template into headers to search, and a nonce into the claim of a block. Pure.
 
-A miner fills the template's extranonce bytes with `/name/`, four bytes of its own and a counter: so no two miners ever
-search the same headers, and the block shows who found it.
+A miner fills the template's extranonce bytes with `/name/`, six bytes of its own and a counter: so no two miners ever
+search the same headers, and the block shows who found it. Within a miner no `Attempt` is made twice: it goes through
+the nonces of a header, then through the version bits that are there to be rolled (BIP320), then the extranonce's
+counter moves. The time follows the clock.
 """
 
 from __future__ import annotations
@@ -19,21 +21,45 @@ from shared.primitives.hex import display_hash, parse_display_hash, parse_hex
 from shared.primitives.merkle import root_from_branch
 from shared.primitives.serialize import pack_u32
 
-_OWN_BYTES = 4
-_COUNTER_BYTES = 4
+OWN_BYTES = 6
+_COUNTER_BYTES = 2
+
+NONCE_BITS = 32
+_ROLL_BITS = 16
+_ROLL_SHIFT = 13
+"""The bits of a version that mean nothing (BIP320) are the sixteen from this one on."""
+_ATTEMPTS = 1 << (NONCE_BITS + _ROLL_BITS + 8 * _COUNTER_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a miner to solve a block: the parts of the header that are its own."""
+
+    counter: int
+    """In the extranonce."""
+    roll: int
+    """In the version."""
+    nonce: int
+
+    @classmethod
+    def at(cls, number: int) -> Self:
+        """Return the attempt of this number, from 0 on: no two below 2^64 are the same."""
+        rest, nonce = divmod(number % _ATTEMPTS, 1 << NONCE_BITS)
+        counter, roll = divmod(rest, 1 << _ROLL_BITS)
+        return cls(counter, roll, nonce)
 
 
 def extranonce(name: str, own: bytes, counter: int, size: int) -> bytes:
     """Return the `size` bytes that make this miner's coinbase its own.
 
-    `/name/`, then the process's `own` four random bytes, then a 32-bit counter, then NULs. A name that does not fit is
+    `/name/`, then the process's `own` six random bytes, then a 16-bit counter, then NULs. A name that does not fit is
     cut. Raises `DecodeError` if there is no room for the random bytes and the counter.
     """
-    room = size - _OWN_BYTES - _COUNTER_BYTES
+    room = size - OWN_BYTES - _COUNTER_BYTES
     if room < 0:
         raise DecodeError(f"a template has room for {size} extranonce bytes, and 8 are needed")
     tag = f"/{name[: max(0, room - 2)]}/".encode("ascii")[:room]
-    return (tag + own + pack_u32(counter)).ljust(size, b"\0")
+    return (tag + own + counter.to_bytes(_COUNTER_BYTES, "little")).ljust(size, b"\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +100,8 @@ class Job:
     coinbase_suffix: bytes
     extranonce_size: int
     merkle_branch: tuple[bytes, ...]
+    turn: tuple[str, ...]
+    """Names of the miners that begin at once; empty: all."""
     traceparent: str
     """Of the request that wants the block."""
 
@@ -99,17 +127,28 @@ class Job:
             coinbase_suffix=parse_hex(template.coinbase_suffix, "coinbase suffix"),
             extranonce_size=template.extranonce_size,
             merkle_branch=branch,
+            turn=template.turn,
             traceparent=traceparent,
         )
-        job.work(extranonce("", bytes(_OWN_BYTES), 0, job.extranonce_size), 0)
+        job.work(extranonce("", bytes(OWN_BYTES), 0, job.extranonce_size), 0, 0)
         return job
 
-    def work(self, extranonce: bytes, seconds: int) -> Work:
-        """Return the header with this extranonce and a time `seconds` after the template's, never below `min_time`."""
+    @property
+    def hashes(self) -> float:
+        """The number of hashes that a solution takes on average."""
+        return (1 << 256) / (self.target + 1)
+
+    def work(self, extranonce: bytes, roll: int, seconds: int) -> Work:
+        """Return the header with this extranonce, these rolled version bits, and a time `seconds` after the template's.
+
+        The time is never below `min_time`.
+        """
         coinbase = self.coinbase_prefix + extranonce + self.coinbase_suffix
         merkle_root = root_from_branch(sha256d(coinbase), self.merkle_branch, 0)
         time = min(max(self.time + seconds, self.min_time), MAX_TIME)
-        header = BlockHeader(self.version, self.previous_hash, merkle_root, time, self.bits, nonce=0)
+        header = BlockHeader(
+            self.version ^ roll << _ROLL_SHIFT, self.previous_hash, merkle_root, time, self.bits, nonce=0
+        )
         try:
             header_76 = header.serialize()[:-4]
         except struct.error as error:

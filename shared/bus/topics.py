@@ -7,7 +7,8 @@
     explorer ─────────────── coins.requested, address.requested ──▶ wallet     the faucet of a test chain
     explorer, RPC ───────── wallets.requested ▶ wallet          the wallets that a form offers as payees
     explorer, RPC ────── template.requested ▶ mempool           a template for miners that are none of ours
-    mempool ── block.template ──────────────▶ every miner       work
+    mempool ── block.template, work.ended ──▶ every miner       work, and that there is none
+    miner ──── miner.report ────────────────▶ every mempool     what each worker can do and does
     mempool ── tx.accepted, tx.removed, block.connected, block.disconnected ──▶ everyone     facts, after the commit
     mempool ── tx.rejected ─────────────────▶ anyone            the verdict on a claim that failed
 
@@ -39,6 +40,8 @@ class Topic(StrEnum):
     WALLETS_REQUESTED = "wallets.requested"
     TEMPLATE_REQUESTED = "template.requested"
     BLOCK_TEMPLATE = "block.template"
+    WORK_ENDED = "work.ended"
+    MINER_REPORT = "miner.report"
     TX_ACCEPTED = "tx.accepted"
     TX_REMOVED = "tx.removed"
     TX_REJECTED = "tx.rejected"
@@ -57,6 +60,8 @@ CLAIMS = (
     Topic.TEMPLATE_REQUESTED,
 )
 """Work for exactly one service: a claim that no queue takes is an error, and nobody else may listen in."""
+WORK = (Topic.BLOCK_TEMPLATE, Topic.WORK_ENDED)
+"""What a miner hears."""
 FACTS = (Topic.TX_ACCEPTED, Topic.TX_REMOVED, Topic.BLOCK_CONNECTED, Topic.BLOCK_DISCONNECTED)
 
 
@@ -97,6 +102,7 @@ PUBLISHES: Mapping[str, tuple[Topic, ...]] = {
         *FACTS,
         Topic.TX_REJECTED,
         Topic.BLOCK_TEMPLATE,
+        Topic.WORK_ENDED,
         Topic.TX_SUBMITTED,
         Topic.BLOCK_MINED,
         Topic.MINE_REQUESTED,
@@ -113,7 +119,7 @@ PUBLISHES: Mapping[str, tuple[Topic, ...]] = {
         Topic.ADDRESS_REQUESTED,
         Topic.WALLETS_REQUESTED,
     ),
-    "miner": (Topic.BLOCK_MINED,),
+    "miner": (Topic.BLOCK_MINED, Topic.MINER_REPORT),
     GUESTS: (Topic.TX_SUBMITTED,),
 }
 """Publisher → topics; on RabbitMQ nothing else of it gets through."""

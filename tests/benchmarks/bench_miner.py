@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 
-from services.miner.kernel import search
+from services.miner.kernels.hashlib_kernel import search
 
 _HEADER = bytes(range(76))
 _COUNT = 300_000

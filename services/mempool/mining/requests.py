@@ -1,8 +1,7 @@
 """Mining requests, the templates that go out for them or for the mining mode, and the solutions that come back.
 
 One request is served at a time, oldest first; the mining mode (`schedule`) gets its blocks while none is open. Every
-miner gets one template and searches a space of its own. A template is published again every half second, so that a
-miner that starts late, or lost its connection, gets work too.
+miner gets one template (`offers`) and searches a space of its own.
 """
 
 from __future__ import annotations
@@ -18,9 +17,11 @@ from services.mempool import mining_job
 from services.mempool.block_tree import Branch
 from services.mempool.blocks.accept_block import accept_block, check_on_tip, propose
 from services.mempool.mining import template
+from services.mempool.mining.offers import Offers
 from services.mempool.mining.schedule import Schedule
 from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, select_txs
 from services.mempool.mining.template import Template
+from services.mempool.mining.workers import Workers
 from services.mempool.mining_job import MiningJob
 from services.mempool.state import NodeState
 from shared import trace
@@ -42,22 +43,20 @@ log = logging.getLogger(__name__)
 
 MAX_COUNT = 10_000
 """The most blocks of one request."""
-REBROADCAST_SECONDS = 0.5
 KEEP_TEMPLATES = 16
 
 
 class Mining:
     """The writer's mining requests and its mining mode, with the templates for them."""
 
-    def __init__(self, node: NodeState, broker: Broker, timeout: float) -> None:
+    def __init__(self, node: NodeState, broker: Broker, timeout: float, workers: Workers | None = None) -> None:
         self._node = node
         self._broker = broker
         self._timeout = timeout
         self._schedule = Schedule(node)
+        self._offers = Offers(broker, workers or Workers())
         self._templates: OrderedDict[str, Template] = OrderedDict()
-        self._current: Template | None = None
         self._built_on = 0
-        self._published = 0.0
 
     def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
         """Store a request as a job, to which `tick` replies later; an impossible request is refused at once."""
@@ -136,7 +135,7 @@ class Mining:
     def forget(self) -> None:
         """Drop all templates, after the node was loaded anew."""
         self._templates.clear()
-        self._current = None
+        self._offers.drop()
         self._schedule.restart()
 
     def _solved(self, message: BlockMined) -> BlockVerdict:
@@ -149,12 +148,12 @@ class Mining:
         if block.header.prev_hash != self._node.tree.tip.hash:
             raise ValidationError(Reason.STALE_PREVBLK, "the chain has moved on")
         if self._schedule.wants(solved.job_id):
-            return self._join(block, None, message.miner)
+            return self._join(block, None, message.miner, solved)
         job = self._node.jobs.get(solved.job_id)
         if job is None or job.finished:
             raise ValidationError(Reason.STALE_WORK, "the mining request is finished")
         with trace.within(job.traceparent or trace.current()):
-            return self._join(block, job.with_block(block.hash_hex), message.miner)
+            return self._join(block, job.with_block(block.hash_hex), message.miner, solved)
 
     def _whole(self, block: Block) -> BlockVerdict:
         """Commit a block that somebody made without a template of ours."""
@@ -163,7 +162,7 @@ class Mining:
         log.info("block accepted" if verdict.accepted else "block refused", extra=fields)
         return verdict
 
-    def _join(self, block: Block, job: MiningJob | None, miner: str) -> BlockVerdict:
+    def _join(self, block: Block, job: MiningJob | None, miner: str, solved: Template) -> BlockVerdict:
         """Commit a block that was found for a job, together with the job, or for the mining mode."""
         verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)} if job else {})
         if verdict.accepted:
@@ -171,6 +170,7 @@ class Mining:
                 self._node.jobs.put(job)
             else:
                 self._schedule.done(time.monotonic())
+            self._offers.solved(solved, miner)
             log.info(
                 "block connected",
                 extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=miner),
@@ -207,21 +207,21 @@ class Mining:
         job = self._node.jobs.oldest_open()
         is_due = self._schedule.is_due(now)
         if job is None and not is_due:
-            self._current = None
+            self._offers.end(now)
             return
-        current = self._current
+        current = self._offers.current
         job_id = job.id if job else self._schedule.id
-        if current is None or current.job_id != job_id or current.previous_hash != self._node.tree.tip.hash:
-            current = self._build(job, now)
-        elif now - self._published < REBROADCAST_SECONDS:
-            return
-        elif self._is_outdated(current):
+        if (
+            current is None
+            or current.job_id != job_id
+            or current.previous_hash != self._node.tree.tip.hash
+            or (self._offers.may_change(now) and self._is_outdated(current))
+        ):
             current = self._build(job, now)
         if current is None:
             return
         with trace.within(job.traceparent if job else trace.new()):
-            self._broker.publish(current.message)
-        self._published = now
+            self._offers.publish(now)
 
     def _is_outdated(self, current: Template) -> bool:
         """Whether the pool has moved on, or the difficulty, which falls on some chains when no block is found."""
@@ -229,13 +229,14 @@ class Mining:
 
     def _build(self, job: MiningJob | None, now: float) -> Template | None:
         """Return a new template for a job or the mode; None if there is no block for it to make."""
-        current = self._for_job(job) if job else self._for_mode(now)
-        if current is not None:
-            self._current = current
-            self._built_on = self._node.next_sequence
-            self._templates[current.message.id] = current
-            while len(self._templates) > KEEP_TEMPLATES:
-                self._templates.popitem(last=False)
+        built = self._for_job(job) if job else self._for_mode(now)
+        if built is None:
+            return None
+        current = self._offers.take(built)
+        self._built_on = self._node.next_sequence
+        self._templates[current.message.id] = current
+        while len(self._templates) > KEEP_TEMPLATES:
+            self._templates.popitem(last=False)
         return current
 
     def _for_job(self, job: MiningJob) -> Template | None:

@@ -14,8 +14,10 @@ from shared.bus.events.mining import (
     BlockTemplate,
     MineRequested,
     MineResult,
+    MinerReport,
     TemplateRequested,
     TemplateTx,
+    WorkEnded,
     WorkTemplate,
 )
 from shared.bus.events.transactions import (
@@ -63,6 +65,7 @@ __all__ = [
     "Message",
     "MineRequested",
     "MineResult",
+    "MinerReport",
     "Removal",
     "Reply",
     "Request",
@@ -77,6 +80,7 @@ __all__ = [
     "WalletName",
     "WalletsRequested",
     "WalletsResult",
+    "WorkEnded",
     "WorkTemplate",
     "decode",
     "encode",

@@ -7,7 +7,7 @@ import msgspec
 from shared.bus.events.blocks import BlockConnected, BlockDisconnected, BlockMined
 from shared.bus.events.control import ChainControl
 from shared.bus.events.message import Failure, Message, Request
-from shared.bus.events.mining import BlockTemplate, MineRequested, TemplateRequested
+from shared.bus.events.mining import BlockTemplate, MineRequested, MinerReport, TemplateRequested, WorkEnded
 from shared.bus.events.transactions import TxAccepted, TxRejected, TxRemoved, TxSubmitted
 from shared.bus.events.wallets import AddressRequested, CoinsRequested, WalletsRequested
 from shared.errors import DecodeError
@@ -24,6 +24,8 @@ BY_TOPIC: dict[str, type[Message]] = {
         WalletsRequested,
         TemplateRequested,
         BlockTemplate,
+        WorkEnded,
+        MinerReport,
         TxAccepted,
         TxRemoved,
         BlockConnected,

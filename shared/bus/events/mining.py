@@ -29,6 +29,34 @@ class BlockTemplate(Message, frozen=True, kw_only=True):
     """Bytes that the miner fills in."""
     merkle_branch: tuple[str, ...]
     """Wire-order hex: hashes that join the coinbase's txid on the way to the merkle root."""
+    turn: tuple[str, ...] = ()
+    """Names of the miners that search at once, of a block that few find soon: the others begin if no other template
+    comes within a second. Empty: all."""
+
+
+class WorkEnded(Message, frozen=True, kw_only=True):
+    """Nobody wants a block now: miners stop until the next template."""
+
+    topic: ClassVar[Topic] = Topic.WORK_ENDED
+
+
+class MinerReport(Message, frozen=True, kw_only=True):
+    """What a miner can do and does: sent every few seconds, at its start and at its end."""
+
+    topic: ClassVar[Topic] = Topic.MINER_REPORT
+    name: str
+    worker: str
+    """Tells apart miners of one name: random hex."""
+    kernel: str
+    """How it searches: `hashlib`, `llvm`."""
+    hash_rate: float
+    """Hashes per second while it searches."""
+    blocks: int
+    """Blocks that it has found since its start."""
+    state: str
+    """`mining`, `waiting` (it has no work, or it is the turn of another), `stopped`."""
+    template_id: str = ""
+    """The newest template that it has heard."""
 
 
 class MineResult(Message, frozen=True, kw_only=True):

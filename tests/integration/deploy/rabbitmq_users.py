@@ -14,7 +14,9 @@ from shared.bus.rabbit.topology import EXCHANGES, QUEUES
 from shared.bus.topics import Topic
 
 GUEST = "a-shop"
-USERS = (*RIGHTS, GUEST)
+RIG = "a-rig"
+"""A miner of somebody else's."""
+USERS = (*RIGHTS, RIG, GUEST)
 PASSWORDS = {user: f"password-of-{user}" for user in (*USERS, OPERATOR, TOPOLOGY)}
 REFUSED = (403, 405)
 """No permission, and somebody else's exclusive queue."""

@@ -27,6 +27,7 @@ from tests.integration.deploy.rabbitmq_users import (
     GUEST,
     PASSWORDS,
     PREDECLARED,
+    RIG,
     USERS,
     User,
     routing_keys,
@@ -38,36 +39,44 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 FACTS = {"tx.accepted", "tx.removed", "block.connected", "block.disconnected"}
 ARRIVES = {
     "mempool": FACTS
-    | {"tx.rejected", "block.template", "tx.submitted", "block.mined", "mine.requested", "chain.control"}
+    | {"tx.rejected", "block.template", "work.ended", "tx.submitted", "block.mined", "mine.requested", "chain.control"}
     | {"template.requested", "wallets.requested"},
     "wallet": {"tx.submitted", "mine.requested"},
     "explorer": {"tx.submitted", "mine.requested", "template.requested", "coins.requested", "address.requested"}
     | {"wallets.requested"},
-    "miner": {"block.mined"},
+    "miner": {"block.mined", "miner.report"},
+    RIG: {"block.mined", "miner.report"},
     GUEST: {"tx.submitted"},
 }
 """User → topics that get from it to the common exchange, whatever else it publishes."""
-HEARS = {"explorer": FACTS, "miner": {"block.template"}, GUEST: FACTS | {"tx.rejected"}}
+HEARS = {
+    "mempool": {"miner.report"},
+    "explorer": FACTS,
+    "miner": {"block.template", "work.ended"},
+    RIG: {"block.template", "work.ended"},
+    GUEST: FACTS | {"tx.rejected"},
+}
 READS = {"mempool": {"mempool.blocks", "mempool.txs"}, "wallet": {"wallet.inbox", "wallet.requests", "wallet.names"}}
 ASK = {"mempool", "wallet", "explorer", GUEST}
 ANSWER = {"mempool", "wallet"}
 
 
 def outlet_of(user: str) -> str:
-    return "from.guests" if user == GUEST else f"from.{user}"
+    return {GUEST: "from.guests", RIG: "from.miner"}.get(user, f"from.{user}")
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A RabbitMQ with the users, rights and policies of compose.yaml, and a guest added as the manual says."""
+    """A RabbitMQ with the users, rights and policies of compose.yaml, and those added that the manual says."""
     for server in run_server(rabbitmq_server):
         server.define(json.dumps(rabbitmq_definitions(PASSWORDS)))
         for policy in rabbitmq_policies():
             arguments = [policy["name"], policy["pattern"], json.dumps(policy["definition"])]
             server.control("set_policy", "-p", VHOST, "--apply-to", "queues", *arguments)
-        command = [sys.executable, "-m", "deploy.setup.guest", GUEST]
-        added = subprocess.run(command, cwd=ROOT, input=PASSWORDS[GUEST], capture_output=True, text=True, check=True)
-        server.define(added.stdout)
+        for name, options in ((GUEST, []), (RIG, ["--miner"])):
+            command = [sys.executable, "-m", "deploy.setup.guest", name, *options]
+            added = subprocess.run(command, cwd=ROOT, input=PASSWORDS[name], capture_output=True, text=True, check=True)
+            server.define(added.stdout)
         found = urlsplit(server.url).port
         assert found is not None
         assert wait_until(lambda found=found: knows_all_users(found), 60)  # RabbitMQ imports at its leisure
@@ -142,7 +151,7 @@ def wanted(topics: set[str], dead: str) -> dict[str, int]:
     """How many messages each durable queue gets if one of each topic arrives, and one dead letter of a service."""
     of_services = [queue for queue in QUEUES if queue.exchange == "warren.events"]
     counts = {queue.name: len(topics & set(queue.routing_keys)) for queue in of_services}
-    counts |= {f"dead.{dead}": 1} if dead != GUEST else {}
+    counts |= {f"dead.{'miner' if dead == RIG else dead}": 1} if dead != GUEST else {}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -277,7 +286,7 @@ def test_the_manual_has_the_table_of_what_was_allowed(everybody: dict[str, User]
     print(table)
     print("refused:", {name: everybody[name].refusals for name in USERS})
     manual = (Path(ROOT) / "docs" / "deployment.md").read_text(encoding="utf-8")
-    assert table.replace(GUEST, "a guest") in manual
+    assert table.replace(GUEST, "a guest").replace(RIG, "a miner elsewhere") in manual
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from services.mempool import mining_job
 from services.mempool.mining import requests as mining_module
+from services.mempool.mining.offers import REFRESH_SECONDS
 from services.mempool.mining.requests import MAX_COUNT, Mining
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
@@ -239,19 +240,6 @@ def test_an_impossible_script_is_refused_and_changes_nothing(desk: Desk, script:
     assert desk.chain.dump() == before
 
 
-def test_a_template_goes_out_again_for_miners_that_come_late(desk: Desk, monkeypatch) -> None:
-    clock = [100.0]
-    monkeypatch.setattr(mining_module.time, "monotonic", lambda: clock[0])
-    desk.ask()
-    desk.mining.tick()
-    desk.mining.tick()
-    assert len(desk.templates()) == 1
-    clock[0] += mining_module.REBROADCAST_SECONDS
-    desk.mining.tick()
-    first, second = desk.templates()
-    assert first == second
-
-
 def test_a_template_that_goes_out_again_has_what_entered_the_pool_meanwhile(desk: Desk, monkeypatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(mining_module.time, "monotonic", lambda: clock[0])
@@ -259,7 +247,7 @@ def test_a_template_that_goes_out_again_has_what_entered_the_pool_meanwhile(desk
     desk.ask()
     desk.mining.tick()
     assert desk.chain.submit(pay(coin, key("alice"), 1_000_000))[0].accepted
-    clock[0] += mining_module.REBROADCAST_SECONDS
+    clock[0] += REFRESH_SECONDS
     desk.mining.tick()
     first, second = desk.templates()
     assert (len(first.merkle_branch), len(second.merkle_branch)) == (0, 1)

@@ -37,8 +37,8 @@ def add_field(new: Shapes) -> None:
 
 
 def add_topic(new: Shapes) -> None:
-    new["topics"]["miner.report"] = {"message": "MinerReport"}
-    new["schemas"]["MinerReport"] = {"type": "object", "properties": {}, "required": ["name"]}
+    new["topics"]["peer.report"] = {"message": "PeerReport"}
+    new["schemas"]["PeerReport"] = {"type": "object", "properties": {}, "required": ["name"]}
 
 
 def add_order(new: Shapes) -> None:

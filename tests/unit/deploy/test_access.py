@@ -15,6 +15,7 @@ from shared.bus.topics import (
     WALLET_INBOX,
     WALLET_NAMES,
     WALLET_REQUESTS,
+    WORK,
     Topic,
     outlet,
 )
@@ -52,7 +53,7 @@ def test_passwords_are_in_no_file_of_the_servers(definitions):
 
 
 def test_only_the_mempool_publishes_facts_and_templates(definitions):
-    for topic in (*FACTS, Topic.BLOCK_TEMPLATE, Topic.TX_REJECTED):
+    for topic in (*FACTS, *WORK, Topic.TX_REJECTED):
         publishers = [user for user in PASSWORDS if may_publish(definitions, user, topic)]
         assert publishers == ["mempool"]
 
@@ -65,6 +66,7 @@ def test_claims_come_from_who_makes_them(definitions):
     assert publishers[Topic.COINS_REQUESTED] == publishers[Topic.ADDRESS_REQUESTED] == {"explorer"}
     assert publishers[Topic.WALLETS_REQUESTED] == {"mempool", "explorer"}
     assert publishers[Topic.CHAIN_CONTROL] == {"mempool"}
+    assert publishers[Topic.MINER_REPORT] == {"miner"}
 
 
 def test_a_queue_is_read_by_its_service_only(definitions):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from services.mempool.mining import requests
+from services.mempool.mining import requests, workers
 from services.mempool.mining.requests import Mining
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockMined, BlockTemplate, BlockVerdict, MineRequested, MineResult
@@ -50,6 +51,7 @@ class Desk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
         monkeypatch.setattr(requests, "time", clock)
+        monkeypatch.setattr(workers, "time", clock)
         self.clock = clock
         self.node = MemoryNode()
         self.broker = FakeBroker()
@@ -69,8 +71,8 @@ class Desk:
     def template(self) -> BlockTemplate:
         return [message for message in self.broker.published if isinstance(message, BlockTemplate)][-1]
 
-    def solve(self, template: BlockTemplate | None = None, byte: int = 0) -> BlockVerdict:
-        return self.mining.solution(solve(template or self.template(), byte))
+    def solve(self, template: BlockTemplate | None = None, byte: int = 0, miner: str = "") -> BlockVerdict:
+        return self.mining.solution(msgspec.structs.replace(solve(template or self.template(), byte), miner=miner))
 
     @property
     def answers(self) -> list[tuple[str, MineResult]]:

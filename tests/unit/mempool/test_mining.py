@@ -7,10 +7,11 @@ import pytest
 
 from services.mempool import mining_job
 from services.mempool.blocks.activate import Change, activate
-from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT, REBROADCAST_SECONDS
+from services.mempool.mining.offers import REFRESH_SECONDS, REPEAT_SECONDS
+from services.mempool.mining.requests import KEEP_TEMPLATES, MAX_COUNT
 from shared import trace
 from shared.bus.broker import ReplyAddress
-from shared.bus.events import BlockMined, MineRequested, MineResult
+from shared.bus.events import BlockMined, MineRequested, MineResult, MinerReport, WorkEnded
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.reasons import Reason
 from shared.script.script import MAX_SCRIPT_SIZE
@@ -95,14 +96,15 @@ def test_a_request_that_is_given_up_makes_way_for_the_next(desk: Desk) -> None:
 # ── what goes out again ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_template_goes_out_again_every_half_second(desk: Desk) -> None:
-    desk.ask()
+def test_a_template_goes_out_once_and_again_before_miners_drop_it(desk: Desk) -> None:
+    desk.ask(id_="m1")
     (first,) = desk.tick()
-    assert desk.tick(REBROADCAST_SECONDS - 0.01) == []
-    assert desk.tick(REBROADCAST_SECONDS) == [first]
-    assert desk.tick(2 * REBROADCAST_SECONDS - 0.01) == []
-    assert desk.tick(2 * REBROADCAST_SECONDS) == [first]
-    assert REBROADCAST_SECONDS == 0.5
+    desk.mining._timeout = 10 * REPEAT_SECONDS
+    desk.node.jobs.put(msgspec.structs.replace(desk.node.jobs["m1"], deadline=int(START + 10 * REPEAT_SECONDS)))
+    assert desk.tick(REPEAT_SECONDS - 0.01) == []
+    assert desk.tick(REPEAT_SECONDS) == [first]
+    assert desk.tick(2 * REPEAT_SECONDS - 0.01) == []
+    assert desk.tick(2 * REPEAT_SECONDS) == [first]
 
 
 def test_a_template_is_made_anew_when_the_pool_or_the_chain_moved_on(desk: Desk) -> None:
@@ -110,11 +112,11 @@ def test_a_template_is_made_anew_when_the_pool_or_the_chain_moved_on(desk: Desk)
     (empty,) = desk.tick()
     tx = pay(desk.node.coin(), ALICE, 1_000_000)
     assert desk.node.send_one(tx).accepted
-    assert desk.tick(0.4) == []
-    (filled,) = desk.tick(0.5)
+    assert desk.tick(REFRESH_SECONDS - 0.1) == []
+    (filled,) = desk.tick(REFRESH_SECONDS)
     assert (len(empty.merkle_branch), len(filled.merkle_branch)) == (0, 1)
     assert desk.solve(filled).accepted
-    (next_,) = desk.tick(0.6)
+    (next_,) = desk.tick(REFRESH_SECONDS + 0.1)
     assert (next_.height, next_.merkle_branch) == (2, ())
 
 
@@ -122,7 +124,7 @@ def test_an_older_template_of_the_same_tip_is_still_good(desk: Desk) -> None:
     desk.ask()
     (first,) = desk.tick()
     assert desk.node.send_one(pay(desk.node.coin(), ALICE, 1_000_000)).accepted
-    desk.tick(0.5)
+    assert len(desk.tick(REFRESH_SECONDS)) == 1
     assert desk.solve(first).accepted
 
 
@@ -133,7 +135,7 @@ def test_the_last_sixteen_templates_are_remembered(desk: Desk, newer: int, reaso
     (first,) = desk.tick()
     for number in range(1, newer + 1):
         assert desk.node.send_one(pay(desk.node.coin(), ALICE, 1_000_000)).accepted
-        assert len(desk.tick(number)) == 1
+        assert len(desk.tick(number * REFRESH_SECONDS)) == 1
     assert desk.solve(first).reason == reason
 
 
@@ -152,7 +154,80 @@ def test_a_template_that_could_not_be_sent_is_sent_when_the_broker_is_back(desk:
     desk.broker.away = True
     assert desk.tick() == []
     desk.broker.away = False
-    assert len(desk.tick(REBROADCAST_SECONDS)) == 1
+    assert len(desk.tick(0.1)) == 1
+
+
+# ── miners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def report(desk: Desk, name: str, template_id: str = "", at: float = 0.0) -> None:
+    """Let the writer hear of a miner that knows this template."""
+    desk.clock.seconds = START + at
+    desk.mining._offers._workers.hear(
+        MinerReport(
+            name=name, worker="00", kernel="hashlib", hash_rate=1e6, blocks=0, state="", template_id=template_id
+        )
+    )
+
+
+def ends(desk: Desk) -> int:
+    return sum(isinstance(message, WorkEnded) for message in desk.broker.published)
+
+
+def test_a_template_of_an_easy_chain_names_the_miner_whose_turn_it_is(desk: Desk) -> None:
+    for name in ("a", "b"):
+        report(desk, name)
+    desk.ask(3)
+    turns = []
+    for step in range(3):
+        (template,) = desk.tick(step / 10)
+        turns.append(template.turn)
+        assert desk.solve(template, miner=template.turn[0]).accepted
+    assert turns == [("a",), ("b",), ("a",)]
+
+
+def test_another_miner_that_solves_a_template_costs_the_one_whose_turn_it_was_its_next_turns(desk: Desk) -> None:
+    for name in ("a", "b", "c"):
+        report(desk, name)
+    desk.ask(3)
+    (template,) = desk.tick()
+    assert template.turn == ("a",)
+    assert desk.solve(miner="c").accepted
+    assert [desk.tick(0.1)[0].turn, desk.solve(miner="b").accepted, desk.tick(0.2)[0].turn] == [("b",), True, ("c",)]
+
+
+def test_a_miner_that_reports_another_template_gets_the_present_one(desk: Desk) -> None:
+    desk.ask()
+    (template,) = desk.tick()
+    report(desk, "late", at=0.6)
+    assert desk.tick(0.6) == [template]
+    report(desk, "late", template.id, at=5.6)
+    assert desk.tick(5.6) == []
+
+
+def test_miners_are_told_once_that_there_is_no_work_and_again_if_one_has_missed_it(desk: Desk) -> None:
+    assert [desk.tick(at) for at in (0, 0.1)] == [[], []]
+    assert ends(desk) == 1, "a new writer does not know what the last one said"
+    desk.ask()
+    (template,) = desk.tick(0.2)
+    assert desk.solve().accepted
+    assert [desk.tick(at) for at in (0.3, 0.4)] == [[], []]
+    assert ends(desk) == 2
+    report(desk, "a", "", at=1.0)
+    desk.tick(1.0)
+    assert ends(desk) == 2
+    report(desk, "a", template.id, at=6.0)
+    desk.tick(6.0)
+    desk.tick(6.1)
+    assert ends(desk) == 3
+
+
+def test_the_end_of_work_is_told_when_the_broker_is_back(desk: Desk) -> None:
+    desk.broker.away = True
+    desk.tick()
+    desk.broker.away = False
+    desk.tick(0.1)
+    assert ends(desk) == 1
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import pytest
 from services.miner import grind
 from services.miner.grind import Grinder
 from services.miner.job import Job
-from services.miner.kernel import NONCES
+from services.miner.kernels.kernel import NONCES, Kernel
 from shared.bus.events import BlockMined
 from shared.primitives.block import BlockHeader
 from shared.process.shutdown import ExitFlag
@@ -39,7 +39,7 @@ class Bench:
         self.clock = clock
         self.broker = FakeBroker()
         self.stop = ExitFlag()
-        self.grinder = Grinder(self.broker, "bench", self.stop, self._search)
+        self.grinder = Grinder(self.broker, "bench", self.stop, Kernel("bench", self._search, 100_000.0))
         self.searched: list[tuple[BlockHeader, int, int]] = []
         self.step: Callable[[int], int | None] = lambda _: None
         """The action and result of a search, called with the number of searches before it."""
@@ -121,31 +121,39 @@ def test_every_second_the_headers_time_moves_and_the_nonces_go_on(bench: Bench) 
     assert len(roots) == 1
 
 
-def test_when_the_nonces_are_used_up_the_next_extranonce_begins_at_nonce_0(bench: Bench) -> None:
+def test_when_the_nonces_are_used_up_the_version_rolls_and_nonces_begin_anew(bench: Bench) -> None:
     bench.offer()
-    half = bench.grinder._slice = NONCES // 2
+    bench.grinder._attempts = NONCES - 2_000
     bench.run(3)
-    assert [(start, count) for _, start, count in bench.searched] == [(0, half), (half, half), (0, NONCES)]
-    first, second, third = (header.merkle_root for header, _, _ in bench.searched)
-    assert first == second != third
-    assert bench.grinder._counter == 2
+    assert [(start, count) for _, start, count in bench.searched] == [
+        (NONCES - 2_000, 2_000),
+        (0, 4_000),
+        (4_000, 8_000),
+    ]
+    assert [header.version for header, _, _ in bench.searched] == [0x20000000, 0x20002000, 0x20002000]
+    assert len({header.merkle_root for header, _, _ in bench.searched}) == 1
 
 
-def test_the_counter_of_extranonces_begins_anew_after_32_bits(bench: Bench) -> None:
-    bench.grinder._counter = (1 << 32) - 1
+def test_when_the_versions_are_used_up_the_extranonce_moves_on(bench: Bench) -> None:
     bench.offer()
-    bench.run(1)
-    assert bench.grinder._counter == 0
-    bench.grinder._counter = (1 << 32) - 1
-    job = bench.grinder._job
-    assert job is not None
-    bench.clock.seconds += 5.0
-    bench.grinder._drop_unwanted(job)
-    assert (bench.grinder._job, bench.grinder._counter) == (None, 0)
+    bench.grinder._attempts = (NONCES << 16) - 2_000
+    bench.run(2)
+    first, second = (header for header, _, _ in bench.searched)
+    assert (first.version, second.version) == (0x3FFFE000, 0x20000000)
+    assert first.merkle_root != second.merkle_root
 
 
-@pytest.mark.parametrize(("late", "kept"), [(4.9, True), (5.0, False)])
-def test_an_offer_holds_for_five_seconds(bench: Bench, late: float, kept: bool) -> None:
+def test_the_place_goes_on_from_one_template_to_the_next(bench: Bench) -> None:
+    bench.offer()
+    bench.run(2)
+    bench.stop = bench.grinder._stop = ExitFlag()
+    bench.offer("t2")
+    bench.run(4)
+    assert [start for _, start, _ in bench.searched] == [0, 2_000, 6_000, 14_000]
+
+
+@pytest.mark.parametrize(("late", "kept"), [(599.9, True), (600.0, False)])
+def test_an_offer_holds_for_ten_minutes(bench: Bench, late: float, kept: bool) -> None:
     job = bench.offer()
     bench.clock.seconds += late
     bench.grinder._drop_unwanted(job)
@@ -153,14 +161,14 @@ def test_an_offer_holds_for_five_seconds(bench: Bench, late: float, kept: bool) 
     if not kept:
         return
     assert bench.offer() is job, "the same work offered again is the same job"
-    bench.clock.seconds += 4.9
+    bench.clock.seconds += 599.9
     bench.grinder._drop_unwanted(job)
     assert bench.grinder._job is job
 
 
 def test_a_search_ends_when_its_work_is_wanted_no_more(bench: Bench) -> None:
     bench.offer()
-    bench.run(100, passing(bench, 1.0))
+    bench.run(100, passing(bench, 120.0))
     assert len(bench.searched) == 5
     assert not bench.stop.is_set()
 
@@ -179,16 +187,63 @@ def test_a_search_ends_when_there_is_newer_work_and_keeps_it(bench: Bench) -> No
     assert bench.grinder._job.template_id == "t2"
 
 
-@pytest.mark.parametrize(("late", "again"), [(4.9, False), (5.0, True)])
-def test_a_solved_template_is_searched_again_after_five_seconds(bench: Bench, late: float, again: bool) -> None:
-    bench.offer()
+def test_a_solved_template_is_searched_again_after_five_seconds(bench: Bench) -> None:
+    job = bench.offer()
     bench.run(100, lambda _: 77)
-    assert (len(bench.claims), bench.grinder._job) == (1, None)
-    bench.clock.seconds += late
-    bench.grinder.offer(Job.from_template(template(id="t1")))
-    assert (bench.grinder._job is not None) is again
-    bench.grinder.offer(Job.from_template(template(id="t2")))
-    assert bench.grinder._job is not None
+    assert (len(bench.claims), bench.grinder._job, bench.grinder._start_at) == (1, job, START + 5.0)
+    assert bench.offer() is job
+    assert bench.grinder._start_at == START + 5.0
+    bench.offer("t2")
+    assert bench.grinder._start_at == START
+
+
+def test_a_template_of_the_others_turn_is_searched_a_second_later(bench: Bench) -> None:
+    for turn, pause in (((), 0.0), (("bench", "other"), 0.0), (("other",), 1.0)):
+        bench.offer(f"t{turn}", turn=turn)
+        assert bench.grinder._start_at == START + pause
+        assert bench.grinder.report().state == ("waiting" if pause else "mining")
+
+
+def test_when_work_ends_nothing_is_searched_and_the_next_template_is_taken(bench: Bench) -> None:
+    bench.offer()
+
+    def step(number: int) -> None:
+        if number == 2:
+            bench.grinder.end_work()
+
+    bench.run(100, step)
+    assert len(bench.searched) == 3
+    assert (bench.grinder._job, bench.grinder.report().state, bench.grinder.report().template_id) == (
+        None,
+        "waiting",
+        "",
+    )
+    assert bench.offer().template_id == "t1"
+
+
+def test_a_report_tells_what_the_miner_does(bench: Bench) -> None:
+    bench.offer()
+    bench.run(2, passing(bench, 0.01))
+    report = bench.grinder.report()
+    assert (report.name, report.kernel, report.blocks, report.state) == ("bench", "bench", 0, "stopped")
+    assert (report.hash_rate, report.template_id) == (400_000.0, "t1")
+    bench.stop = bench.grinder._stop = ExitFlag()
+    bench.run(1, lambda _: 99_999)
+    assert bench.grinder.report().blocks == 1
+
+
+def test_another_kernel_takes_over_at_the_next_slice(bench: Bench) -> None:
+    bench.offer()
+    taken: list[int] = []
+
+    def step(number: int) -> None:
+        if number == 1:
+            bench.grinder.use(Kernel("fast", lambda *slice_: taken.append(slice_[3]) or bench.stop.set(), 50e6))  # type: ignore[func-returns-value]
+        bench.clock.seconds += 0.02
+
+    bench.run(100, step)
+    assert (len(bench.searched), taken) == (2, [1_000_000])
+    assert bench.grinder.report().kernel == "fast"
 
 
 def test_a_claim_has_the_nonce_that_was_found_and_its_hashes_are_counted(
@@ -225,7 +280,7 @@ def test_a_solution_is_offered_for_a_minute_to_a_broker_that_is_away(
     assert len(waits) == 1
     assert 0.05 <= waits[0] <= 0.1
     assert len(bench.claims) == (1 if offered else 0)
-    assert bench.grinder._job is None
+    assert bench.grinder._start_at > bench.clock.seconds
 
 
 def test_the_wait_for_a_broker_that_is_away_grows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
