@@ -282,7 +282,8 @@ class Worker:
         self._consumer.ack([delivery for delivery, _ in done])
         for delivery, _ in done:
             self._suspects.failures.pop(_identity(delivery), None)
-            metrics.BUS_HANDLED.labels(delivery.queue, delivery.type).inc()
+        for (queue, type_name), count in Counter((delivery.queue, delivery.type) for delivery, _ in done).items():
+            metrics.BUS_HANDLED.labels(queue, type_name).inc(count)
 
     def _give_up(self, delivery: Delivery) -> None:
         """Give back a message whose handler failed, or dead-letter it after its last try."""
