@@ -36,7 +36,7 @@ PAYERS = 16
 COIN = 200_000
 PAYMENT = "0.0005"
 PASSWORD = "a password for benchmarks"
-SIZES = {"batches": 1_000, "posts": 400, "wallets": 160, "one wallet": 160}
+SIZES = {"batches": 2_000, "posts": 400, "wallets": 160, "one wallet": 160}
 """Transactions of one round."""
 ROWS = {
     "batches": f"JSON-RPC, batches of {BATCH}",

@@ -30,12 +30,22 @@ _Coins = dict[OutPoint, SpendableCoin]
 
 @dataclass(slots=True, eq=False)
 class PaymentUnderWay:
-    """A payment from the choice of its coins to its verdict."""
+    """A payment until its verdict."""
 
     coins: Sequence[SpendableCoin] = ()
+    """Empty until they are chosen."""
     is_accepted: bool = False
     """Whether its coins are spent for certain; else they are read again."""
     done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """The payments of one wallet."""
+
+    payments: dict[PaymentUnderWay, None] = field(default_factory=dict)
+    change_count: int = 0
+    """Change keys in use with all that have been here; the records of some may not be written yet."""
 
 
 class AvailableCoins:
@@ -45,38 +55,47 @@ class AvailableCoins:
         self._ledger = ledger
         self._remembered: OrderedDict[str, tuple[int, _Coins]] = OrderedDict()
         """Wallet id → moves of the tip at which they were read, and its confirmed coins that no payment spends."""
-        self._under_way: dict[str, dict[PaymentUnderWay, None]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def payment(self, wallet_id: str) -> Iterator[PaymentUnderWay]:
         """Make a payment inside; the coins that it takes are offered to no other one until the end."""
         payment = PaymentUnderWay()
+        with self._lock:
+            of_wallet = self._under_way.setdefault(wallet_id, _UnderWay())
+            of_wallet.payments[payment] = None
         try:
             yield payment
         finally:
             with self._lock:
-                others = self._under_way.get(wallet_id, {})
-                others.pop(payment, None)
-                if not others:
-                    self._under_way.pop(wallet_id, None)
+                del of_wallet.payments[payment]
+                if not of_wallet.payments:
+                    del self._under_way[wallet_id]
                 if payment.coins and not payment.is_accepted:
                     self._remembered.pop(wallet_id, None)
             payment.done.set_result(None)
 
-    def take(self, wallet_id: str, payment: PaymentUnderWay, coins: Sequence[SpendableCoin]) -> None:
-        """Offer these coins to no other payment until this one is over."""
+    def take(self, wallet_id: str, payment: PaymentUnderWay, coins: Sequence[SpendableCoin], change_count: int) -> None:
+        """Offer these coins to no other payment until this one is over; `change_count` change keys are in use then."""
         with self._lock:
             payment.coins = coins
-            self._under_way.setdefault(wallet_id, {})[payment] = None
+            of_wallet = self._under_way[wallet_id]
+            of_wallet.change_count = max(of_wallet.change_count, change_count)
             _, remembered = self._remembered.get(wallet_id, (0, {}))
             for coin in coins:
                 remembered.pop(coin.outpoint, None)
 
-    def oldest(self, wallet_id: str) -> PaymentUnderWay | None:
-        """Return the wallet's payment that has been under way for the longest time."""
+    def change_count(self, wallet_id: str) -> int:
+        """Return the number of change keys that payments have taken since none was under way; 0 if none is."""
         with self._lock:
-            return next(iter(self._under_way.get(wallet_id, ())), None)
+            return self._under_way.get(wallet_id, _UnderWay()).change_count
+
+    def oldest(self, wallet_id: str) -> PaymentUnderWay | None:
+        """Return the wallet's payment that has had its coins for the longest time."""
+        with self._lock:
+            payments = self._under_way.get(wallet_id, _UnderWay()).payments
+            return next((payment for payment in payments if payment.coins), None)
 
     def choose(
         self,
@@ -99,7 +118,8 @@ class AvailableCoins:
                 if not self._ledger.are_spent(selection.coins):
                     return selection, tip
         with self._lock:  # before the coins are read: those of a payment that ends meanwhile are spent by then, or free
-            taken = {coin.outpoint for payment in self._under_way.get(wallet_id, ()) for coin in payment.coins}
+            payments = self._under_way.get(wallet_id, _UnderWay()).payments
+            taken = {coin.outpoint for payment in payments for coin in payment.coins}
         coins, tip = self._ledger.spendable(keys)
         offered = [coin for coin in coins if coin.outpoint not in taken]
         self._remember(wallet_id, tip, {coin.outpoint: coin for coin in offered if coin.height is not None})

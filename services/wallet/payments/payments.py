@@ -14,6 +14,7 @@ might come back with a reorganisation.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -242,21 +243,23 @@ class Payments:
 
     def _plan(self, wallet: Wallet, order: Order) -> _Plan:
         account = self._wallets.account(wallet)
-        change = account.key(Keychain.CHANGE, wallet.change_count).script_pubkey
+        change_count = max(wallet.change_count, self._coins.change_count(wallet.id))
+        wallet = dataclasses.replace(wallet, change_count=change_count)
+        change = account.key(Keychain.CHANGE, change_count).script_pubkey
 
         def select(coins: Sequence[SpendableCoin]) -> Selection:
             return select_coins(coins, order.output, change, order.feerate)
 
         selection, tip = self._coins.choose(wallet.id, self._wallets.keys(wallet), select)
-        return _Plan(wallet, selection, change, wallet.change_count + bool(selection.change), tip)
+        return _Plan(wallet, selection, change, change_count + bool(selection.change), tip)
 
-    async def _plan_in_turn(self, wallet_id: str, order: Order) -> _Plan:
+    async def _plan_in_turn(self, wallet: Wallet, order: Order) -> _Plan:
         """Return the plan of a payment; if coins are lacking, wait for the change of those that are under way."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            earlier = self._coins.oldest(wallet_id)
+            earlier = self._coins.oldest(wallet.id)
             try:
-                return self._plan(self._wallets.load(wallet_id), order)
+                return self._plan(wallet, order)
             except InsufficientFunds:
                 if earlier is None:
                     raise
@@ -281,13 +284,14 @@ class Payments:
         if not self._broker.is_connected():
             raise BrokerUnavailable("the broker is away; nothing was sent")
         with self._coins.payment(wallet_id) as payment:
+            wallet = self._wallets.load(wallet_id)
             with await self._turn(wallet_id):
-                plan = await self._plan_in_turn(wallet_id, order)
+                plan = await self._plan_in_turn(wallet, order)
                 selection = plan.selection
                 if expected_fee not in (None, selection.fee):
                     raise FeeChanged(selection.fee)
-                self._coins.take(wallet_id, payment, selection.coins)
-                tx, begun = self._begin(order, plan, account, request)
+                self._coins.take(wallet_id, payment, selection.coins, plan.change_count)
+            tx, begun = self._begin(order, plan, account, request)
             if begun is Begun.SAME_REQUEST:
                 raise _MadeElsewhere
             if begun is Begun.SAME_TX:  # wait until the other payment is in the pool, then choose coins that it leaves

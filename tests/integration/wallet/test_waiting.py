@@ -127,12 +127,16 @@ def test_payments_of_one_wallet_wait_for_coins_that_others_leave_and_hold_no_thr
     until(lambda: len(held.asked) == 5)
     others_are_answered(service, "w")
     assert len(held.asked) == 5
-    spent = [Transaction.parse(bytes.fromhex(message.txs[0])).inputs for message, _ in held.asked]
-    assert len({txin.prevout for inputs in spent for txin in inputs}) == 5
+    txs = [Transaction.parse(bytes.fromhex(message.txs[0])) for message, _ in held.asked]
+    assert len({txin.prevout for tx in txs for txin in tx.inputs}) == 5
+    assert len({output.script_pubkey for tx in txs for output in tx.outputs}) == 1 + 5  # payee, change keys
+    assert stack.store.load("w").change_count == 5
     stack.broker.answers[TxSubmitted] = stack.submit
     held.let_go()
     assert [answer.result(PATIENCE)[0] for answer in answers] == [200] * 20
     assert stack.get("/p").json["unconfirmed"] == 20 * COIN
+    assert stack.store.load("w").change_count == 20
+    assert stack.payments._coins.change_count("w") == 0
 
 
 def test_payments_behind_one_without_an_answer_are_told_so(
