@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from services.wallet.coins.ledger import Ledger
 from services.wallet.coins.selection import Selection, SpendableCoin
@@ -122,6 +123,7 @@ class AvailableCoins:
             taken = {coin.outpoint for payment in payments for coin in payment.coins}
         coins, tip = self._ledger.spendable(keys)
         offered = [coin for coin in coins if coin.outpoint not in taken]
+        offered.sort(key=attrgetter("preference"))  # remembered in order, they are sorted in no time
         self._remember(wallet_id, tip, {coin.outpoint: coin for coin in offered if coin.height is not None})
         return select(offered), tip
 

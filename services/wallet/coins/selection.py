@@ -12,7 +12,8 @@ Sizes are in weight units, fee rates in satoshis per 1,000 virtual bytes, amount
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from services.wallet.errors import BadInput, InsufficientFunds
 from shared.consensus.amount import format_btc
@@ -23,7 +24,8 @@ from shared.primitives.weight import WITNESS_SCALE_FACTOR
 INPUT_WEIGHT = MIN_INPUT_SIZE * WITNESS_SCALE_FACTOR + 1 + 1 + 71 + 1 + 33
 """An input that spends P2WPKH: outpoint, empty scriptSig, sequence; witness of a low-R signature and a key."""
 _OVERHEAD_WEIGHT = (4 + 4) * WITNESS_SCALE_FACTOR + 2
-_MAX_TRIES = 20_000
+_MAX_TRIES = 5_000
+"""Find nearly every match among 300 coins, in less than a millisecond."""
 _PARTS_PER_SATOSHI = 1_000 * WITNESS_SCALE_FACTOR
 """A weight unit at a fee rate of 1 costs 1/4000 satoshi: amounts in this unit are not rounded."""
 
@@ -38,6 +40,14 @@ class SpendableCoin:
     """None while unconfirmed."""
     branch: int
     index: int
+    preference: tuple[bool, int, int, OutPoint] = field(init=False, repr=False, compare=False)
+    """Orders confirmed coins before unconfirmed, then large before small, then old before new.
+
+    Made once: a wallet may have thousands of coins, which are sorted for each payment."""
+
+    def __post_init__(self) -> None:
+        order = (self.height is None, -self.output.value, self.height or 0, self.outpoint)
+        object.__setattr__(self, "preference", order)
 
     @property
     def value(self) -> int:
@@ -60,11 +70,11 @@ def select_coins(candidates: Sequence[SpendableCoin], payment: TxOut, change_scr
     confirmed = [coin for coin in candidates if coin.height is not None]
     costs = _Costs(payment, change_script, feerate)
     for offered in (confirmed, candidates):
-        worth = [coin for coin in offered if costs.effective_value(coin) > 0]
+        worth = costs.worth_spending(offered)
         coins = _exact_match(worth, costs) or _largest_first(worth, costs)
         if coins:
             return costs.settle(coins)
-    raise _insufficient([coin for coin in candidates if costs.effective_value(coin) > 0], costs)
+    raise _insufficient(costs.worth_spending(candidates), costs)
 
 
 class _Costs:
@@ -92,9 +102,14 @@ class _Costs:
         vsize = -(-self.weight_of(inputs, has_change=has_change) // WITNESS_SCALE_FACTOR)
         return fee_for(vsize, self.feerate)
 
-    def effective_value(self, coin: SpendableCoin) -> int:
-        """Return the value of a coin less the fee of its input, in 1/4000 satoshi."""
-        return coin.value * _PARTS_PER_SATOSHI - INPUT_WEIGHT * self.feerate
+    def effective_values(self, coins: Sequence[SpendableCoin]) -> list[int]:
+        """Return the value of each coin less the fee of its input, in 1/4000 satoshi."""
+        fee = INPUT_WEIGHT * self.feerate
+        return [coin.output.value * _PARTS_PER_SATOSHI - fee for coin in coins]
+
+    def worth_spending(self, coins: Sequence[SpendableCoin]) -> list[SpendableCoin]:
+        """Return the coins whose effective value is above zero."""
+        return [coin for coin, value in zip(coins, self.effective_values(coins), strict=True) if value > 0]
 
     def covers(self, coins: Sequence[SpendableCoin]) -> bool:
         """Whether the coins pay the payment and the fee, without change."""
@@ -118,8 +133,8 @@ class _Costs:
 
 def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
     """Return the coins that exceed the target by least, and by no more than change costs; empty if none are found."""
-    coins = sorted(candidates, key=costs.effective_value, reverse=True)
-    values = [costs.effective_value(coin) for coin in coins]
+    coins = sorted(candidates, key=attrgetter("output.value"), reverse=True)
+    values = costs.effective_values(coins)
     left = sum(values)
     if left < costs.target:
         return []
@@ -154,20 +169,15 @@ def _exact_match(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[Spe
 
 
 def _largest_first(candidates: Sequence[SpendableCoin], costs: _Costs) -> list[SpendableCoin]:
-    """Return coins that cover the payment, in the order of `_preference`; empty if all together do not."""
+    """Return coins that cover the payment, in the order of preference; empty if all together do not."""
     taken: list[SpendableCoin] = []
     total = 0
-    for coin in sorted(candidates, key=_preference):
+    for coin in sorted(candidates, key=attrgetter("preference")):
         taken.append(coin)
         total += coin.value
         if total >= costs.payment.value and costs.covers(taken):
             return taken
     return []
-
-
-def _preference(coin: SpendableCoin) -> tuple[bool, int, int, OutPoint]:
-    """Order confirmed coins before unconfirmed, then large before small, then old before new."""
-    return coin.height is None, -coin.value, coin.height or 0, coin.outpoint
 
 
 def _insufficient(worth: Sequence[SpendableCoin], costs: _Costs) -> InsufficientFunds:
