@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.chain.codec import BlockEntry, PoolEntry, Replaced, ScriptStats
+from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
-__all__ = ["HistoryItem", "PoolStats", "Replaced", "ScriptLists", "ScriptStats", "Tip", "TxRecord", "Unspent"]
+__all__ = [
+    "FoundTx",
+    "HistoryItem",
+    "PoolStats",
+    "Replaced",
+    "ScriptLists",
+    "ScriptStats",
+    "Tip",
+    "TxRecord",
+    "Unspent",
+]
 
 Scored = Sequence[tuple[int, bytes]]
 """Members with their scores: scores and txids of a history, or heights and outpoints."""
@@ -37,6 +48,18 @@ class TxRecord:
     pool: PoolEntry | None = None
     spent: tuple[TxOut, ...] = ()
     """The outputs that its inputs spend, in their order; empty unless `view.txs.get_with_spent` read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTx:
+    """The bytes of a transaction, and the tip at the moment at which it was found."""
+
+    raw: bytes
+    tip: Tip
+    block: BlockEntry | None = None
+    """The block on the best chain of that tip that holds it; None while it is in the pool."""
+    spent: tuple[Coin, ...] | None = None
+    """The coins that its inputs spend; None in the pool, for a coinbase, and where they are not kept."""
 
 
 @dataclass(frozen=True, slots=True)

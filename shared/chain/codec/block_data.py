@@ -70,6 +70,11 @@ def decode_layout(data: bytes) -> list[LayoutEntry]:
     return [LayoutEntry(*place) for place in _LAYOUT_ENTRY.iter_unpack(data)]
 
 
+def decode_layout_txids(data: bytes) -> list[bytes]:
+    """Return the txids of a layout alone."""
+    return [data[start : start + 32] for start in range(0, len(data), LAYOUT_ENTRY_SIZE)]
+
+
 def decode_undo(data: bytes) -> list[list[Coin]]:
     """Return the coins of a block's undo data; `DecodeError` if it is cut short or goes on."""
     reader = Reader(data)

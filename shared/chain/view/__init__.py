@@ -21,7 +21,7 @@ from typing import TypeVar
 from shared.bus.events import Fact
 from shared.chain import codec
 from shared.chain.codec import BlockEntry, Replaced
-from shared.chain.records import HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
+from shared.chain.records import FoundTx, HistoryItem, PoolStats, ScriptStats, Tip, TxRecord, Unspent
 from shared.chain.redis_keys import Keys, script_hash
 from shared.chain.store import StoreClient
 from shared.chain.view.blocks import BlockReader
@@ -34,6 +34,7 @@ from shared.mining_mode import MANUAL, MiningSetting
 
 __all__ = [
     "ChainView",
+    "FoundTx",
     "HistoryItem",
     "Moved",
     "PoolStats",

@@ -65,6 +65,10 @@ class BlockReader:
         first, last = start * codec.LAYOUT_ENTRY_SIZE, -1 if stop is None else stop * codec.LAYOUT_ENTRY_SIZE - 1
         return codec.decode_layout(self._redis.getrange(self._keys.layout(block_hash), first, last))
 
+    def txids(self, block_hash: bytes) -> list[bytes]:
+        """Return a block's txids; an empty list if it was never connected."""
+        return codec.decode_layout_txids(self._redis.get(self._keys.layout(block_hash)) or b"")
+
     def undo(self, block_hash: bytes) -> list[list[Coin]] | None:
         """Return the coins that each transaction except the coinbase spent; the block was once connected."""
         return self.undos([block_hash])[0]

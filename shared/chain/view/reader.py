@@ -15,7 +15,8 @@ from shared.errors import NoChain, StoreUnavailable, UnsafeStore
 T = TypeVar("T")
 
 _TRIES = 20
-_TIP_FIELDS = ("hash", "height", "work", "seq", "moves", "format")
+TIP_FIELDS = ("hash", "height", "work", "seq", "moves", "format")
+"""The fields of the key `tip` of which `decode_tip` makes a tip."""
 
 
 class Moved(StoreUnavailable):
@@ -35,17 +36,7 @@ class StoreReader:
 
     def tip(self) -> Tip:
         """Return the tip; `NoChain` before the first block, `UnsafeStore` for a chain stored in another format."""
-        block_hash, height, work, seq, moves, stored = self.redis.hmget(self.keys.tip, _TIP_FIELDS)
-        if block_hash is None:
-            raise NoChain("there is no chain here yet")
-        if stored is not None and int(stored) == codec.RESTORING:
-            raise UnsafeStore("this chain is not whole: a restore is at work or was interrupted; run it again")
-        if int(stored or 1) != codec.FORMAT:
-            raise UnsafeStore(
-                f"this chain is stored in format {int(stored or 1)}, and this version of Warren reads format "
-                f"{codec.FORMAT}: begin anew in an empty data directory, or run the version that wrote it"
-            )
-        return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq), int(moves))
+        return decode_tip(self.redis.hmget(self.keys.tip, TIP_FIELDS))
 
     def at_tip(self, read: Callable[[Tip], T]) -> T:
         """Call `read` with the tip and return its result; see `ChainView.at_tip`."""
@@ -94,6 +85,21 @@ class StoreReader:
         if not keys:
             return []
         return [None if value is None else decode(value) for value in self.redis.mget(keys)]
+
+
+def decode_tip(values: Sequence[bytes | None]) -> Tip:
+    """Return the tip of the values of `TIP_FIELDS`; see `StoreReader.tip`."""
+    block_hash, height, work, seq, moves, stored = values
+    if block_hash is None or height is None or work is None or seq is None or moves is None:
+        raise NoChain("there is no chain here yet")
+    if stored is not None and int(stored) == codec.RESTORING:
+        raise UnsafeStore("this chain is not whole: a restore is at work or was interrupted; run it again")
+    if int(stored or 1) != codec.FORMAT:
+        raise UnsafeStore(
+            f"this chain is stored in format {int(stored or 1)}, and this version of Warren reads format "
+            f"{codec.FORMAT}: begin anew in an empty data directory, or run the version that wrote it"
+        )
+    return Tip(block_hash, int(height), int.from_bytes(work, "big"), int(seq), int(moves))
 
 
 def settled(read: Callable[[], T]) -> T:

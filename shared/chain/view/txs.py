@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from shared.chain import codec
 from shared.chain.codec import Spend, TxLocation
-from shared.chain.records import TxRecord
+from shared.chain.records import FoundTx, TxRecord
 from shared.chain.view.blocks import BlockReader
 from shared.chain.view.pool import PoolReader
-from shared.chain.view.reader import Moved, StoreReader, settled
+from shared.chain.view.reader import TIP_FIELDS, Moved, StoreReader, decode_tip, settled
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
@@ -46,6 +47,29 @@ class TxReader:
     def get_with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         """Return each transaction of the best chain or the pool with the outputs that it spends."""
         return settled(lambda: self._with_spent(txids)) if txids else []
+
+    def find(self, txid: bytes) -> FoundTx | None:
+        """Return the bytes of a transaction of the best chain or the pool, with the tip, in two round trips."""
+
+        def read(pipe: Any) -> None:
+            pipe.hmget(self._keys.tip, TIP_FIELDS)
+            pipe.hget(self._keys.txs, txid)
+            pipe.hget(self._keys.pool_txs, txid)
+
+        tip_values, place, pooled = self._reader.at_once(read)
+        tip = decode_tip(tip_values)
+        if place is None:
+            return None if pooled is None else FoundTx(pooled, tip)
+        where = codec.decode_location(place)
+        pipe = self._redis.pipeline(transaction=False)  # what a block has and has spent never changes
+        pipe.getrange(self._keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
+        pipe.hget(self._keys.blocks, where.block_hash)
+        if where.spent_length:
+            undo_key = self._keys.undo(where.block_hash)
+            pipe.getrange(undo_key, where.spent_offset, where.spent_offset + where.spent_length - 1)
+        raw, entry, *undo = pipe.execute()
+        spent = tuple(codec.decode_spent(undo[0])[0]) if undo and undo[0] else None
+        return FoundTx(raw, tip, codec.decode_block_entry(entry), spent)
 
     def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
         """Return the location of each confirmed transaction's bytes."""

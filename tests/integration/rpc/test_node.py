@@ -67,6 +67,33 @@ def test_a_payment_from_generating_to_its_confirmation(node: RunningNode) -> Non
     assert (info["blocks"], info["bestblockhash"]) == (102, block_hash)
 
 
+def test_a_transaction_is_shown_alike_by_its_index_its_block_and_from_a_block_off_the_chain(node: RunningNode) -> None:
+    coin = first_coin(node)
+    txs = [builders.pay(coin, BOB, 4_000_000_000, fee=2_000)]
+    txs.append(builders.pay(builders.output_of(txs[0], 0, BOB), ALICE, 3_000_000_000, fee=3_000))
+    for tx in txs:
+        node.call("sendrawtransaction", raw(tx))
+        assert node.call("getrawtransaction", tx.txid_hex) == raw(tx)
+        assert "blockhash" not in node.call("getrawtransaction", tx.txid_hex, 2)
+    (block_hash,) = node.call("generatetoaddress", 1, address(BOB))
+    block = node.call("getblock", block_hash, 3)
+    short = node.call("getblock", block_hash, 1)
+    assert short == block | {"tx": [shown["txid"] for shown in block["tx"]]}
+    on_chain = {"blockhash": block_hash, "confirmations": 1, "time": block["time"], "blocktime": block["time"]}
+    for shown in block["tx"]:
+        txid = shown["txid"]
+        assert node.call("getrawtransaction", txid, 2) == shown | on_chain
+        assert node.call("getrawtransaction", txid, 2, block_hash) == {"in_active_chain": True} | shown | on_chain
+        assert node.call("getrawtransaction", txid, 0, block_hash) == shown["hex"]
+        assert node.error("getrawtransaction", txid, 0, node.call("getblockhash", 1))[0] == -5
+    node.call("invalidateblock", block_hash)
+    off_chain = {"blockhash": block_hash, "confirmations": 0, "in_active_chain": False}
+    for shown in block["tx"]:
+        assert node.call("getrawtransaction", shown["txid"], 2, block_hash) == shown | off_chain
+    assert node.call("getrawtransaction", txs[0].txid_hex) == raw(txs[0]), "it is in the pool again"
+    assert node.call("getblock", block_hash, 1)["tx"] == short["tx"]
+
+
 def test_refusals_have_bitcoinds_codes(node: RunningNode) -> None:
     coin = first_coin(node)
     parent = builders.pay(coin, BOB, 4_000_000_000)

@@ -176,6 +176,7 @@ def test_any_part_of_a_block_and_of_what_it_spent_is_read_alone(count: int) -> N
     assert codec.block_head(count) == (83 if count > 252 else 81, 3 if count - 1 > 252 else 1)
     layout = codec.decode_layout(stored.layout)
     assert [entry.txid for entry in layout] == [tx.txid for tx in one.transactions]
+    assert codec.decode_layout_txids(stored.layout) == [tx.txid for tx in one.transactions]
     assert layout[-1] == LayoutEntry(one.transactions[-1].txid, len(raw), len(stored.undo))
     assert codec.LAYOUT_ENTRY_SIZE == len(stored.layout) // count == 40
     for place, tx, coins in zip(stored.locations, one.transactions, [[], *spent], strict=True):

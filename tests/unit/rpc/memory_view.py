@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shared.chain.codec import BlockEntry, BlockStatus, PoolEntry, Spend, TxLocation, encode_coin
 from shared.chain.redis_keys import Keys
-from shared.chain.view import ChainView, PoolStats, Tip, TxRecord
+from shared.chain.view import ChainView, FoundTx, PoolStats, Tip, TxRecord
 from shared.chain.view.blocks import BlockReader
 from shared.chain.view.pool import PoolReader
 from shared.chain.view.reader import StoreReader
@@ -137,6 +137,11 @@ class MemoryBlocks(BlockReader):
         raws = [self._state.raw.get(block_hash) for block_hash in hashes]
         return [None if raw is None else Block.parse(raw) for raw in raws]
 
+    def txids(self, block_hash: bytes) -> list[bytes]:
+        if block_hash not in self._state.best:
+            return []
+        return [tx.txid for tx in Block.parse(self._state.raw[block_hash]).transactions]
+
     def undos(self, hashes: Sequence[bytes]) -> list[list[list[Coin]] | None]:
         return [self._state.undo_data.get(block_hash) for block_hash in hashes]
 
@@ -185,6 +190,17 @@ class MemoryTxs(TxReader):
 
     def get_many(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         return [self._state.record(txid) for txid in txids]
+
+    def find(self, txid: bytes) -> FoundTx | None:
+        state, record = self._state, self._state.record(txid)
+        if record is None:
+            return None
+        spent = None
+        if record.block is not None and not record.tx.is_coinbase and record.block.hash in state.undo_data:
+            places = [tx.txid for tx in Block.parse(state.raw[record.block.hash]).transactions]
+            spent = tuple(state.undo_data[record.block.hash][places.index(txid) - 1])
+        tip = state._reader.tip()
+        return FoundTx(record.tx.serialize(), tip, record.block, spent)
 
     def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
         found = [self._state.confirmed.get(txid) for txid in txids]

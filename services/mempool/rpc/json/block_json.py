@@ -14,6 +14,7 @@ from shared.consensus.pow import bits_to_target, difficulty
 from shared.primitives.block import Block
 from shared.primitives.coin import Coin
 from shared.primitives.hex import display_hash
+from shared.primitives.weight import WITNESS_SCALE_FACTOR
 
 
 def target_hex(bits: int) -> str:
@@ -54,22 +55,32 @@ def header_json(node: NodeContext, entry: BlockEntry, tip: Tip) -> dict[str, Jso
     return shown
 
 
-def block_json(node: NodeContext, entry: BlockEntry, block: Block, tip: Tip, level: int) -> dict[str, Json]:
+def block_json(node: NodeContext, entry: BlockEntry, tip: Tip, level: int) -> dict[str, Json]:
     """Return a block with txids (level 1), transactions (2), or transactions with the coins that they spend (3)."""
     shown = header_json(node, entry, tip)
-    shown["strippedsize"] = block.base_size
+    shown["strippedsize"] = (entry.weight - entry.size) // (WITNESS_SCALE_FACTOR - 1)
     shown["size"] = entry.size
     shown["weight"] = entry.weight
-    shown["tx"] = [tx.txid_hex for tx in block.transactions] if level == 1 else _transactions(node, block, level)
+    shown["tx"] = _txids(node, entry.hash) if level == 1 else _transactions(node, stored_block(node, entry.hash), level)
     return shown
+
+
+def _txids(node: NodeContext, block_hash: bytes) -> list[str]:
+    txids = node.view.blocks.txids(block_hash)
+    return [display_hash(txid) for txid in txids] or [tx.txid_hex for tx in stored_block(node, block_hash).transactions]
+
+
+def raw_block(node: NodeContext, block_hash: bytes) -> bytes:
+    """Return the bytes of a block that is in the index; `RpcError` MISC_ERROR if they are not there."""
+    raw = node.view.blocks.raw(block_hash)
+    if raw is None:
+        raise RpcError(RpcCode.MISC_ERROR, "Block not available (not fully downloaded)")
+    return raw
 
 
 def stored_block(node: NodeContext, block_hash: bytes) -> Block:
     """Return a block that is in the index; `RpcError` MISC_ERROR if its data is not there."""
-    block = node.view.blocks.get(block_hash)
-    if block is None:
-        raise RpcError(RpcCode.MISC_ERROR, "Block not available (not fully downloaded)")
-    return block
+    return Block.parse(raw_block(node, block_hash))
 
 
 def _transactions(node: NodeContext, block: Block, level: int) -> list[Json]:

@@ -8,7 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from services.mempool.rpc.json.block_json import block_json, difficulty_json, header_json, stored_block, target_hex
+from services.mempool.rpc.json.block_json import (
+    block_json,
+    difficulty_json,
+    header_json,
+    raw_block,
+    stored_block,
+    target_hex,
+)
 from services.mempool.rpc.json.tx_json import script_json
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
@@ -63,10 +70,9 @@ def getblock(node: NodeContext, hash_hex: str, level_or_flag: object) -> Json:
     block_hash = block_or_tx_hash(hash_hex, "blockhash")
     level = verbosity(level_or_flag, default=1)
     entry = node.block_entry(block_hash)
-    block = stored_block(node, block_hash)
     if level <= 0:
-        return block.serialize().hex()
-    return node.view.at_tip(lambda tip: block_json(node, entry, block, tip, level))
+        return raw_block(node, block_hash).hex()
+    return node.view.at_tip(lambda tip: block_json(node, entry, tip, level))
 
 
 def getblockchaininfo(node: NodeContext) -> Json:

@@ -27,6 +27,7 @@ from services.mempool.rpc.server.values import (
 from shared import policy
 from shared.bus.events import TxSubmitted, TxVerdict, TxVerdicts
 from shared.chain.codec import BlockEntry
+from shared.chain.view import Tip
 from shared.crypto.address import AddressPrefix, encode_address
 from shared.crypto.hashes import hash160, sha256
 from shared.errors import DecodeError, RequestFailed
@@ -67,21 +68,24 @@ def getrawtransaction(node: NodeContext, txid_hex: str, level_or_flag: object, b
         message = "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved"
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
     level = verbosity(level_or_flag, default=0)
-    if block_hash_hex is not None:
-        return _from_block(node, txid, block_or_tx_hash(block_hash_hex, "parameter 3"), level)
-    record = node.view.txs.get(txid)
-    if record is None:
+    block_hash = None if block_hash_hex is None else block_or_tx_hash(block_hash_hex, "parameter 3")
+    found = node.view.txs.find(txid)
+    if block_hash is not None and (found is None or found.block is None or found.block.hash != block_hash):
+        return _from_block(node, txid, block_hash, level)
+    if found is None:
         message = "No such mempool or blockchain transaction. Use gettransaction for wallet transactions."
         raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, message)
     if level <= 0:
-        return record.tx.serialize().hex()
-    spent = None
-    if level >= 2 and record.block is not None:
-        spent = _spent_by(node, record.tx, record.block)
-    return _with_block(node, record.tx, record.block, spent)
+        return found.raw.hex()
+    tx, spent = Transaction.parse(found.raw), found.spent if level >= 2 else None
+    if found.block is None:
+        return tx_json(tx, node.params.address)
+    shown = _with_block(node, tx, spent, found.block, found.tip)
+    return shown if block_hash is None else {"in_active_chain": True, **shown}
 
 
 def _from_block(node: NodeContext, txid: bytes, block_hash: bytes, level: int) -> Json:
+    """Return a transaction of a block that is off the best chain, or that has none of this txid."""
     entry = node.block_entry(block_hash, "Block hash not found")
     tx = next((tx for tx in stored_block(node, block_hash).transactions if tx.txid == txid), None)
     if tx is None:
@@ -90,7 +94,8 @@ def _from_block(node: NodeContext, txid: bytes, block_hash: bytes, level: int) -
     if level <= 0:
         return tx.serialize().hex()
     spent = _spent_by(node, tx, entry) if level >= 2 else None
-    return {"in_active_chain": node.view.is_in_best_chain(entry), **_with_block(node, tx, entry, spent)}
+    tip, is_best = node.view.at_tip(lambda tip: (tip, node.view.is_in_best_chain(entry)))
+    return {"in_active_chain": is_best, **_with_block(node, tx, spent, entry, tip if is_best else None)}
 
 
 def _spent_by(node: NodeContext, tx: Transaction, entry: BlockEntry) -> list[Coin] | None:
@@ -105,15 +110,13 @@ def _spent_by(node: NodeContext, tx: Transaction, entry: BlockEntry) -> list[Coi
 
 
 def _with_block(
-    node: NodeContext, tx: Transaction, entry: BlockEntry | None, spent: list[Coin] | None
+    node: NodeContext, tx: Transaction, spent: Sequence[Coin] | None, entry: BlockEntry, tip: Tip | None
 ) -> dict[str, Json]:
+    """Return a transaction with its block, which is on the best chain of `tip`, or off the best chain without one."""
     shown = tx_json(tx, node.params.address, spent=spent, with_prevouts=True)
-    if entry is None:
-        return shown
     shown["blockhash"] = entry.header.hash_hex
-    tip, is_best = node.view.at_tip(lambda tip: (tip, node.view.is_in_best_chain(entry)))
-    shown["confirmations"] = tip.height - entry.height + 1 if is_best else 0
-    if is_best:
+    shown["confirmations"] = 0 if tip is None else tip.height - entry.height + 1
+    if tip is not None:
         shown["time"] = shown["blocktime"] = entry.header.time
     return shown
 
