@@ -27,8 +27,12 @@ from shared.bus.rabbit.publisher import UNCONFIRMED, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
 from shared.bus.topics import QUEUED, REPLY_EXCHANGE, Queue
 from shared.errors import BrokerError, BrokerUnavailable, RequestTimeout
+from shared.logs import with_fields
 
 log = logging.getLogger(__name__)
+
+_WATCH_PERIOD = 1.0
+"""Seconds between two looks at whether consumers get what waits for them."""
 
 
 class RabbitBroker(Broker):
@@ -162,6 +166,19 @@ class RabbitBroker(Broker):
         self._connection = connection
         for consumer in self._consumers:
             consumer.open(connection)
+        self._watch(connection)
+
+    def _watch(self, connection: Any) -> None:
+        """Start over with another connection, if a consumer gets no messages though some wait for it."""
+        if connection is not self._connection or self._link is None:
+            return
+        starved = [queue for consumer in self._consumers if (queue := consumer.starved())]
+        if starved:
+            fields = with_fields(queue=starved[0])
+            log.warning("RabbitMQ hands out no messages that wait, opening another connection", extra=fields)
+            connection.close()
+            return
+        self._link.call_later(_WATCH_PERIOD, lambda: self._watch(connection))
 
     def _on_down(self, reason: str) -> None:
         self._why_down = reason

@@ -33,6 +33,8 @@ _REOPEN_CAP = 1.0
 """Seconds between tries at most to consume a queue that is missing."""
 _BIND_PERIOD = 1.0
 """Seconds between two bindings of a transient queue."""
+STARVED_SECONDS = 10.0
+"""Seconds for which messages wait and none comes, after which another connection is opened. Longer than an election."""
 _UNDELIVERABLE_PAUSE = 0.5
 """Seconds before a message comes again that could not be dead-lettered."""
 
@@ -64,10 +66,18 @@ class _Subscription:
         self._why = "not yet"
         self._cancelled = False
         self.was_cut_off = False
+        self._fed = 0.0
+        """Time (monotonic) until which nothing was amiss: a message came, or none could."""
 
     def trouble(self) -> str:
         """Return why the queue is not consumed; empty if it is."""
         return "" if self.ready.is_set() else f"{self.queue.name} is not consumed: {self._why}"
+
+    def is_starved(self, waiting: int) -> bool:
+        """Whether messages have waited for long, there is room for them, and none has come; `waiting` do so now."""
+        if not waiting or not self.ready.is_set() or len(self._unsettled) >= self._prefetch:
+            self._fed = time.monotonic()
+        return time.monotonic() - self._fed > STARVED_SECONDS
 
     def open(self, connection: Any) -> None:
         if not self._cancelled and connection.is_open:
@@ -81,6 +91,9 @@ class _Subscription:
         if not self.queue.durable:
             channel.queue_declare(self.queue.name, exclusive=True, auto_delete=True)
             self._bind(channel)
+        self._subscribe(channel)
+
+    def _subscribe(self, channel: Any) -> None:
         channel.basic_qos(prefetch_count=self._prefetch)
         channel.basic_consume(self.queue.name, self._message, callback=self._consuming)
 
@@ -92,6 +105,7 @@ class _Subscription:
 
     def _consuming(self, _frame: Any) -> None:
         self._failures = 0
+        self._fed = time.monotonic()
         self.ready.set()
 
     def _channel_closed(self, channel: Any, error: BaseException) -> None:
@@ -118,6 +132,7 @@ class _Subscription:
         self.closed.set()
 
     def _message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._fed = time.monotonic()
         self._unsettled[method.delivery_tag] = None
         headers = properties.headers or {}
         count = headers.get("x-delivery-count", int(method.redelivered))
@@ -193,6 +208,9 @@ class RabbitConsumer(Consumer):
         self._arrived = threading.Condition()
         self._closed = False
         self._subscriptions = {queue.name: _Subscription(link, queue, prefetch, self._arrived) for queue in queues}
+        for queue in queues:
+            if queue.durable:
+                publisher.count_waiting(queue.name)
 
     def open(self, connection: Any) -> None:
         """Consume all queues. On the link's thread, after each connect."""
@@ -207,6 +225,15 @@ class RabbitConsumer(Consumer):
     def trouble(self) -> str:
         """Return why a queue is not consumed; empty if all are."""
         return next(filter(None, (subscription.trouble() for subscription in self._subscriptions.values())), "")
+
+    def starved(self) -> str:
+        """Return the name of a queue whose messages wait and do not come; empty without one. On the link's thread.
+
+        A channel can lose touch with the leader of a quorum queue, if that was paused or cut off, and then gets no
+        message of this queue any more, while all other consumers do.
+        """
+        names = (name for name, queue in self._subscriptions.items() if queue.is_starved(self._publisher.waiting(name)))
+        return next(names, "")
 
     def wait_ready(self, seconds: float) -> bool:
         """Return whether all queues are consumed within `seconds`."""

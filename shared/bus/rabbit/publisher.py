@@ -136,6 +136,14 @@ class RabbitPublisher:
         lost = sorted(name for name, when in list(self._lost.items()) if when > since)
         return self._why_blocked or self._check.trouble or (_nobody_takes(lost) if lost else "")
 
+    def count_waiting(self, queue: str) -> None:
+        """Count the messages that wait in a durable queue from now on, for `waiting`."""
+        self._check.count(queue)
+
+    def waiting(self, queue: str) -> int:
+        """Return the number of messages that waited in a counted queue a moment ago; 0 if it is not known."""
+        return self._check.waiting.get(queue, 0)
+
     async def until_up(self) -> None:
         """Wait for the connection as long as patience allows; raises `BrokerUnavailable`."""
         deadline = time.monotonic() + self._patience

@@ -169,7 +169,7 @@ def test_a_check_that_gets_no_answer_goes_on_with_another_channel(
         monkeypatch.setattr(
             topology_check.TopologyCheck,
             "_all_there",
-            lambda self, channel: None if channel is deaf else all_there(self, channel),
+            lambda self, channel, waiting: None if channel is deaf else all_there(self, channel, waiting),
         )
         until(lambda: check._channel not in (None, deaf), "it looks on another channel")
         queue = bus._publisher._reply_queue

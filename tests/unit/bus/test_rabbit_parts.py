@@ -10,6 +10,7 @@ import pika.exceptions
 import pytest
 
 from shared.bus.events import TxSubmitted
+from shared.bus.rabbit import consumer as rabbit_consumer
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.consumer import _Subscription
 from shared.bus.rabbit.link import describe
@@ -78,3 +79,70 @@ def test_a_delivery_says_how_often_it_was_handed_out(headers: Any, redelivered: 
     subscription._message(None, method, pika.BasicProperties(type="tx.submitted", headers=headers), b"{}")
     (delivery,) = subscription.buffer
     assert delivery.delivery_count == count
+
+
+class Clock:
+    """The consumer's clock, which stands still."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rabbit_consumer, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def consumed(clock: Clock) -> _Subscription:
+    """A queue that is consumed, two messages at a time."""
+    link: Any = None
+    subscription = _Subscription(link, MEMPOOL_TXS, 2, threading.Condition())
+    subscription._consuming(None)
+    return subscription
+
+
+def hand_over(subscription: _Subscription, number: int) -> None:
+    method = pika.spec.Basic.Deliver(delivery_tag=number)
+    subscription._message(None, method, pika.BasicProperties(type="tx.submitted"), b"{}")
+
+
+def test_a_consumer_starves_when_messages_have_waited_for_longer_than_ten_seconds(
+    clock: Clock, consumed: _Subscription
+) -> None:
+    clock.now += 10
+    assert not consumed.is_starved(1)
+    clock.now += 0.1
+    assert consumed.is_starved(1)
+    hand_over(consumed, 1)
+    assert not consumed.is_starved(1)
+    clock.now += 10.1
+    assert consumed.is_starved(1)
+
+
+def test_no_consumer_starves_while_nothing_waits(clock: Clock, consumed: _Subscription) -> None:
+    clock.now += 60
+    assert not consumed.is_starved(0)
+    assert not consumed.is_starved(1)  # it waits since a moment
+    clock.now += 10
+    assert not consumed.is_starved(1)
+
+
+def test_a_consumer_that_holds_as_much_as_it_may_does_not_starve(clock: Clock, consumed: _Subscription) -> None:
+    for number in (1, 2):
+        hand_over(consumed, number)
+    clock.now += 60
+    assert not consumed.is_starved(5)
+    del consumed._unsettled[1]
+    clock.now += 10.1
+    assert consumed.is_starved(5)
+
+
+def test_a_queue_that_is_not_consumed_yet_does_not_starve_its_consumer(clock: Clock, consumed: _Subscription) -> None:
+    consumed.ready.clear()
+    clock.now += 60
+    assert not consumed.is_starved(5)
