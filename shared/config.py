@@ -47,6 +47,8 @@ class Settings:
     rpc_password: str = field(default="", repr=False)
     miner_name: str = field(default_factory=lambda: socket.gethostname()[:12])
     """At most 12 letters, digits, `.`, `_`, `-`: written into the coinbase of the blocks that this miner finds."""
+    kernel: str = "hashlib"
+    """How a miner searches: `hashlib`; `llvm`, compiled for the processor; or `auto`, the latter if it is installed."""
     mine_timeout: float = 60.0
     """Seconds after which a mining request is answered with the blocks found so far."""
     creator_blocks: int = 110
@@ -84,6 +86,7 @@ SECRETS = ("redis_url", "amqp_url", "rpc_password")
 _CHOICES = {
     "broker": ("embedded", "rabbitmq"),
     "faucet": ("on", "off"),
+    "kernel": ("auto", "hashlib", "llvm"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("text", "json"),
 }

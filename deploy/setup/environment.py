@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("local", "test")
+LOCKS = ("local", "miner", "test")
 """In rising order: each lock file includes the packages of those before it."""
 
 

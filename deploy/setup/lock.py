@@ -18,7 +18,8 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "runtime": (),
     "telemetry": ("telemetry",),
     "local": ("local",),
-    "test": ("local", "telemetry", "test"),
+    "miner": ("local", "miner"),
+    "test": ("local", "miner", "telemetry", "test"),
 }
 """The extras of pyproject.toml that each lock file includes."""
 

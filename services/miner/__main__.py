@@ -11,8 +11,7 @@ import sys
 
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
-from services.miner.kernels import hashlib_kernel
-from services.miner.kernels.kernel import Kernel
+from services.miner.kernels.choice import compile_kernel, is_compiled_wanted, plain_kernel
 from services.miner.reports import Reporter
 from shared import logs, metrics, telemetry
 from shared.bus.broker import Broker
@@ -32,14 +31,16 @@ _SWITCH_INTERVAL = 0.001
 
 def run(settings: Settings, broker: Broker, stop: ExitFlag) -> None:
     """Mine until `stop` is set."""
-    kernel = Kernel.measured("hashlib", hashlib_kernel.search)
-    grinder = Grinder(broker, settings.miner_name, stop, kernel)
+    grinder = Grinder(broker, settings.miner_name, stop, plain_kernel())
     reporter = Reporter(broker, grinder.report, stop)
     consumer = broker.consumer([queue(_user(settings))])
     threads = [
         ServiceThread(grinder.run, "grinder", stop.is_set),
         ServiceThread(reporter.run, "reports", stop.is_set),
     ]
+    if is_compiled_wanted(settings.kernel):
+        compiling = ServiceThread(lambda: compile_kernel(settings.kernel, grinder.use), "compiler", lambda: True)
+        threads.append(compiling)
     for thread in threads:
         thread.start()
     log.info("mining", extra=logs.with_fields(miner=settings.miner_name))
@@ -69,6 +70,7 @@ def main() -> int:
         logs.setup(settings, "miner")
         telemetry.setup(settings, "miner")
         install(stop)
+        is_compiled_wanted(settings.kernel)
         if settings.metrics_port:
             metrics.serve(settings.host, settings.metrics_port)
         broker = connect(settings, "miner")

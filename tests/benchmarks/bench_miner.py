@@ -1,16 +1,23 @@
-"""Hash rate of the mining kernel beside a plain hashlib loop: `python -m tests.benchmarks.bench_miner`."""
+"""Hash rates of the kernels, and what a second worker adds: `python -m tests.benchmarks.bench_miner`.
+
+Rates are by processor time, so that a busy machine does not change them. What two workers do together is shown by the
+clock as well, which says something on a quiet machine with two processors only.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import multiprocessing
 import time
-from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 
-from services.miner.kernels.hashlib_kernel import search
+from services.miner.kernels import hashlib_kernel
+from services.miner.kernels.kernel import Search
 
 _HEADER = bytes(range(76))
-_COUNT = 300_000
-_ROUNDS = 3
+_ROUNDS = 5
+_SECONDS = 3.0
 
 
 def plain(header_76: bytes, target: int, start_nonce: int, count: int) -> int | None:
@@ -22,21 +29,61 @@ def plain(header_76: bytes, target: int, start_nonce: int, count: int) -> int | 
     return None
 
 
-def rate(kernel: Callable[[bytes, int, int, int], int | None]) -> float:
-    """Best of some rounds, in millions of hashes per second, on a target that no hash meets."""
+def rate(search: Search, count: int) -> float:
+    """Best of some rounds, in millions of hashes per second of processor time, on a target that no hash meets."""
     best = 0.0
     for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        assert kernel(_HEADER, 1, 0, _COUNT) is None
-        best = max(best, _COUNT / (time.perf_counter() - started) / 1e6)
+        started = time.thread_time()
+        assert search(_HEADER, 0, 0, count) is None
+        best = max(best, count / (time.thread_time() - started) / 1e6)
     return best
 
 
+def compiled() -> tuple[Search, float]:
+    """The compiled kernel, and the processor time that it took to make."""
+    from services.miner.kernels.llvm_kernel import LlvmSearch
+
+    started = time.process_time()
+    search = LlvmSearch()
+    return search, time.process_time() - started
+
+
+def _work(ready: Barrier, results: multiprocessing.queues.Queue[tuple[float, float]]) -> None:
+    search, _ = compiled()
+    ready.wait()
+    started, used, done = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - started < _SECONDS:
+        search(_HEADER, 0, done % (1 << 32), 1_000_000)
+        done += 1_000_000
+    results.put((done / (time.perf_counter() - started), done / (time.process_time() - used)))
+
+
+def together(workers: int) -> tuple[float, float]:
+    """Hashes per second of so many processes at once: by the clock, and by the processor time of each."""
+    ready = multiprocessing.Barrier(workers)
+    results: multiprocessing.queues.Queue[tuple[float, float]] = multiprocessing.Queue()
+    processes = [multiprocessing.Process(target=_work, args=(ready, results)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    return sum(by_clock for by_clock, _ in found), sum(by_processor for _, by_processor in found)
+
+
 def main() -> None:
-    base = rate(plain)
-    ours = rate(search)
+    base = rate(plain, 300_000)
     print(f"{'plain hashlib loop':24} {base:8.3f} MH/s")
-    print(f"{'kernel':24} {ours:8.3f} MH/s   {ours / base:.2f} x")
+    ours = rate(hashlib_kernel.search, 300_000)
+    print(f"{'kernel hashlib':24} {ours:8.3f} MH/s   {ours / base:.2f} x")
+    if importlib.util.find_spec("llvmlite") is None:
+        return
+    search, seconds = compiled()
+    fast = rate(search, 10_000_000)
+    print(f"{'kernel llvm':24} {fast:8.3f} MH/s   {fast / ours:.2f} x hashlib; {seconds:.2f} s to compile")
+    one, two = (list(map(max, zip(*(together(workers) for _ in range(3)), strict=True))) for workers in (1, 2))
+    for way, alone, both in zip(("by the clock", "by processor time"), one, two, strict=True):
+        print(f"1 and 2 workers {alone / 1e6:17.3f} {both / 1e6:8.3f} MH/s {way}   {both / alone:.2f} x")
 
 
 if __name__ == "__main__":

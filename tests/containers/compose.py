@@ -93,10 +93,10 @@ class ComposeStack:
     def next_image(self) -> None:
         """Make an image that differs from the present one, for the next start."""
         image = f"{self.name}:{len(self._images) + 1}"
-        recipe = f"FROM {self._image}\nLABEL version={len(self._images) + 1}\n"
-        subprocess.run(
-            ["docker", "build", "-q", "-t", image, "-"], input=recipe, text=True, check=True, stdout=subprocess.DEVNULL
-        )
+        for end in ("", "-miner"):
+            recipe = f"FROM {self._image}{end}\nLABEL version={len(self._images) + 1}\n"
+            command = ["docker", "build", "-q", "-t", f"{image}{end}", "-"]
+            subprocess.run(command, input=recipe, text=True, check=True, stdout=subprocess.DEVNULL)
         self._images.append(image)
         self._image = self.environment["SERVICE_IMAGE"] = image
 
@@ -112,7 +112,8 @@ class ComposeStack:
     def close(self) -> None:
         """Remove containers, networks, volumes and images."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "3")
-        subprocess.run(["docker", "rmi", "-f", *reversed(self._images)], check=False, capture_output=True)
+        images = [f"{image}{end}" for image in reversed(self._images) for end in ("", "-miner")]
+        subprocess.run(["docker", "rmi", "-f", *images], check=False, capture_output=True)
 
 
 def call(node: Client, method: str, *parameters: object) -> Any:

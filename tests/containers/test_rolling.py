@@ -64,7 +64,7 @@ def test_an_upgrade_refuses_no_request_and_touches_no_server(stack: ComposeStack
     for service in (*HTTP_SERVICES, "miner"):
         assert len(after[service]) == 2
         assert not set(after[service]) & set(before[service])
-        image = stack.environment["SERVICE_IMAGE"]
+        image = stack.environment["SERVICE_IMAGE"] + ("-miner" if service == "miner" else "")
         assert {stack.inspect(container)["Config"]["Image"] for container in after[service]} == {image}
 
 

@@ -109,7 +109,9 @@ def test_services_get_settings_that_they_understand(resources, tmp_path):
                 environ |= maps[source["configMapRef"]["name"]]
             environ |= {entry["name"]: entry.get("value", "") for entry in container.get("env", ())}
             ours = {name: value for name, value in environ.items() if name.startswith("WARREN_")}
-            assert bool(ours) == (container["image"].partition(":")[0].endswith("warren") and "envFrom" in container)
+            assert bool(ours) == (
+                container["image"].partition(":")[0].endswith(("warren", "warren-miner")) and "envFrom" in container
+            )
             for name in [name for name in ours if name.endswith("_FILE")]:
                 assert name.removeprefix("WARREN_").removesuffix("_FILE").lower() in SECRETS
                 ours[name] = str(tmp_path / "secret")
@@ -299,9 +301,9 @@ def test_every_pod_is_reached_by_those_alone_who_need_it(resources):
     }
 
 
-def test_images_are_three_and_the_example_pins_them():
+def test_images_are_four_and_the_example_pins_them():
     names = {container["image"] for r in render(KUBERNETES / "base") for container in containers(r)}
-    assert names == {"warren", "redis", "rabbitmq"}
+    assert names == {"warren", "warren-miner", "redis", "rabbitmq"}
     for resource in render(KUBERNETES / "overlays/production"):
         for container in containers(resource):
             assert re.fullmatch(r"[\w./-]+:[\w.-]+", container["image"])

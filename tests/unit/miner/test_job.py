@@ -1,4 +1,4 @@
-"""Templates, extranonces, headers and the kernel that searches them."""
+"""Templates, extranonces, attempts and headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from services.miner.job import Attempt, Job, extranonce
 from services.miner.kernels.hashlib_kernel import search
-from services.miner.kernels.kernel import NONCES
 from shared.bus.events import BlockTemplate
 from shared.consensus.params import REGTEST
 from shared.consensus.pow import bits_to_target
@@ -36,49 +35,6 @@ def template(**changes: object) -> BlockTemplate:
         "merkle_branch": (),
     }
     return BlockTemplate(**(values | changes))  # type: ignore[arg-type]
-
-
-# ── kernel ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_kernel_finds_the_nonce_of_the_genesis_block() -> None:
-    header = GENESIS.header.serialize()[:76]
-    assert search(header, EASY, 2, 100) == GENESIS.header.nonce
-    assert GENESIS.header.nonce == 2
-
-
-def test_the_kernel_finds_the_nonce_of_the_first_bitcoin_block() -> None:
-    header = bytes.fromhex(
-        "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f61"
-        "7fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d"
-    )
-    assert search(header, bits_to_target(0x1D00FFFF), 2083236893 - 50, 100) == 2083236893
-
-
-@given(st.binary(min_size=76, max_size=76), st.integers(1, 255))
-def test_the_kernel_agrees_with_plain_hashing(header: bytes, bits: int) -> None:
-    target = (1 << (256 - bits % 12)) - 1 - (bits << 240) // 1024
-    expected = next(
-        (n for n in range(64) if int.from_bytes(sha256d(header + n.to_bytes(4, "little")), "little") <= target), None
-    )
-    assert search(header, target, 0, 64) == expected
-
-
-def test_a_hash_that_equals_the_target_meets_it() -> None:
-    header = GENESIS.header.serialize()[:76]
-    exact = int.from_bytes(GENESIS.hash, "little")
-    assert search(header, exact, 2, 1) == 2
-    assert search(header, exact - 1, 2, 1) is None
-
-
-def test_nonces_end_at_32_bits() -> None:
-    assert search(bytes(76), 0, NONCES - 3, 100) is None
-
-
-@pytest.mark.parametrize("size", [75, 80])
-def test_the_kernel_refuses_what_is_not_a_header_without_nonce(size: int) -> None:
-    with pytest.raises(ValueError, match="76 bytes"):
-        search(bytes(size), EASY, 0, 1)
 
 
 # ── extranonce ──────────────────────────────────────────────────────────────────────────────────────────────────
