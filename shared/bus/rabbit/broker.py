@@ -116,6 +116,7 @@ class RabbitBroker(Broker):
             if self._link is None:
                 params = self._work_params if any(queue.durable for queue in queues) else self._consume_params
                 self._link = RabbitLink(params, "bus-consume", self._on_up, self._on_down)
+                self._link.start()
             link = self._link
         consumer = RabbitConsumer(link, self._publisher, queues, prefetch, self._forget)
         link.call(lambda: self._add(consumer))

@@ -32,8 +32,8 @@ _RECONNECT_CAP = 2.0
 class RabbitLink:
     """Keeps one connection open, to one of several hosts; if it is lost, or cannot be opened, the next one is tried.
 
-    `on_up(connection)` and `on_down(reason)` are called on the link's thread. The first host is a random one, so that
-    the connections of many processes spread over all hosts.
+    `on_up(connection)` and `on_down(reason)` are called on the link's thread, after `start`. The first host is a random
+    one, so that the connections of many processes spread over all hosts.
     """
 
     def __init__(
@@ -53,6 +53,9 @@ class RabbitLink:
         """Closed while it opened: pika then fails on an assertion of its own, after it has closed the socket."""
         self._lock = threading.Lock()
         self._thread = ServiceThread(self._run, name, lambda: self._closing)
+
+    def start(self) -> None:
+        """Begin to connect: what `on_up` and `on_down` need is there, the caller's reference to this link included."""
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> bool:

@@ -127,6 +127,7 @@ class RabbitPublisher:
         self._unconfirmed: dict[int, tuple[_Chunk, Outgoing]] = {}
         self._check = TopologyCheck()
         self._link = RabbitLink(params, "bus-publish", self._on_up, self._on_down)
+        self._link.start()
 
     def trouble(self) -> str:
         """Return why messages cannot be published now; empty if they can."""

@@ -13,7 +13,7 @@ from shared.bus.events import TxSubmitted
 from shared.bus.rabbit import consumer as rabbit_consumer
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.consumer import _Subscription
-from shared.bus.rabbit.link import describe
+from shared.bus.rabbit.link import RabbitLink, describe
 from shared.bus.topics import MEMPOOL_TXS
 from shared.errors import BrokerUnavailable
 from tests.servers import free_port
@@ -60,6 +60,22 @@ def test_no_connection_is_kept_or_opened_after_closing() -> None:
     assert len(links() - before) == 2
     broker.close()
     assert links() <= before
+
+
+def test_what_a_connection_needs_is_there_before_it_can_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may open, and call back, before `start` returns."""
+    started = []
+
+    def start(link: RabbitLink) -> None:
+        started.append((link, link._on_up.__self__._link))  # type: ignore[attr-defined]
+        link._thread.start()
+
+    monkeypatch.setattr(RabbitLink, "start", start)
+    broker = RabbitBroker(f"amqp://127.0.0.1:{free_port()}/", patience=0.05)
+    broker.consumer([MEMPOOL_TXS])
+    broker.close()
+    assert len(started) == 2
+    assert all(link is known for link, known in started)
 
 
 @pytest.mark.parametrize(
