@@ -87,11 +87,9 @@ class Load:
 
 
 def submit(node: Node, blocks: Sequence[Block]) -> None:
-    connection = node.connect()
     for block in blocks:
-        if (verdict := connection.call("submitblock", block.serialize().hex())) is not None:
+        if (verdict := node.call("submitblock", block.serialize().hex())) is not None:
             raise RuntimeError(verdict)
-    connection.close()
 
 
 def single(txs: Sequence[Transaction]) -> list[bytes]:
@@ -110,7 +108,6 @@ def expect(actual: object, expected: object, what: str) -> None:
 def speed(node: Node, load: Load, measured: Measured) -> None:
     """Admission, a template, the block with all that is pooled, look-ups, blocks without payments."""
     submit(node, load.blocks)
-    connection = node.connect()
     third = len(load.txs) // 3
     bodies = single(load.txs)
     one, four, batches = bodies[:third], bodies[third : 2 * third], batched(bodies[2 * third :])
@@ -118,12 +115,12 @@ def speed(node: Node, load: Load, measured: Measured) -> None:
     measured.rate("sendrawtransaction, 4 connections", node, third, lambda: node.send_all(four, 4))
     last = len(bodies) - 2 * third
     measured.rate(f"sendrawtransaction, batches of {BATCH}", node, last, lambda: node.send_all(batches, 1))
-    expect(connection.call("getmempoolinfo")["size"], len(load.txs), "transactions in the pool")
+    expect(node.call("getmempoolinfo")["size"], len(load.txs), "transactions in the pool")
     pooled = f"{len(load.txs):,} pooled"
-    measured.seconds(f"getblocktemplate, {pooled}", partial(connection.call, "getblocktemplate", {"rules": ["segwit"]}))
-    measured.seconds(f"mine and connect {pooled}", partial(connection.call, "generatetoaddress", 1, ADDRESS))
-    best = connection.call("getbestblockhash")
-    block = connection.call("getblock", best, 1)
+    measured.seconds(f"getblocktemplate, {pooled}", partial(node.call, "getblocktemplate", {"rules": ["segwit"]}))
+    measured.seconds(f"mine and connect {pooled}", partial(node.call, "generatetoaddress", 1, ADDRESS))
+    best = node.call("getbestblockhash")
+    block = node.call("getblock", best, 1)
     expect(block["nTx"], len(load.txs) + 1, "transactions in the block")
     txids = block["tx"][1:]
     chosen = [txids[number * 7919 % len(txids)] for number in range(READS)]
@@ -132,25 +129,18 @@ def speed(node: Node, load: Load, measured: Measured) -> None:
         measured.rate(row, node, READS, partial(node.send_all, reads, 1))
     measured.rate("getblockcount", node, READS, lambda: node.send_all([request("getblockcount")] * READS, 1))
     body = request("getblock", best, 1)
-    measured.seconds(f"getblock 1 with {len(txids):,} transactions", lambda: connection.post(body), 10)
-    measured.seconds("generatetoaddress 120", partial(connection.call, "generatetoaddress", 120, ADDRESS))
-    connection.close()
+    measured.seconds(f"getblock 1 with {len(txids):,} transactions", partial(node.send_all, [body], 1), 10)
+    measured.seconds("generatetoaddress 120", partial(node.call, "generatetoaddress", 120, ADDRESS))
 
 
 def large_pool(node: Node, load: Load, measured: Measured) -> None:
     """A template from a pool of a hundred thousand."""
     submit(node, load.blocks)
-    measured.rate(
-        f"{LARGE_POOL:,} by batches of {BATCH}",
-        node,
-        len(load.txs),
-        lambda: node.send_all(batched(single(load.txs)), 1),
-    )
-    connection = node.connect()
+    bodies = batched(single(load.txs))
+    measured.rate(f"{len(load.txs):,} by batches of {BATCH}", node, len(load.txs), partial(node.send_all, bodies, 1))
     body = request("getblocktemplate", {"rules": ["segwit"]})
-    measured.seconds(f"getblocktemplate, {len(load.txs):,} pooled", lambda: connection.post(body))
-    expect(connection.call("getmempoolinfo")["size"], len(load.txs), "transactions in the pool")
-    connection.close()
+    measured.seconds(f"getblocktemplate, {len(load.txs):,} pooled", partial(node.send_all, [body], 1))
+    expect(node.call("getmempoolinfo")["size"], len(load.txs), "transactions in the pool")
 
 
 def replayed_blocks() -> Iterator[Block]:
@@ -188,7 +178,7 @@ def replay(node: Node, _: Load, measured: Measured) -> None:
         if b'"result":null' not in answer and b'"inconclusive"' not in answer:
             raise RuntimeError(answer)
         count, tip = count + 1, block.hash_hex
-    expect(connection.call("getbestblockhash"), tip, "best block")
+    expect(node.call("getbestblockhash"), tip, "best block")
     connection.close()
     measured.rows[f"replay of {count:,} blocks, {LARGE_REORG:,} of them reorganised away"] = (seconds, "s", 0.0)
 

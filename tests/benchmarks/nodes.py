@@ -21,7 +21,15 @@ from tests.servers import free_port
 
 _PATIENCE = 600.0
 """Seconds to wait for one answer."""
-_CORE_OPTIONS = ("-regtest", "-txindex", "-checkmempool=0", "-checkblockindex=0", "-listen=0", "-server", "-dnsseed=0")
+_CORE_OPTIONS = (
+    "-regtest",
+    "-txindex",
+    "-checkmempool=0",
+    "-checkblockindex=0",
+    "-listen=0",
+    "-server",
+    "-dnsseed=0",
+)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,6 +82,14 @@ class Node:
     def connect(self) -> Connection:
         """Open a connection."""
         return Connection(self.port, self.cookie_file.read_bytes())
+
+    def call(self, method: str, *params: object) -> Any:
+        """Return the result of one call, over a connection of its own: a node closes one that was idle for long."""
+        connection = self.connect()
+        try:
+            return connection.call(method, *params)
+        finally:
+            connection.close()
 
     def cpu(self) -> float:
         """Return the processor time of all processes in seconds, since they began."""
