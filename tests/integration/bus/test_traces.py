@@ -12,7 +12,7 @@ import redis
 
 from shared import trace
 from shared.bus.broker import Broker
-from shared.bus.events import BlockConnected, Message, TxSubmitted
+from shared.bus.events import SCHEMA_VERSION, BlockConnected, Message, TxSubmitted
 from shared.bus.topics import FACTS, MEMPOOL_TXS, transient_queue
 from shared.bus.worker import Incoming, Worker
 from shared.process.shutdown import ExitFlag
@@ -77,12 +77,12 @@ def test_both_are_headers_on_rabbitmq_and_fields_on_redis_streams(backend: Backe
     if backend.name == "rabbit":
         with contextlib.closing(pika.BlockingConnection(pika.URLParameters(backend.url))) as connection:
             _, properties, _ = connection.channel().basic_get(MEMPOOL_TXS.name, auto_ack=True)
-        assert properties.headers | {"traceparent": ONE, "schema-version": 1} == properties.headers
+        assert properties.headers | {"traceparent": ONE, "schema-version": SCHEMA_VERSION} == properties.headers
         assert set(properties.headers) - {"x-delivery-count"} == {"traceparent", "schema-version"}
     else:
         with redis.Redis.from_url(backend.url) as client:
             ((_, fields),) = client.xrange("warren-bus:queue:mempool.txs")
-        assert (fields[b"p"], fields[b"v"]) == (ONE.encode(), b"1")
+        assert (fields[b"p"], fields[b"v"]) == (ONE.encode(), str(SCHEMA_VERSION).encode())
 
 
 @pytest.mark.parametrize("given", [None, "", "x trace=forged"])
