@@ -24,7 +24,6 @@ from shared.chain.redis_keys import Keys
 from shared.chain.store import StoreClient
 from shared.chain.view import ChainView
 from shared.consensus.params import ChainParams
-from shared.crypto.hashes import sha256
 from shared.errors import UnsafeStore
 from shared.logs import with_fields
 from shared.mining_mode import MiningSetting
@@ -117,14 +116,6 @@ class NodeState:
         self.pool.reprioritise(txid)
 
     def _load_pool(self) -> None:
-        records = self.view.pool.all_records()
-        prevouts = self.view.txs.prevouts([record.tx for record in records])
-        pool = []
-        for record in records:
-            if record.pool is None:
-                continue
-            spent = [prevouts[txin.prevout] for txin in record.tx.inputs]
-            scripts = {output.script_pubkey: None for output in (*spent, *record.tx.outputs)}
-            pool.append(PoolRecord(record.tx, record.pool, tuple(sha256(script) for script in scripts)))
-        self.pool = Pool(pool, self.prioritised)
-        self.next_sequence = 1 + max((item.entry.sequence for item in pool), default=0)
+        stored, spends = self.view.pool.stored()
+        self.pool = Pool.stored(map(PoolRecord.stored, stored), spends, self.prioritised)
+        self.next_sequence = 1 + max((tx.entry.sequence for tx in stored), default=0)

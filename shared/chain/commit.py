@@ -20,6 +20,7 @@ from shared.chain import codec
 from shared.chain.codec import BlockEntry, BlockFees, PoolEntry, Replaced, Spend
 from shared.chain.lua import source
 from shared.chain.overlay import Overlay
+from shared.chain.records import StoredTx
 from shared.chain.redis_keys import Keys
 from shared.chain.script_index import change_scripts
 from shared.chain.store import StoreClient
@@ -33,14 +34,37 @@ KEPT_REPLACEMENTS = 10_000
 """Number of replacements kept in the history, with the transactions that they replaced."""
 
 
-@dataclass(frozen=True, slots=True)
 class PoolRecord:
-    """An unconfirmed transaction as it is stored."""
+    """An unconfirmed transaction as it is stored.
 
-    tx: Transaction
-    entry: PoolEntry
-    script_hashes: tuple[bytes, ...]
-    """Hashes of all scripts that the transaction pays or spends from, each once."""
+    One that is read from the store is parsed when its transaction is first needed: a pool of any size is loaded soon,
+    and takes little memory.
+    """
+
+    __slots__ = ("_tx", "entry", "raw", "script_hashes", "txid")
+
+    def __init__(self, tx: Transaction, entry: PoolEntry, script_hashes: tuple[bytes, ...]) -> None:
+        """Take the hashes of all scripts that the transaction pays or spends from, each once."""
+        self._tx: Transaction | None = tx
+        self.txid = tx.txid
+        self.raw = tx.serialize()
+        self.entry = entry
+        self.script_hashes = script_hashes
+
+    @classmethod
+    def stored(cls, tx: StoredTx) -> PoolRecord:
+        """Return the record of a transaction that is in the store."""
+        record = cls.__new__(cls)
+        record._tx = None
+        record.txid, record.raw, record.entry, record.script_hashes = tx
+        return record
+
+    @property
+    def tx(self) -> Transaction:
+        """The transaction."""
+        if self._tx is None:
+            self._tx = Transaction.parse(self.raw)
+        return self._tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,18 +257,18 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
             totals["count"] += sign
             totals["vsize"] += sign * record.entry.vsize
             totals["fees"] += sign * record.entry.fee
-            totals["size"] += sign * record.tx.size
+            totals["size"] += sign * len(record.raw)
     return {
-        "pool_txs": _flat((record.tx.txid, record.tx.serialize()) for record in added),
-        "pool_entries": _flat((record.tx.txid, codec.encode_pool_entry(record.entry)) for record in added),
-        "pool_order": _flat((record.entry.sequence, record.tx.txid) for record in added),
+        "pool_txs": _flat((record.txid, record.raw) for record in added),
+        "pool_entries": _flat((record.txid, codec.encode_pool_entry(record.entry)) for record in added),
+        "pool_order": _flat((record.entry.sequence, record.txid) for record in added),
         "pool_scripts": _flat(("0", member) for record in added for member in _script_members(record)),
         "pool_spends": _flat(
-            (txin.prevout.serialize(), codec.encode_spend(Spend(record.tx.txid, vin)))
+            (txin.prevout.serialize(), codec.encode_spend(Spend(record.txid, vin)))
             for record in added
             for vin, txin in enumerate(record.tx.inputs)
         ),
-        "pool_del": [record.tx.txid for record in removed],
+        "pool_del": [record.txid for record in removed],
         "pool_spends_del": [txin.prevout.serialize() for record in removed for txin in record.tx.inputs],
         "pool_scripts_del": [member for record in removed for member in _script_members(record)],
         "pool_stats": _flat((name, change) for name, change in totals.items() if change),
@@ -252,7 +276,7 @@ def _pack_pool(added: Sequence[PoolRecord], removed: Sequence[PoolRecord]) -> di
 
 
 def _script_members(record: PoolRecord) -> list[bytes]:
-    sequence, txid = record.entry.sequence, record.tx.txid
+    sequence, txid = record.entry.sequence, record.txid
     return [codec.encode_pool_script(script_hash, sequence, txid) for script_hash in record.script_hashes]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.chain.codec import BlockEntry, PoolEntry, Replaced, ScriptStats
 from shared.primitives.coin import Coin
@@ -16,6 +17,7 @@ __all__ = [
     "Replaced",
     "ScriptLists",
     "ScriptStats",
+    "StoredTx",
     "Tip",
     "TxRecord",
     "Unspent",
@@ -48,6 +50,16 @@ class TxRecord:
     pool: PoolEntry | None = None
     spent: tuple[TxOut, ...] = ()
     """The outputs that its inputs spend, in their order; empty unless `view.txs.get_with_spent` read it."""
+
+
+class StoredTx(NamedTuple):
+    """An unconfirmed transaction as it is read from the store."""
+
+    txid: bytes
+    raw: bytes
+    entry: PoolEntry
+    script_hashes: tuple[bytes, ...]
+    """Hashes of all scripts that it pays or spends from, each once."""
 
 
 @dataclass(frozen=True, slots=True)

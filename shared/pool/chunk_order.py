@@ -57,10 +57,15 @@ class ChunkOrder:
         """The newest: few beside the others, so that whoever reads after a change need not sort them all."""
         self._serial = count()
 
+    def add_all(self, txids: Iterable[bytes]) -> None:
+        """Rank transactions of `graph` before the next read."""
+        self._loose.update(txids)
+
     def add(self, txid: bytes) -> None:
         """Rank a transaction that has entered `graph`, with its links."""
         if self._graph.is_alone(txid):
             self._rank_alone(txid)
+            self._tidy()
             return
         relatives = {*self._graph.parents(txid), *self._graph.children(txid)}
         if any(relative in self._loose for relative in relatives):
@@ -73,6 +78,7 @@ class ChunkOrder:
             max(member.fee / member.size, *(cluster.best for cluster in found)),
             min(self._place(txid), *(cluster.place for cluster in found)),
         )
+        self._tidy()
 
     def remove(self, txid: bytes) -> None:
         """Forget a transaction that has left `graph`."""
@@ -114,7 +120,6 @@ class ChunkOrder:
         chunk = Chunk(fee, size, (txid,))
         self._clusters[txid] = cluster = _Cluster(chunk.txids, fee / size, self._place(txid))
         self._recent.append((-cluster.best, cluster.place, 0, next(self._serial), cluster, chunk))
-        self._tidy()
 
     def _rank_cluster(self, txids: tuple[bytes, ...], best: float, place: int) -> None:
         """Rank connected transactions in place of the clusters that they were in."""
@@ -125,17 +130,20 @@ class ChunkOrder:
                 before.is_current = False
             self._clusters[txid] = cluster
         self._recent.append((-best, place, -1, next(self._serial), cluster, None))
-        self._tidy()
 
     def _rank_loose(self) -> None:
-        for txids in self._graph.clusters(self._loose):
-            if len(txids) == 1:
-                self._rank_alone(*txids)
-                continue
+        related = []
+        for txid in self._loose:
+            if self._graph.is_alone(txid):
+                self._rank_alone(txid)
+            else:
+                related.append(txid)
+        for txids in self._graph.clusters(related):
             members = map(self._member, txids)
             best = max(member.fee / member.size for member in members)
             self._rank_cluster(tuple(txids), best, min(map(self._place, txids)))
         self._loose.clear()
+        self._tidy()
 
     def _linearize(self, cluster: _Cluster) -> Iterable[_Ranked]:
         """Rank a cluster's chunks in place of the cluster."""

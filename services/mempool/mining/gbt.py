@@ -51,14 +51,14 @@ class Contents:
         places: dict[bytes, int] = {}
         shown = []
         for place, record in enumerate(chosen, 1):
-            tx, entry = record.tx, record.entry
-            places[tx.txid] = place
+            txid, entry = record.txid, record.entry
+            places[txid] = place
             shown.append(
                 TemplateTx(
-                    data=tx.serialize().hex(),
-                    txid=display_hash(tx.txid),
+                    data=record.raw.hex(),
+                    txid=display_hash(txid),
                     hash=display_hash(entry.wtxid),
-                    depends=tuple(sorted([places[parent] for parent in graph.parents(tx.txid)])),
+                    depends=tuple(sorted([places[parent] for parent in graph.parents(txid)])),
                     fee=entry.fee,
                     sigops=entry.sigop_cost,
                     weight=entry.weight,

@@ -63,13 +63,13 @@ class _Block:
         """Add transactions that belong together; return False if they do not fit or an ancestor is missing."""
         weight, sigops = _size_of(txs)
         if weight > self.room or sigops > self._sigops or self._lacks_a_parent(txs):
-            self._missing.update([record.tx.txid for record in txs])
+            self._missing.update([record.txid for record in txs])
             return False
         self.room -= weight
         self._sigops -= sigops
         self.txs += txs
         if self._missing:
-            self._missing.difference_update([record.tx.txid for record in txs])
+            self._missing.difference_update([record.txid for record in txs])
         return True
 
     def has_room_for(self, txs: Sequence[PoolRecord]) -> bool:
@@ -79,7 +79,7 @@ class _Block:
 
     def _lacks_a_parent(self, txs: Sequence[PoolRecord]) -> bool:
         missing = self._missing
-        return bool(missing) and any(not missing.isdisjoint(self._graph.parents(record.tx.txid)) for record in txs)
+        return bool(missing) and any(not missing.isdisjoint(self._graph.parents(record.txid)) for record in txs)
 
 
 def _size_of(txs: Sequence[PoolRecord]) -> tuple[int, int]:

@@ -42,6 +42,26 @@ class Pool:
         for record in sorted(records, key=lambda record: record.entry.sequence):
             self.add(record)
 
+    @classmethod
+    def stored(
+        cls, records: Iterable[PoolRecord], spends: dict[OutPoint, bytes], prioritised: Mapping[bytes, int]
+    ) -> Pool:
+        """Return the pool of these records without parsing them.
+
+        `spends` has the txid of the transaction that spends each outpoint.
+        """
+        pool = cls(prioritised=prioritised)
+        in_order = sorted(records, key=lambda record: record.entry.sequence)
+        pool._txs = {record.txid: record for record in in_order}
+        pool._spenders = spends
+        pool._weights.update([record.entry.weight for record in in_order])
+        pool.vsize = sum([record.entry.vsize for record in in_order])
+        for prevout, txid in spends.items():
+            if prevout.txid in pool._txs:
+                pool.graph.link(prevout.txid, txid)
+        pool._order.add_all(pool._txs)
+        return pool
+
     def __len__(self) -> int:
         return len(self._txs)
 
@@ -72,13 +92,13 @@ class Pool:
 
     def add(self, record: PoolRecord) -> None:
         """Add a transaction; its unconfirmed parents must be in the pool."""
-        txid = record.tx.txid
-        for txin in record.tx.inputs:
+        tx, txid = record.tx, record.txid
+        for txin in tx.inputs:
             self._spenders[txin.prevout] = txid
             if txin.prevout.txid in self._txs:
                 self.graph.link(txin.prevout.txid, txid)
         # A transaction that a reorganisation brings back may have its children here already.
-        for vout in range(len(record.tx.outputs)):
+        for vout in range(len(tx.outputs)):
             child = self._spenders.get(OutPoint(txid, vout))
             if child is not None:
                 self.graph.link(txid, child)
@@ -125,7 +145,7 @@ class Pool:
         """
         done: set[bytes] = set()
         for record in sorted(self, key=lambda record: record.entry.sequence):
-            pending = [record.tx.txid]
+            pending = [record.txid]
             while pending:
                 missing = self.graph.parents(pending[-1]) - done
                 if missing:
@@ -158,7 +178,7 @@ class Pool:
 
 def modified_fee(record: PoolRecord, prioritised: Mapping[bytes, int]) -> int:
     """Return a transaction's fee with the operator's delta, in satoshis."""
-    return record.entry.fee + prioritised.get(record.tx.txid, 0)
+    return record.entry.fee + prioritised.get(record.txid, 0)
 
 
 def as_member(record: PoolRecord, fee: int) -> Member:

@@ -52,6 +52,7 @@ from shared.chain.codec.pool import (
     encode_replaces,
     pool_script_hash,
     pool_script_range,
+    pool_scripts_by_txid,
 )
 from shared.chain.codec.scripts import (
     MOST_PACKED,
@@ -119,6 +120,7 @@ __all__ = [
     "history_score",
     "pool_script_hash",
     "pool_script_range",
+    "pool_scripts_by_txid",
     "split_history_score",
     "store_block",
 ]

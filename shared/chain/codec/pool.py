@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.primitives.transaction import Transaction
@@ -79,6 +79,14 @@ def decode_pool_script(data: bytes) -> tuple[int, bytes]:
     """Return the order of entry and the txid."""
     _, sequence, txid = _POOL_SCRIPT.unpack(data)
     return sequence, txid
+
+
+def pool_scripts_by_txid(members: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+    """Return the script hashes of each txid in these encoded members."""
+    scripts: dict[bytes, list[bytes]] = {}
+    for script_hash, _, txid in map(_POOL_SCRIPT.unpack, members):
+        scripts.setdefault(txid, []).append(script_hash)
+    return scripts
 
 
 def pool_script_hash(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.chain import codec
 from shared.chain.codec import PoolEntry, PoolSample, Spend
-from shared.chain.records import PoolStats, TxRecord
+from shared.chain.records import PoolStats, StoredTx, TxRecord
 from shared.chain.view.reader import StoreReader
 from shared.errors import NoChain
 from shared.primitives.transaction import OutPoint, Transaction
@@ -65,6 +65,23 @@ class PoolReader:
     def all_records(self) -> list[TxRecord]:
         """Return every unconfirmed transaction, newest first."""
         return self.present(self.txids())
+
+    def stored(self) -> tuple[list[StoredTx], dict[OutPoint, bytes]]:
+        """Return every unconfirmed transaction, not parsed, and the txid of the spender of each outpoint."""
+
+        def read(pipe: Any) -> None:
+            pipe.hgetall(self._keys.pool_txs)
+            pipe.hgetall(self._keys.pool_entries)
+            pipe.zrange(self._keys.pool_scripts, 0, -1)
+            pipe.hgetall(self._keys.pool_spends)
+
+        raws, entries, members, spends = self._reader.at_once(read)
+        scripts = codec.pool_scripts_by_txid(members)
+        txs = [
+            StoredTx(txid, raw, codec.decode_pool_entry(entries[txid]), tuple(scripts.get(txid, ())))
+            for txid, raw in raws.items()
+        ]
+        return txs, {OutPoint.parse(name): codec.decode_spend(spend).txid for name, spend in spends.items()}
 
     def entries(self) -> dict[bytes, PoolEntry]:
         """Return the entry of every unconfirmed transaction by its txid."""

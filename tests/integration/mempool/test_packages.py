@@ -8,7 +8,7 @@ import pytest
 
 from services.mempool.transactions.submit import submit
 from shared.bus.events import TxSubmitted, TxVerdicts
-from shared.primitives.transaction import Transaction, TxIn
+from shared.primitives.transaction import Transaction, TxIn, TxOut
 from shared.reasons import Reason
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
 from tests.integration.mempool.conftest import Chain
@@ -27,7 +27,7 @@ def package(chain: Chain, *txs: Transaction, max_feerate: int | None = None, tes
 def child_of(parents: list[Transaction], fee: int) -> Transaction:
     coins = [output_of(parent, 0, ALICE) for parent in parents]
     total = sum(coin.output.value for coin in coins)
-    return spend(coins, [dataclasses.replace(coins[0].output, value=total - fee, script_pubkey=p2wpkh(BOB))])
+    return spend(coins, [TxOut(total - fee, p2wpkh(BOB))])
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_the_next_writer_has_a_package_in_the_order_it_came_in(chain: Chain, coi
 def test_a_package_with_a_bad_signature_leaves_redis_as_it_was(chain: Chain, coins: list[Spendable]) -> None:
     parent = pay(coins[0], ALICE, 1_000_000, fee=0)
     thief = dataclasses.replace(output_of(parent, 0, ALICE), owner=BOB)
-    child = spend([thief], [dataclasses.replace(thief.output, value=990_000, script_pubkey=p2wpkh(BOB))])
+    child = spend([thief], [TxOut(990_000, p2wpkh(BOB))])
     before = chain.dump()
     reply = package(chain, parent, child)
     assert reply.verdicts[1].reason.startswith(Reason.MEMPOOL_SCRIPT_VERIFY_FLAG_FAILED)

@@ -48,6 +48,22 @@ def test_an_accepted_transaction_is_in_the_pool_at_once(chain: Chain, coin: Spen
     assert coin.outpoint not in [item.outpoint for item in chain.view.scripts.unspent_paying([p2wpkh(chain.miner)])]
 
 
+def test_the_next_writer_has_the_same_pool(chain: Chain, coin: Spendable) -> None:
+    parent = pay(coin, ALICE, 1_000_000)
+    child = pay(output_of(parent, 0, ALICE), BOB, 500_000)
+    assert all(verdict.accepted for verdict in chain.submit(parent, child))
+    before = {record.txid: record for record in chain.node.pool}
+    chain.node = chain.new_writer()
+    assert [record.tx for record in chain.node.pool] == [parent, child]
+    for record in chain.node.pool:
+        assert record.entry == before[record.txid].entry
+        assert sorted(record.script_hashes) == sorted(before[record.txid].script_hashes)
+    assert chain.node.pool.spender(coin.outpoint) == parent.txid
+    chain.mine(txs=[parent, child], fees=2_000)
+    assert (len(chain.node.pool), chain.view.pool.stored()) == (0, ([], {}))
+    assert not chain.client.exists(chain.keys.pool_scripts)
+
+
 def test_a_mined_transaction_leaves_the_pool(chain: Chain, coin: Spendable) -> None:
     tx = pay(coin, ALICE, 1_000_000)
     chain.submit(tx)

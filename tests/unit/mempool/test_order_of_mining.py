@@ -17,13 +17,14 @@ from services.mempool.state import NodeState
 from shared.bus.events import ChainControl, ControlAction
 from shared.chain.codec import PoolEntry
 from shared.chain.commit import PoolRecord
+from shared.chain.records import StoredTx
 from shared.policy import BLOCK_RESERVED_WEIGHT
 from shared.pool import chunk_order
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
 from tests.builders import output_of, p2wpkh, spend
 from tests.properties import with_shared_fixtures
 from tests.unit.mempool import plain_choice as plain_module
-from tests.unit.mempool.memory import ALICE, MemoryNode
+from tests.unit.mempool.memory import ALICE, MemoryNode, links
 from tests.unit.mempool.plain_choice import plain_choice
 
 OUTPUTS = 4
@@ -128,8 +129,16 @@ def test_the_choice_is_the_same_after_any_changes(data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             assert chosen(play.pool) == chosen_anew(play.pool, play.prioritised)
     assert chosen(play.pool) == chosen_anew(play.pool, play.prioritised)
-    loaded = Pool(play.pool, play.prioritised)
-    assert chosen(loaded) == chosen(play.pool), "a pool that is loaded from the store"
+    stored = [StoredTx(record.txid, record.raw, record.entry, ()) for record in play.pool]
+    spends = {txin.prevout: record.txid for record in play.pool for txin in record.tx.inputs}
+    loaded = Pool.stored(map(PoolRecord.stored, stored), spends, play.prioritised)
+    with patch.object(Transaction, "parse", side_effect=AssertionError("nothing is parsed")):
+        assert [record.txid for record in select_txs(loaded)] == chosen(play.pool), "loaded from the store"
+    assert links(loaded) == links(play.pool)
+    assert (loaded.vsize, loaded.least_weight()) == (play.pool.vsize, play.pool.least_weight())
+    for record in list(play.pool):
+        assert loaded.remove(record.txid).tx == record.tx
+    assert all(loaded.spender(outpoint) is None for outpoint in spends)
 
 
 def family_of(node: MemoryNode, data: st.DataObject, coins: list) -> Transaction:

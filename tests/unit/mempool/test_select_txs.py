@@ -34,7 +34,7 @@ class Family:
 
     def change(self, number: int, **fields: int) -> None:
         item = self.items[number]
-        self.items[number] = replace(item, entry=replace(item.entry, **fields))
+        self.items[number] = PoolRecord(item.tx, replace(item.entry, **fields), ())
 
 
 def pooled(tx: Transaction, number: int, fee: int, sigops: int) -> PoolRecord:
