@@ -35,6 +35,21 @@ class WaitFor:
         return self.future.done()
 
 
+THREAD = WaitFor(Future(), 0.0)
+"""What a coroutine gives its driver to go on where it may block. There is nothing to wait for."""
+THREAD.future.set_result(None)
+
+
+class on_thread:  # noqa: N801  (awaited like a function)
+    """`await on_thread()`: from here on the coroutine may block, be it that its first steps ran on an event loop."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[WaitFor, None, None]:
+        """Tell the driver."""
+        yield THREAD
+
+
 class Turns:
     """Lets coroutines pass one at a time, in the order in which they came. Safe to use from any thread."""
 

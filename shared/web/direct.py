@@ -58,6 +58,7 @@ class DirectCalls:
 
     takes: Callable[[RequestHead], bool]
     answer: Callable[[DirectRequest], Coroutine[Any, None, DirectAnswer]]
+    """It begins on the event loop, where it must not block: `await on_thread()` first (shared/process/waiting.py)."""
 
 
 _COMMON_FIELDS = [(name.lower().encode(), value.encode("latin-1")) for name, value in SECURITY_HEADERS.items()]

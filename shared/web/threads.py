@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from shared.errors import BrokerUnavailable
 from shared.process.thread import ServiceThread
-from shared.process.waiting import WaitFor
+from shared.process.waiting import THREAD, WaitFor
 
 T = TypeVar("T")
 
@@ -37,18 +37,29 @@ class Threads:
         """Run `call` on a thread, in a copy of the context; return its result or raise its exception."""
         return await self._put(partial(copy_context().run, call))
 
-    async def drive(self, coroutine: Coroutine[Any, None, T], stopping: asyncio.Future[None]) -> T:
+    async def drive(
+        self, coroutine: Coroutine[Any, None, T], stopping: asyncio.Future[None], *, starts_here: bool = False
+    ) -> T:
         """Run a coroutine of shared/process/waiting.py to its end, each step on a thread; while it waits it holds none.
 
-        All steps share one copy of the context. A coroutine that still waits once `stopping` is done gets
-        `BrokerUnavailable` instead of what it waits for.
+        With `starts_here` steps run on the event loop until it asks for a thread (`on_thread`): a step of microseconds
+        costs less than its way to a thread and back. All steps share one copy of the context. A coroutine that still
+        waits once `stopping` is done gets `BrokerUnavailable` instead of what it waits for.
         """
         context = copy_context()
+        is_here = starts_here
         resume: Callable[[], WaitFor] = partial(coroutine.send, None)
         while True:
-            wait, result = await self._put(partial(context.run, _step, resume))
+            if is_here:
+                wait, result = context.run(_step, resume)
+            else:
+                wait, result = await self._put(partial(context.run, _step, resume))
             if wait is None:
                 return result  # type: ignore[no-any-return]
+            if wait is THREAD:
+                is_here = False
+                resume = partial(coroutine.send, None)
+                continue
             try:
                 await _until(wait, stopping)
             except asyncio.CancelledError:
@@ -97,9 +108,19 @@ def _step(resume: Callable[[], WaitFor]) -> tuple[WaitFor | None, Any]:
 async def _until(wait: WaitFor, stopping: asyncio.Future[None]) -> None:
     """Wait for the future as long as its coroutine wants to, but not beyond `stopping`."""
     loop = asyncio.get_running_loop()
-    arrived: asyncio.Future[None] = loop.create_future()
-    wait.future.add_done_callback(lambda _: _call_soon(loop, _settle, arrived, None, None))
-    await asyncio.wait((arrived, stopping), timeout=wait.seconds, return_when=asyncio.FIRST_COMPLETED)
+    over: asyncio.Future[None] = loop.create_future()
+
+    def end(_: object = None) -> None:
+        _settle(over, None, None)
+
+    wait.future.add_done_callback(lambda _: _call_soon(loop, end))
+    stopping.add_done_callback(end)
+    timer = loop.call_later(wait.seconds, end)
+    try:
+        await over
+    finally:
+        timer.cancel()
+        stopping.remove_done_callback(end)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:

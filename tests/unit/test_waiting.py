@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from shared.process import waiting
-from shared.process.waiting import Turns, WaitFor, pause
+from shared.process.waiting import THREAD, Turns, WaitFor, on_thread, pause
 
 
 async def doubled(future: Future[int], seconds: float) -> int | None:
@@ -33,6 +33,17 @@ def test_a_coroutine_gives_its_driver_what_it_waits_for() -> None:
     with pytest.raises(StopIteration) as end:
         coroutine.send(None)
     assert end.value.value == 8
+
+
+def test_a_coroutine_that_asks_for_a_thread_goes_on_at_once_where_it_has_one() -> None:
+    async def blocking() -> str:
+        await on_thread()
+        return "done"
+
+    assert waiting.run(blocking()) == "done"
+    coroutine = blocking()
+    assert coroutine.send(None) is THREAD
+    coroutine.close()
 
 
 def test_run_waits_for_the_future() -> None:

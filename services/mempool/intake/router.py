@@ -16,7 +16,7 @@ from shared.bus.broker import Broker, Consumer, ReplyAddress
 from shared.bus.events import Message, Reply, Request
 from shared.bus.topics import Queue
 from shared.errors import RequestTimeout
-from shared.process.waiting import WaitFor
+from shared.process.waiting import WaitFor, on_thread
 
 
 class ClaimRouter(Broker):
@@ -39,6 +39,7 @@ class ClaimRouter(Broker):
         intake = self._intake
         call = intake.put(messages, timeout) if intake is not None and messages else None
         if intake is None or call is None:
+            await on_thread()
             return await self._bus.ask_many(messages, timeout, ids)
         try:
             await WaitFor(call.done, timeout)
@@ -48,6 +49,7 @@ class ClaimRouter(Broker):
         if left := sorted(call.left):
             again = [messages[place] for place in left]
             ids = [call.ids[place] for place in left]
+            await on_thread()
             replies |= zip(left, await self._bus.ask_many(again, deadline - time.monotonic(), ids), strict=True)
         answered = [(messages[place], reply) for place, reply in replies.items() if reply is not None]
         if len(answered) < len(messages):

@@ -25,6 +25,7 @@ from shared.chain.view import ChainView
 from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.process.shutdown import ExitFlag
+from shared.process.waiting import on_thread
 from shared.web.app import ReadyChecks, create_app, text, wants_html
 from shared.web.async_flask import AsyncFlask
 from shared.web.direct import DirectAnswer, DirectCalls
@@ -32,6 +33,8 @@ from shared.web.head import RequestHead
 from shared.web.refusal import Refusal
 
 WRONG_PASSWORD_SECONDS = 0.25
+SMALL = 8_192
+"""Bytes of a body that is read in microseconds."""
 _WALLET = "/wallet/"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="jsonrpc"'}
 
@@ -85,15 +88,22 @@ def _refusal(head: RequestHead, credentials: Credentials, guesses: Guesses) -> R
 
 
 async def _respond(node: NodeContext, body: bytes) -> DirectAnswer:
+    """Answer a body: small submissions on the event loop, which hands them to the writer, all else on a thread."""
+    if len(body) > SMALL:
+        await on_thread()
     try:
         value = protocol.decode_body(body)
         if isinstance(value, list):
+            await on_thread()
             return await _respond_batch(node, value)
         if not isinstance(value, dict):
             raise RpcError(RpcCode.PARSE_ERROR, "Top-level object parse error")
     except RpcError as error:
         return _reply(RpcRequest(), Outcome(error=error))
     call = protocol.parse_request(value)
+    method = node.methods.get(call.method)
+    if method is None or not method.is_submission:
+        await on_thread()
     (outcome,) = await execute(node, [call])
     if call.is_notification and call.error is None:
         return DirectAnswer(HTTPStatus.NO_CONTENT)

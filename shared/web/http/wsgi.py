@@ -79,7 +79,7 @@ class WsgiBridge:
         direct = self._app.direct
         if direct is not None and direct.takes(head):
             asked = DirectRequest(head, body.data, body.length)
-            answer = await self._threads.drive(direct.answer(asked), self._stopping)
+            answer = await self._threads.drive(direct.answer(asked), self._stopping, starts_here=True)
             return answer.status, answer.fields(), answer.body
         environ = _environ(scope)
         environ.pop("HTTP_TRANSFER_ENCODING", None)

@@ -37,6 +37,7 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.process.shutdown import ExitFlag
+from shared.process.waiting import THREAD
 from tests.unit.bus.fake_broker import FakeBroker
 
 PATIENCE = 20.0
@@ -158,6 +159,26 @@ def test_on_a_standby_claims_go_over_the_bus() -> None:
     bus = FakeBroker()
     bus.answers = {TxSubmitted: answer}
     assert names(ClaimRouter(bus).request_many([tx("a")], PATIENCE)) == ["a"]
+
+
+def test_only_before_the_bus_a_requester_is_moved_to_a_thread(setup: Setup) -> None:
+    setup.open()
+    here = setup.router.ask(tx("here"), PATIENCE)
+    wait = here.send(None)
+    assert wait is not THREAD
+    setup.reply(setup.take())
+    with pytest.raises(StopIteration) as end:
+        here.send(None)
+    assert names([end.value.value]) == ["here"]
+    left = setup.router.ask(tx("left"), PATIENCE)
+    assert left.send(None) is not THREAD
+    setup.intake.pause()
+    assert left.send(None) is THREAD
+    left.close()
+    elsewhere = setup.router.ask(tx("elsewhere"), PATIENCE)
+    assert elsewhere.send(None) is THREAD
+    elsewhere.close()
+    assert not setup.bus.published
 
 
 def test_a_request_to_another_service_goes_over_the_bus(setup: Setup) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 
@@ -12,7 +13,7 @@ import pytest
 from shared import trace
 from shared.config import Settings
 from shared.errors import BrokerUnavailable, WarrenError
-from shared.process.waiting import WaitFor
+from shared.process.waiting import WaitFor, on_thread
 from shared.web import async_flask
 from shared.web.app import create_app
 from shared.web.async_flask import AsyncFlask
@@ -24,6 +25,13 @@ from tests.unit.web.test_waiting_views import until
 
 LIMIT = 1_000
 NAMED = "https://app.example"
+
+
+def later() -> Future[None]:
+    """Return a future that another thread settles in a moment."""
+    future: Future[None] = Future()
+    threading.Timer(0.01, future.set_result, [None]).start()
+    return future
 
 
 class Calls:
@@ -48,6 +56,15 @@ class Calls:
             case b"hold":
                 self.held.append(Future())
                 await WaitFor(self.held[-1], 20)
+            case b"threads":
+                names = [threading.current_thread().name]
+                await WaitFor(later(), 20)
+                names.append(threading.current_thread().name)
+                await on_thread()
+                names.append(threading.current_thread().name)
+                await WaitFor(later(), 20)
+                names.append(threading.current_thread().name)
+                return DirectAnswer(200, " ".join(names).encode())
             case b"nothing":
                 return DirectAnswer(204)
         return DirectAnswer(200, asked.body.upper(), "text/plain", {"X-Peer": asked.head.peer})
@@ -83,6 +100,14 @@ def ask(
     found = answer.status, answer.read(), answer.headers
     connection.close()
     return found
+
+
+def test_a_call_runs_on_the_event_loop_until_it_asks_for_a_thread(server: HttpServer) -> None:
+    _, body, _ = ask(server, b"threads")
+    first, second, third, fourth = body.decode().split()
+    assert (first, second) == ("http", "http")
+    assert third.startswith("http-")
+    assert fourth.startswith("http-")
 
 
 def test_the_answer_has_the_headers_of_every_view(server: HttpServer) -> None:
