@@ -24,8 +24,8 @@ from shared.chain.records import StoredTx
 from shared.chain.redis_keys import Keys
 from shared.chain.script_index import change_scripts
 from shared.chain.store import StoreClient
+from shared.chain.tx_index import change_txs
 from shared.chain.view import ChainView
-from shared.chain.view.scripts import ScriptReader
 from shared.errors import CommitConflict, StaleWriter
 from shared.mining_mode import MiningSetting
 from shared.primitives.transaction import Transaction
@@ -194,7 +194,7 @@ class Committer:
         fields["raw"] += _flat((self._keys.undo(key)[prefix:], undo) for key, undo in delta.undo.items())
         fields["raw"] += _flat((self._keys.layout(key)[prefix:], layout) for key, layout in delta.layouts.items())
         if delta.overlay is not None:
-            fields.update(_pack_overlay(delta.overlay, self._view.scripts))
+            fields.update(_pack_overlay(delta.overlay, self._view))
         fields.update(_pack_pool(delta.pool_added, delta.pool_removed))
         if delta.replacements:
             fields["replacements"] = [_pack_replacement(replacement) for replacement in delta.replacements]
@@ -218,21 +218,12 @@ class Committer:
         return packed
 
 
-def _pack_overlay(overlay: Overlay, scripts: ScriptReader) -> dict[str, Any]:
+def _pack_overlay(overlay: Overlay, view: ChainView) -> dict[str, Any]:
     """Return the changes of chain and scripts. Records are read here; if they move before the commit, it conflicts."""
     fields: dict[str, Any] = {}
-    coins = overlay.coin_changes()
-    fields.update(
-        _changes("coins", ((o.serialize(), None if c is None else codec.encode_coin(c)) for o, c in coins.items()))
-    )
-    fields.update(
-        _changes("txs", ((t, None if w is None else codec.encode_location(w)) for t, w in overlay.txs.items()))
-    )
-    spends = overlay.spends.items()
-    fields.update(
-        _changes("spends", ((o.serialize(), None if s is None else codec.encode_spend(s)) for o, s in spends))
-    )
-    changed = change_scripts(overlay.script_changes(coins), scripts.records, scripts.sorted_sets)
+    fields.update(_changes("txs", change_txs(overlay, view.txs.parts)))
+    scripts = overlay.script_changes(overlay.coin_changes())
+    changed = change_scripts(scripts, view.scripts.records, view.scripts.sorted_sets)
     fields.update(_changes("script_records", changed.records))
     fields["script_sets"] = [
         [

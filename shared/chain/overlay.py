@@ -6,7 +6,7 @@ a whole or not at all. `connect_block` has the rules of validation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -155,6 +155,10 @@ class Overlay:
             delta.stats.tx_count -= 1
 
     # ── the net change ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def touched(self) -> ItemsView[OutPoint, Coin | None]:
+        """Return all outputs that were spent, restored, made or taken back, with their coins after all changes."""
+        return self._coins.items()
 
     def coin_changes(self) -> dict[OutPoint, Coin | None]:
         """Return the coins that differ from committed state: the new coin, or None where the committed one is spent."""

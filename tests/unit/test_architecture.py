@@ -26,7 +26,7 @@ STOREYS = {
     "shared/chain": (
         ("redis_keys", "codec", "lua", "server_version"),
         ("records", "store", "overlay", "block_fees"),
-        ("view", "lease", "connect_block", "script_index"),
+        ("view", "lease", "connect_block", "script_index", "tx_index"),
         ("commit", "pool_snapshot"),
         ("genesis", "kept_keys"),
     ),

@@ -63,6 +63,15 @@ from shared.chain.codec.scripts import (
     history_score,
     split_history_score,
 )
+from shared.chain.codec.tx_parts import (
+    PART_OUTPUTS,
+    StoredOutput,
+    TxPart,
+    decode_tx_part,
+    encode_tx_part,
+    part_field,
+    part_outpoints,
+)
 
 FORMAT = 3
 """Format of all values of a chain in Redis. It grows when a version of Warren changes one."""
@@ -73,6 +82,7 @@ __all__ = [
     "FORMAT",
     "LAYOUT_ENTRY_SIZE",
     "MOST_PACKED",
+    "PART_OUTPUTS",
     "RESTORING",
     "BlockEntry",
     "BlockFees",
@@ -85,7 +95,9 @@ __all__ = [
     "ScriptStats",
     "Spend",
     "StoredBlock",
+    "StoredOutput",
     "TxLocation",
+    "TxPart",
     "block_head",
     "decode_block_entry",
     "decode_block_fees",
@@ -105,6 +117,7 @@ __all__ = [
     "decode_spend",
     "decode_spent",
     "decode_traceparent",
+    "decode_tx_part",
     "decode_undo",
     "encode_block_entry",
     "encode_block_fees",
@@ -117,7 +130,10 @@ __all__ = [
     "encode_replaces",
     "encode_script_record",
     "encode_spend",
+    "encode_tx_part",
     "history_score",
+    "part_field",
+    "part_outpoints",
     "pool_script_hash",
     "pool_script_range",
     "pool_scripts_by_txid",

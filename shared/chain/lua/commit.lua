@@ -6,8 +6,8 @@
 --                        delta was computed
 --   new_tip              {hash, height, work, format of all values}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
---   blocks, coins, txs, spends, script_records, block_fees    {field, value, …} to set in the hash of that name
---   coins_del, txs_del, spends_del, script_records_del        {field, …} to delete from it
+--   blocks, txs, script_records, block_fees     {field, value, …} to set in the hash of that name
+--   txs_del, script_records_del                 {field, …} to delete from it
 --   raw                  {key suffix, value, …}: blocks, undo data and layouts to store
 --   script_sets          {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …},
 --                        history- {txid, …}}, …}: of scripts with many of them; all others are in their records
@@ -31,7 +31,7 @@
 --   mode                 the mode of mining and its payee
 --   minute               start of the minute that the pool's totals are a sample of
 --   events               {topic, body, traceparent or '', …}
--- Key families: tip, heights, blocks, coins, txs, spends, script_records, block_fees, block:*, undo:*, layout:*, scripts,
+-- Key families: tip, heights, blocks, txs, script_records, block_fees, block:*, undo:*, layout:*, scripts,
 -- script:*:{coins,history}, pool:*, replaced, replaces, replacements, jobs, prioritised, clock, mode, events; reads
 -- writer:epoch.
 -- Returns the new seq. Errors, before the first write: STALEWRITER, CONFLICT.
@@ -73,7 +73,7 @@ if delta.heights then
   end
 end
 
-for _, name in ipairs({'blocks', 'coins', 'txs', 'spends', 'script_records', 'block_fees', 'jobs', 'prioritised'}) do
+for _, name in ipairs({'blocks', 'txs', 'script_records', 'block_fees', 'jobs', 'prioritised'}) do
   if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
   if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
 end

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.chain import codec
-from shared.chain.codec import Spend, TxLocation
+from shared.chain.codec import Spend, TxLocation, TxPart
 from shared.chain.records import FoundTx, TxRecord
 from shared.chain.view.blocks import BlockReader
 from shared.chain.view.pool import PoolReader
@@ -16,7 +16,7 @@ from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, Transaction, TxOut
 
 _SCAN_STEP = 1000
-"""Coins that each step of a scan asks for."""
+"""Parts of transactions that each step of a scan asks for."""
 
 
 class TxReader:
@@ -56,11 +56,11 @@ class TxReader:
             pipe.hget(self._keys.txs, txid)
             pipe.hget(self._keys.pool_txs, txid)
 
-        tip_values, place, pooled = self._reader.at_once(read)
+        tip_values, part, pooled = self._reader.at_once(read)
         tip = decode_tip(tip_values)
-        if place is None:
+        where = part and codec.decode_tx_part(part).decoded_location()
+        if where is None:
             return None if pooled is None else FoundTx(pooled, tip)
-        where = codec.decode_location(place)
         pipe = self._redis.pipeline(transaction=False)  # what a block has and has spent never changes
         pipe.getrange(self._keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
         pipe.hget(self._keys.blocks, where.block_hash)
@@ -73,7 +73,11 @@ class TxReader:
 
     def locations(self, txids: Sequence[bytes]) -> list[TxLocation | None]:
         """Return the location of each confirmed transaction's bytes."""
-        return self._reader.fields(self._keys.txs, txids, codec.decode_location)
+        return [None if part is None else part.decoded_location() for part in self.parts(txids)]
+
+    def parts(self, fields: Sequence[bytes]) -> list[TxPart | None]:
+        """Return the stored parts of confirmed transactions, by their fields (`codec.part_field`)."""
+        return self._reader.fields(self._keys.txs, fields, codec.decode_tx_part)
 
     def prevouts(self, txs: Iterable[Transaction]) -> dict[OutPoint, TxOut]:
         """Return the outputs that these transactions spend; unknown outputs are left out."""
@@ -91,29 +95,48 @@ class TxReader:
 
     def coins(self, outpoints: Sequence[OutPoint]) -> list[Coin | None]:
         """Return the confirmed, unspent coin at each outpoint."""
-        names = [outpoint.serialize() for outpoint in outpoints]
-        return self._reader.fields(self._keys.coins, names, codec.decode_coin)
+        stored = [part and part.coin(outpoint.vout) for outpoint, part in self._parts_of(outpoints)]
+        return [None if data is None else codec.decode_coin(data) for data in stored]
 
     def all_coins(self) -> dict[bytes, bytes]:
         """Return every coin as stored, by its outpoint, in many round trips: correct only if the tip does not move."""
-        return dict(self._redis.hscan_iter(self._keys.coins, count=_SCAN_STEP))
+        found: dict[bytes, bytes] = {}
+        for field, value in self._redis.hscan_iter(self._keys.txs, count=_SCAN_STEP):
+            part = codec.decode_tx_part(value)
+            for outpoint in codec.part_outpoints(field, part):
+                if (coin := part.coin(outpoint.vout)) is not None:
+                    found[outpoint.serialize()] = coin
+        return found
 
     def spends(self, outpoints: Sequence[OutPoint]) -> list[Spend | None]:
         """Return the confirmed input that spends each outpoint."""
-        names = [outpoint.serialize() for outpoint in outpoints]
-        return self._reader.fields(self._keys.spends, names, codec.decode_spend)
+        return [part and part.spend(outpoint.vout) for outpoint, part in self._parts_of(outpoints)]
 
     def all_spends(self, outpoints: Sequence[OutPoint]) -> list[tuple[Spend | None, Spend | None]]:
         """Return the confirmed and the unconfirmed input that spends each outpoint; at most one of them exists."""
         if not outpoints:
             return []
+        fields = [codec.part_field(outpoint) for outpoint in outpoints]
         names = [outpoint.serialize() for outpoint in outpoints]
-        keys = (self._keys.spends, self._keys.pool_spends)
-        confirmed, pooled = self._reader.at_once(lambda pipe: [pipe.hmget(key, names) for key in keys])
-        decoded = ([data and codec.decode_spend(data) for data in found] for found in (confirmed, pooled))
-        return list(zip(*decoded, strict=True))
+
+        def read(pipe: Any) -> None:
+            pipe.hmget(self._keys.txs, fields)
+            pipe.hmget(self._keys.pool_spends, names)
+
+        parts, pooled = self._reader.at_once(read)
+        return [
+            (part and codec.decode_tx_part(part).spend(outpoint.vout), data and codec.decode_spend(data))
+            for outpoint, part, data in zip(outpoints, parts, pooled, strict=True)
+        ]
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _parts_of(self, outpoints: Sequence[OutPoint]) -> Iterator[tuple[OutPoint, TxPart | None]]:
+        """Return each outpoint with the part that has its output; a part is read once, however many it is asked for."""
+        fields = [codec.part_field(outpoint) for outpoint in outpoints]
+        wanted = list(dict.fromkeys(fields))
+        parts = dict(zip(wanted, self.parts(wanted), strict=True))
+        return ((outpoint, parts[field]) for outpoint, field in zip(outpoints, fields, strict=True))
 
     def _read_located(self, locations: Sequence[TxLocation]) -> list[TxRecord]:
         if not locations:
@@ -125,8 +148,9 @@ class TxReader:
     def _with_spent(self, txids: Sequence[bytes]) -> list[TxRecord | None]:
         keys = (self._keys.txs, self._keys.pool_txs, self._keys.pool_entries)
         # At once: a transaction that moves from the pool to a block is not missed.
-        locations, raw, entries = self._reader.at_once(lambda pipe: [pipe.hmget(key, txids) for key in keys])
-        confirmed = iter(self._read_with_spent([codec.decode_location(data) for data in locations if data]))
+        parts, raw, entries = self._reader.at_once(lambda pipe: [pipe.hmget(key, txids) for key in keys])
+        locations = [None if data is None else codec.decode_tx_part(data).decoded_location() for data in parts]
+        confirmed = iter(self._read_with_spent([where for where in locations if where]))
         pooled = iter(
             self._with_pool_spent(
                 [

@@ -159,13 +159,13 @@ def test_a_block_with_thousands_of_outputs_is_written_and_taken_back(store: Stor
     store.committer.commit(Delta(overlay=overlay, new_tip=entry(0), best_chain=[entry(0).hash]))
     coins = store.view.txs.coins([OutPoint(big.txid, vout) for vout in range(count)])
     assert [coin.output for coin in coins if coin is not None] == list(big.outputs)
-    assert store.client.hlen(KEYS.coins) == count
+    assert len(store.view.txs.all_coins()) == count
     assert store.view.scripts.coin_count(sha256(ALICE)) == count - owners
     assert store.client.zcard(KEYS.scripts) == store.client.hlen(KEYS.script_records) == owners + 1
     overlay = Overlay(store.view.txs)
     overlay.revert(big, [])
     store.committer.commit(Delta(overlay=overlay))
-    assert store.client.keys(f"{KEYS.prefix}script*") == store.client.keys(f"{KEYS.prefix}coins") == []
+    assert store.client.keys(f"{KEYS.prefix}script*") == store.client.keys(KEYS.txs) == []
 
 
 def test_a_pool_of_thousands_is_written_and_emptied(store: Store) -> None:

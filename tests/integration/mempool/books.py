@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 
 import redis as redis_py
 
@@ -73,21 +74,7 @@ def check_books(client: redis_py.Redis) -> None:
         burned += block_subsidy(height, REGTEST) + fees - claimed
     assert sum(value for value, _, _ in coins.values()) == minted - burned
 
-    stored_coins = {k: codec.decode_coin(v) for k, v in client.hgetall(keys.coins).items()}
-    assert {k: (coin.output.value, coin.output.script_pubkey, coin.height) for k, coin in stored_coins.items()} == coins
-    stored_spends = {k: codec.decode_spend(v) for k, v in client.hgetall(keys.spends).items()}
-    assert {k: (spend.txid, spend.vin) for k, spend in stored_spends.items()} == spends
-    stored_txs = {}
-    for txid, value in client.hgetall(keys.txs).items():
-        where = codec.decode_location(value)
-        raw = client.getrange(keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
-        stored_txs[txid] = raw
-        part = client.getrange(
-            keys.undo(where.block_hash), where.spent_offset, where.spent_offset + where.spent_length - 1
-        )
-        outpoints = [txin.prevout.serialize() for txin in Transaction.parse(raw).inputs]
-        read = [coin.output for coin in codec.decode_spent(part)[0]] if where.spent_length else []
-        assert read == [outputs[outpoint] for outpoint in outpoints if outpoint in outputs]
+    stored_txs = _check_txs(client, keys, coins, spends, outputs)
     assert stored_txs == txs
 
     coins_by_script: dict[bytes, dict[bytes, int]] = defaultdict(dict)
@@ -96,8 +83,44 @@ def check_books(client: redis_py.Redis) -> None:
     _check_scripts(client, keys, stats, coins_by_script, history)
     known = [scripts[key] for key in stats]
     assert client.zrange(keys.scripts, 0, -1) == sorted(s for s in known if encode_address(s, REGTEST.address))
-    _check_pool(client, keys, stored_txs)
+    _check_pool(client, keys, stored_txs, coins.keys())
     _check_replacements(client, keys)
+
+
+def _check_txs(
+    client: redis_py.Redis,
+    keys: Keys,
+    coins: dict[bytes, tuple[int, bytes, int]],
+    spends: dict[bytes, tuple[bytes, int]],
+    outputs: dict[bytes, TxOut],
+) -> dict[bytes, bytes]:
+    """Compare the stored parts of all transactions, and return txid → bytes as they are found by their locations."""
+    stored_coins, stored_spends, stored_txs = {}, {}, {}
+    for field, value in client.hgetall(keys.txs).items():
+        part = codec.decode_tx_part(value)
+        assert (len(field) == 32) == (part.location is not None)
+        assert not part.outputs or part.outputs[-1] is not None
+        for outpoint in codec.part_outpoints(field, part):
+            assert codec.part_field(outpoint) == field
+            if (data := part.coin(outpoint.vout)) is not None:
+                coin = codec.decode_coin(data)
+                stored_coins[outpoint.serialize()] = (coin.output.value, coin.output.script_pubkey, coin.height)
+            if (spend := part.spend(outpoint.vout)) is not None:
+                stored_spends[outpoint.serialize()] = (spend.txid, spend.vin)
+        where = part.decoded_location()
+        if where is None:
+            assert part.outputs
+            continue
+        raw = client.getrange(keys.block(where.block_hash), where.offset, where.offset + where.length - 1)
+        stored_txs[field] = raw
+        first, last = where.spent_offset, where.spent_offset + where.spent_length - 1
+        spent = client.getrange(keys.undo(where.block_hash), first, last)
+        outpoints = [txin.prevout.serialize() for txin in Transaction.parse(raw).inputs]
+        read = [coin.output for coin in codec.decode_spent(spent)[0]] if where.spent_length else []
+        assert read == [outputs[outpoint] for outpoint in outpoints if outpoint in outputs]
+    assert stored_coins == coins
+    assert stored_spends == spends
+    return stored_txs
 
 
 def _check_scripts(
@@ -162,7 +185,7 @@ def _check_fees(stored: bytes | None, total: int, rates: list[tuple[float, int]]
     assert fees.feerates == (*(every_byte[place] for place in places), every_byte[-1])
 
 
-def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes]) -> None:
+def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes], coins: Set[bytes]) -> None:
     raw = client.hgetall(keys.pool_txs)
     entries = {txid: codec.decode_pool_entry(value) for txid, value in client.hgetall(keys.pool_entries).items()}
     txs = {txid: Transaction.parse(data) for txid, data in raw.items()}
@@ -171,7 +194,6 @@ def _check_pool(client: redis_py.Redis, keys: Keys, confirmed: dict[bytes, bytes
     everything = txs | {txid: Transaction.parse(data) for txid, data in confirmed.items()}
     spent: dict[bytes, tuple[bytes, int]] = {}
     scripts: set[tuple[bytes, int, bytes]] = set()
-    coins = client.hgetall(keys.coins)
     for txid, tx in txs.items():
         for vin, txin in enumerate(tx.inputs):
             assert txin.prevout.serialize() not in spent, "two transactions of the pool spend one coin"

@@ -62,6 +62,43 @@ def test_any_coin_comes_back(height: int, coinbase: bool, value: int, script: by
     assert codec.decode_coin(codec.encode_coin(coin)) == coin
 
 
+@pytest.mark.parametrize(
+    ("vout", "field"),
+    [
+        (0, b""),
+        (7, b""),
+        (8, little((1, 4))),
+        (15, little((1, 4))),
+        (16, little((2, 4))),
+        (2**32 - 1, little((2**29 - 1, 4))),
+    ],
+)
+def test_a_part_has_eight_outputs_and_the_first_is_found_by_the_txid(vout: int, field: bytes) -> None:
+    assert codec.PART_OUTPUTS == 8
+    txid = b"\x07" * 32
+    assert codec.part_field(OutPoint(txid, vout)) == txid + field
+    part = codec.TxPart(None, [b"coin"] * 8)
+    outpoints = codec.part_outpoints(txid + field, part)
+    assert outpoints[vout % 8] == OutPoint(txid, vout)
+    assert [outpoint.vout % 8 for outpoint in outpoints] == list(range(8))
+
+
+def test_a_part_of_a_transaction_is_its_location_and_its_outputs() -> None:
+    place, txid = codec.encode_location(TxLocation(b"\x07" * 32, 1, 2, 3, 4)), b"\x09" * 32
+    data = codec.encode_tx_part(place, [b"coin", None, (txid, 300), None, None])
+    spend = b"\x92\xc4\x20" + txid + b"\xcd\x01\x2c"
+    assert data == b"\x94\xc4\x30" + place + b"\xc4\x04coin" + b"\xc0" + spend
+    part = codec.decode_tx_part(data)
+    assert part.decoded_location() == TxLocation(b"\x07" * 32, 1, 2, 3, 4)
+    assert [part.coin(vout) for vout in range(8)] == [b"coin", *[None] * 7]
+    assert [part.spend(vout) for vout in range(8)] == [None, None, Spend(txid, 300), *[None] * 5]
+    assert part.coin(8) == b"coin", "of a later part the first output is number 8"
+    later = codec.encode_tx_part(None, [None, b"coin"])
+    assert later == b"\x93\xc0\xc0\xc4\x04coin"
+    assert codec.decode_tx_part(later).decoded_location() is None
+    assert codec.encode_tx_part(place, []) == b"\x91\xc4\x30" + place
+
+
 def test_a_script_record_is_its_counters_its_history_and_its_coins() -> None:
     old, new = b"\x09" * 32, b"\x01" * 32
     coins = [new + little((0, 4)), old + little((513, 4)), old + little((258, 4))]
