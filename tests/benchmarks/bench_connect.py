@@ -79,7 +79,7 @@ def _submit(chain: Chain, txs: list[Transaction]) -> None:
 
 
 def _full_block(chain: Chain) -> Block:
-    chosen = select_txs(chain.node.pool, chain.node.pool.graph, {})
+    chosen = select_txs(chain.node.pool)
     return chain.block([item.tx for item in chosen], fees=sum(item.entry.fee for item in chosen))
 
 
