@@ -91,12 +91,16 @@ class BlockTree:
 
     def median_time_past(self, entry: BlockEntry) -> int:
         """Return the median time in seconds of a block and the ten before it (BIP113)."""
+        return median_time_past(self.last_times(entry))
+
+    def last_times(self, entry: BlockEntry) -> list[int]:
+        """Return the times in seconds of a block and the ten before it, oldest first; near the genesis fewer."""
         times: list[int] = []
         block: BlockEntry | None = entry
         while block is not None and len(times) < MEDIAN_TIME_SPAN:
             times.append(block.header.time)
             block = self.parent(block)
-        return median_time_past(times)
+        return times[::-1]
 
     def descendants(self, entry: BlockEntry) -> Iterator[BlockEntry]:
         """Return every block above this one, parents before children."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 
 import msgspec
 
@@ -52,6 +53,10 @@ class MiningJob(msgspec.Struct, frozen=True, kw_only=True):
     def with_block(self, block_hash: str) -> MiningJob:
         """Return the job after one more block."""
         return msgspec.structs.replace(self, remaining=self.remaining - 1, hashes=(*self.hashes, block_hash))
+
+    def with_blocks(self, block_hashes: Iterable[str]) -> list[MiningJob]:
+        """Return the job after each of some more blocks."""
+        return list(accumulate(block_hashes, MiningJob.with_block, initial=self))[1:]
 
 
 class Jobs(Mapping[str, MiningJob]):

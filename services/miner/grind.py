@@ -18,7 +18,7 @@ from services.miner.job import OWN_BYTES, Attempt, Job, Work, extranonce
 from services.miner.kernels.kernel import NONCES, Kernel
 from shared import metrics, trace
 from shared.bus.broker import Broker
-from shared.bus.events import BlockMined, MinerReport
+from shared.bus.events import BlockMined, MinerReport, SolvedBlock
 from shared.errors import BrokerError
 from shared.logs import with_fields
 from shared.process.backoff import backoff
@@ -177,10 +177,21 @@ class Grinder:
             "block found",
             extra=with_fields(miner=self._name, height=work.height, hash=work.hash_hex(nonce), nonce=nonce),
         )
-        self._publish(job, work.claim(nonce, self._name))
+        self._publish(job, work.claim(nonce, self._name, self._solve_next(job, work, nonce)))
         with self._newer:
             if self._job is job:
                 self._start_at = time.monotonic() + _CLAIM_LOST
+
+    def _solve_next(self, job: Job, work: Work, nonce: int) -> list[SolvedBlock]:
+        """Solve the blocks of the template on top of the one that was found, up to the first that is not easy."""
+        solved: list[SolvedBlock] = []
+        while self._is_current(job) and (above := job.next_work(work, nonce)) is not None:
+            found = self._search_slice(above, 0, max(1, min(int(self._rate * _SLICE_SECONDS), NONCES)))
+            if found is None:
+                break
+            work, nonce = above, found
+            solved.append(work.solved(nonce))
+        return solved
 
     def _publish(self, job: Job, claim: BlockMined) -> None:
         """Publish a solution without waiting for the verdict, which the next template shows; drop a stale one."""
@@ -192,8 +203,9 @@ class Grinder:
             except BrokerError as error:
                 log.warning("cannot publish the block", extra=with_fields(miner=self._name, error=error))
             else:
-                _BLOCKS.inc()
-                self._blocks += 1
+                blocks = 1 + len(claim.next_blocks)
+                _BLOCKS.inc(blocks)
+                self._blocks += blocks
                 return
             with self._newer:
                 self._newer.wait_for(lambda: not self._is_current(job), backoff(failures))

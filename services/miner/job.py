@@ -9,10 +9,11 @@ counter moves. The time follows the clock.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from shared.bus.events import BlockMined, BlockTemplate
+from shared.bus.events import BlockMined, BlockTemplate, NextBlock, SolvedBlock
 from shared.consensus.pow import bits_to_target
 from shared.crypto.hashes import sha256d
 from shared.errors import DecodeError
@@ -73,15 +74,37 @@ class Work:
     coinbase: bytes
     """Serialised without witness."""
     target: int
+    extranonce: bytes
+    delay: int
+    """Seconds from the template's time to the header's."""
 
-    def claim(self, nonce: int, miner: str) -> BlockMined:
-        """Return the claim that `nonce` solves this header."""
-        header = self.header_76 + pack_u32(nonce)
-        return BlockMined(template_id=self.template_id, header=header.hex(), coinbase=self.coinbase.hex(), miner=miner)
+    def claim(self, nonce: int, miner: str, next_blocks: Sequence[SolvedBlock] = ()) -> BlockMined:
+        """Return the claim that `nonce` solves this header, with the solutions of blocks on top of it."""
+        own = self.solved(nonce)
+        return BlockMined(
+            template_id=self.template_id,
+            header=own.header,
+            coinbase=own.coinbase,
+            miner=miner,
+            next_blocks=tuple(next_blocks),
+        )
+
+    def solved(self, nonce: int) -> SolvedBlock:
+        """Return the solution with this nonce."""
+        return SolvedBlock(header=(self.header_76 + pack_u32(nonce)).hex(), coinbase=self.coinbase.hex())
 
     def hash_hex(self, nonce: int) -> str:
         """Return the block's hash in display order."""
         return display_hash(sha256d(self.header_76 + pack_u32(nonce)))
+
+
+@dataclass(frozen=True, slots=True)
+class NextJob:
+    """A decoded `NextBlock` of a template."""
+
+    time: int
+    coinbase_prefix: bytes
+    coinbase_suffix: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +125,8 @@ class Job:
     merkle_branch: tuple[bytes, ...]
     turn: tuple[str, ...]
     """Names of the miners that begin at once; empty: all."""
+    next_jobs: tuple[NextJob, ...]
+    """Blocks to find on top of it."""
     traceparent: str
     """Of the request that wants the block."""
 
@@ -128,6 +153,7 @@ class Job:
             extranonce_size=template.extranonce_size,
             merkle_branch=branch,
             turn=template.turn,
+            next_jobs=tuple([_next_job(block) for block in template.next_blocks]),
             traceparent=traceparent,
         )
         job.work(extranonce("", bytes(OWN_BYTES), 0, job.extranonce_size), 0, 0)
@@ -146,11 +172,37 @@ class Job:
         coinbase = self.coinbase_prefix + extranonce + self.coinbase_suffix
         merkle_root = root_from_branch(sha256d(coinbase), self.merkle_branch, 0)
         time = min(max(self.time + seconds, self.min_time), MAX_TIME)
-        header = BlockHeader(
-            self.version ^ roll << _ROLL_SHIFT, self.previous_hash, merkle_root, time, self.bits, nonce=0
-        )
+        version = self.version ^ roll << _ROLL_SHIFT
+        header_76 = self._header_76(version, self.previous_hash, merkle_root, time)
+        delay = time - self.time
+        return Work(self.template_id, self.height, header_76, coinbase, self.target, extranonce, delay)
+
+    def next_work(self, below: Work, nonce: int) -> Work | None:
+        """Return the header of the block on top of `below`, which `nonce` solves; None if the template has no more.
+
+        The block has no payments, so its merkle root is its coinbase's txid. Its time is as late as that of the block
+        below: the times of a chain may not fall behind.
+        """
+        number = below.height - self.height
+        if number == len(self.next_jobs):
+            return None
+        following = self.next_jobs[number]
+        coinbase = following.coinbase_prefix + below.extranonce + following.coinbase_suffix
+        time = min(following.time + below.delay, MAX_TIME)
+        previous_hash = sha256d(below.header_76 + pack_u32(nonce))
+        header_76 = self._header_76(self.version, previous_hash, sha256d(coinbase), time)
+        return Work(self.template_id, below.height + 1, header_76, coinbase, self.target, below.extranonce, below.delay)
+
+    def _header_76(self, version: int, previous_hash: bytes, merkle_root: bytes, time: int) -> bytes:
         try:
-            header_76 = header.serialize()[:-4]
+            return BlockHeader(version, previous_hash, merkle_root, time, self.bits, nonce=0).serialize()[:-4]
         except struct.error as error:
             raise DecodeError(f"a header cannot hold the template's numbers: {error}") from None
-        return Work(self.template_id, self.height, header_76, coinbase, self.target)
+
+
+def _next_job(block: NextBlock) -> NextJob:
+    return NextJob(
+        time=block.time,
+        coinbase_prefix=parse_hex(block.coinbase_prefix, "coinbase prefix"),
+        coinbase_suffix=parse_hex(block.coinbase_suffix, "coinbase suffix"),
+    )

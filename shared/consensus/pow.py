@@ -19,6 +19,7 @@ __all__ = [
     "block_work",
     "check_proof_of_work",
     "difficulty",
+    "has_constant_bits",
     "hash_rate",
     "next_bits",
     "target_to_bits",
@@ -77,6 +78,8 @@ def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams)
 
     The time matters on chains that allow minimum difficulty after a pause. Source: Core's GetNextWorkRequired.
     """
+    if has_constant_bits(params):  # saves looking for an earlier block of another difficulty: there is none
+        return params.genesis.header.bits
     last = source.header_at(height - 1)
     if height % params.retarget_interval == 0:
         return _retarget(source, height, last, params)
@@ -91,6 +94,14 @@ def next_bits(source: HeaderSource, height: int, time: int, params: ChainParams)
         at -= 1
         last = source.header_at(at)
     return last.bits
+
+
+def has_constant_bits(params: ChainParams) -> bool:
+    """Tell whether every block of a chain has the bits of its genesis block, because no rule can change them."""
+    bits = params.genesis.header.bits
+    return params.pow_no_retargeting and (
+        not params.pow_allow_min_difficulty or bits == target_to_bits(params.pow_limit)
+    )
 
 
 def _retarget(source: HeaderSource, height: int, last: BlockHeader, params: ChainParams) -> int:

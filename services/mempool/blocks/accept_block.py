@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 from services.mempool.block_tree import Branch
 from services.mempool.blocks.accept_header import check_header, context_above
-from services.mempool.blocks.activate import Change, activate
+from services.mempool.blocks.activate import Change, JobChanges, activate
 from services.mempool.state import NodeState
 from shared.bus.events import BlockVerdict
 from shared.chain.codec import BlockEntry, BlockStatus
@@ -35,17 +36,14 @@ _MUTATED = (
 """Reasons that do not prove the header invalid: the received transactions may not be its own (Core's BLOCK_MUTATED)."""
 
 
-def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | None = None) -> BlockVerdict:
+def accept_block(node: NodeState, block: Block, jobs: JobChanges | None = None) -> BlockVerdict:
     """Check a block and commit the changes that follow from it.
 
     If the block joins the best chain, `jobs` is part of the commit. A valid block on a branch with less work is stored;
     its verdict is accepted, `inconclusive`.
     """
     try:
-        check_block(block, node.params)
-        entry = check_header(node, block.header)
-        if entry.status & BlockStatus.HAVE_DATA:
-            raise ValidationError(Reason.DUPLICATE)
+        entry = _checked_alone(node, block)
     except ValidationError as error:
         return _refusal(block, error)
     try:
@@ -54,10 +52,37 @@ def accept_block(node: NodeState, block: Block, jobs: dict[str, bytes | None] | 
         if error.reason not in _MUTATED:
             _remember_failed(node, entry)
         return _refusal(block, error)
-    change = Change(blocks={block.hash: block}, jobs=jobs or {})
-    change.update(node.tree.link(_with_data(entry, block)))
+    change = Change()
+    _add(node, change, block, entry, jobs or {})
     broken = activate(node, change)
     return _verdict(node, block, broken)
+
+
+def accept_blocks(node: NodeState, found: Sequence[tuple[Block, JobChanges]]) -> list[BlockVerdict]:
+    """Check blocks, each on top of the one before, and commit the changes that follow from them in one commit.
+
+    Return the verdicts up to the first block that is refused.
+    """
+    change = Change()
+    taken = 0
+    for block, jobs in found:
+        try:
+            entry = _checked_alone(node, block)
+            _check_on_branch(node, block, entry)
+        except ValidationError:
+            break
+        _add(node, change, block, entry, jobs)
+        taken += 1
+    verdicts = []
+    if taken:
+        broken = activate(node, change)
+        for block, _ in found[:taken]:
+            verdicts.append(_verdict(node, block, broken))
+            if not verdicts[-1].accepted:
+                return verdicts
+    if taken < len(found):
+        verdicts.append(accept_block(node, *found[taken]))
+    return verdicts
 
 
 def propose(node: NodeState, block: Block) -> BlockVerdict:
@@ -96,6 +121,20 @@ def check_on_tip(node: NodeState, block: Block) -> None:
         mtp_at=Branch(node.tree, tip).median_time_at,
         verifier=node.verifier,
     )
+
+
+def _checked_alone(node: NodeState, block: Block) -> BlockEntry:
+    check_block(block, node.params)
+    entry = check_header(node, block.header)
+    if entry.status & BlockStatus.HAVE_DATA:
+        raise ValidationError(Reason.DUPLICATE)
+    return entry
+
+
+def _add(node: NodeState, change: Change, block: Block, entry: BlockEntry, jobs: JobChanges) -> None:
+    change.blocks[block.hash] = block
+    change.jobs[block.hash] = jobs
+    change.update(node.tree.link(_with_data(entry, block)))
 
 
 def _check_on_branch(node: NodeState, block: Block, entry: BlockEntry) -> None:

@@ -34,6 +34,9 @@ CHUNK = 50
 CHUNK_BYTES = 4_000_000
 """The most bytes of blocks to read at once, unless one block alone has more: parsed, they take ten times as much."""
 
+JobChanges = Mapping[str, bytes | None]
+"""Id of a mining request → its state, None if it is forgotten."""
+
 
 @dataclass(slots=True)
 class Change:
@@ -43,8 +46,8 @@ class Change:
     """Index entries that changed, by block hash."""
     blocks: dict[bytes, Block] = field(default_factory=dict)
     """Blocks that are not stored yet."""
-    jobs: dict[str, bytes | None] = field(default_factory=dict)
-    """Mining requests whose state changes if the tip moves to `blocks`."""
+    jobs: dict[bytes, JobChanges] = field(default_factory=dict)
+    """Block hash → mining requests whose state changes if the block joins the best chain; a later block's count."""
 
     def update(self, entries: Sequence[BlockEntry]) -> None:
         """Add changed index entries."""
@@ -213,7 +216,8 @@ def _commit(node: NodeState, move: _Move, change: Change) -> None:
     delta.pool_added = added
     delta.pool_removed = [record for record, _ in removed]
     delta.prioritised = dict.fromkeys(mined, 0)
-    delta.jobs = change.jobs if any(entry.hash in change.blocks for entry in connected) else {}
+    for entry in connected:
+        delta.jobs.update(change.jobs.get(entry.hash, {}))
     delta.events = events
     node.commit(delta)
     for entry in connected:

@@ -15,8 +15,9 @@ import msgspec
 
 from services.mempool import mining_job
 from services.mempool.block_tree import Branch
-from services.mempool.blocks.accept_block import accept_block, check_on_tip, propose
+from services.mempool.blocks.accept_block import accept_block, accept_blocks, check_on_tip, propose
 from services.mempool.mining import template
+from services.mempool.mining.next_blocks import has_easy_blocks, next_blocks, next_solved
 from services.mempool.mining.offers import Offers
 from services.mempool.mining.schedule import Schedule
 from services.mempool.mining.select_txs import CHOICE_REFUSED, chosen_txs, select_txs
@@ -26,7 +27,7 @@ from services.mempool.mining_job import MiningJob
 from services.mempool.state import NodeState
 from shared import trace
 from shared.bus.broker import Broker, ReplyAddress
-from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult
+from shared.bus.events import BlockMined, BlockVerdict, MineRequested, MineResult, NextBlock
 from shared.chain.commit import Delta
 from shared.consensus.limits import MAX_BLOCK_WEIGHT
 from shared.consensus.pow import next_bits
@@ -148,12 +149,14 @@ class Mining:
         if block.header.prev_hash != self._node.tree.tip.hash:
             raise ValidationError(Reason.STALE_PREVBLK, "the chain has moved on")
         if self._schedule.wants(solved.job_id):
-            return self._join(block, None, message.miner, solved)
+            return self._join([(block, None)], message.miner, solved)
         job = self._node.jobs.get(solved.job_id)
         if job is None or job.finished:
             raise ValidationError(Reason.STALE_WORK, "the mining request is finished")
+        blocks = [block, *next_solved(block, message.next_blocks)][: job.remaining]
         with trace.within(job.traceparent or trace.current()):
-            return self._join(block, job.with_block(block.hash_hex), message.miner, solved)
+            jobs = job.with_blocks([block.hash_hex for block in blocks])
+            return self._join(list(zip(blocks, jobs, strict=True)), message.miner, solved)
 
     def _whole(self, block: Block) -> BlockVerdict:
         """Commit a block that somebody made without a template of ours."""
@@ -162,25 +165,28 @@ class Mining:
         log.info("block accepted" if verdict.accepted else "block refused", extra=fields)
         return verdict
 
-    def _join(self, block: Block, job: MiningJob | None, miner: str, solved: Template) -> BlockVerdict:
-        """Commit a block that was found for a job, together with the job, or for the mining mode."""
-        verdict = accept_block(self._node, block, {job.id: mining_job.encode(job)} if job else {})
-        if verdict.accepted:
+    def _join(self, found: Sequence[tuple[Block, MiningJob | None]], miner: str, solved: Template) -> BlockVerdict:
+        """Commit blocks that were found for a job, each with the job after it, or one for the mining mode.
+
+        Return the verdict on the first.
+        """
+        changes = [(block, {job.id: mining_job.encode(job)} if job else {}) for block, job in found]
+        verdicts = accept_blocks(self._node, changes)
+        if verdicts[0].accepted:
+            self._offers.solved(solved, miner)
+        for height, (verdict, (_, job)) in enumerate(zip(verdicts, found, strict=False), solved.message.height):
+            if not verdict.accepted:
+                log.warning(
+                    "solution refused",
+                    extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=miner),
+                )
+                break
             if job:
                 self._node.jobs.put(job)
             else:
                 self._schedule.done(time.monotonic())
-            self._offers.solved(solved, miner)
-            log.info(
-                "block connected",
-                extra=with_fields(height=self._node.tree.tip.height, hash=verdict.hash, miner=miner),
-            )
-        else:
-            log.warning(
-                "solution refused",
-                extra=with_fields(reason=verdict.reason, detail=verdict.detail, miner=miner),
-            )
-        return verdict
+            log.info("block connected", extra=with_fields(height=height, hash=verdict.hash, miner=miner))
+        return verdicts[0]
 
     def _store(self, job: MiningJob) -> None:
         self._node.commit(Delta(jobs={job.id: mining_job.encode(job)}))
@@ -243,7 +249,7 @@ class Mining:
         """Return a new template for a job; None if its transactions can no longer be in the next block."""
         script = bytes.fromhex(job.script_pubkey)
         txs = None if job.txs is None else [Transaction.parse(raw) for raw in job.txs]
-        built = self._template(job.id, script, txs)
+        built = self._template(job.id, script, txs, more=job.remaining - 1)
         if txs is not None:
             try:
                 check_on_tip(self._node, built.unsolved())
@@ -261,10 +267,12 @@ class Mining:
             return None
         return built
 
-    def _template(self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None) -> Template:
+    def _template(
+        self, job_id: str, script_pubkey: bytes, txs: Sequence[Transaction] | None, more: int = 0
+    ) -> Template:
         """Return a template on the tip, with these transactions or the best of the pool.
 
-        The fees of named transactions are not claimed, as in Core's generateblock.
+        The fees of named transactions are not claimed, as in Core's generateblock. `more` blocks are wanted after it.
         """
         node = self._node
         tip = node.tree.tip
@@ -275,6 +283,10 @@ class Mining:
             txs = [item.tx for item in chosen]
             fees = sum(item.entry.fee for item in chosen)
         block_time = self._block_time()
+        following: tuple[NextBlock, ...] = ()
+        if more and has_easy_blocks(node.params):
+            times = [*node.tree.last_times(tip), block_time]
+            following = next_blocks(more, height, times, script_pubkey, node.now(), node.params)
         return template.build(
             job_id=job_id,
             txs=txs,
@@ -285,6 +297,7 @@ class Mining:
             bits=self._bits(block_time),
             time=block_time,
             min_time=node.tree.median_time_past(tip) + 1,
+            next_blocks=following,
         )
 
     def _block_time(self) -> int:

@@ -6,7 +6,7 @@ the commit's event: it and the natural key (txid, block hash) make it harmless t
 docs/topics.md is generated from these modules.
 """
 
-from shared.bus.events.blocks import BlockConnected, BlockDisconnected, BlockMined, BlockVerdict
+from shared.bus.events.blocks import BlockConnected, BlockDisconnected, BlockMined, BlockVerdict, SolvedBlock
 from shared.bus.events.codec import BY_TOPIC, REPLIES, decode, encode, message_type
 from shared.bus.events.control import ChainControl, ControlAction, ControlResult
 from shared.bus.events.message import DEADLINE_HEADER, SCHEMA_HEADER, SCHEMA_VERSION, Failure, Message, Reply, Request
@@ -15,6 +15,7 @@ from shared.bus.events.mining import (
     MineRequested,
     MineResult,
     MinerReport,
+    NextBlock,
     TemplateRequested,
     TemplateTx,
     WorkEnded,
@@ -66,9 +67,11 @@ __all__ = [
     "MineRequested",
     "MineResult",
     "MinerReport",
+    "NextBlock",
     "Removal",
     "Reply",
     "Request",
+    "SolvedBlock",
     "TemplateRequested",
     "TemplateTx",
     "TxAccepted",

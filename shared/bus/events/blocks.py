@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from shared.bus.events.message import Message, Request
 from shared.bus.topics import Topic
 
@@ -15,6 +17,15 @@ class BlockVerdict(Message, frozen=True, kw_only=True):
     accepted: bool
     reason: str = ""
     detail: str = ""
+
+
+class SolvedBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """A solution of one of a template's `next_blocks`, on top of the block before."""
+
+    header: str
+    """80 bytes in hex."""
+    coinbase: str
+    """The coinbase transaction in hex, without its witness."""
 
 
 class BlockMined(Request[BlockVerdict], frozen=True, kw_only=True):
@@ -29,6 +40,9 @@ class BlockMined(Request[BlockVerdict], frozen=True, kw_only=True):
     block: str | None = None
     miner: str = ""
     """Name of the worker that found it."""
+    next_blocks: tuple[SolvedBlock, ...] = ()
+    """Solutions of the first of the template's `next_blocks`, in order. The verdict is on the block before them; they
+    join the chain as long as each is valid."""
     test_only: bool = False
     """Check a whole block on the tip, its proof of work apart; it does not join the chain (BIP23's proposals)."""
 

@@ -10,6 +10,16 @@ from shared.bus.events.message import Message, Request
 from shared.bus.topics import Topic
 
 
+class NextBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """A block without payments on top of another one of the same bits, which its miner finds right after that."""
+
+    time: int
+    """Seconds; moved as far as that of the template's own block."""
+    coinbase_prefix: str
+    """As in `BlockTemplate`, with the same extranonce."""
+    coinbase_suffix: str
+
+
 class BlockTemplate(Message, frozen=True, kw_only=True):
     """Everything a miner needs to search for a block, and nothing else: it never sees the transactions."""
 
@@ -32,6 +42,9 @@ class BlockTemplate(Message, frozen=True, kw_only=True):
     turn: tuple[str, ...] = ()
     """Names of the miners that search at once, of a block that few find soon: the others begin if no other template
     comes within a second. Empty: all."""
+    next_blocks: tuple[NextBlock, ...] = ()
+    """Blocks to find on top of it, one after another, before the solution goes out: where a block takes next to no
+    hashes, and many are wanted, messages would take most of the time. A miner may leave them out."""
 
 
 class WorkEnded(Message, frozen=True, kw_only=True):

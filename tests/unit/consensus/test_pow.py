@@ -10,6 +10,7 @@ from shared.consensus.pow import (
     block_work,
     check_proof_of_work,
     difficulty,
+    has_constant_bits,
     hash_rate,
     next_bits,
     target_to_bits,
@@ -120,6 +121,27 @@ def test_within_a_period_mainnet_keeps_its_difficulty():
 def test_regtest_never_retargets():
     source = Headers([header(0)] * 144)
     assert next_bits(source, 144, 1, REGTEST) == 0x207FFFFF
+
+
+@pytest.mark.parametrize(
+    ("changes", "constant"),
+    [
+        ({}, True),
+        ({"pow_no_retargeting": False}, False),
+        ({"pow_limit": REGTEST.pow_limit >> 1}, False),
+        ({"pow_limit": REGTEST.pow_limit >> 1, "pow_allow_min_difficulty": False}, True),
+    ],
+)
+def test_where_no_rule_can_change_the_difficulty_no_header_is_looked_at(changes, constant):
+    params = dataclasses.replace(REGTEST, **changes)
+    assert has_constant_bits(params) is constant
+    no_headers = Headers([])
+    for height in (1, 2, 143, 144, 145):
+        if constant:
+            assert next_bits(no_headers, height, 10**9, params) == 0x207FFFFF
+        else:
+            with pytest.raises(IndexError):
+                next_bits(no_headers, height, 10**9, params)
 
 
 def test_after_twenty_minutes_a_test_chain_allows_minimum_difficulty():

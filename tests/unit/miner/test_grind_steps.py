@@ -10,7 +10,8 @@ from services.miner import grind
 from services.miner.grind import Grinder
 from services.miner.job import Job
 from services.miner.kernels.kernel import NONCES, Kernel
-from shared.bus.events import BlockMined
+from shared.bus.events import BlockMined, NextBlock
+from shared.crypto.hashes import sha256d
 from shared.primitives.block import BlockHeader
 from shared.process.shutdown import ExitFlag
 from tests.unit.bus.fake_broker import FakeBroker
@@ -252,7 +253,7 @@ def test_a_claim_has_the_nonce_that_was_found_and_its_hashes_are_counted(
     hashes: list[int] = []
     blocks: list[int] = []
     monkeypatch.setattr(grind._HASHES, "inc", hashes.append)
-    monkeypatch.setattr(grind._BLOCKS, "inc", lambda: blocks.append(1))
+    monkeypatch.setattr(grind._BLOCKS, "inc", blocks.append)
     bench.offer()
     bench.run(100, lambda number: bench.searched[-1][1] + 4 if number == 1 else None)
     (claim,) = bench.claims
@@ -260,6 +261,55 @@ def test_a_claim_has_the_nonce_that_was_found_and_its_hashes_are_counted(
     assert header.nonce == bench.searched[1][1] + 4
     assert (claim.template_id, claim.miner) == ("t1", "bench")
     assert (hashes, blocks) == ([2_000, 5], [1])
+
+
+NEXT = tuple([NextBlock(time=1_700_000_000 + n, coinbase_prefix=f"0{n}", coinbase_suffix="ee") for n in range(3)])
+
+
+def test_next_blocks_are_solved_one_upon_the_other_and_go_out_with_the_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+    monkeypatch.setattr(grind._BLOCKS, "inc", blocks.append)
+    bench.offer(next_blocks=NEXT, min_time=1_700_000_009)
+    bench.run(100, lambda number: number + 5)
+    (claim,) = bench.claims
+    below = BlockHeader.parse(bytes.fromhex(claim.header or ""))
+    filling = bytes.fromhex(claim.coinbase or "")[2:-2]
+    assert len(claim.next_blocks) == 3
+    for number, item in enumerate(claim.next_blocks):
+        header, coinbase = BlockHeader.parse(bytes.fromhex(item.header)), bytes.fromhex(item.coinbase)
+        assert header.prev_hash == below.hash
+        assert coinbase == bytes([number]) + filling + b"\xee"
+        assert header.merkle_root == sha256d(coinbase)
+        assert (header.bits, header.version) == (below.bits, 0x20000000)
+        assert header.time == NEXT[number].time + 9, "as late as the first"
+        assert header.nonce == number + 6
+        below = header
+    assert [start for _, start, _ in bench.searched[1:]] == [0, 0, 0]
+    assert blocks == [4]
+    assert bench.grinder.report().blocks == 4
+
+
+@pytest.mark.parametrize("solved", [0, 1, 2])
+def test_next_blocks_that_are_not_found_in_a_slice_are_left_out(bench: Bench, solved: int) -> None:
+    bench.offer(next_blocks=NEXT)
+    bench.run(100, lambda number: 7 if number <= solved else None)
+    (claim,) = bench.claims
+    assert len(claim.next_blocks) == solved
+    assert len(bench.searched) == solved + 2
+
+
+def test_a_newer_template_ends_the_search_for_next_blocks_and_the_found_ones_go_out(bench: Bench) -> None:
+    bench.offer(next_blocks=NEXT)
+
+    def step(number: int) -> int:
+        if number == 1:
+            bench.offer("t2")
+        return 7
+
+    bench.run(100, step)
+    assert [(claim.template_id, len(claim.next_blocks)) for claim in bench.claims] == [("t1", 1)]
 
 
 @pytest.mark.parametrize(("after", "offered"), [(60.0, True), (60.1, False)])
