@@ -65,6 +65,10 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str], output: Consol
             asked = up_options(options, load(environ))
             preflight(asked)
             return up_detached(asked, output) if options.detach else Stack(asked, output).run()
+        case "miner":
+            from deploy import miner
+
+            return miner.run(options, load(environ), output)
         case "down":
             control.down(_directory(options), output.say)
             return 0

@@ -74,7 +74,8 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Name
         return _answer(help_of(word, environ))
     options = _parser(command, environ).read(rest)
     command.check(options, load(environ), environ)
-    options.command, options.lock = command.name, command.lock
+    options.command = command.name
+    options.lock = vars(options).get("lock", command.lock)
     return options
 
 
@@ -175,6 +176,37 @@ def _up(parser: argparse.ArgumentParser, settings: Settings) -> None:
     add("--detach", action="store_true", help="return when all is ready; `warren down` stops it")
 
 
+def _miner(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    add = parser.add_argument
+    add("--amqp-url", default="", metavar="URL", help="of RabbitMQ (better: WARREN_AMQP_URL_FILE, which nobody sees)")
+    add("--threads", type=_whole_number(1, MAX_MINERS), default=1, metavar="N", help="workers (default: 1)")
+    kernels = ("auto", "hashlib", "llvm")
+    about = "llvm: compiled for this processor, 170 MB to install (default: auto, llvm where there is one)"
+    add("--kernel", type=_one_of(*kernels), metavar="|".join(kernels), help=about)
+    add("--name", type=_miner_name, help="written into the blocks (default: the host's)")
+    _data_dir(parser, settings)
+
+
+def _check_miner(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
+    _from_environment(options, settings, environ, "amqp_url")
+    if not options.amqp_url:
+        raise UsageError("miner needs --amqp-url (amqp://user:password@host:port/vhost) or WARREN_AMQP_URL_FILE")
+    _check_url("--amqp-url", options.amqp_url, AMQP_PORTS)
+    options.kernel = options.kernel or (settings.kernel if "WARREN_KERNEL" in environ else "auto")
+    options.lock = _lock_for(options.kernel)
+
+
+def _lock_for(kernel: str) -> str:
+    return "local" if kernel == "hashlib" else "miner"
+
+
+def _miner_name(text: str) -> str:
+    try:
+        return load({"WARREN_MINER_NAME": text}).miner_name
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(" ")[2]) from None
+
+
 def _status(parser: argparse.ArgumentParser, settings: Settings) -> None:
     _data_dir(parser, settings)
     parser.add_argument("--json", action="store_true", help="for programs; docs/operations.md says what is in it")
@@ -182,6 +214,7 @@ def _status(parser: argparse.ArgumentParser, settings: Settings) -> None:
 
 def _check_up(options: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
     _from_environment(options, settings, environ, *SECRETS)
+    options.lock = _lock_for(settings.kernel)
     if bool(options.rpc_user) != bool(options.rpc_password):
         raise UsageError("--rpc-user and --rpc-password go together")
     if options.mining_address and not options.mining:
@@ -294,6 +327,7 @@ def _check_demo(options: argparse.Namespace, _settings: Settings, _environ: Mapp
 
 COMMANDS = (
     Command("up", "run the whole stack until Ctrl-C: Redis, mempool, miner, wallet, explorer", "local", _up, _check_up),
+    Command("miner", "search for blocks of a chain elsewhere, with RabbitMQ's address", "miner", _miner, _check_miner),
     Command("down", "stop the stack of a data directory, in order", "", _data_dir),
     Command("status", "show chain, height, pool and how each service is", "", _status),
     Command(

@@ -43,7 +43,15 @@ class Console:
             if silence >= _SILENCE:
                 self.say(text)
             return
-        line = f"{text} ({silence} s)"[: shutil.get_terminal_size().columns - 1]
+        self.passing(f"{text} ({silence} s)")
+
+    def passing(self, text: str) -> None:
+        """Show a line until the next one takes its place; where that is not possible, one every ten seconds."""
+        if not self._is_terminal:
+            if time.monotonic() - self._last_said >= _SILENCE:
+                self.say(text)
+            return
+        line = text[: shutil.get_terminal_size().columns - 1]
         if line != self._passing_line:
             self._write(f"{_CLEAR}{line}")
             self._passing_line = line

@@ -81,6 +81,7 @@ class Settings:
     """`text` or `json`."""
 
 
+MAX_MINER_NAME = 12
 SECRETS = ("redis_url", "amqp_url", "rpc_password")
 
 _CHOICES = {
@@ -147,7 +148,7 @@ def _check(settings: Settings) -> None:
     for name, (low, high) in _RANGES.items():
         if not low <= getattr(settings, name) <= high:
             raise ConfigError(f"{_PREFIX}{name.upper()} must be from {low:g} to {high:g}")
-    if not 1 <= len(settings.miner_name) <= 12 or not _NAME_CHARACTERS.issuperset(settings.miner_name):
+    if not 1 <= len(settings.miner_name) <= MAX_MINER_NAME or not _NAME_CHARACTERS.issuperset(settings.miner_name):
         raise ConfigError(f"{_PREFIX}MINER_NAME must be 1 to 12 letters, digits, '.', '_' or '-'")
     if bool(settings.rpc_user) != bool(settings.rpc_password):
         raise ConfigError(f"{_PREFIX}RPC_USER and {_PREFIX}RPC_PASSWORD go together")

@@ -129,8 +129,8 @@ class Supervisor:
             raise Interrupted("stopped by a signal")
         self._pass_on_warnings()
 
-    def watch(self) -> None:
-        """Restart processes that end, until a signal asks to stop.
+    def watch(self, each_turn: Callable[[], None] = lambda: None) -> None:
+        """Restart processes that end, until a signal asks to stop; call `each_turn` twice a second or more often.
 
         No error of the operating system ends this: a full disk, too many open files or a directory that somebody
         removed are told once, and everything is tried again until it works.
@@ -140,6 +140,7 @@ class Supervisor:
             for child in self.children:
                 self._look_after(child, now)
             self._keep_house()
+            each_turn()
             due = [child.restart_at - now for child in self.children if child.restart_at is not None]
             self._signals.wait(max(0.0, min([_CHECK_LOGS, *due])))
 

@@ -64,7 +64,7 @@ def main() -> int:
         "writer": writer.trouble,
         "outbox": writer.outbox_trouble,
     }
-    app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop)
+    app = create_rpc_app(settings, chain, view, broker, credentials, ready, stop, workers)
     try:
         server = HttpServer(app, settings.host, settings.rpc_port, settings.http_threads)
     except ConfigError as error:

@@ -12,7 +12,7 @@ import sys
 from services.miner.grind import Grinder
 from services.miner.handlers import handlers, queue
 from services.miner.kernels.choice import compile_kernel, is_compiled_wanted, plain_kernel
-from services.miner.reports import Reporter
+from services.miner.reports import MinerCollector, Reporter
 from shared import logs, metrics, telemetry
 from shared.bus.broker import Broker
 from shared.bus.open_broker import connect
@@ -33,6 +33,7 @@ def run(settings: Settings, broker: Broker, stop: ExitFlag) -> None:
     """Mine until `stop` is set."""
     grinder = Grinder(broker, settings.miner_name, stop, plain_kernel())
     reporter = Reporter(broker, grinder.report, stop)
+    metrics.REGISTRY.register(collector := MinerCollector(grinder, broker))
     consumer = broker.consumer([queue(_user(settings))])
     threads = [
         ServiceThread(grinder.run, "grinder", stop.is_set),
@@ -53,6 +54,7 @@ def run(settings: Settings, broker: Broker, stop: ExitFlag) -> None:
         consumer.close()
         for thread in threads:
             thread.join()
+        metrics.REGISTRY.unregister(collector)
 
 
 def _user(settings: Settings) -> str:

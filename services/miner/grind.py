@@ -104,9 +104,8 @@ class Grinder:
                 template_id=self._heard,
             )
 
-    @property
     def hashes_per_block(self) -> float:
-        """The number of hashes that the block under way takes on average; 0 if there is none."""
+        """Return the number of hashes that the block under way takes on average; 0 if there is none."""
         job = self._job
         return job.hashes if job is not None else 0.0
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.miner.grind import Grinder
 from shared.bus.broker import Broker
 from shared.bus.events import MinerReport
 from shared.errors import BrokerError
@@ -18,6 +22,29 @@ from shared.process.shutdown import ExitFlag
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 5.0
+
+
+class MinerCollector(Collector):
+    """What a miner can do and does, for Prometheus and for `./warren miner`."""
+
+    def __init__(self, grinder: Grinder, broker: Broker) -> None:
+        self._grinder = grinder
+        self._broker = broker
+
+    def describe(self) -> list[Metric]:
+        """Return no names: a registration needs none."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        report = self._grinder.report()
+        rate = GaugeMetricFamily("warren_miner_rate", "Hashes per second while it searches.", labels=("kernel",))
+        rate.add_metric([report.kernel], report.hash_rate)
+        yield rate
+        about = "Hashes that the block under way takes on average; 0 without work."
+        yield GaugeMetricFamily("warren_miner_hashes_per_block", about, value=self._grinder.hashes_per_block())
+        connected = self._broker.is_connected()
+        yield GaugeMetricFamily("warren_miner_connected", "Whether the broker can be used.", value=connected)
 
 
 class Reporter:

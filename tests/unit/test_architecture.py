@@ -91,7 +91,7 @@ STOREYS = {
         ("setup",),
         ("stack",),
         ("launcher", "demo"),
-        ("backup", "dead"),
+        ("backup", "dead", "miner"),
         ("cli",),
     ),
 }

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from flask import redirect
 from werkzeug.wrappers import Response as BaseResponse
 
+from services.mempool.mining.workers import Workers
 from services.mempool.rpc import mine_page
 from services.mempool.rpc.methods.table import METHODS
 from services.mempool.rpc.server import protocol
@@ -47,9 +48,11 @@ def create_rpc_app(
     credentials: Credentials,
     ready: ReadyChecks,
     stop: ExitFlag,
+    workers: Workers | None = None,
 ) -> AsyncFlask:
     """Return the application. RPC `stop` sets `stop`."""
-    node = NodeContext(settings, params, view, broker, METHODS, ChainSize(view), stop)
+    chain_size = ChainSize(view)
+    node = NodeContext(settings, params, view, broker, METHODS, chain_size, stop, workers=workers or Workers())
     calls = DirectCalls(_is_call, lambda asked: _respond(node, asked.body))
     app = create_app(__name__, settings, params.name, ready, protocol.MAX_BODY, direct=calls)
     guesses = Guesses()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from services.mempool.mining.workers import Workers
 from services.mempool.rpc.server.chain_size import ChainSize
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Method
@@ -34,6 +35,8 @@ class NodeContext:
     """Set it to end the process in order; calls that wait give up when it is set."""
     tip_waiters: set[object] = field(default_factory=set)
     """One for each call that waits for the tip to move."""
+    workers: Workers = field(default_factory=Workers)
+    """The miners, by their reports."""
     started: float = field(default_factory=time.monotonic)
 
     def now(self) -> int:
