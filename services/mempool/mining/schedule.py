@@ -38,7 +38,8 @@ class Schedule:
         self._due = 0.0
         self._first: float | None = None
         """When `auto` saw the pool's first transaction since the last block; None while the pool is empty."""
-        self._pool_seen = (b"", 0)
+        self._tip_hash = node.tree.tip.hash
+        self._sequence = node.next_sequence
         self.id = ""
         """Names the present setting, as a mining request has an id; empty before the first look."""
 
@@ -83,12 +84,12 @@ class Schedule:
         if not len(node.pool):
             self._first = None
             return False
-        tip_hash, sequence = seen = node.tree.tip.hash, node.next_sequence
-        if self._first is None or tip_hash != self._pool_seen[0]:
+        before, self._tip_hash = self._tip_hash, node.tree.tip.hash
+        known, self._sequence = self._sequence, node.next_sequence
+        if self._first is None or before != self._tip_hash:
             self._first, self._due = now, now + QUIET
-        elif sequence != self._pool_seen[1] and now < self._due:
+        elif known != self._sequence and now < self._due:
             self._due = min(now + QUIET, self._first + GATHER)
-        self._pool_seen = seen
         return now >= self._due
 
 

@@ -10,9 +10,13 @@ import pytest
 from services.mempool.block_tree import BlockTree
 from services.mempool.blocks.activate import Change, activate
 from services.mempool.blocks.operator import control
+from services.mempool.mining import requests
 from services.mempool.mining.offers import REFRESH_SECONDS, REPEAT_SECONDS
 from services.mempool.mining.schedule import EASY_PACE, GATHER, QUIET, Schedule, interval_of
+from services.mempool.mining.select_txs import select_txs
+from services.mempool.pool.pool import Pool
 from shared.bus.events import BlockTemplate, ChainControl, ControlAction, ControlResult
+from shared.chain.commit import PoolRecord
 from shared.consensus.params import MAINNET, REGTEST
 from shared.mining_mode import MiningSetting, parse_mode
 from shared.primitives.transaction import Transaction
@@ -123,6 +127,26 @@ def test_auto_makes_no_block_of_transactions_that_no_block_takes(desk: Desk) -> 
     assert desk.solve().accepted
     desk.node.prioritise(poor.txid, 0)
     assert [bool(desk.tick(21 + step * GATHER)) for step in range(3)] == [False, True, False]
+
+
+def test_auto_looks_only_now_and_then_at_a_pool_that_no_block_takes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def look(pool: Pool) -> list[PoolRecord]:
+        looks.append(desk.clock.seconds - START)
+        return select_txs(pool)
+
+    monkeypatch.setattr(requests, "select_txs", look)
+    set_mode(desk, "auto")
+    assert [desk.tick(step / 64 - 2) for step in range(100)] == [[]] * 100
+    assert looks == [], "the pool is empty"
+    poor = send(desk)
+    desk.node.prioritise(poor.txid, -1_000_000)
+    for step in range(100):
+        assert desk.tick(step / 64) == []
+    assert [round(later - earlier, 2) for earlier, later in itertools.pairwise(looks)] == [GATHER] * 2
 
 
 def test_auto_mines_the_pool_that_a_start_finds(desk: Desk) -> None:
