@@ -42,6 +42,7 @@ from services.explorer.api.operation import (
 )
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.chain.fee_estimates import (
+    PoolFees,
     ProjectedBlock,
     feerate,
     precise_fees,
@@ -50,7 +51,6 @@ from services.explorer.chain.fee_estimates import (
 )
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo
-from services.explorer.chain.pool_fee_cache import PoolFee
 from services.explorer.chain.queries import ChainQueries
 from services.explorer.chain.rbf_trees import Version
 from services.explorer.chain.retarget import difficulty_adjustment
@@ -210,11 +210,11 @@ class MempoolSpace:
         return self._chain.pool.entry_times(wanted)
 
 
-def _recommended(pool: Sequence[PoolFee]) -> RecommendedFees:
+def _recommended(pool: PoolFees) -> RecommendedFees:
     return msgspec.convert(recommended_fees(pool), RecommendedFees)
 
 
-def _precise(pool: Sequence[PoolFee]) -> PreciseFees:
+def _precise(pool: PoolFees) -> PreciseFees:
     return msgspec.convert(precise_fees(pool), PreciseFees)
 
 

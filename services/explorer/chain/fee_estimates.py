@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 from typing import Protocol, TypeVar
 
-from shared.chain.block_fees import median_feerate, spread
+from shared.chain.block_fees import RATES, median_feerate
 from shared.consensus.limits import MAX_BLOCK_VSIZE
 from shared.policy import MIN_RELAY_FEERATE
 
@@ -42,20 +43,85 @@ def feerate(entry: Paying) -> float:
     return entry.fee / entry.vsize
 
 
-def fee_histogram(entries: Iterable[Paying]) -> list[tuple[float, int]]:
+Ranked = tuple[float, int, int]
+"""A transaction as it is sorted: its negative feerate, its virtual bytes, its fee in satoshis."""
+
+
+def ranked(entry: Paying) -> Ranked:
+    """Return what the best payers are sorted first by."""
+    return -feerate(entry), entry.vsize, entry.fee
+
+
+class PoolFees:
+    """The pool's transactions by falling feerate, numbered from 0, with the sums of their sizes and fees.
+
+    A statistic finds its few places by bisection instead of going through the pool, whose fees change all the time.
+    """
+
+    def __init__(self, best_first: Sequence[Ranked]) -> None:
+        self._negative_rates = [item[0] for item in best_first]
+        self._vsizes = [0, *accumulate([item[1] for item in best_first])]
+        """Virtual bytes of the transactions before each, and of all."""
+        self._fees = [0, *accumulate([item[2] for item in best_first])]
+
+    @classmethod
+    def of(cls, entries: Iterable[Paying]) -> PoolFees:
+        """Return the fees of transactions in any order."""
+        return cls(sorted(map(ranked, entries)))
+
+    def __len__(self) -> int:
+        return len(self._negative_rates)
+
+    def rate(self, place: int) -> float:
+        """Return a transaction's feerate."""
+        return -self._negative_rates[place]
+
+    def vsize(self, start: int, end: int) -> int:
+        """Return the virtual bytes of transactions from `start` to before `end`."""
+        return self._vsizes[end] - self._vsizes[start]
+
+    def fees(self, start: int, end: int) -> int:
+        """Return the fees in satoshis of transactions from `start` to before `end`."""
+        return self._fees[end] - self._fees[start]
+
+    def past(self, vsize: int, start: int = 0) -> int | None:
+        """Return the first transaction with which those from `start` on exceed `vsize` virtual bytes, if any does."""
+        place = bisect_right(self._vsizes, self._vsizes[start] + vsize) - 1
+        return place if place < len(self) else None
+
+    def paying_at_least(self, rate: float) -> int:
+        """Return how many transactions pay this feerate or more."""
+        return bisect_right(self._negative_rates, -rate)
+
+    def paying_more(self, rate: float) -> int:
+        """Return how many transactions pay more than this feerate."""
+        return bisect_left(self._negative_rates, -rate)
+
+    def spread(self, start: int, end: int) -> tuple[float, ...]:
+        """Return the feerates of transactions from `start` to before `end` as `shared.chain.block_fees.spread` does."""
+        first, vsize, steps = self._vsizes[start], self.vsize(start, end), RATES - 1
+        rates = []
+        for step in range(steps, 0, -1):
+            # The best payers come first here: the place is the last one that has less than the rest before it.
+            rest = -(-vsize * step // steps)
+            rates.append(self.rate(bisect_left(self._vsizes, first + rest, start, end) - 1))
+        return (*rates, self.rate(start))
+
+
+def itself(pool: PoolFees) -> PoolFees:
+    """Return the pool's fees as they are, for what depends on more than them."""
+    return pool
+
+
+def fee_histogram(pool: PoolFees) -> list[tuple[float, int]]:
     """Return (feerate, virtual bytes) by falling feerate; a bin closes when it exceeds 50,000 vB."""
     histogram: list[tuple[float, int]] = []
-    size = 0
-    last_rate = 0.0
-    for entry in sorted(entries, key=feerate, reverse=True):
-        rate = feerate(entry)
-        if size > _BIN_VSIZE and rate != last_rate:
-            histogram.append((last_rate, size))
-            size = 0
-        last_rate = rate
-        size += entry.vsize
-    if size:
-        histogram.append((last_rate, size))
+    start = 0
+    while start < len(pool):
+        past = pool.past(_BIN_VSIZE, start)
+        end = len(pool) if past is None else pool.paying_at_least(pool.rate(past))
+        histogram.append((pool.rate(end - 1), pool.vsize(start, end)))
+        start = end
     return histogram
 
 
@@ -69,34 +135,29 @@ class FeeBand:
     vsize: int
 
 
-def fee_bands(entries: Iterable[Paying]) -> list[FeeBand]:
+def fee_bands(pool: PoolFees) -> list[FeeBand]:
     """Return the pool by feerate, best payers first, without empty bands at either end."""
-    sizes: list[list[int]] = [[] for _ in BAND_STARTS]
-    for entry in entries:
-        sizes[bisect_right(BAND_STARTS, feerate(entry)) - 1].append(entry.vsize)
-    ends = (*BAND_STARTS[1:], None)
-    bands = [FeeBand(low, high, len(band), sum(band)) for low, high, band in zip(BAND_STARTS, ends, sizes, strict=True)]
+    bands: list[FeeBand] = []
+    start = 0
+    for low, high in zip(reversed(BAND_STARTS), (None, *reversed(BAND_STARTS[1:])), strict=True):
+        end = pool.paying_at_least(low)
+        bands.append(FeeBand(low, high, end - start, pool.vsize(start, end)))
+        start = end
     used = [index for index, band in enumerate(bands) if band.count]
-    return bands[used[0] : used[-1] + 1][::-1] if used else []
+    return bands[used[0] : used[-1] + 1] if used else []
 
 
-def fee_estimates(entries: Iterable[Paying]) -> dict[str, float]:
+def fee_estimates(pool: PoolFees) -> dict[str, float]:
     """Return target → feerate for all of `TARGETS`: the feerate to be among the first target × 1,000,000 vB.
 
     It is `MIN_FEERATE` if the pool does not fill that many blocks. A longer wait never costs more.
     """
     estimates: dict[str, float] = {}
-    depth = 0
-    targets = iter(TARGETS)
-    target: int | None = next(targets)
-    for entry in sorted(entries, key=feerate, reverse=True):
-        depth += entry.vsize
-        while target is not None and depth > target * MAX_BLOCK_VSIZE:
-            estimates[str(target)] = max(MIN_FEERATE, round(feerate(entry), 3))
-            target = next(targets, None)
-        if target is None:
-            break
-    return {str(blocks): estimates.get(str(blocks), MIN_FEERATE) for blocks in TARGETS}
+    for target in TARGETS:
+        place = pool.past(target * MAX_BLOCK_VSIZE)
+        rate = MIN_FEERATE if place is None else max(MIN_FEERATE, round(pool.rate(place), 3))
+        estimates[str(target)] = rate
+    return estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +187,18 @@ class ProjectedBlock:
         return ceil(self.vsize / MAX_BLOCK_VSIZE)
 
 
-def projected_blocks(entries: Iterable[Paying]) -> list[ProjectedBlock]:
+def projected_blocks(pool: PoolFees) -> list[ProjectedBlock]:
     """Return up to eight blocks by the transactions' own feerates, best payers first; the last has all the rest."""
-    return [_project([entry for _, entry in block]) for block in fill_blocks((b"", entry) for entry in entries)]
+    blocks: list[ProjectedBlock] = []
+    start = 0
+    while start < len(pool):
+        past = pool.past(MAX_BLOCK_VSIZE, start) if len(blocks) < _PROJECTED - 1 else None
+        end = len(pool) if past is None else max(past, start + 1)
+        blocks.append(
+            ProjectedBlock(end - start, pool.vsize(start, end), pool.fees(start, end), pool.spread(start, end))
+        )
+        start = end
+    return blocks
 
 
 def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
@@ -144,25 +214,19 @@ def fill_blocks(pool: Iterable[tuple[bytes, P]]) -> list[list[tuple[bytes, P]]]:
     return blocks
 
 
-def projected_place(entries: Iterable[Paying], rate: float) -> int:
+def projected_place(pool: PoolFees, rate: float) -> int:
     """Return the first block, counted from the next as 1, that a feerate suffices for."""
-    return sum(entry.vsize for entry in entries if feerate(entry) > rate) // MAX_BLOCK_VSIZE + 1
+    return pool.vsize(0, pool.paying_more(rate)) // MAX_BLOCK_VSIZE + 1
 
 
-def _project(entries: Sequence[Paying]) -> ProjectedBlock:
-    vsize, fees = sum(entry.vsize for entry in entries), sum(entry.fee for entry in entries)
-    rates = spread([(feerate(entry), entry.vsize) for entry in reversed(entries)])
-    return ProjectedBlock(len(entries), vsize, fees, rates)
-
-
-def recommended_fees(entries: Iterable[Paying]) -> dict[str, int]:
+def recommended_fees(pool: PoolFees) -> dict[str, int]:
     """Return mempool.space's five feerates, in whole satoshis per virtual byte, never rising from one to the next."""
-    return {name: ceil(rate) for name, rate in precise_fees(entries).items()}
+    return {name: ceil(rate) for name, rate in precise_fees(pool).items()}
 
 
-def precise_fees(entries: Iterable[Paying]) -> dict[str, float]:
+def precise_fees(pool: PoolFees) -> dict[str, float]:
     """Return mempool.space's five feerates, not rounded up."""
-    estimates = fee_estimates(entries)
+    estimates = fee_estimates(pool)
     fastest, half_hour, hour = (estimates[target] for target in ("1", "3", "6"))
     minimum = MIN_FEERATE
     return {

@@ -7,10 +7,11 @@ of `seq`. So the pool at one `seq`, with the entries since, gives the pool at th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from services.explorer.chain.fee_estimates import feerate
+from services.explorer.chain.fee_estimates import PoolFees, Ranked, ranked
 from shared.bus.events import Fact, TxAccepted, TxRemoved
 from shared.chain.view import ChainView
 from shared.primitives.hex import display_hash
@@ -21,13 +22,6 @@ MAX_FACTS = 2_000
 """The most facts to read to catch up; if there are more, the pool is read anew."""
 
 
-class PoolFee(NamedTuple):
-    """Fee and virtual size of one transaction."""
-
-    fee: int
-    vsize: int
-
-
 class PoolFeeCache:
     """The pool's fees at the last commit. Any thread may call it."""
 
@@ -35,20 +29,21 @@ class PoolFeeCache:
         self._view = view
         self._lock = threading.Lock()
         self._seq = -1
-        self._paying: dict[str, PoolFee] = {}
+        self._paying: dict[str, Ranked] = {}
         """Txid in display order, as in the facts → fee."""
-        self._best_first: list[PoolFee] = []
+        self._best_first: list[Ranked] = []
+        self._fees = PoolFees(())
         self._derived: dict[Callable[..., Any], Any] = {}
         """Function → its result; emptied when the pool changes."""
 
-    def derive(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
-        """Return a pure function of the pool's fees, best payers first; it runs once for each state of the pool."""
+    def derive(self, function: Callable[[PoolFees], T]) -> T:
+        """Return a pure function of the pool's fees; it runs once for each state of the pool."""
         with self._lock:
             self._catch_up()
             if not self._derived:
-                self._best_first = sorted(self._paying.values(), key=feerate, reverse=True)
+                self._fees = PoolFees(self._best_first)
             if function not in self._derived:
-                self._derived[function] = function(self._best_first)
+                self._derived[function] = function(self._fees)
             result: T = self._derived[function]
         return result
 
@@ -56,19 +51,27 @@ class PoolFeeCache:
         facts = self._news()
         if facts is None:
             entries, self._seq = self._view.pool.entries_and_seq()
-            self._paying = {display_hash(txid): PoolFee(entry.fee, entry.vsize) for txid, entry in entries.items()}
+            self._paying = {display_hash(txid): ranked(entry) for txid, entry in entries.items()}
+            self._best_first = sorted(self._paying.values())
             self._derived.clear()
             return
         for fact in facts:
             match fact:
                 case TxAccepted():
-                    self._paying[fact.txid] = PoolFee(fact.fee, fact.vsize)
+                    self._forget(fact.txid)
+                    self._paying[fact.txid] = item = ranked(fact)
+                    insort(self._best_first, item)
                 case TxRemoved():
-                    self._paying.pop(fact.txid, None)
+                    self._forget(fact.txid)
                 case _:
                     continue
             self._derived.clear()
         self._seq += len(facts)
+
+    def _forget(self, txid_hex: str) -> None:
+        item = self._paying.pop(txid_hex, None)
+        if item is not None:
+            del self._best_first[bisect_left(self._best_first, item)]
 
     def _news(self) -> list[Fact] | None:
         """Return the facts since the last read of the pool, None if it must be read anew."""

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.explorer.chain.cpfp import PoolRelatives, cpfp
-from services.explorer.chain.fee_estimates import FeeBand, ProjectedBlock, fee_bands, projected_blocks, recommended_fees
-from services.explorer.chain.pool_fee_cache import PoolFee, PoolFeeCache
+from services.explorer.chain.fee_estimates import (
+    FeeBand,
+    PoolFees,
+    ProjectedBlock,
+    fee_bands,
+    projected_blocks,
+    recommended_fees,
+)
+from services.explorer.chain.pool_fee_cache import PoolFeeCache
 from shared.chain.codec import PoolEntry, PoolSample
 from shared.chain.pool_snapshot import read_cluster
 from shared.chain.view import ChainView, PoolStats, TxRecord
@@ -43,8 +50,8 @@ class PoolQueries:
         """Return the pool's totals."""
         return self._view.pool.stats()
 
-    def derive(self, function: Callable[[Sequence[PoolFee]], T]) -> T:
-        """Return a pure function of the fees and sizes of the pool's transactions, given best payers first."""
+    def derive(self, function: Callable[[PoolFees], T]) -> T:
+        """Return a pure function of the fees and sizes of the pool's transactions."""
         return self._fees.derive(function)
 
     def overview(self) -> PoolOverview:
@@ -78,11 +85,11 @@ class PoolQueries:
         return cpfp(self._view.at_tip(lambda _: read_cluster(self._view, txid)), txid)
 
 
-def _overview(pool: Sequence[PoolFee]) -> PoolOverview:
+def _overview(pool: PoolFees) -> PoolOverview:
     return PoolOverview(
         len(pool),
-        sum(item.vsize for item in pool),
-        sum(item.fee for item in pool),
+        pool.vsize(0, len(pool)),
+        pool.fees(0, len(pool)),
         tuple(projected_blocks(pool)),
         tuple(fee_bands(pool)),
         recommended_fees(pool),

@@ -7,7 +7,8 @@ import random
 import pytest
 import redis as redis_py
 
-from services.explorer.chain.pool_fee_cache import MAX_FACTS, PoolFee, PoolFeeCache
+from services.explorer.chain.fee_estimates import PoolFees
+from services.explorer.chain.pool_fee_cache import MAX_FACTS, PoolFeeCache
 from shared.chain.view import ChainView
 from shared.primitives.transaction import TxOut
 from tests.builders import Spendable, key, output_of, p2wpkh, pay, spend
@@ -48,9 +49,14 @@ def coins(chain: TestChain, count: int) -> list[Spendable]:
     return [output_of(fan, vout, ALICE) for vout in range(count)]
 
 
-def in_the_pool(chain: TestChain) -> list[PoolFee]:
-    paying = [PoolFee(entry.fee, entry.vsize) for entry in chain.view.pool.entries().values()]
-    return sorted(paying, key=lambda item: item.fee / item.vsize, reverse=True)
+def contents(pool: PoolFees) -> list[tuple[int, int]]:
+    """Fee and virtual size of each transaction."""
+    return [(pool.fees(place, place + 1), pool.vsize(place, place + 1)) for place in range(len(pool))]
+
+
+def in_the_pool(chain: TestChain) -> list[tuple[int, int]]:
+    paying = [(entry.fee, entry.vsize) for entry in chain.view.pool.entries().values()]
+    return sorted(paying, key=lambda item: (-item[0] / item[1], item[1]))
 
 
 def test_the_pool_is_read_once_and_then_followed(chain, view, fees):
@@ -66,17 +72,17 @@ def test_the_pool_is_read_once_and_then_followed(chain, view, fees):
             chain.mine(ALICE, waiting[:7])
             del waiting[:7]
         if number % 3 == 0:
-            assert fees.derive(list) == in_the_pool(chain)
+            assert fees.derive(contents) == in_the_pool(chain)
     chain.replace_tip(BOB)
-    assert fees.derive(list) == in_the_pool(chain)
-    assert len(fees.derive(list)) == len(waiting)
+    assert fees.derive(contents) == in_the_pool(chain)
+    assert len(fees.derive(contents)) == len(waiting)
     assert view.loads == 1
 
 
 def test_best_payers_come_first(chain, fees):
     for number, coin in enumerate(coins(chain, 3)):
         chain.pool_add(pay(coin, BOB, 10_000, fee=(500, 900, 700)[number]))
-    assert [item.fee for item in fees.derive(list)] == [900, 700, 500]
+    assert [fee for fee, _ in fees.derive(contents)] == [900, 700, 500]
 
 
 def test_a_state_of_the_pool_is_derived_from_once(chain, fees):
@@ -97,21 +103,21 @@ def test_a_state_of_the_pool_is_derived_from_once(chain, fees):
 def test_facts_that_are_no_longer_kept_make_it_read_the_pool_again(chain, view, fees, redis: redis_py.Redis):
     spendable = coins(chain, 3)
     chain.pool_add(pay(spendable[0], BOB, 10_000))
-    assert len(fees.derive(list)) == 1
+    assert len(fees.derive(contents)) == 1
     chain.pool_add(pay(spendable[1], BOB, 10_000))
     chain.pool_add(pay(spendable[2], BOB, 10_000))
     redis.xtrim(chain.keys.events, maxlen=1, approximate=False)
-    assert fees.derive(list) == in_the_pool(chain)
+    assert fees.derive(contents) == in_the_pool(chain)
     assert view.loads == 2
 
 
 def test_very_many_facts_make_it_read_the_pool_again(chain, view, fees):
-    fees.derive(list)
+    fees.derive(contents)
     txs = [pay(coin, BOB, 10_000) for coin in coins(chain, 3)]
     chain.pool_add_all(txs)
-    assert fees.derive(list) == in_the_pool(chain)
+    assert fees.derive(contents) == in_the_pool(chain)
     for _ in range(MAX_FACTS // 2 + 1):
         chain.pool_remove(txs[0])
         chain.pool_add(txs[0])
-    assert fees.derive(list) == in_the_pool(chain)
+    assert fees.derive(contents) == in_the_pool(chain)
     assert view.loads == 2

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.explorer.chain.fee_estimates import fee_estimates, precise_fees
+from services.explorer.chain.fee_estimates import PoolFees, fee_estimates, precise_fees
 from services.explorer.live.websocket.snapshot import pool_info
 from services.wallet.errors import BadInput
 from services.wallet.payments.amounts import parse_feerate
@@ -64,7 +64,7 @@ def test_every_service_shows_the_policy_that_the_node_enforces(rpc: Rpc) -> None
     assert rpc.call("estimatesmartfee", 1)["feerate"] == per_kvb
     assert info["incrementalrelayfee"] == network["incrementalfee"] == Decimal(policy.INCREMENTAL_RELAY_FEERATE) / COIN
     per_vbyte = float(per_kvb * COIN / 1000)
-    assert set(fee_estimates([]).values()) == {per_vbyte} == set(precise_fees([]).values())
+    assert set(fee_estimates(PoolFees(())).values()) == {per_vbyte} == set(precise_fees(PoolFees(())).values())
     assert parse_feerate(str(per_vbyte)) == policy.MIN_RELAY_FEERATE
     with pytest.raises(BadInput):
         parse_feerate(str(per_vbyte - 0.001))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,8 +13,7 @@ from services.explorer.api.fields import TXID_EXAMPLE, Feerate, Txid
 from services.explorer.api.operation import HEX_ERRORS, LAST_TXID, Operation, query
 from services.explorer.api.parameters import read_count, read_hash
 from services.explorer.api.submit import ask_template
-from services.explorer.chain.fee_estimates import TARGETS, fee_estimates, fee_histogram
-from services.explorer.chain.pool_fee_cache import PoolFee
+from services.explorer.chain.fee_estimates import TARGETS, PoolFees, fee_estimates, fee_histogram
 from services.explorer.chain.queries import ChainQueries
 from shared.bus.broker import Broker
 from shared.bus.events import WorkTemplate
@@ -112,8 +110,9 @@ class PoolResources:
         return await ask_template(self._broker)
 
 
-def _totals(pool: Sequence[PoolFee]) -> PoolSummary:
-    return PoolSummary(len(pool), sum(item.vsize for item in pool), sum(item.fee for item in pool), fee_histogram(pool))
+def _totals(pool: PoolFees) -> PoolSummary:
+    count = len(pool)
+    return PoolSummary(count, pool.vsize(0, count), pool.fees(0, count), fee_histogram(pool))
 
 
 _GROUP = "Pool and fees"

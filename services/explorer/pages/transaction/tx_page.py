@@ -11,7 +11,7 @@ from flask import render_template, request
 
 from services.explorer.api.parameters import read_hash, read_number
 from services.explorer.chain.cpfp import PoolRelatives
-from services.explorer.chain.fee_estimates import projected_place
+from services.explorer.chain.fee_estimates import itself, projected_place
 from services.explorer.chain.miner_names import miner_name
 from services.explorer.chain.models import BlockInfo, MerkleProof, Outspend, TxInfo
 from services.explorer.chain.queries import ChainQueries
@@ -130,7 +130,7 @@ class TxPage:
             return 0
         if self._chain.pool.stats().vsize <= MAX_BLOCK_VSIZE:
             return 1  # the whole pool fits in, so nothing more has to be read
-        return projected_place(self._chain.pool.derive(tuple), relatives.feerate)
+        return projected_place(self._chain.pool.derive(itself), relatives.feerate)
 
 
 def _sides(tx: Transaction) -> int:
