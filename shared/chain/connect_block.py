@@ -57,9 +57,10 @@ def connect_block(
     height.
     Raises `ValidationError`; the overlay is then of no further use.
     """
-    overlay.prefetch(touched_by_connect(block, params))
+    from_outside = _spent_from_outside(block)
+    overlay.prefetch([*_created_where_checked(block, params), *from_outside])
     if block.hash not in params.bip30_exceptions:
-        _check_no_overwrite(overlay, block, params)
+        _check_no_overwrite(overlay, block, from_outside, params)
     flags = block_flags(height, params, block.hash)
     has_sequence_locks = height >= params.csv_height
     payments = ConnectedBlock()
@@ -105,7 +106,7 @@ def disconnect_block(overlay: Overlay, block: Block, undo: list[list[Coin]]) -> 
 
 def touched_by_connect(block: Block, params: ChainParams) -> Iterator[OutPoint]:
     """Yield the coins that `connect_block` looks up, so that the coins of several blocks can be prefetched at once."""
-    yield from _created(block.transactions if _may_repeat(params) else block.transactions[:1])
+    yield from _created_where_checked(block, params)
     yield from _spent_from_outside(block)
 
 
@@ -124,20 +125,25 @@ def _created(txs: Sequence[Transaction]) -> list[OutPoint]:
     return [OutPoint(tx.txid, vout) for tx in txs for vout in range(len(tx.outputs))]
 
 
+def _created_where_checked(block: Block, params: ChainParams) -> list[OutPoint]:
+    """Return the outputs that are looked up for BIP30 before it is known whether a coin is missing."""
+    return _created(block.transactions if _may_repeat(params) else block.transactions[:1])
+
+
 def _spent_from_outside(block: Block) -> list[OutPoint]:
     """Return the outpoints that a block spends, except those of its own transactions."""
     own = {tx.txid for tx in block.transactions}
     return [txin.prevout for tx in block.transactions[1:] for txin in tx.inputs if txin.prevout.txid not in own]
 
 
-def _check_no_overwrite(overlay: Overlay, block: Block, params: ChainParams) -> None:
+def _check_no_overwrite(overlay: Overlay, block: Block, from_outside: Sequence[OutPoint], params: ChainParams) -> None:
     """Raise `ValidationError` for a transaction whose txid still has unspent outputs (BIP30).
 
     Looking up every output would double the coins that a block reads. Where no transaction can be valid twice, a block
     that repeats one spends a coin that is gone, so only a block with a missing coin has all its outputs looked up.
     """
     txs = block.transactions
-    if not _may_repeat(params) and None not in overlay.coins(_spent_from_outside(block)):
+    if not _may_repeat(params) and all(overlay.coin(prevout) is not None for prevout in from_outside):
         txs = txs[:1]
     outpoints = _created(txs)
     for outpoint, coin in zip(outpoints, overlay.coins(outpoints), strict=True):

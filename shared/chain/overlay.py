@@ -7,8 +7,9 @@ a whole or not at all. `connect_block` has the rules of validation.
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from shared.chain.codec import ScriptStats, Spend, TxLocation, history_score
 from shared.primitives.block import Block
@@ -24,8 +25,8 @@ class CoinSource(Protocol):
         """Return the coin at each outpoint, None if there is none."""
 
 
-@dataclass(slots=True)
-class StatsDelta:
+# A full block makes ten thousand of these: a struct is made in a fifth of the time of a dataclass.
+class StatsDelta(msgspec.Struct, gc=False):
     """Change of a script's counters."""
 
     tx_count: int = 0
@@ -45,16 +46,15 @@ class StatsDelta:
         )
 
 
-@dataclass(slots=True)
-class ScriptDelta:
+class ScriptDelta(msgspec.Struct):
     """Change of the index of one script."""
 
-    coins_added: list[tuple[int, bytes]] = field(default_factory=list)
+    coins_added: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
     """Heights and outpoints."""
-    coins_removed: list[bytes] = field(default_factory=list)
-    history: dict[bytes, int | None] = field(default_factory=dict)
+    coins_removed: list[bytes] = msgspec.field(default_factory=list)
+    history: dict[bytes, int | None] = msgspec.field(default_factory=dict)
     """Txid → score, None if the transaction left the best chain."""
-    stats: StatsDelta = field(default_factory=StatsDelta)
+    stats: StatsDelta = msgspec.field(default_factory=StatsDelta)
 
 
 class Overlay:

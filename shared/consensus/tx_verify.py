@@ -92,6 +92,9 @@ class SequenceLocks(NamedTuple):
         return self.height < height and self.time < median_time_past
 
 
+_UNLOCKED = SequenceLocks(-1, -1)
+
+
 def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callable[[int], int]) -> SequenceLocks:
     """Return the relative locks (BIP68) of a transaction that spends coins mined at `coin_heights`.
 
@@ -103,17 +106,18 @@ def sequence_locks(tx: Transaction, coin_heights: Sequence[int], mtp_at: Callabl
         raise ValueError(f"{len(coin_heights)} coin heights for {len(tx.inputs)} inputs")
     min_height = min_time = -1
     if tx.version >= 2:
-        for tx_in, coin_height in zip(tx.inputs, coin_heights, strict=True):
+        for index, tx_in in enumerate(tx.inputs):
             sequence = tx_in.sequence
             if sequence & SEQUENCE_LOCKTIME_DISABLE_FLAG:
                 continue
+            coin_height = coin_heights[index]
             units = sequence & SEQUENCE_LOCKTIME_MASK
             if sequence & SEQUENCE_LOCKTIME_TYPE_FLAG:
                 coin_time = mtp_at(max(coin_height - 1, 0))
                 min_time = max(min_time, coin_time + (units << SEQUENCE_LOCKTIME_GRANULARITY) - 1)
             else:
                 min_height = max(min_height, coin_height + units - 1)
-    return SequenceLocks(min_height, min_time)
+    return SequenceLocks(min_height, min_time) if min_height >= 0 or min_time >= 0 else _UNLOCKED
 
 
 def legacy_sigops(tx: Transaction) -> int:

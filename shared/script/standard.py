@@ -38,6 +38,7 @@ _P2SH_TAIL = bytes([OP_EQUAL])
 _P2WPKH_HEAD = bytes([OP_0, 20])
 _P2WSH_HEAD = bytes([OP_0, 32])
 _P2TR_HEAD = bytes([OP_1, 32])
+_RETURN = bytes([OP_RETURN])
 P2A_SCRIPT = bytes([OP_1, 2, 0x4E, 0x73])
 """Pay-to-anchor: an output that anyone can spend, to raise the fee of its transaction."""
 
@@ -117,7 +118,7 @@ def is_witness_program(script: bytes) -> bool:
 
 def is_unspendable(script: bytes) -> bool:
     """Tell whether an output can never be spent and so makes no coin (Core's IsUnspendable)."""
-    return script[:1] == bytes([OP_RETURN]) or len(script) > MAX_SCRIPT_SIZE
+    return script.startswith(_RETURN) or len(script) > MAX_SCRIPT_SIZE
 
 
 def classify(script: bytes) -> tuple[ScriptType, list[bytes]]:

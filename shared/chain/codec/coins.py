@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from shared.primitives.coin import Coin
 from shared.primitives.transaction import OutPoint, TxOut
@@ -13,8 +14,7 @@ _LOCATION = struct.Struct("<32sIIII")
 _SPEND = struct.Struct("<32sI")
 
 
-@dataclass(frozen=True, slots=True)
-class TxLocation:
+class TxLocation(msgspec.Struct, frozen=True, gc=False):
     """Where the bytes of a confirmed transaction are."""
 
     block_hash: bytes
@@ -27,8 +27,7 @@ class TxLocation:
     """0 for a coinbase."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(msgspec.Struct, frozen=True, gc=False):
     """The input that spends an output."""
 
     txid: bytes
