@@ -46,12 +46,17 @@ _HOUSEKEEPING_SECONDS = 30.0
 _HEAD_START_SECONDS = 3.0
 """Seconds that the inbox waits for the first blocks: it then handles their facts in one batch, and miners have the CPU
 until then."""
+_GATHER_SECONDS = 0.1
+"""After each batch more facts gather for so long: they only trigger a look at the chain, and a batch of them takes
+about as long as one."""
+_MOST_FACTS = 2_000
+"""Facts in a batch; with the time to gather them, more than the chain makes."""
 _FAUCET_THREADS = 4
 """Requests to the faucet that are served at a time."""
 _FAUCET_IDLE_SECONDS = 0.2
 """Seconds after which a thread of the faucet without work looks at the exit flag."""
-_FAUCET_END_SECONDS = 5.0
-"""Seconds within which a thread of the faucet gives back the request that it still waits for."""
+_THREAD_END_SECONDS = 5.0
+"""Seconds within which a thread gives back the request that it still works on, before the bus is closed."""
 
 
 def main() -> int:
@@ -97,16 +102,18 @@ def main() -> int:
         return 2
     log.info("listening", extra=with_fields(host=settings.host, port=server.port, chain=chain.name))
 
-    faucet_threads = []
+    threads = []
     ServiceThread(lambda: _purge_periodically(stop, attempts), "housekeeping", stop.is_set).start()
     try:
         _retry(lambda: chain_store.check_server(client), stop)
         ServiceThread(bootstrap.run, "bootstrap", lambda: bootstrap.is_done() or stop.is_set()).start()
         if faucet is not None:
             serve = functools.partial(_serve_faucet, broker, faucet, bootstrap, Suspects(), stop)
-            for number in range(_FAUCET_THREADS):
-                faucet_threads.append(ServiceThread(serve, f"faucet-{number}", stop.is_set))
-                faucet_threads[-1].start()
+            threads += [ServiceThread(serve, f"faucet-{number}", stop.is_set) for number in range(_FAUCET_THREADS)]
+        tell = functools.partial(_retry, lambda: _tell_names(broker, wallets, stop), stop)
+        threads.append(ServiceThread(tell, "names", stop.is_set))
+        for thread in threads:
+            thread.start()
         bootstrap.wait(_HEAD_START_SECONDS)
         _retry(lambda: _run_inbox(broker, wallets, view, stop), stop)
     except UnsafeStore as error:
@@ -116,8 +123,8 @@ def main() -> int:
         stop.set()
         server.drain(settings.drain_seconds)
         server.close()
-        for thread in faucet_threads:
-            thread.join(_FAUCET_END_SECONDS)
+        for thread in threads:
+            thread.join(_THREAD_END_SECONDS)
         broker.close()
         log.info("stopped")
     return stop.status
@@ -143,11 +150,24 @@ def _retry(work: Callable[[], None], stop: ExitFlag) -> None:
 
 
 def _run_inbox(broker: Broker, wallets: WalletService, view: ChainView, stop: ExitFlag) -> None:
-    """Handle facts and requests for the wallets' names, the requests first, until the exit flag is set."""
-    consumer = broker.consumer([WALLET_NAMES, WALLET_INBOX])
-    table = {**directory.requests(wallets), **subscriptions(Inbox(wallets, view))}
+    """Handle facts until the exit flag is set."""
+    consumer = broker.consumer([WALLET_INBOX], prefetch=_MOST_FACTS)
+    table = subscriptions(Inbox(wallets, view))
+
+    def gather() -> None:
+        stop.wait(_GATHER_SECONDS)
+
     try:
-        Worker(broker, consumer, table, name="wallet", stop=stop).run()
+        Worker(broker, consumer, table, name="wallet", stop=stop, max_batch=_MOST_FACTS, on_idle=gather).run()
+    finally:
+        consumer.close()
+
+
+def _tell_names(broker: Broker, wallets: WalletService, stop: ExitFlag) -> None:
+    """Answer requests for the wallets' names until the exit flag is set."""
+    consumer = broker.consumer([WALLET_NAMES])
+    try:
+        Worker(broker, consumer, directory.requests(wallets), name="names", stop=stop).run()
     finally:
         consumer.close()
 

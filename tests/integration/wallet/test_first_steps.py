@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.wallet import directory
+from services.wallet.__main__ import _tell_names
 from services.wallet.app import create_wallet_app
-from services.wallet.handlers import subscriptions
 from shared.bus.events import MineRequested, MineResult, WalletName, WalletsRequested, WalletsResult
-from shared.bus.topics import WALLET_INBOX, WALLET_NAMES
-from shared.bus.worker import Worker
 from shared.config import Settings
 from shared.process.shutdown import ExitFlag
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
@@ -210,14 +208,11 @@ def test_the_directory_names_creator_first_and_then_the_newest_but_not_all_of_ma
     )
 
 
-def test_the_names_are_told_over_the_bus_before_facts_that_wait(stack: Stack) -> None:
+def test_the_names_are_told_over_the_bus_while_facts_wait(stack: Stack) -> None:
     address = stack.create("w")
-    consumer = stack.broker.consumer([WALLET_NAMES, WALLET_INBOX])
     stop = ExitFlag()
-    table = {**directory.requests(stack.wallets), **subscriptions(stack.inbox)}
-    worker = Worker(stack.broker, consumer, table, name="wallet", stop=stop, idle_wait=0.01)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(worker.run)
+        running = pool.submit(_tell_names, stack.broker, stack.wallets, stop)
         answer = stack.broker.request(WalletsRequested(), 30)
         stop.set()
         running.result()

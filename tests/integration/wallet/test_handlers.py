@@ -6,12 +6,15 @@ import logging
 
 import pytest
 
+from services.wallet.__main__ import _run_inbox
 from services.wallet.store import Send, SendStatus
 from shared.bus.events import BlockDisconnected, Removal, TxAccepted, TxRemoved, TxSubmitted
+from shared.bus.topics import WALLET_INBOX
 from shared.bus.worker import Incoming
 from shared.primitives.hex import display_hash
 from shared.primitives.transaction import TxOut
 from shared.process import waiting
+from shared.process.shutdown import ExitFlag
 from tests.builders import Spendable, key, p2wpkh, spend
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_api import raise_timeout
@@ -163,3 +166,31 @@ def test_a_send_that_is_replaced_is_dropped_and_the_balance_is_that_of_the_other
 def test_a_payment_never_takes_the_place_of_another(stack: Stack, sent: bytes) -> None:
     submitted = [message for message in stack.broker.published if isinstance(message, TxSubmitted)]
     assert [message.may_replace for message in submitted] == [False]
+
+
+class Gathering(ExitFlag):
+    """A flag whose first wait lasts until three facts have come one by one, and whose second one ends the work."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self._stack = stack
+        self.waits: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        for number in range(3) if len(self.waits) == 1 else ():
+            self._stack.broker.publish(TxRemoved(seq=number, txid=f"{number:064x}", why=Removal.MINED))
+        if len(self.waits) == 2:
+            self.set()
+        return self.is_set()
+
+
+def test_facts_that_come_one_by_one_are_handled_together(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    sends_by_txid = stack.store.sends_by_txid
+    monkeypatch.setattr(stack.store, "sends_by_txid", lambda txids: asked.append(len(txids)) or sends_by_txid(txids))
+    stop = Gathering(stack)
+    _run_inbox(stack.broker, stack.wallets, stack.view, stop)
+    assert asked == [3]
+    assert stop.waits == [0.1, 0.1]
+    assert stack.broker.backlog(WALLET_INBOX) == []
