@@ -1,4 +1,4 @@
-"""Hash rates of the kernels, and what a second worker adds: `python -m tests.benchmarks.bench_miner`.
+"""Rates of the kernels, what two workers do, how soon work is interrupted: `python -m tests.benchmarks.bench_miner`.
 
 Rates are by processor time, so that a busy machine does not change them. What two workers do together is shown by the
 clock as well, which says something on a quiet machine with two processors only.
@@ -9,15 +9,22 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import multiprocessing
+import threading
 import time
 from multiprocessing.synchronize import Barrier
 
+from services.miner.grind import Grinder
+from services.miner.job import Job
 from services.miner.kernels import hashlib_kernel
-from services.miner.kernels.kernel import Search
+from services.miner.kernels.kernel import Kernel, Search
+from shared.process.shutdown import ExitFlag
+from tests.unit.bus.fake_broker import FakeBroker
+from tests.unit.miner.test_job import template
 
 _HEADER = bytes(range(76))
 _ROUNDS = 5
 _SECONDS = 3.0
+_TEMPLATES = 60
 
 
 def plain(header_76: bytes, target: int, start_nonce: int, count: int) -> int | None:
@@ -71,6 +78,34 @@ def together(workers: int) -> tuple[float, float]:
     return sum(by_clock for by_clock, _ in found), sum(by_processor for _, by_processor in found)
 
 
+def interruptions(name: str, search: Search) -> list[float]:
+    """Seconds from a new template to the first search for it, in rising order."""
+    started: dict[str, float] = {}
+
+    def noted(header_76: bytes, target: int, start: int, count: int) -> int | None:
+        started.setdefault(header_76[4:36].hex(), time.perf_counter())
+        return search(header_76, 0, start, count)
+
+    stop = ExitFlag()
+    grinder = Grinder(FakeBroker(), "bench", stop, Kernel.measured(name, noted))
+    thread = threading.Thread(target=grinder.run)
+    thread.start()
+    waits = []
+    for number in range(_TEMPLATES):
+        previous = f"{number:064x}"
+        job = Job.from_template(template(id=previous, previous_hash=previous))
+        time.sleep(0.05 + number * 0.0007)  # the next one comes at another place of a slice
+        offered = time.perf_counter()
+        grinder.offer(job)
+        while (wire := job.previous_hash.hex()) not in started:
+            time.sleep(0.0005)
+        waits.append(started[wire] - offered)
+    stop.set()
+    grinder.wake()
+    thread.join()
+    return sorted(waits[1:])
+
+
 def main() -> None:
     base = rate(plain, 300_000)
     print(f"{'plain hashlib loop':24} {base:8.3f} MH/s")
@@ -79,6 +114,10 @@ def main() -> None:
     if importlib.util.find_spec("llvmlite") is None:
         return
     search, seconds = compiled()
+    for name, kernel in (("hashlib", hashlib_kernel.search), ("llvm", search)):
+        waits = interruptions(name, kernel)
+        middle, last = waits[len(waits) // 2] * 1e3, waits[-1] * 1e3
+        print(f"{f'template interrupts {name}':28} {middle:6.1f} ms median {last:6.1f} ms at most, of {len(waits)}")
     fast = rate(search, 10_000_000)
     print(f"{'kernel llvm':24} {fast:8.3f} MH/s   {fast / ours:.2f} x hashlib; {seconds:.2f} s to compile")
     one, two = (list(map(max, zip(*(together(workers) for _ in range(3)), strict=True))) for workers in (1, 2))

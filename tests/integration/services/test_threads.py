@@ -29,8 +29,8 @@ def documented() -> dict[str, list[str]]:
 
 
 THREADS = documented()
-ON_DEMAND = {"bus-replies", "scrypt-0"}
-"""Threads that start with the first work for them."""
+ON_DEMAND = {"bus-replies", "scrypt-0", "compiler"}
+"""Threads that start with the first work for them, or where a setting wants them."""
 
 
 def expected(service: str, bus: str) -> set[str]:
