@@ -53,6 +53,8 @@ def watch(node: Node) -> None:
                 time.sleep(0.2)
                 continue
             block = node("getblock", node("getblockhash", before["height"] + 1), 2)
+            if not first["height"]:
+                first = before = block  # the genesis block is older than the race
             miner, seconds = finder(block), block["time"] - before["time"]
             rate = node("getnetworkhashps", min(WINDOW, block["height"]), block["height"]) / 1e6
             print(

@@ -76,6 +76,24 @@ def test_auto_confirms_a_payment_at_once_and_then_rests(desk: Desk) -> None:
     assert QUIET == 0.05
 
 
+def test_auto_waits_for_a_quiet_moment_and_no_longer(desk: Desk) -> None:
+    set_mode(desk, "auto")
+    send(desk)
+    assert desk.tick(1) == []
+    assert desk.tick(1.03) == [], "the same pool is no news"
+    assert len(desk.tick(1 + QUIET)) == 1
+    assert desk.solve().accepted
+    desk.tick(2)
+    send(desk)
+    assert desk.tick(3) == []
+    send(desk)
+    assert desk.tick(3.03) == []
+    assert desk.tick(3 + QUIET) == [], "a second payment came at 3.03"
+    send(desk)
+    (template,) = desk.tick(3.03 + QUIET + 0.001)
+    assert len(template.merkle_branch) == 2, "a third came when the time was over, and is in it"
+
+
 def test_auto_makes_few_blocks_of_a_burst(desk: Desk) -> None:
     set_mode(desk, "auto")
     steps = 200
@@ -263,6 +281,10 @@ def test_a_start_waits_at_most_one_interval_whatever_the_clock_says(desk: Desk, 
         assert desk.tick(0) == []
         assert desk.tick(wait - 0.1) == []
     assert len(desk.tick(wait)) == 1
+    desk.node.set_clock(desk.node.tree.tip.header.time + max(lead, 0))
+    assert desk.solve().accepted
+    assert desk.tick(wait + 59.9) == []
+    assert len(desk.tick(wait + 60)) == 1
 
 
 # ── continuous ──────────────────────────────────────────────────────────────────────────────────────────────────────
