@@ -22,7 +22,7 @@ from shared.chain.lua import source
 from shared.chain.overlay import Overlay
 from shared.chain.records import StoredTx
 from shared.chain.redis_keys import Keys
-from shared.chain.script_index import change_scripts
+from shared.chain.script_index import change_groups, change_scripts
 from shared.chain.store import StoreClient
 from shared.chain.tx_index import change_txs
 from shared.chain.view import ChainView
@@ -236,8 +236,7 @@ def _pack_overlay(overlay: Overlay, view: ChainView) -> dict[str, Any]:
         for sets in changed.sets
     ]
     fields["script_sets_gone"] = [script_hash.hex() for script_hash in changed.sets_gone]
-    fields["scripts"] = _flat((b"0", script) for script in changed.known)
-    fields["scripts_del"] = changed.forgotten
+    fields.update(_changes("scripts", change_groups(changed.known, changed.forgotten, view.scripts.groups)))
     return fields
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.chain.codec import ScriptRecord, encode_script_record
+from shared.chain.codec import ScriptRecord, encode_script_group, encode_script_record, script_group
 from shared.chain.overlay import ScriptDelta
 from shared.chain.records import Scored, ScriptLists
 from shared.crypto.address import has_address
@@ -70,6 +70,19 @@ def change_scripts(
     for (script_hash, delta, before), stored in zip(repacked, lists, strict=True):
         found.records.append((script_hash, _packed(before, delta, stored.history, stored.coins)))
     return found
+
+
+def change_groups(
+    known: Sequence[bytes], forgotten: Sequence[bytes], read_groups: Callable[[Sequence[bytes]], Sequence[list[bytes]]]
+) -> list[tuple[bytes, bytes | None]]:
+    """Return the changed groups of scripts with an address and their new values, None for a group that is empty."""
+    groups = list(dict.fromkeys(script_group(script) for script in (*known, *forgotten)))
+    members = {group: set(stored) for group, stored in zip(groups, read_groups(groups), strict=True)}
+    for script in forgotten:
+        members[script_group(script)].discard(script)
+    for script in known:
+        members[script_group(script)].add(script)
+    return [(group, encode_script_group(scripts) if scripts else None) for group, scripts in members.items()]
 
 
 def _packed(before: ScriptRecord, delta: ScriptDelta, history: Scored, coins: Scored) -> bytes | None:

@@ -35,6 +35,7 @@ from shared.chain.codec.coins import (
     encode_location,
     encode_spend,
 )
+from shared.chain.codec.known_scripts import decode_script_group, encode_script_group, script_group
 from shared.chain.codec.mining import decode_mining, encode_mining
 from shared.chain.codec.outbox import decode_event, decode_traceparent
 from shared.chain.codec.pool import (
@@ -113,6 +114,7 @@ __all__ = [
     "decode_pool_script",
     "decode_replaced",
     "decode_replaces",
+    "decode_script_group",
     "decode_script_record",
     "decode_spend",
     "decode_spent",
@@ -128,6 +130,7 @@ __all__ = [
     "encode_pool_script",
     "encode_replaced",
     "encode_replaces",
+    "encode_script_group",
     "encode_script_record",
     "encode_spend",
     "encode_tx_part",
@@ -137,6 +140,7 @@ __all__ = [
     "pool_script_hash",
     "pool_script_range",
     "pool_scripts_by_txid",
+    "script_group",
     "split_history_score",
     "store_block",
 ]

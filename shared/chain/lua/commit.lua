@@ -6,14 +6,12 @@
 --                        delta was computed
 --   new_tip              {hash, height, work, format of all values}, when the tip moves
 --   heights              {offset, hashes}: the best chain's hashes from byte `offset` on
---   blocks, txs, script_records, block_fees     {field, value, …} to set in the hash of that name
---   txs_del, script_records_del                 {field, …} to delete from it
+--   blocks, txs, script_records, scripts, block_fees     {field, value, …} to set in the hash of that name
+--   txs_del, script_records_del, scripts_del             {field, …} to delete from it
 --   raw                  {key suffix, value, …}: blocks, undo data and layouts to store
 --   script_sets          {{script hash (hex), coins+ {height, outpoint, …}, coins-, history+ {score, txid, …},
 --                        history- {txid, …}}, …}: of scripts with many of them; all others are in their records
 --   script_sets_gone     {script hash (hex), …}: scripts that have no sorted sets any more
---   scripts              {0, scriptPubKey, …}: new scripts with an address
---   scripts_del          {scriptPubKey, …}: scripts that no block pays any more
 --   pool_del             {txid, …}
 --   pool_spends_del      {outpoint, …}
 --   pool_scripts_del     {member, …}
@@ -73,7 +71,7 @@ if delta.heights then
   end
 end
 
-for _, name in ipairs({'blocks', 'txs', 'script_records', 'block_fees', 'jobs', 'prioritised'}) do
+for _, name in ipairs({'blocks', 'txs', 'script_records', 'scripts', 'block_fees', 'jobs', 'prioritised'}) do
   if delta[name .. '_del'] then each_slice('HDEL', prefix .. name, delta[name .. '_del']) end
   if delta[name] then each_slice('HSET', prefix .. name, delta[name]) end
 end
@@ -93,8 +91,6 @@ for _, script in ipairs(delta.script_sets or {}) do
   each_slice('ZREM', key .. ':history', script[5])
   each_slice('ZADD', key .. ':history', script[4])
 end
-each_slice('ZREM', prefix .. 'scripts', delta.scripts_del or {})
-each_slice('ZADD', prefix .. 'scripts', delta.scripts or {})
 
 if delta.clock == 0 then
   call('DEL', prefix .. 'clock')

@@ -15,6 +15,7 @@ from shared.chain import codec
 from shared.chain.codec import ScriptRecord
 from shared.chain.records import HistoryItem, Scored, ScriptLists, ScriptStats, TxRecord, Unspent
 from shared.chain.redis_keys import script_hash
+from shared.chain.view.known_scripts import find_scripts
 from shared.chain.view.pool import PoolReader
 from shared.chain.view.reader import Moved, StoreReader
 from shared.chain.view.txs import TxReader
@@ -60,10 +61,15 @@ class ScriptReader:
 
         A range has a first and a last scriptPubKey, compared as bytes.
         """
-        pipe = self._redis.pipeline(transaction=False)
-        for low, high in ranges:
-            pipe.zrangebylex(self._keys.scripts, b"[" + low, b"[" + high, start=0, num=limit)
-        return [script for found in pipe.execute() for script in found][:limit]
+        return find_scripts(self._redis, self._keys.scripts, ranges, limit)
+
+    def groups(self, groups: Sequence[bytes]) -> list[list[bytes]]:
+        """Return the known scripts of each group (`codec.script_group`)."""
+        values = self._redis.hmget(self._keys.scripts, groups) if groups else []
+        return [
+            [] if data is None else codec.decode_script_group(group, data)
+            for group, data in zip(groups, values, strict=True)
+        ]
 
     def used(self, scripts: Sequence[bytes]) -> list[bool]:
         """Tell of each script whether any transaction of the best chain or the pool touches it.

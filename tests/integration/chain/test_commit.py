@@ -16,7 +16,7 @@ from shared.chain.commit import Committer, Delta, PoolRecord, PoolReplacement
 from shared.chain.lease import Lease
 from shared.chain.overlay import Overlay
 from shared.chain.redis_keys import Keys
-from shared.chain.view import ChainView, HistoryItem
+from shared.chain.view import ChainView, HistoryItem, known_scripts
 from shared.consensus.params import REGTEST
 from shared.crypto.hashes import sha256
 from shared.errors import CommitConflict, StaleWriter
@@ -161,7 +161,7 @@ def test_a_block_with_thousands_of_outputs_is_written_and_taken_back(store: Stor
     assert [coin.output for coin in coins if coin is not None] == list(big.outputs)
     assert len(store.view.txs.all_coins()) == count
     assert store.view.scripts.coin_count(sha256(ALICE)) == count - owners
-    assert store.client.zcard(KEYS.scripts) == store.client.hlen(KEYS.script_records) == owners + 1
+    assert len(_known(store)) == store.client.hlen(KEYS.script_records) == owners + 1
     overlay = Overlay(store.view.txs)
     overlay.revert(big, [])
     store.committer.commit(Delta(overlay=overlay))
@@ -301,6 +301,36 @@ def test_a_transaction_that_replaces_twice_is_known_for_the_second_time_only(sto
 # ── scripts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _known(store: Store) -> list[bytes]:
+    """All scripts with an address."""
+    return store.view.scripts.with_prefix([(b"\0", b"\xff")], 10_000)
+
+
+def test_scripts_of_all_kinds_are_found_by_any_range_of_their_bytes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the names of their groups, or with all names; at the first and last script of a group and between groups."""
+    hashes = [
+        bytes([first, second]) + bytes(17) + bytes([last]) for first in (0, 1) for second in (0, 9) for last in (0, 1)
+    ]
+    shapes = [(b"\0\x14", b""), (b"\x76\xa9\x14", b"\x88\xac"), (b"\xa9\x14", b"\x87"), (b"\x51\x14", b"")]
+    scripts = sorted([b"\x51\x02\x4e\x73", *(head + program + tail for head, tail in shapes for program in hashes)])
+    overlay = Overlay(store.view.txs)
+    overlay.apply(tx(1, *scripts), 0, 0)
+    store.committer.commit(Delta(overlay=overlay, new_tip=entry(0), best_chain=[entry(0).hash]))
+    assert store.client.hlen(KEYS.scripts) == 4 * len(shapes) + 1
+    find = store.view.scripts.with_prefix
+    for listed in (4_096, 2, 0):
+        monkeypatch.setattr(known_scripts, "_LISTED", listed)
+        for start, low in enumerate(scripts):
+            for end, high in list(enumerate(scripts))[start::5]:
+                assert find([(low, high)], 100) == scripts[start : end + 1]
+        assert find([(scripts[3], scripts[9]), (scripts[1], scripts[2])], 9) == [*scripts[3:10], *scripts[1:3]]
+        assert find([(scripts[3], scripts[9])], 2) == scripts[3:5]
+        assert find([(b"\0", b"\x61")], 100) == [script for script in scripts if script[0] <= 0x60]
+        assert find([], 5) == []
+
+
 def test_a_script_is_known_as_long_as_a_block_has_it_and_only_if_it_has_an_address(store: Store) -> None:
     first, second = tx(1, ALICE, b"\x51\x51"), tx(2, ALICE, BOB)
     for height, one in enumerate((first, second)):
@@ -309,11 +339,11 @@ def test_a_script_is_known_as_long_as_a_block_has_it_and_only_if_it_has_an_addre
         store.committer.commit(
             Delta(overlay=overlay, new_tip=entry(height), first_height=height, best_chain=[b"t" * 32])
         )
-    assert set(store.client.zrange(KEYS.scripts, 0, -1)) == {ALICE, BOB}
+    assert _known(store) == sorted([ALICE, BOB])
     overlay = Overlay(store.view.txs)
     overlay.revert(second, [])
     store.committer.commit(Delta(overlay=overlay))
-    assert store.client.zrange(KEYS.scripts, 0, -1) == [ALICE]
+    assert _known(store) == [ALICE]
     stats = store.view.scripts.stats([sha256(ALICE), sha256(BOB)])
     assert [(one.tx_count, one.funded_count, one.funded_sum) for one in stats] == [(1, 1, 1_000), (0, 0, 0)]
     assert not store.client.hexists(KEYS.script_records, sha256(BOB))

@@ -99,6 +99,21 @@ def test_a_part_of_a_transaction_is_its_location_and_its_outputs() -> None:
     assert codec.encode_tx_part(place, []) == b"\x91\xc4\x30" + place
 
 
+@pytest.mark.parametrize(
+    ("head", "tail", "size"),
+    [(b"\0\x14", b"", 4), (b"\x51\x20", b"", 4), (b"\xa9\x14", b"\x87", 4), (b"\x76\xa9\x14", b"\x88\xac", 5)],
+)
+def test_scripts_that_begin_alike_are_a_group(head: bytes, tail: bytes, size: int) -> None:
+    one, two = head + b"\x01\x02\x04" + tail, head + b"\x01\x02\x03" + tail
+    group = codec.script_group(one)
+    assert group == codec.script_group(two) == head + b"\x01\x02"
+    assert len(group) == size
+    rest = bytes([0xC4, 1 + len(tail)])
+    data = b"\x92" + rest + b"\x03" + tail + rest + b"\x04" + tail
+    assert codec.encode_script_group([one, two]) == data
+    assert codec.decode_script_group(group, data) == [two, one]
+
+
 def test_a_script_record_is_its_counters_its_history_and_its_coins() -> None:
     old, new = b"\x09" * 32, b"\x01" * 32
     coins = [new + little((0, 4)), old + little((513, 4)), old + little((258, 4))]
