@@ -119,16 +119,22 @@ class AvailableCoins:
                 if not self._ledger.are_spent(selection.coins):
                     return selection, tip
         with self._lock:  # before the coins are read: those of a payment that ends meanwhile are spent by then, or free
-            payments = self._under_way.get(wallet_id, _UnderWay()).payments
-            taken = {coin.outpoint for payment in payments for coin in payment.coins}
+            taken = self._taken(wallet_id)
         coins, tip = self._ledger.spendable(keys)
         offered = [coin for coin in coins if coin.outpoint not in taken]
         offered.sort(key=attrgetter("preference"))  # remembered in order, they are sorted in no time
-        self._remember(wallet_id, tip, {coin.outpoint: coin for coin in offered if coin.height is not None})
+        self._remember(wallet_id, tip, offered)
         return select(offered), tip
 
-    def _remember(self, wallet_id: str, tip: Tip, coins: _Coins) -> None:
+    def _taken(self, wallet_id: str) -> set[OutPoint]:
+        payments = self._under_way.get(wallet_id, _UnderWay()).payments
+        return {coin.outpoint for payment in payments for coin in payment.coins}
+
+    def _remember(self, wallet_id: str, tip: Tip, offered: Sequence[SpendableCoin]) -> None:
+        """Remember the confirmed coins among these, without those that were taken since they were read."""
         with self._lock:
+            taken = self._taken(wallet_id)
+            coins = {coin.outpoint: coin for coin in offered if coin.height is not None and coin.outpoint not in taken}
             self._remembered.pop(wallet_id, None)
             self._remembered[wallet_id] = (tip.moves, coins)
             count = sum(len(coins) for _, coins in self._remembered.values())

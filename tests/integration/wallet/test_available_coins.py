@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
 import pytest
 
 from services.wallet.coins import available
+from services.wallet.coins.available import PaymentUnderWay
+from services.wallet.coins.selection import SpendableCoin
+from services.wallet.keys.accounts import WalletKey
 from shared.bus.events import TxSubmitted
+from shared.chain.view import Tip
+from shared.primitives.transaction import Transaction
 from shared.reasons import Reason
 from tests.integration.wallet.conftest import COIN, PASSWORD, Stack
 from tests.integration.wallet.test_api import verdict
@@ -97,3 +105,28 @@ def test_so_many_coins_are_remembered_in_all(
     assert len(stack.payments._coins._remembered) == remembered
     for wallet in ("w1", "w2"):
         send(stack, wallet, payee)
+
+
+def test_a_coin_that_a_payment_takes_while_a_fee_is_asked_for_is_not_remembered(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.fund("w", 2)
+    payee = stack.create("p")
+    spendable = stack.wallets.ledger.spendable
+
+    def paying_meanwhile(keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], Tip]:
+        monkeypatch.setattr(stack.wallets.ledger, "spendable", spendable)
+        found = spendable(keys)
+        taken.append(stack.payments._coins.payment("w"))
+        stack.payments._coins.take("w", taken[0].__enter__(), found[0][:1], 0)
+        return found
+
+    taken: list[AbstractContextManager[PaymentUnderWay]] = []
+    monkeypatch.setattr(stack.wallets.ledger, "spendable", paying_meanwhile)
+    stack.payments.quote("w", stack.payments.order(payee, "1"))
+    send(stack, "w", payee)
+    (paid,) = submitted(stack)
+    (txin,) = Transaction.parse(bytes.fromhex(paid[0])).inputs
+    (payment,) = stack.payments._coins._under_way["w"].payments
+    assert txin.prevout not in [coin.outpoint for coin in payment.coins]
+    taken[0].__exit__(None, None, None)
