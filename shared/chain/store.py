@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
+from shared.chain.reads import READS, ReadingConnections
 from shared.chain.server_version import OLDEST, WANTED, parse_version
 from shared.errors import StoreUnavailable, UnsafeStore
 from shared.process.backoff import backoff
@@ -25,68 +24,6 @@ SOCKET_TIMEOUT = 10.0
 """Seconds; no script of Warren's runs so long."""
 REPLICA_PATIENCE = 1.0
 """Seconds in which replicas must have a change; they need milliseconds while they are well."""
-
-
-T = TypeVar("T")
-
-_READS = frozenset(
-    (
-        *("EXISTS", "GET", "GETRANGE", "MGET"),
-        *("HGET", "HGETALL", "HLEN", "HMGET", "HVALS"),
-        *("SCARD", "SMEMBERS", "XRANGE", "ZCARD", "ZRANGE", "ZREVRANGE"),
-    )
-)
-"""Commands that change nothing and do not wait: they may be sent again, and several may share a connection."""
-_AWAY = (redis.ConnectionError, redis.TimeoutError)
-
-
-class ReadingConnections:
-    """The connections for reads, which one thread at a time uses. redis-py's pool costs more than a read itself.
-
-    Its rules hold: a server that does not answer is asked as often as the client's `Retry` says. A connection that was
-    closed while nobody used it, by a restart or a failover, does not count: the read gets a new one.
-    """
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-        self._idle: deque[Any] = deque()
-        """Its `pop` and `append` are atomic, so it needs no lock."""
-
-    def run(self, read: Callable[[Any], T]) -> T:
-        """Return the result of `read`, which gets a connection and leaves no reply on it unread."""
-        failures = 0
-        while True:
-            try:
-                connection, was_idle = self._idle.pop(), True
-            except IndexError:
-                connection, was_idle = self._pool.make_connection(), False
-            try:
-                result = read(connection)
-            except redis.ResponseError:
-                self._idle.append(connection)
-                raise
-            except _AWAY as error:
-                connection.disconnect()
-                if was_idle and isinstance(error, redis.ConnectionError):
-                    self.close()
-                    continue
-                if failures == connection.retry.get_retries():
-                    raise
-                failures += 1
-            except BaseException:
-                connection.disconnect()
-                raise
-            else:
-                self._idle.append(connection)
-                return result
-
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        while self._idle:
-            try:
-                self._idle.pop().disconnect()
-            except IndexError:  # another thread took the last one
-                return
 
 
 class StoreClient(redis.Redis):
@@ -110,17 +47,20 @@ class StoreClient(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply."""
         try:
-            if args[0] in _READS:
-                return self._reading.run(lambda connection: self._ask(connection, args, options))
+            if args[0] in READS:
+                return self._read(args, options)
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
             if reason := outage(error):
                 raise StoreUnavailable(reason) from None
             raise
 
-    def _ask(self, connection: Any, command: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        connection.send_command(*command)
-        return self.parse_response(connection, command[0], **options)  # type: ignore[no-untyped-call]
+    def _read(self, command: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        parse: Any = self.parse_response
+        return self._reading.run(
+            lambda connection, check_health: connection.send_command(*command, check_health=check_health),
+            lambda connection: parse(connection, command[0], **options),
+        )
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> StorePipeline:
         """Return a pipeline that raises `StoreUnavailable` as well."""
@@ -170,16 +110,31 @@ class StorePipeline(Pipeline):
 
     def _only_reads(self) -> bool:
         is_plain = not (self.transaction or self.explicit_transaction or self.watching or self.scripts)
-        return is_plain and all(command[0] in _READS for command, _ in self.command_stack)
+        return is_plain and all(command[0] in READS for command, _ in self.command_stack)
 
     def _read(self, raise_on_error: bool) -> list[Any]:
         if not self.command_stack:
             return []
+        commands = [command for command, _ in self.command_stack]
+
+        def send(connection: Any, check_health: bool) -> None:
+            connection.send_packed_command(connection.pack_commands(commands), check_health=check_health)
+
         try:
-            send: Any = self._execute_pipeline
-            return self.reading.run(lambda connection: send(connection, self.command_stack, raise_on_error))
+            return self.reading.run(send, lambda connection: self._replies(connection, raise_on_error))
         finally:
             self.reset()
+
+    def _replies(self, connection: Any, raise_on_error: bool) -> list[Any]:
+        replies: list[Any] = []
+        for command, options in self.command_stack:
+            try:
+                replies.append(self.parse_response(connection, command[0], **options))  # type: ignore[no-untyped-call]
+            except redis.ResponseError as error:
+                replies.append(error)
+        if raise_on_error:
+            self.raise_first_error(self.command_stack, replies)  # type: ignore[no-untyped-call]
+        return replies
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply: WATCH, and reads between it and MULTI."""

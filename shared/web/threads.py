@@ -53,7 +53,7 @@ class Threads:
             if is_here:
                 wait, result = context.run(_step, resume)
             else:
-                wait, result = await self._put(partial(context.run, _step, resume))
+                wait, result = await self._put(partial(context.run, _step_on_thread, resume, coroutine))
             if wait is None:
                 return result  # type: ignore[no-any-return]
             if wait is THREAD:
@@ -103,6 +103,13 @@ def _step(resume: Callable[[], WaitFor]) -> tuple[WaitFor | None, Any]:
         return resume(), None
     except StopIteration as end:
         return None, end.value
+
+
+def _step_on_thread(resume: Callable[[], WaitFor], coroutine: Coroutine[Any, None, Any]) -> tuple[WaitFor | None, Any]:
+    wait, result = _step(resume)
+    while wait is THREAD:
+        wait, result = _step(partial(coroutine.send, None))
+    return wait, result
 
 
 async def _until(wait: WaitFor, stopping: asyncio.Future[None]) -> None:

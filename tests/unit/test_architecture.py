@@ -24,7 +24,7 @@ IO_MODULES = {"redis", "pika", "flask", "socket", "requests", "uvicorn", "subpro
 # it, or a single file. `__main__` stands on top of all.
 STOREYS = {
     "shared/chain": (
-        ("redis_keys", "codec", "lua", "server_version"),
+        ("redis_keys", "codec", "lua", "server_version", "reads"),
         ("records", "store", "overlay", "block_fees"),
         ("view", "lease", "connect_block", "script_index", "tx_index"),
         ("commit", "pool_snapshot"),

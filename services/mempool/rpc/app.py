@@ -91,7 +91,7 @@ def _refusal(head: RequestHead, credentials: Credentials, guesses: Guesses) -> R
 
 
 async def _respond(node: NodeContext, body: bytes) -> DirectAnswer:
-    """Answer a body: small submissions on the event loop, which hands them to the writer, all else on a thread."""
+    """Answer a body: short calls on the event loop, which hands submissions to the writer, all else on a thread."""
     if len(body) > SMALL:
         await on_thread()
     try:
@@ -105,7 +105,7 @@ async def _respond(node: NodeContext, body: bytes) -> DirectAnswer:
         return _reply(RpcRequest(), Outcome(error=error))
     call = protocol.parse_request(value)
     method = node.methods.get(call.method)
-    if method is None or not method.is_submission:
+    if method is None or not method.is_short:
         await on_thread()
     (outcome,) = await execute(node, [call])
     if call.is_notification and call.error is None:

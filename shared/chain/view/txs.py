@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.chain import codec
 from shared.chain.codec import Spend, TxLocation, TxPart
+from shared.chain.reads import expect_bytes
 from shared.chain.records import FoundTx, TxRecord
 from shared.chain.view.blocks import BlockReader
 from shared.chain.view.pool import PoolReader
@@ -59,6 +60,7 @@ class TxReader:
         tip_values, part, pooled = self._reader.at_once(read)
         tip = decode_tip(tip_values)
         where = part and codec.decode_tx_part(part).decoded_location()
+        expect_bytes(where.length + where.spent_length if where else len(pooled or b""))
         if where is None:
             return None if pooled is None else FoundTx(pooled, tip)
         pipe = self._redis.pipeline(transaction=False)  # what a block has and has spent never changes

@@ -15,6 +15,7 @@ from services.mempool.rpc import app as rpc_app
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
 from shared.bus.events import TxSubmitted
+from shared.chain.reads import HURRIED_BYTES, expect_bytes
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.primitives.transaction import Transaction
@@ -86,7 +87,7 @@ def test_batches_and_what_is_long_are_read_by_a_thread(
     assert long.startswith("http-")
 
 
-def test_all_other_calls_run_on_threads(
+def test_short_reads_run_on_the_event_loop_and_all_other_calls_on_threads(
     server: HttpServer, broker: Watched, tx: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
@@ -97,7 +98,29 @@ def test_all_other_calls_run_on_threads(
         return await execute(*arguments)
 
     monkeypatch.setattr(rpc_app, "execute", noting)
-    for method in ("getblockcount", "nonsense", "testmempoolaccept"):
+    for method in ("getblockchaininfo", "nonsense", "testmempoolaccept"):
         post(server, {"method": method, "params": []})
     assert len(found) == 3
     assert all(name.startswith("http-") for name in found)
+    found.clear()
+    for method in ("getblockcount", "getbestblockhash", "getblockhash", "getrawtransaction", "gettxout"):
+        post(server, {"method": method, "params": []})
+    assert found == ["http"] * 5
+
+
+def test_a_read_that_is_not_answered_at_once_is_done_again_on_a_thread(
+    server: HttpServer, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    tip = chain.view.tip
+
+    def slow_tip() -> Any:
+        found.append(threading.current_thread().name)
+        expect_bytes(HURRIED_BYTES + 1)
+        return tip()
+
+    monkeypatch.setattr(chain.view, "tip", slow_tip)
+    assert post(server, {"method": "getblockcount"})["result"] == 3
+    loop, thread = found
+    assert loop == "http"
+    assert thread.startswith("http-")

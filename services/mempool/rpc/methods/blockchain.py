@@ -226,7 +226,14 @@ def verifytxoutproof(node: NodeContext, proof_hex: str) -> Json:
 
 
 METHODS = (
-    Method("getbestblockhash", _CATEGORY, "Returns the hash of the tip of the most-work chain.", (), getbestblockhash),
+    Method(
+        "getbestblockhash",
+        _CATEGORY,
+        "Returns the hash of the tip of the most-work chain.",
+        (),
+        getbestblockhash,
+        is_short=True,
+    ),
     Method(
         "getblock",
         _CATEGORY,
@@ -236,13 +243,14 @@ METHODS = (
         getblock,
     ),
     Method("getblockchaininfo", _CATEGORY, "Returns the state of the chain.", (), getblockchaininfo),
-    Method("getblockcount", _CATEGORY, "Returns the height of the most-work chain.", (), getblockcount),
+    Method("getblockcount", _CATEGORY, "Returns the height of the most-work chain.", (), getblockcount, is_short=True),
     Method(
         "getblockhash",
         _CATEGORY,
         "Returns the hash of the most-work chain's block at a height.",
         (Arg("height", Kind.NUMBER, "The height; the genesis block has 0"),),
         getblockhash,
+        is_short=True,
     ),
     Method(
         "getblockheader",
@@ -262,6 +270,7 @@ METHODS = (
             Arg("include_mempool", Kind.BOOL, "Whether unconfirmed transactions count", "true"),
         ),
         gettxout,
+        is_short=True,
     ),
     Method(
         "waitforblock",

@@ -349,6 +349,7 @@ METHODS = (
             Arg("blockhash", Kind.STRING, "The block in which to look for it", ""),
         ),
         getrawtransaction,
+        is_short=True,
     ),
     Method(
         "submitpackage",
@@ -372,6 +373,7 @@ METHODS = (
         ),
         sendrawtransaction,
         is_submission=True,
+        is_short=True,
     ),
     Method(
         "testmempoolaccept",

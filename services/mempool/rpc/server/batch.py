@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.mempool.rpc.server.claims import REQUEST_TIMEOUT, Claim
@@ -15,7 +16,9 @@ from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
 from services.mempool.rpc.server.method import Method, bind
 from services.mempool.rpc.server.protocol import Outcome, RpcRequest
+from shared.chain.reads import NotAtOnce, in_a_hurry
 from shared.errors import BrokerUnavailable, RequestFailed, RequestTimeout, StoreUnavailable, Unroutable, WarrenError
+from shared.process.waiting import on_thread
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,19 @@ async def execute(node: NodeContext, requests: Sequence[RpcRequest]) -> list[Out
     return outcomes
 
 
-def _answer(node: NodeContext, request: RpcRequest) -> object:
+async def _answer(node: NodeContext, request: RpcRequest) -> object:
     if request.error is not None:
         raise request.error
     method: Method | None = node.methods.get(request.method)
     if method is None:
         raise RpcError(RpcCode.METHOD_NOT_FOUND, "Method not found")
-    return method.answer(node, *bind(method, request.params))
+    values = bind(method, request.params)
+    if method.is_short:
+        with suppress(NotAtOnce), in_a_hurry():
+            return method.answer(node, *values)
+    await on_thread()
+    result = method.answer(node, *values)
+    return await result if isinstance(result, Coroutine) else result
 
 
 async def _settle(node: NodeContext, run: _Run, outcomes: list[Outcome]) -> None:

@@ -72,6 +72,8 @@ class Method:
     answer: Callable[..., Any]
     is_submission: bool = False
     """Its answer is a `Claim`, which a batch publishes together with its neighbours."""
+    is_short: bool = False
+    """It takes much less time than the way to a thread and back: a few reads, no work to speak of."""
     is_hidden: bool = False
     """Help leaves it out of its list."""
 
