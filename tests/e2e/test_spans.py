@@ -83,7 +83,6 @@ def test_a_payments_spans_are_one_tree_through_all_services(
         ("mempool", "publish tx.accepted"),
         ("wallet", "handle tx.accepted"),
         ("explorer", "handle tx.accepted"),
-        ("mempool", "publish mine.requested"),
         ("mempool", "handle mine.requested"),
         ("mempool", "publish block.template"),
         ("miner", "handle block.template"),

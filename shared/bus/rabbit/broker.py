@@ -25,7 +25,7 @@ from shared.bus.rabbit.link import RabbitLink
 from shared.bus.rabbit.parameters import WORK_HEARTBEAT, parameters
 from shared.bus.rabbit.publisher import UNCONFIRMED, Outgoing, RabbitPublisher
 from shared.bus.replies import ReplyBox
-from shared.bus.topics import QUEUED, REPLY_EXCHANGE, Queue
+from shared.bus.topics import DURABLE_QUEUES, QUEUED, REPLY_EXCHANGE, Queue
 from shared.errors import BrokerError, BrokerUnavailable, RequestTimeout
 from shared.logs import with_fields
 
@@ -44,6 +44,8 @@ class RabbitBroker(Broker):
 
     def __init__(self, amqp_url: str, service: str = "warren", *, patience: float = 5.0) -> None:
         name = f"{service} {socket.gethostname()}:{os.getpid()}"
+        self._has_work = any(queue.service == service for queue in DURABLE_QUEUES)
+        """Whether this service consumes shared queues, sooner or later, on the connection of all its consumers."""
         self._consume_params = parameters(amqp_url, f"{name} consume")
         self._work_params = parameters(amqp_url, f"{name} consume", WORK_HEARTBEAT)
         self._patience = patience
@@ -114,7 +116,8 @@ class RabbitBroker(Broker):
             if self._closed:
                 raise BrokerUnavailable("the bus is closed")
             if self._link is None:
-                params = self._work_params if any(queue.durable for queue in queues) else self._consume_params
+                is_work = self._has_work or any(queue.durable for queue in queues)
+                params = self._work_params if is_work else self._consume_params
                 self._link = RabbitLink(params, "bus-consume", self._on_up, self._on_down)
                 self._link.start()
             link = self._link

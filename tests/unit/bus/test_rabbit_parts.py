@@ -14,7 +14,8 @@ from shared.bus.rabbit import consumer as rabbit_consumer
 from shared.bus.rabbit.broker import RabbitBroker
 from shared.bus.rabbit.consumer import _Subscription
 from shared.bus.rabbit.link import RabbitLink, describe
-from shared.bus.topics import MEMPOOL_TXS
+from shared.bus.rabbit.parameters import WORK_HEARTBEAT
+from shared.bus.topics import MEMPOOL_TXS, Queue, Topic, transient_queue
 from shared.errors import BrokerUnavailable
 from tests.servers import free_port
 
@@ -162,3 +163,28 @@ def test_a_queue_that_is_not_consumed_yet_does_not_starve_its_consumer(clock: Cl
     consumed.ready.clear()
     clock.now += 60
     assert not consumed.is_starved(5)
+
+
+@pytest.mark.parametrize(
+    ("service", "queue", "is_work"),
+    [
+        ("mempool", transient_queue("mempool", Topic.TX_ACCEPTED), True),
+        ("wallet", transient_queue("wallet", Topic.TX_ACCEPTED), True),
+        ("explorer", transient_queue("explorer", Topic.TX_ACCEPTED), False),
+        ("warren", MEMPOOL_TXS, True),
+    ],
+)
+def test_a_paused_service_that_consumes_shared_queues_is_missed_soon_whatever_it_consumes_first(
+    service: str, queue: Queue, is_work: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeats = []
+
+    def start(link: RabbitLink) -> None:
+        heartbeats.append(link._params.heartbeat)
+        link._thread.start()
+
+    broker = RabbitBroker(f"amqp://127.0.0.1:{free_port()}/", service, patience=0.05)
+    monkeypatch.setattr(RabbitLink, "start", start)
+    broker.consumer([queue])
+    broker.close()
+    assert [beat == WORK_HEARTBEAT for beat in heartbeats] == [is_work]
