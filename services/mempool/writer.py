@@ -104,9 +104,10 @@ class Writer:
                 self._keeper.release()
 
     def _write(self) -> None:
+        calm_collector()
         node = NodeState(self._client, self._keys, self._params)
         node.load(self._keeper.hold())
-        calm_collector()
+        gc.freeze()
         mining = Mining(node, self._broker, self._settings.mine_timeout, self._workers)
         tenure = ExitFlag()
         outbox = Outbox(
@@ -142,7 +143,7 @@ class Writer:
 
 
 def calm_collector() -> None:
-    """Let the garbage collector run less often, and exclude the loaded objects from it.
+    """Let the garbage collector run less often, and exclude from it the objects that are there.
 
     A writer keeps hundreds of thousands of small objects for long and makes few cycles: traversing them again and again
     took a third of the time for a full block.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ class Family:
 
     def change(self, number: int, **fields: int) -> None:
         item = self.items[number]
-        self.items[number] = PoolRecord(item.tx, replace(item.entry, **fields), ())
+        self.items[number] = PoolRecord(item.tx, msgspec.structs.replace(item.entry, **fields), ())
 
 
 def pooled(tx: Transaction, number: int, fee: int, sigops: int) -> PoolRecord:
