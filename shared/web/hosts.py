@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
 class TrustedHosts:
@@ -23,6 +24,7 @@ def host_name(host: str) -> str:
     return host.rsplit(":", 1)[0].lower()
 
 
+@lru_cache(maxsize=64)  # asked for every request, mostly with one name
 def is_loopback(name: str) -> bool:
     """Whether a host name or address, without port and brackets, is this machine itself."""
     try:
