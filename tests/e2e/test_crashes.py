@@ -14,6 +14,9 @@ from deploy.demo.client import HttpProblem, JsonClient
 from deploy.stack import state as stack_state
 from tests.e2e.conftest import COIN, Stack, StartStack, eventually
 
+_MANY = 640
+"""Blocks of a request that is under way for as long as it takes to kill a process: ten templates of 64 blocks."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -88,7 +91,7 @@ def test_a_mining_request_survives_the_death_of_who_works_on_it(stack: Stack, fo
 
     def request() -> None:
         try:
-            outcome.append(stack.mine(address, 150))
+            outcome.append(stack.mine(address, _MANY))
         except HttpProblem as problem:
             outcome.append(problem)
 
@@ -97,12 +100,12 @@ def test_a_mining_request_survives_the_death_of_who_works_on_it(stack: Stack, fo
     eventually(lambda: stack.height() >= before + 20, what="some blocks")
     killed = kill(folder, name)
     eventually(lambda: pid_of(folder, name) != killed, what="a restart")
-    eventually(lambda: stack.height() >= before + 150, what="all the blocks")
+    eventually(lambda: stack.height() >= before + _MANY, what="all the blocks")
     thread.join(90)
     assert not thread.is_alive()
-    assert stack.height() == before + 150, "the request is mined once"
+    assert stack.height() == before + _MANY, "the request is mined once"
     if isinstance(outcome[0], list):
-        assert len(outcome[0]) == 150
+        assert len(outcome[0]) == _MANY
         assert outcome[0][-1] == stack.rpc("getbestblockhash")
     else:
         assert name in {"mempool", "redis"}, "only whoever carried the connection may have lost the answer"
