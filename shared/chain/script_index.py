@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.chain.codec import ScriptRecord, encode_script_group, encode_script_record, script_group
+from shared.chain.codec import ScriptRecord, ScriptStats, encode_script_group, encode_script_record, script_group
 from shared.chain.overlay import ScriptDelta
 from shared.chain.records import Scored, ScriptLists
 from shared.crypto.address import has_address
@@ -53,22 +53,22 @@ def change_scripts(
     """
     hashes = [sha256(script_pubkey) for script_pubkey in changes]
     found = ScriptIndexChange()
-    repacked: list[tuple[bytes, ScriptDelta, ScriptRecord]] = []
+    repacked: list[tuple[bytes, ScriptDelta, ScriptStats]] = []
     for script_hash, (script_pubkey, delta), before in zip(hashes, changes.items(), read_records(hashes), strict=True):
         stats = delta.stats.added_to(before.stats)
         if bool(stats.tx_count) != bool(before.stats.tx_count) and has_address(script_pubkey):
             (found.known if stats.tx_count else found.forgotten).append(script_pubkey)
         if before.packed is None and stats.is_packed:
             found.sets_gone.append(script_hash)
-            repacked.append((script_hash, delta, before))
+            repacked.append((script_hash, delta, stats))
         elif stats.is_packed:
-            found.records.append((script_hash, _packed(before, delta, before.history(), before.coins())))
+            found.records.append((script_hash, _packed(stats, delta, before.history(), before.coins())))
         else:
             found.records.append((script_hash, encode_script_record(stats, None)))
             found.sets.append(_sorted_sets(script_hash, before, delta))
     lists = read_sets([script_hash for script_hash, _, _ in repacked]) if repacked else ()
-    for (script_hash, delta, before), stored in zip(repacked, lists, strict=True):
-        found.records.append((script_hash, _packed(before, delta, stored.history, stored.coins)))
+    for (script_hash, delta, stats), stored in zip(repacked, lists, strict=True):
+        found.records.append((script_hash, _packed(stats, delta, stored.history, stored.coins)))
     return found
 
 
@@ -85,8 +85,8 @@ def change_groups(
     return [(group, encode_script_group(scripts) if scripts else None) for group, scripts in members.items()]
 
 
-def _packed(before: ScriptRecord, delta: ScriptDelta, history: Scored, coins: Scored) -> bytes | None:
-    stats = delta.stats.added_to(before.stats)
+def _packed(stats: ScriptStats, delta: ScriptDelta, history: Scored, coins: Scored) -> bytes | None:
+    """Return the record of a script that has these counters after the change, and had these lists before."""
     return encode_script_record(stats, _applied(delta, history, coins)) if stats.tx_count else None
 
 
@@ -102,6 +102,9 @@ def _sorted_sets(script_hash: bytes, before: ScriptRecord, delta: ScriptDelta) -
 
 def _applied(delta: ScriptDelta, history: Scored, coins: Scored) -> tuple[dict[bytes, int], dict[bytes, int]]:
     """Return txid → score and outpoint → height after a change."""
+    if not history:  # most scripts of a block are new
+        scores = {txid: score for txid, score in delta.history.items() if score is not None}
+        return scores, {outpoint: height for height, outpoint in delta.coins_added}
     scores = {txid: score for score, txid in history}
     for txid, score in delta.history.items():
         if score is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import msgpack
+import msgspec
 
 from shared.errors import DecodeError
 
@@ -20,8 +20,8 @@ _HISTORY_SIZE = _SCORE_SIZE + 32
 _COIN_SIZE = 1 + 4
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptStats:
+# A full block reads and makes ten thousand of these: a struct is made in a fifth of the time of a dataclass.
+class ScriptStats(msgspec.Struct, frozen=True, gc=False):
     """Esplora's counters of a script; sums in satoshis."""
 
     tx_count: int = 0
@@ -41,8 +41,7 @@ class ScriptStats:
         return self.tx_count <= MOST_PACKED and self.funded_count - self.spent_count <= MOST_PACKED
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptRecord:
+class ScriptRecord(msgspec.Struct, frozen=True):
     """The record of a script; its lists are decoded when they are asked for."""
 
     stats: ScriptStats = ScriptStats()
@@ -62,8 +61,8 @@ class ScriptRecord:
 
     def coins(self) -> list[tuple[int, bytes]]:
         """Return the height and the outpoint (36 bytes) of each coin, sorted by these; only of a packed script."""
-        history = self.history()
         _, data = self._packed()
+        history = self.history() if data else []
         found = []
         for at in range(0, len(data), _COIN_SIZE):
             score, txid = history[data[at]]
