@@ -58,7 +58,7 @@ class Contents:
                     data=record.raw.hex(),
                     txid=display_hash(txid),
                     hash=display_hash(entry.wtxid),
-                    depends=tuple(sorted([places[parent] for parent in graph.parents(txid)])),
+                    depends=() if graph.is_alone(txid) else tuple(sorted(map(places.__getitem__, graph.parents(txid)))),
                     fee=entry.fee,
                     sigops=entry.sigop_cost,
                     weight=entry.weight,

@@ -117,13 +117,16 @@ class Acceptor:
 
         Raises `ValidationError` with Core's reason.
         """
+        if not candidate.conflicts and not any(txin.prevout.txid in self._pool for txin in candidate.tx.inputs):
+            self._check_room(candidate.vsize)  # most have no relatives in the pool
+            return
         change = Changeset(self._pool, self._context.prioritised, [candidate])
         if candidate.conflicts:
             check_replacement(change)
             check_spends_no_conflict(candidate, set(self._pool.ancestors(change.parents)))
-        elif change.parents:
+        else:
             change.check_clusters()
-        self._check_room(change)
+        self._check_room(change.growth)
 
     def check_package_place(self, candidates: Sequence[Candidate]) -> None:
         """Check room and replacement for a package; raises `ValidationError` with a reason for the whole package."""
@@ -132,7 +135,7 @@ class Acceptor:
             check_package_replacement(change)
         else:
             change.check_clusters()
-        self._check_room(change)
+        self._check_room(change.growth)
 
     def verify(self, candidate: Candidate) -> None:
         """Run a transaction's scripts; raises `ScriptCheckError`."""
@@ -187,9 +190,8 @@ class Acceptor:
             check_inputs_standard(tx, spent)
         return fee, spent
 
-    def _check_room(self, change: Changeset) -> None:
-        freed = sum(record.entry.vsize for record in change.evicted.values())
-        if self._pool.vsize - freed + change.vsize > policy.MAX_POOL_VSIZE:
+    def _check_room(self, growth: int) -> None:
+        if self._pool.vsize + growth > policy.MAX_POOL_VSIZE:
             raise ValidationError(Reason.MEMPOOL_FULL)
 
 

@@ -78,6 +78,11 @@ class Changeset:
         """Virtual bytes of the candidates."""
         return sum(candidate.vsize for candidate in self.candidates)
 
+    @property
+    def growth(self) -> int:
+        """Virtual bytes by which the pool grows."""
+        return self.vsize - sum(record.entry.vsize for record in self.evicted.values())
+
     def before(self) -> dict[bytes, Member]:
         """Return the clusters that change, as they are now."""
         return {txid: self._member(record) for cluster in self._clusters for txid, record in cluster.items()}
