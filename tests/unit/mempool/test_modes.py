@@ -94,6 +94,15 @@ def test_auto_waits_for_a_quiet_moment_and_no_longer(desk: Desk) -> None:
     assert len(template.merkle_branch) == 2, "a third came when the time was over, and is in it"
 
 
+def test_auto_is_not_put_off_by_a_payment_that_comes_when_the_time_is_over(desk: Desk) -> None:
+    set_mode(desk, "auto")
+    send(desk)
+    desk.tick(0)
+    send(desk)
+    (template,) = desk.tick(QUIET)
+    assert len(template.merkle_branch) == 2
+
+
 def test_auto_makes_few_blocks_of_a_burst(desk: Desk) -> None:
     set_mode(desk, "auto")
     steps = 200
