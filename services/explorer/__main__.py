@@ -16,6 +16,7 @@ from shared.chain.view import ChainView
 from shared.consensus import chain_file
 from shared.errors import ConfigError, StoreUnavailable, UnsafeStore
 from shared.process import shutdown
+from shared.process.collector import calm_collector
 from shared.process.shutdown import ExitFlag
 from shared.process.thread import ServiceThread
 from shared.web.server import HttpServer
@@ -41,6 +42,7 @@ def run(settings: config.Settings, flag: ExitFlag) -> None:
     ready = {"redis": store_trouble, "broker": broker.trouble}
     explorer = create_explorer(settings, chain, view, broker, ready)
     hub = explorer.hub
+    calm_collector()
     server = HttpServer(explorer.app, settings.host, settings.explorer_port, settings.http_threads, explorer.endpoints)
     hub.start(server.call_soon)
     log.info("serving", extra=logs.with_fields(host=settings.host, port=server.port, chain=chain.name))

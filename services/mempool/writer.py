@@ -27,6 +27,7 @@ from shared.config import Settings
 from shared.consensus.params import ChainParams
 from shared.errors import BrokerUnavailable, StaleWriter, StoreUnavailable
 from shared.process.backoff import backoff
+from shared.process.collector import calm_collector
 from shared.process.shutdown import ExitFlag
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ STANDBY_SECONDS = 0.25
 LEASE_PATIENCE = 2.0
 """Seconds to wait for an answer about the lease: a writer that Redis does not answer must know soon that it is none."""
 PREFETCH = 2000
+_YOUNG = 100_000
+"""New objects after which the garbage collector looks at them. A writer keeps hundreds of thousands of small objects
+for long and makes few cycles: traversing them again and again took a third of the time for a full block."""
 
 
 class Writer:
@@ -104,7 +108,7 @@ class Writer:
                 self._keeper.release()
 
     def _write(self) -> None:
-        calm_collector()
+        calm_collector(_YOUNG)
         node = NodeState(self._client, self._keys, self._params)
         node.load(self._keeper.hold())
         gc.freeze()
@@ -140,17 +144,6 @@ class Writer:
             self._outbox = None
             tenure.set()
             outbox.join()
-
-
-def calm_collector() -> None:
-    """Let the garbage collector run less often, and exclude from it the objects that are there.
-
-    A writer keeps hundreds of thousands of small objects for long and makes few cycles: traversing them again and again
-    took a third of the time for a full block.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _recovery(intake: Intake, node: NodeState, mining: Mining, keeper: LeaseKeeper) -> Callable[[], None]:

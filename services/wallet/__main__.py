@@ -36,6 +36,7 @@ from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable, Unsa
 from shared.logs import with_fields
 from shared.process import shutdown
 from shared.process.backoff import backoff
+from shared.process.collector import calm_collector
 from shared.process.shutdown import ExitFlag
 from shared.process.thread import ServiceThread
 from shared.web.server import HttpServer
@@ -95,6 +96,7 @@ def main() -> int:
 
     ready = {"redis": store_trouble, "broker": broker.trouble, "bootstrap": bootstrap.trouble}
     app = create_wallet_app(settings, wallets, payments, sessions, faucet, ready)
+    calm_collector()
     try:
         server = HttpServer(app, settings.host, settings.wallet_port, settings.http_threads)
     except ConfigError as error:

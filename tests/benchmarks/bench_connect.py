@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from services.mempool.blocks.accept_block import accept_block
 from services.mempool.mining.select_txs import select_txs
 from services.mempool.transactions.submit import submit
-from services.mempool.writer import calm_collector
 from shared.bus.events import TxSubmitted
 from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
+from shared.process.collector import calm_collector
 from tests.builders import Spendable, key, output_of, p2wpkh, spend
 from tests.integration.mempool.conftest import Chain
 from tests.servers import redis_server
@@ -98,7 +98,7 @@ def main(count: int, rounds: int, *, profiled: bool) -> None:
         chain = Chain(connect(server.url))
         pid = chain.client.info("server")["process_id"]
         coins = _coins(chain, count)
-        calm_collector()
+        calm_collector(100_000)
         admissions, blocks = [], []
         for _ in range(rounds):
             txs = [_payment(coin, number) for number, coin in enumerate(coins)]

@@ -12,12 +12,12 @@ import time
 from services.mempool.blocks.accept_block import accept_block
 from services.mempool.mining.requests import Mining
 from services.mempool.transactions.submit import submit
-from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import BlockTemplate, MineRequested, TxSubmitted
 from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
+from shared.process.collector import calm_collector
 from tests.builders import key, make_block, output_of, p2wpkh, spend
 from tests.integration.mempool.conftest import Chain
 from tests.integration.mempool.test_mining import solve
@@ -53,7 +53,7 @@ def main(count: int) -> None:
     server.start()
     try:
         chain = Chain(connect(server.url))
-        calm_collector()
+        calm_collector(100_000)
         txs = fan_out(chain, count)
         raw = [tx.serialize().hex() for tx in txs]
         started = time.perf_counter()

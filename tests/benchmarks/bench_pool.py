@@ -17,11 +17,11 @@ from typing import TypeVar
 from services.mempool.mining.requests import Mining
 from services.mempool.mining.work_templates import WorkTemplates
 from services.mempool.transactions.submit import submit
-from services.mempool.writer import calm_collector
 from shared.bus.broker import ReplyAddress
 from shared.bus.events import MineRequested, TxSubmitted
 from shared.chain.store import connect
 from shared.primitives.transaction import OutPoint, Transaction, TxIn, TxOut
+from shared.process.collector import calm_collector
 from tests.benchmarks.bench_rpc import Client
 from tests.benchmarks.services import services
 from tests.builders import key, p2wpkh, spend
@@ -127,7 +127,7 @@ def run(count: int) -> None:
     server.start()
     try:
         chain = Chain(connect(server.url))
-        calm_collector()
+        calm_collector(100_000)
         fill(chain, count)
         templates(chain)
         chain.node = measure("load of the chain and the pool", chain.new_writer)

@@ -14,10 +14,10 @@ import sys
 import time
 
 from services.mempool.blocks.accept_block import accept_block
-from services.mempool.writer import calm_collector
 from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import TxOut
+from shared.process.collector import calm_collector
 from tests.builders import Spendable, key, make_block, output_of, p2wpkh, spend
 from tests.integration.mempool.conftest import Chain
 from tests.servers import redis_server
@@ -47,7 +47,7 @@ def main(blocks: int = 1_000, payments: int = 5, filler: int = 0) -> None:
         chain = Chain(connect(server.url))
         coins = _payments(chain, payments)
         base = chain.node.tree.tip
-        calm_collector()
+        calm_collector(100_000)
         started = time.perf_counter()
         for number in range(blocks):
             extra = [TxOut(0, bytes(filler))] if filler else []

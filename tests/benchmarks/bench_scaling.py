@@ -14,11 +14,11 @@ from collections.abc import Callable
 import redis
 
 from services.mempool.transactions.submit import submit
-from services.mempool.writer import calm_collector
 from shared.bus.events import TxSubmitted
 from shared.chain.store import connect
 from shared.crypto.hashes import sha256
 from shared.primitives.transaction import Transaction
+from shared.process.collector import calm_collector
 from tests.benchmarks.bench_node import fan_out
 from tests.builders import key, p2wpkh
 from tests.clusters import RedisCluster
@@ -37,7 +37,7 @@ def main(count: int) -> None:
                 client.flushall()
             with connect(cluster.url, replicas) as client, redis.Redis.from_url(cluster.primary().url) as operator:
                 chain = Chain(client)
-                calm_collector()
+                calm_collector(100_000)
                 _writes(chain, fan_out(chain, len(BATCHES) * count), count, replicas, operator)
                 if not replicas:
                     _reads(chain, operator)
