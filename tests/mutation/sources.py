@@ -20,6 +20,7 @@ _PATTERNS = (
     "services/mempool/*.py",
     *(f"services/mempool/{room}/*.py" for room in ("pool", "transactions", "blocks", "mining")),
     "services/miner/*.py",
+    "services/miner/kernels/*.py",
     *(f"services/wallet/{name}.py" for name in ("handlers", "sessions", "store", "keys/*", "coins/*", "payments/*")),
 )
 _LEFT_OUT = ("__main__.py", "__init__.py", "reference.py")  # wiring, and what generates documentation
