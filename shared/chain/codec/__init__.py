@@ -1,7 +1,7 @@
 """The bytes of every binary value in Redis, an encoder and a decoder each: everything is imported from here.
 
-docs/redis-schema.md describes them. Integers are little-endian, except those that are compared as bytes: chain work, the
-pool's order of entry, and the scores of a script's history.
+docs/redis-schema.md describes them. Integers are little-endian, except those that are compared as bytes: chain work,
+the pool's order of entry, and the scores of a script's history.
 """
 
 from shared.chain.codec.block_data import (
