@@ -2,7 +2,8 @@
 
 To read a wallet's coins costs as much as it has addresses and unconfirmed transactions, so they are not read for each
 payment. Its confirmed coins only grow with a block; that a chosen one has been spent, by another instance or another
-wallet with the same words, is looked up before it is used. Unconfirmed change, offered when confirmed coins do not
+wallet with the same words, is for the caller to look up before it is used: the next payment need not wait for it.
+Unconfirmed change, offered when confirmed coins do not
 suffice, is read each time.
 """
 
@@ -12,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -38,6 +39,16 @@ class PaymentUnderWay:
     is_accepted: bool = False
     """Whether its coins are spent for certain; else they are read again."""
     done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The coins chosen for a payment."""
+
+    selection: Selection
+    tip: Tip
+    is_remembered: bool
+    """Whether the coins were not read for it: another instance may have spent them (`Ledger.are_spent`)."""
 
 
 @dataclass(slots=True)
@@ -102,29 +113,30 @@ class AvailableCoins:
         self,
         wallet_id: str,
         keys: Sequence[WalletKey],
+        tip: Tip,
         select: Callable[[Sequence[SpendableCoin]], Selection],
-    ) -> tuple[Selection, Tip]:
-        """Return what `select` chooses of the wallet's coins that may be spent now, and the tip.
+    ) -> Choice:
+        """Return what `select` chooses of the wallet's coins that may be spent now.
 
-        `keys` are all keys of the wallet in use. Raises what `select` raises.
+        `keys` are all keys of the wallet in use, `tip` is a moment old. Raises what `select` raises.
         """
-        tip = self._ledger.tip()
         moves, remembered = self._remembered.get(wallet_id, (-1, {}))
         if moves == tip.moves:
-            try:
-                selection = select(list(remembered.values()))
-            except WalletError:  # other coins may do
-                pass
-            else:
-                if not self._ledger.are_spent(selection.coins):
-                    return selection, tip
+            with suppress(WalletError):  # other coins may do
+                return Choice(select(list(remembered.values())), tip, is_remembered=True)
         with self._lock:  # before the coins are read: those of a payment that ends meanwhile are spent by then, or free
             taken = self._taken(wallet_id)
         coins, tip = self._ledger.spendable(keys)
         offered = [coin for coin in coins if coin.outpoint not in taken]
         offered.sort(key=attrgetter("preference"))  # remembered in order, they are sorted in no time
         self._remember(wallet_id, tip, offered)
-        return select(offered), tip
+        return Choice(select(offered), tip, is_remembered=False)
+
+    def give_back(self, wallet_id: str, payment: PaymentUnderWay) -> None:
+        """Take the coins from a payment, and read those of the wallet again for the next choice."""
+        with self._lock:
+            payment.coins = ()
+            self._remembered.pop(wallet_id, None)
 
     def _taken(self, wallet_id: str) -> set[OutPoint]:
         payments = self._under_way.get(wallet_id, _UnderWay()).payments

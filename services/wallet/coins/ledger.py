@@ -154,8 +154,9 @@ class Ledger:
         return self._view.tip()
 
     def are_spent(self, coins: Sequence[SpendableCoin]) -> bool:
-        """Whether a transaction of the pool spends any of these coins, which were there at the present tip."""
-        return any(self._view.pool.spends([coin.outpoint for coin in coins]))
+        """Whether a transaction of chain or pool spends any of these coins."""
+        spends = self._view.txs.all_spends([coin.outpoint for coin in coins])
+        return any(spend is not None for pair in spends for spend in pair)
 
     def spendable(self, keys: Sequence[WalletKey]) -> tuple[list[SpendableCoin], Tip]:
         """Return the coins that a payment may spend now, and the tip.

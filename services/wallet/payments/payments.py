@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from services.wallet.coins.available import AvailableCoins
+from services.wallet.coins.available import AvailableCoins, Choice, PaymentUnderWay
 from services.wallet.coins.selection import Selection, SpendableCoin, select_coins
 from services.wallet.errors import (
     BadInput,
@@ -108,11 +108,10 @@ class Sent:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     wallet: Wallet
-    selection: Selection
+    choice: Choice
     change_script: bytes
     change_count: int
     """Change keys in use after this payment."""
-    tip: Tip
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ class Payments:
 
     def quote(self, wallet_id: str, order: Order) -> int:
         """Return the present fee of the payment in satoshis. Raises `InsufficientFunds`."""
-        return self._plan(self._wallets.load(wallet_id), order).selection.fee
+        return self._plan(self._wallets.load(wallet_id), order, self._wallets.ledger.tip()).choice.selection.fee
 
     async def send(
         self,
@@ -241,7 +240,7 @@ class Payments:
             raise Conflicted(tx.txid_hex, [display_hash(txid) for txid in conflicts])
         raise Refused(tx.txid_hex, verdict.reason, verdict.detail)
 
-    def _plan(self, wallet: Wallet, order: Order) -> _Plan:
+    def _plan(self, wallet: Wallet, order: Order, tip: Tip) -> _Plan:
         account = self._wallets.account(wallet)
         change_count = max(wallet.change_count, self._coins.change_count(wallet.id))
         wallet = dataclasses.replace(wallet, change_count=change_count)
@@ -250,21 +249,34 @@ class Payments:
         def select(coins: Sequence[SpendableCoin]) -> Selection:
             return select_coins(coins, order.output, change, order.feerate)
 
-        selection, tip = self._coins.choose(wallet.id, self._wallets.keys(wallet), select)
-        return _Plan(wallet, selection, change, change_count + bool(selection.change), tip)
+        choice = self._coins.choose(wallet.id, self._wallets.keys(wallet), tip, select)
+        return _Plan(wallet, choice, change, change_count + bool(choice.selection.change))
 
-    async def _plan_in_turn(self, wallet: Wallet, order: Order) -> _Plan:
-        """Return the plan of a payment; if coins are lacking, wait for the change of those that are under way."""
+    async def _take_coins(
+        self, wallet_id: str, order: Order, expected_fee: int | None, payment: PaymentUnderWay
+    ) -> _Plan:
+        """Return the plan of a payment, whose coins are its own now.
+
+        Choices come in turn, and nothing is read meanwhile if it is known. If coins are lacking, the payment waits for
+        the change of those that are under way.
+        """
+        tip, wallet = self._wallets.ledger.tip(), self._wallets.load(wallet_id)
         deadline = time.monotonic() + PATIENCE
-        while True:
-            earlier = self._coins.oldest(wallet.id)
-            try:
-                return self._plan(wallet, order)
-            except InsufficientFunds:
-                if earlier is None:
-                    raise
-            if not await WaitFor(earlier.done, deadline - time.monotonic()):
-                raise Busy(_TOO_MANY)
+        with await self._turn(wallet_id):
+            while True:
+                earlier = self._coins.oldest(wallet_id)
+                try:
+                    plan = self._plan(wallet, order, tip)
+                    break
+                except InsufficientFunds:
+                    if earlier is None:
+                        raise
+                if not await WaitFor(earlier.done, deadline - time.monotonic()):
+                    raise Busy(_TOO_MANY)
+            if expected_fee not in (None, plan.choice.selection.fee):
+                raise FeeChanged(plan.choice.selection.fee)
+            self._coins.take(wallet_id, payment, plan.choice.selection.coins, plan.change_count)
+            return plan
 
     async def _send(
         self, wallet_id: str, order: Order, account: ExtendedKey, expected_fee: int | None, request: _Request | None
@@ -284,13 +296,11 @@ class Payments:
         if not self._broker.is_connected():
             raise BrokerUnavailable("the broker is away; nothing was sent")
         with self._coins.payment(wallet_id) as payment:
-            wallet = self._wallets.load(wallet_id)
-            with await self._turn(wallet_id):
-                plan = await self._plan_in_turn(wallet, order)
-                selection = plan.selection
-                if expected_fee not in (None, selection.fee):
-                    raise FeeChanged(selection.fee)
-                self._coins.take(wallet_id, payment, selection.coins, plan.change_count)
+            plan = await self._take_coins(wallet_id, order, expected_fee, payment)
+            if plan.choice.is_remembered and self._wallets.ledger.are_spent(plan.choice.selection.coins):
+                self._coins.give_back(wallet_id, payment)
+                plan = await self._take_coins(wallet_id, order, expected_fee, payment)
+            selection = plan.choice.selection
             tx, begun = self._begin(order, plan, account, request)
             if begun is Begun.SAME_REQUEST:
                 raise _MadeElsewhere
@@ -299,7 +309,7 @@ class Payments:
                 raise Refused(
                     tx.txid_hex, Reason.BIP125_REPLACEMENT_DISALLOWED, "another payment is the same transaction"
                 )
-            await self._hand_over(plan.wallet, tx, plan.tip.seq, request)
+            await self._hand_over(plan.wallet, tx, plan.choice.tip.seq, request)
             payment.is_accepted = True
         address, status = order.payee.address, SendStatus.UNCONFIRMED
         return Sent(tx.txid_hex, order.amount, selection.fee, selection.change, address, status)
@@ -308,7 +318,7 @@ class Payments:
         self, order: Order, plan: _Plan, account: ExtendedKey, request: _Request | None
     ) -> tuple[Transaction, Begun]:
         """Sign and record the payment; another lock time tells it from a payment that has left the pool."""
-        selection = plan.selection
+        selection, tip = plan.choice.selection, plan.choice.tip
         send = Send(
             order.payee.address,
             order.amount,
@@ -316,10 +326,10 @@ class Payments:
             selection.change,
             int(self._clock()),
             terms=request.terms if request else "",
-            seq=plan.tip.seq,
+            seq=tip.seq,
             traceparent=trace.current(),
         )
-        for lock_time in range(plan.tip.height, -1, -1):
+        for lock_time in range(tip.height, -1, -1):
             unsigned = build_payment(selection, order.output, plan.change_script, lock_time)
             tx = sign_payment(unsigned, selection.coins, lambda coin: _private_key(account, coin))
             stored = PaymentRequest(request.id, tx.serialize()) if request else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -11,6 +12,7 @@ from services.wallet.coins import available
 from services.wallet.coins.available import PaymentUnderWay
 from services.wallet.coins.selection import SpendableCoin
 from services.wallet.keys.accounts import WalletKey
+from services.wallet.payments.payments import PATIENCE
 from shared.bus.events import TxSubmitted
 from shared.chain.view import Tip
 from shared.primitives.transaction import Transaction
@@ -68,6 +70,20 @@ def test_a_remembered_coin_that_another_instance_has_spent_is_not_offered(stack:
     send(stack, "w", payee)
     assert len(submitted(stack)) == 3  # none was refused
     assert len(reads) == 2
+
+
+def test_a_payment_whose_remembered_coins_were_the_last_ones_is_told_so_at_once(stack: Stack) -> None:
+    stack.fund("w", 2)
+    payee = stack.create("p")
+    send(stack, "w", payee, "49.99")
+    other = stack.new_instance()
+    body = {"to": payee, "amount": "49.99", "password": PASSWORD}
+    assert other.post("/api/wallets/w/send", json=body).status_code == 200
+    began = time.monotonic()
+    answer = stack.post("/w/send", to=payee, amount="40", password=PASSWORD)
+    assert answer.json["code"] == "insufficient-funds"
+    assert time.monotonic() - began < PATIENCE / 2
+    assert len(submitted(stack)) == 2
 
 
 def test_the_coins_of_a_refused_payment_are_offered_again(stack: Stack) -> None:
