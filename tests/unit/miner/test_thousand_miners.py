@@ -65,6 +65,11 @@ class Network:
     def now(self) -> float:
         return self.desk.clock.seconds
 
+    def ask_for_blocks(self, count: int) -> None:
+        """Request blocks one by one: a request for many is mined in few templates (`next_blocks`)."""
+        for number in range(count):
+            self.desk.ask(1, f"request-{number}")
+
     def turn(self, seconds: float) -> list[BlockVerdict]:
         """Let time pass, the writer publish, and every miner that may search do so; return the writer's verdicts."""
         self.desk.tick(self.now + seconds - START)
@@ -87,7 +92,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 def test_a_block_of_an_easy_chain_costs_one_template_for_each_miner_and_one_solution(network: Network) -> None:
     network.turn(0)
     assert network.delivered == {"WorkEnded": COUNT}
-    network.desk.ask(20)
+    network.ask_for_blocks(20)
     for height in range(1, 21):
         verdicts = network.turn(0.01)
         assert [verdict.accepted for verdict in verdicts] == [True]
@@ -101,7 +106,7 @@ def test_a_block_of_an_easy_chain_costs_one_template_for_each_miner_and_one_solu
 
 
 def test_a_miner_that_dies_in_its_turn_delays_one_block_by_a_second(network: Network) -> None:
-    network.desk.ask(3)
+    network.ask_for_blocks(3)
     assert [verdict.accepted for verdict in network.turn(0.01)] == [True]
     network.desk.tick(network.now + 0.01 - START)
     (dead,) = network.desk.template().turn
