@@ -151,6 +151,8 @@ class Node:
 @contextmanager
 def warren(*options: str) -> Iterator[Node]:
     """The embedded stack of `./warren up`, with one miner, and no block but the genesis block."""
+    for name in [name for name in os.environ if name.startswith("WARREN_")]:
+        del os.environ[name]
     os.environ["WARREN_CREATOR_BLOCKS"] = "0"
     with tempfile.TemporaryDirectory() as directory, running(Path(directory), *options) as state:
         port = int(state.rpc_url.rstrip("/").rpartition(":")[2])
