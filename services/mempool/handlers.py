@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from services.mempool.blocks.operator import control
@@ -27,22 +27,39 @@ from shared.bus.worker import Handler, Incoming, each
 from shared.primitives.hex import parse_display_hash
 
 
-def tx_submitted(node: NodeState, broker: Broker, batch: Sequence[Incoming[TxSubmitted]]) -> Sequence[Message]:
-    """Check transactions and take them into the pool, all in one commit."""
+def tx_submitted(
+    node: NodeState, broker: Broker, check_lease: Callable[[], None], batch: Sequence[Incoming[TxSubmitted]]
+) -> Sequence[Message]:
+    """Check transactions and take them into the pool, all in one commit.
+
+    A refusal commits nothing that Redis could fence off: `check_lease` raises `CommitConflict` if another writer may
+    have moved the chain meanwhile.
+    """
     messages, traceparents = zip(*((incoming.message, incoming.traceparent) for incoming in batch), strict=True)
     verdicts, rejected = submit(node, messages, traceparents)
+    if not all(verdict.accepted for reply in verdicts for verdict in reply.verdicts):
+        check_lease()
     _publish_rejections(broker, rejected)
     return verdicts
 
 
 def block_mined(
-    node: NodeState, mining: Mining, broker: Broker, batch: Sequence[Incoming[BlockMined]]
+    node: NodeState,
+    mining: Mining,
+    broker: Broker,
+    check_lease: Callable[[], None],
+    batch: Sequence[Incoming[BlockMined]],
 ) -> Sequence[Message]:
-    """Check blocks one after another, each in a commit of its own, then the orphans whose parents they contain."""
+    """Check blocks one after another, each in a commit of its own, then the orphans whose parents they contain.
+
+    `check_lease`: as for transactions.
+    """
     verdicts = []
     for incoming in batch:
         with trace.within(incoming.traceparent):
             verdict = mining.solution(incoming.message)
+            if not verdict.accepted:
+                check_lease()
             _publish_rejections(broker, _orphans_of(node, verdict))
         verdicts.append(verdict)
     return verdicts
@@ -75,12 +92,14 @@ def _publish_rejections(broker: Broker, rejected: Announcements[TxRejected]) -> 
         broker.publish_many(rejected.messages, rejected.traceparents)
 
 
-def subscriptions(node: NodeState, mining: Mining, broker: Broker) -> Mapping[type[Message], Handler[Any]]:
-    """Return the writer's subscription table."""
+def subscriptions(
+    node: NodeState, mining: Mining, broker: Broker, check_lease: Callable[[], None]
+) -> Mapping[type[Message], Handler[Any]]:
+    """Return the writer's subscription table; `check_lease` raises `CommitConflict` once its lease has run out."""
     work = WorkTemplates(node)
     return {
-        TxSubmitted: lambda batch: tx_submitted(node, broker, batch),
-        BlockMined: lambda batch: block_mined(node, mining, broker, batch),
+        TxSubmitted: lambda batch: tx_submitted(node, broker, check_lease, batch),
+        BlockMined: lambda batch: block_mined(node, mining, broker, check_lease, batch),
         MineRequested: lambda batch: mine_requested(mining, batch),
         ChainControl: each(lambda order: control(node, order)),
         TemplateRequested: lambda batch: template_requested(work, batch),

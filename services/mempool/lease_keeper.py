@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.chain.lease import RENEW_EVERY, TIME_LIMIT, Lease
-from shared.errors import StaleWriter, StoreUnavailable
+from shared.errors import CommitConflict, StaleWriter, StoreUnavailable
 from shared.process.shutdown import ExitFlag
 from shared.process.thread import ServiceThread
 
@@ -58,6 +58,11 @@ class LeaseKeeper:
             raise StaleWriter("another writer has the lease")
         self._lost.clear()
         return self._epoch
+
+    def check(self) -> None:
+        """Raise `CommitConflict` if the lease has run out since the last renewal, as this process's clock says."""
+        if time.monotonic() >= self._runs_out:
+            raise CommitConflict("the lease has run out: another writer may have moved the chain")
 
     def release(self) -> None:
         """Release the lease."""

@@ -132,7 +132,7 @@ class Writer:
             Worker(
                 self._broker,
                 intake,
-                subscriptions(node, mining, self._broker),
+                subscriptions(node, mining, self._broker, self._keeper.check),
                 name="mempool",
                 recover=recover,
                 on_idle=idle,

@@ -54,7 +54,7 @@ def status(chain: Chain, block: Block) -> BlockStatus:
 
 def test_the_writer_carries_out_orders_that_come_over_the_bus(chain: Chain) -> None:
     broker = FakeBroker()
-    handler = subscriptions(chain.node, Mining(chain.node, broker, 60), broker)[ChainControl]
+    handler = subscriptions(chain.node, Mining(chain.node, broker, 60), broker, lambda: None)[ChainControl]
     (block,) = chain.mine()
     orders = [
         ChainControl(action=ControlAction.INVALIDATE, block=block.hash_hex),

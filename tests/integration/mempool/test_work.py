@@ -20,7 +20,7 @@ ALICE = key("alice")
 
 def ask(chain: Chain, times: int = 1) -> list[WorkTemplate]:
     broker = FakeBroker()
-    handler = subscriptions(chain.node, Mining(chain.node, broker, 10), broker)[TemplateRequested]
+    handler = subscriptions(chain.node, Mining(chain.node, broker, 10), broker, lambda: None)[TemplateRequested]
     return handler([Incoming(TemplateRequested(), f"m{number}", None) for number in range(times)])
 
 

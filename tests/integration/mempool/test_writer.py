@@ -14,6 +14,7 @@ import redis as redis_py
 from services.mempool.intake.router import ClaimRouter
 from services.mempool.lease_keeper import LeaseKeeper
 from services.mempool.outbox import GATHER_SECONDS, KEEP_EVENTS, Outbox
+from services.mempool.transactions.submit import submit
 from services.mempool.writer import Writer
 from shared import trace
 from shared.bus import events
@@ -60,6 +61,29 @@ def test_a_writer_that_another_fenced_off_writes_no_more(start, redis: redis_py.
     verdicts = submit_blocks(first.broker, 2)
     assert [verdict.accepted for verdict in verdicts] == [True, True]
     assert redis.get(KEYS.writer_epoch) == b"3", "it wrote only after it had the lease again"
+
+
+def test_a_refusal_is_not_answered_by_a_writer_that_another_has_replaced_meanwhile(
+    start, redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal commits nothing that Redis could fence off, and what the next writer has accepted makes it wrong."""
+    instance = start()
+    assert submit_blocks(instance.broker, 1)[0].accepted
+    keeper, epochs = instance.writer._keeper, []
+
+    def paused_at_first(*arguments):
+        epochs.append(redis.get(KEYS.writer_epoch))
+        result = submit(*arguments)
+        if len(epochs) == 1:
+            redis.set(KEYS.writer, "the next writer", px=3_000)
+            redis.incr(KEYS.writer_epoch)
+            eventually(lambda: keeper.lost)
+            keeper._runs_out = time.monotonic()
+        return result
+
+    monkeypatch.setattr("services.mempool.handlers.submit", paused_at_first)
+    assert isinstance(instance.broker.request(TxSubmitted(txs=("00",)), timeout=30), TxVerdicts)
+    assert epochs == [b"1", b"3"]
 
 
 def test_requests_wait_for_a_writer_and_are_not_lost(start, redis: redis_py.Redis, redis_url: str) -> None:

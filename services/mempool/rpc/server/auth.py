@@ -23,6 +23,7 @@ from pathlib import Path
 
 from shared.config import Settings
 from shared.consensus.params import ChainParams
+from shared.crypto.hashes import sha256
 from shared.errors import ConfigError
 from shared.logs import with_fields
 
@@ -64,7 +65,7 @@ class Credentials:
             given = b""
         expected = f"{self.user}:{self.password}".encode()
         # Digests of one length: the comparison tells nothing about the password's.
-        is_equal = hmac.compare_digest(_digest(given), _digest(expected))
+        is_equal = hmac.compare_digest(sha256(given), sha256(expected))
         return is_equal and scheme == "Basic"
 
 
@@ -104,10 +105,6 @@ def _read_cookie(path: Path) -> str | None:
         return text
     path.unlink(missing_ok=True)
     return None
-
-
-def _digest(secret: bytes) -> bytes:
-    return hmac.digest(b"warren", secret, "sha256")
 
 
 class Guesses:
