@@ -46,9 +46,9 @@ def test_one_thread_waits_for_many_replies(backend: Backend) -> None:
 def test_a_request_carries_the_time_until_which_it_is_waited_for_and_nothing_else_does(backend: Backend) -> None:
     client = backend.connect()
     consumer = client.consumer([MEMPOOL_TXS])
-    asked = client.ask(tx(1), 500.0)
-    asked.send(None)
     client.publish(tx(2))
+    asked = client.ask(tx(1), 500.0)
+    asked.send(None)  # connected by now, it publishes at once
     deadlines = {number: delivery.deadline for delivery in take(consumer, 2) for number in numbers([delivery])}
     assert 400 < deadlines[1] - time.time() <= 500
     assert deadlines[2] == math.inf
@@ -62,8 +62,10 @@ def test_a_deadline_that_is_none_is_as_good_as_none(sent: object) -> None:
 
 def test_a_request_given_up_is_forgotten(broker: Broker) -> None:
     broker.consumer([MEMPOOL_TXS])
+    broker.publish(tx(2))
     asked = broker.ask(tx(1), PATIENCE)
-    asked.send(None)
+    asked.send(None)  # connected by now, it publishes at once
+    assert broker._box._waiting  # type: ignore[attr-defined]
     asked.close()
     assert not broker._box._waiting  # type: ignore[attr-defined]
 

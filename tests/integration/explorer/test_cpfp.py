@@ -12,9 +12,14 @@ from flask.testing import FlaskClient
 
 from services.explorer.pages.template_filters import rate_text
 from services.mempool.mining.select_txs import select_txs
+from services.mempool.mining.work_templates import WorkTemplates
 from services.mempool.rpc.app import create_rpc_app
 from services.mempool.rpc.server.auth import Credentials
+from services.mempool.state import NodeState
+from shared.bus.events import TemplateRequested
 from shared.chain.pool_snapshot import read_cluster, read_pool
+from shared.chain.redis_keys import Keys
+from shared.chain.store import connect
 from shared.config import Settings
 from shared.consensus.params import REGTEST
 from shared.policy import MAX_CLUSTER_COUNT
@@ -55,10 +60,21 @@ def explorer(chain: TestChain) -> FlaskClient:
 
 
 @pytest.fixture
-def rpc(chain: TestChain) -> Rpc:
-    broker = FakeBroker()
-    app = create_rpc_app(Settings(), REGTEST, chain.view, broker, Credentials(USER, PASSWORD), {}, ExitFlag())
+def rpc_broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+def rpc(chain: TestChain, rpc_broker: FakeBroker) -> Rpc:
+    app = create_rpc_app(Settings(), REGTEST, chain.view, rpc_broker, Credentials(USER, PASSWORD), {}, ExitFlag())
     return Rpc(app.test_client())
+
+
+def load_node(redis_url: str) -> NodeState:
+    """The state of a writer that starts now."""
+    node = NodeState(connect(redis_url), Keys(REGTEST.name), REGTEST)
+    node.load(1)
+    return node
 
 
 def put(chain: TestChain, rows: Sequence[Row]) -> list[Transaction]:
@@ -78,7 +94,9 @@ def put(chain: TestChain, rows: Sequence[Row]) -> list[Transaction]:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_door_judges_a_family_alike(chain: TestChain, explorer: FlaskClient, rpc: Rpc, name: str) -> None:
+def test_every_door_judges_a_family_alike(
+    chain: TestChain, explorer: FlaskClient, rpc: Rpc, rpc_broker: FakeBroker, redis_url: str, name: str
+) -> None:
     txs = put(chain, FAMILIES[name])
     entries = {tx.txid: rpc.call("getmempoolentry", tx.txid_hex) for tx in txs}
     assert rpc.call("getrawmempool", True) == {display_hash(txid): entry for txid, entry in entries.items()}
@@ -99,9 +117,11 @@ def test_every_door_judges_a_family_alike(chain: TestChain, explorer: FlaskClien
             page = explorer.get(f"/tx/{tx.txid_hex}", headers={"Accept": "text/html"}).text
             [rate] = [line for line in page.splitlines() if "Effective feerate" in line]
             assert f">{rate_text(chunk.fee / vsize)} <" in rate
-    order = [item.tx.txid for item in select_txs(pool.txs.values(), pool.graph, pool.prioritised)]
+    node = load_node(redis_url)
+    order = [record.txid for record in select_txs(node.pool)]
     rates = [Fraction(pool.chunk(txid).fee, pool.chunk(txid).size) for txid in order]
     assert rates == sorted(rates, reverse=True)
+    rpc_broker.answers[TemplateRequested] = lambda _: WorkTemplates(node).template()
     template = rpc.call("getblocktemplate", {"rules": ["segwit"]})
     assert [tx["txid"] for tx in template["transactions"]] == [display_hash(txid) for txid in order]
 
