@@ -39,7 +39,7 @@ def main() -> int:
     telemetry.setup(settings, "mempool")
     stop = ExitFlag()
     shutdown.install(stop)
-    client = store.connect(settings.redis_url)
+    client = store.connect(settings.redis_url, settings.redis_replicas)
     try:
         store.wait_for_server(client, stop)
     except UnsafeStore as error:

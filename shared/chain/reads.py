@@ -86,12 +86,14 @@ class ReadingConnections:
             except IndexError:
                 connection, was_idle = self._pool.make_connection(), False
             try:
+                if not was_idle:
+                    connection.connect()  # unlike a command, it asks the Sentinels where the primary is
                 send(connection, True)
                 return self._received(connection, receive)
             except _AWAY as error:
                 connection.disconnect()
+                self.close()  # the others lead to the same server, which has gone or hangs
                 if was_idle and isinstance(error, redis.ConnectionError):
-                    self.close()
                     continue
                 if failures == connection.retry.get_retries():
                     raise

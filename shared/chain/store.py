@@ -182,11 +182,14 @@ def wait_for_server(client: StoreClient, stop: ExitFlag) -> None:
 
 
 def check_writable(client: StoreClient, key: str) -> None:
-    """Raise `StoreUnavailable` if the server would refuse a write: full, a replica, unable to save.
+    """Raise `StoreUnavailable` if a change could not be made: the server is full, a replica, or lacks replicas.
 
     Writing no bytes into the string `key`, which may not exist, changes nothing, and is refused when a write would be.
+    With `replicas` it then waits, up to `REPLICA_PATIENCE`, until so many have everything that the server has.
     """
-    client.setrange(key, 0, "")
+    pipe = client.change()
+    pipe.setrange(key, 0, "")
+    pipe.execute()
 
 
 def check_server(client: redis.Redis) -> None:

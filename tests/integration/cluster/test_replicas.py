@@ -14,7 +14,7 @@ from services.wallet.keys.keystore import seal
 from services.wallet.store import Record, WalletStore
 from shared.chain.commit import Committer, Delta
 from shared.chain.redis_keys import Keys
-from shared.chain.store import StoreClient, connect
+from shared.chain.store import StoreClient, check_writable, connect
 from shared.consensus.params import REGTEST
 from shared.errors import CommitConflict, StoreUnavailable
 from shared.process.shutdown import ExitFlag
@@ -77,6 +77,20 @@ def test_a_commit_without_replicas_is_not_acknowledged_until_they_are_back(
     chain.node = chain.new_writer()
     assert chain.node.tree.tip.height == 2
     chain.mine(1)
+
+
+def test_a_server_that_lacks_replicas_does_not_count_as_writable(
+    redis_cluster: RedisCluster, client: StoreClient
+) -> None:
+    check_writable(client, KEYS.heights)
+    for node in redis_cluster.replicas():
+        node.pause()
+    client.set("anything", "that the replicas have yet to get")
+    with pytest.raises(StoreUnavailable, match=TOO_FEW):
+        check_writable(client, KEYS.heights)
+    redis_cluster.revive()
+    check_writable(client, KEYS.heights)
+    assert not client.exists(KEYS.heights)
 
 
 def test_a_commit_that_was_lost_with_the_primary_was_told_to_nobody(

@@ -23,7 +23,11 @@ T = TypeVar("T")
 class Connection:
     def __init__(self, retries: int) -> None:
         self.retry = Retry(NoBackoff(), retries)
+        self.connects = 0
         self.closed = False
+
+    def connect(self) -> None:
+        self.connects += 1
 
     def disconnect(self) -> None:
         self.closed = True
@@ -59,7 +63,7 @@ def test_a_connection_is_used_again() -> None:
     pool = Pool()
     reading = ReadingConnections(pool)
     assert {run(reading, failing()) for _ in range(5)} == {pool.made[0]}
-    assert len(pool.made) == 1
+    assert [connection.connects for connection in pool.made] == [1], "by itself it would not ask the Sentinels where"
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("x"), redis.TimeoutError("x")])
@@ -73,18 +77,31 @@ def test_a_server_that_is_away_is_asked_as_often_as_the_client_says(error: Excep
     assert run(reading, failing(*[error] * retries)) is pool.made[-1]
 
 
-def test_connections_that_were_closed_while_idle_do_not_count_as_tries() -> None:
-    pool = Pool(0)
-    reading = ReadingConnections(pool)
-    together = threading.Barrier(3)
+def leave_idle(reading: ReadingConnections, count: int) -> None:
+    together = threading.Barrier(count)
 
     def wait(connection: Connection) -> None:
         together.wait(20)
 
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(partial(run, reading), [wait] * 3))
-    assert len(pool.made) == 3
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(partial(run, reading), [wait] * count))
+
+
+def test_connections_that_were_closed_while_idle_do_not_count_as_tries() -> None:
+    pool = Pool(0)
+    reading = ReadingConnections(pool)
+    leave_idle(reading, 3)
     assert run(reading, failing(redis.ConnectionError("closed"))) is pool.made[3]
+    assert [connection.closed for connection in pool.made] == [True, True, True, False]
+
+
+def test_a_server_that_hangs_is_waited_for_once_and_not_by_each_idle_connection() -> None:
+    pool = Pool(0)
+    reading = ReadingConnections(pool)
+    leave_idle(reading, 3)
+    with pytest.raises(redis.TimeoutError):
+        run(reading, failing(redis.TimeoutError("no answer")))
+    assert run(reading, failing()) is pool.made[3]
     assert [connection.closed for connection in pool.made] == [True, True, True, False]
 
 
