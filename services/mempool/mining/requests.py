@@ -57,7 +57,7 @@ class Mining:
         self._schedule = Schedule(node)
         self._offers = Offers(broker, workers or Workers())
         self._templates: OrderedDict[str, Template] = OrderedDict()
-        self._built_on = 0
+        self._built_on = object()
 
     def request(self, message: MineRequested, message_id: str, reply_address: ReplyAddress | None) -> MineResult | None:
         """Store a request as a job, to which `tick` replies later; an impossible request is refused at once."""
@@ -231,7 +231,7 @@ class Mining:
 
     def _is_outdated(self, current: Template) -> bool:
         """Whether the pool has moved on, or the difficulty, which falls on some chains when no block is found."""
-        return self._built_on != self._node.next_sequence or current.message.bits != self._bits(self._block_time())
+        return self._built_on is not self._node.pool.state or current.message.bits != self._bits(self._block_time())
 
     def _build(self, job: MiningJob | None, now: float) -> Template | None:
         """Return a new template for a job or the mode; None if there is no block for it to make."""
@@ -239,7 +239,7 @@ class Mining:
         if built is None:
             return None
         current = self._offers.take(built)
-        self._built_on = self._node.next_sequence
+        self._built_on = self._node.pool.state
         self._templates[current.message.id] = current
         while len(self._templates) > KEEP_TEMPLATES:
             self._templates.popitem(last=False)

@@ -120,6 +120,16 @@ def test_a_template_is_made_anew_when_the_pool_or_the_chain_moved_on(desk: Desk)
     assert (next_.height, next_.merkle_branch) == (2, ())
 
 
+def test_a_template_is_made_anew_when_a_fee_counts_for_more_or_less(desk: Desk) -> None:
+    tx = pay(desk.node.coin(), ALICE, 1_000_000)
+    assert desk.node.send_one(tx).accepted
+    desk.ask()
+    (filled,) = desk.tick()
+    desk.node.prioritise(tx.txid, -1_000_000)
+    (empty,) = desk.tick(REFRESH_SECONDS)
+    assert (len(filled.merkle_branch), len(empty.merkle_branch)) == (1, 0)
+
+
 def test_an_older_template_of_the_same_tip_is_still_good(desk: Desk) -> None:
     desk.ask()
     (first,) = desk.tick()
