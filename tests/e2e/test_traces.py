@@ -68,9 +68,6 @@ def follow(stack: Stack) -> None:
     txid, answered = pay(stack, given)
     assert answered == given
     block_hash = mine(stack, given)
-    eventually(lambda: all(lines(stack, given).values()), 20, "a line of each service")
-    eventually(lambda: "payment confirmed" in str(lines(stack, given)["wallet"]), 20, "the confirmation")
-    found = lines(stack, given)
     for service, text, subject in (
         ("wallet", "payment accepted", txid),
         ("mempool", "transaction accepted", txid),
@@ -81,7 +78,13 @@ def follow(stack: Stack) -> None:
         ("explorer", "heard block.connected", block_hash),
         ("wallet", "payment confirmed", txid),
     ):
-        assert any(text in line and subject in line for line in found[service]), (text, found)
+        eventually(
+            lambda service=service, text=text, subject=subject: any(
+                text in line and subject in line for line in lines(stack, given)[service]
+            ),
+            20,
+            f"{text!r} of {subject} in the log of the {service}",
+        )
 
 
 def test_a_payment_that_others_mine_is_still_found_by_its_own_trace(stack: Stack) -> None:
