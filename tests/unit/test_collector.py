@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.process.collector import YOUNG, calm_collector
+from shared.process.collector import YOUNG, calm_collector, paused_collector
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +35,21 @@ def test_new_cycles_are_still_collected() -> None:
     for _ in range(5_000):
         Cycle()
     assert sum(isinstance(item, Cycle) for item in gc.get_objects()) < 1_000
+
+
+def test_a_pause_collects_nothing_and_ends_with_its_work() -> None:
+    calm_collector(500)
+    with paused_collector():
+        for _ in range(5_000):
+            Cycle()
+        assert sum(isinstance(item, Cycle) for item in gc.get_objects()) >= 5_000
+        with paused_collector():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_a_pause_ends_when_its_work_fails() -> None:
+    with pytest.raises(ZeroDivisionError), paused_collector():
+        print(1 / 0)
+    assert gc.isenabled()

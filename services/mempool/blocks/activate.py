@@ -26,6 +26,7 @@ from shared.chain.overlay import Overlay
 from shared.errors import StoreUnavailable, ValidationError
 from shared.logs import with_fields
 from shared.primitives.block import Block
+from shared.process.collector import paused_collector
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,11 @@ def activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
     Blocks that turn out to break a rule are marked, with all blocks above, and the next best candidate is tried. Return
     block hash → broken rule.
     """
+    with paused_collector():
+        return _activate(node, change)
+
+
+def _activate(node: NodeState, change: Change) -> dict[bytes, ValidationError]:
     broken: dict[bytes, ValidationError] = {}
     while True:
         candidate = node.tree.best_candidate()
