@@ -183,6 +183,7 @@ class Supervisor:
             self._schedule(child, time.monotonic())
             return
         self._is_saved = False
+        self._save()  # before anybody is told, who may look at once; `_keep_house` tells what does not work
         self._say(f"{child.spec.name} started again (pid {child.process.pid})")
 
     def _schedule(self, child: Child, now: float) -> float:
@@ -194,14 +195,7 @@ class Supervisor:
 
     def _keep_house(self) -> None:
         """Write the state and look at the logs; tell what does not work, once, and that it works again."""
-        errors = []
-        if not self._is_saved:
-            try:
-                self._changed()
-                self._is_saved = True
-            except OSError as error:
-                errors.append(error)
-        errors += self._pass_on_warnings()
+        errors = [*self._save(), *self._pass_on_warnings()]
         complaints = [explain(error) for error in errors]
         for complaint in complaints:
             if complaint not in self._complaints:
@@ -209,6 +203,16 @@ class Supervisor:
         if self._complaints and not complaints:
             self._say("files can be written and read again")
         self._complaints = complaints
+
+    def _save(self) -> list[OSError]:
+        """Write the state if it has changed; return the error if that fails."""
+        if not self._is_saved:
+            try:
+                self._changed()
+                self._is_saved = True
+            except OSError as error:
+                return [error]
+        return []
 
     def _pass_on_warnings(self) -> list[OSError]:
         """Print new warnings of the services, and rotate large logs; return the errors of files."""
