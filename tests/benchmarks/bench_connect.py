@@ -24,6 +24,7 @@ from shared.chain.store import connect
 from shared.primitives.block import Block
 from shared.primitives.transaction import Transaction, TxOut
 from shared.process.collector import calm_collector
+from tests.benchmarks.bench_reorg import confirmed_coins
 from tests.builders import Spendable, key, output_of, p2wpkh, spend
 from tests.integration.mempool.conftest import Chain
 from tests.servers import redis_server
@@ -57,15 +58,6 @@ def _cost(pid: int, work: Callable[[], object]) -> Cost:
     return Cost(time.process_time() - python, _redis_seconds(pid) - redis)
 
 
-def _coins(chain: Chain, count: int) -> list[Spendable]:
-    (coin,) = chain.mature_coins()
-    owner = key("owner")
-    share = (coin.output.value - 1_000_000) // count
-    split = spend([coin], [TxOut(share, p2wpkh(owner))] * count)
-    chain.mine(txs=[split], fees=coin.output.value - share * count)
-    return [output_of(split, vout, owner) for vout in range(count)]
-
-
 def _payment(coin: Spendable, number: int) -> Transaction:
     half = coin.output.value // 2 - 250
     return spend([coin], [TxOut(half, p2wpkh(key(f"to {number}"))), TxOut(half, p2wpkh(coin.owner))])
@@ -97,7 +89,7 @@ def main(count: int, rounds: int, *, profiled: bool) -> None:
     try:
         chain = Chain(connect(server.url))
         pid = chain.client.info("server")["process_id"]
-        coins = _coins(chain, count)
+        coins = confirmed_coins(chain, count)
         calm_collector(100_000)
         admissions, blocks = [], []
         for _ in range(rounds):

@@ -29,11 +29,11 @@ def _megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _payments(chain: Chain, count: int) -> list[Spendable]:
-    """`count` coins, all confirmed."""
+def confirmed_coins(chain: Chain, count: int) -> list[Spendable]:
+    """Mine `count` coins of one transaction."""
     (coin,) = chain.mature_coins()
     owner = key("owner")
-    share = (coin.output.value - 100_000) // count
+    share = (coin.output.value - 1_000_000) // count
     split = spend([coin], [TxOut(share, p2wpkh(owner))] * count)
     chain.mine(txs=[split], fees=coin.output.value - share * count)
     return [output_of(split, vout, owner) for vout in range(count)]
@@ -45,7 +45,7 @@ def main(blocks: int = 1_000, payments: int = 5, filler: int = 0) -> None:
     server.start()
     try:
         chain = Chain(connect(server.url))
-        coins = _payments(chain, payments)
+        coins = confirmed_coins(chain, payments)
         base = chain.node.tree.tip
         calm_collector(100_000)
         started = time.perf_counter()

@@ -85,6 +85,12 @@ STOREYS = {
         ("mine_page",),
         ("app",),
     ),
+    "services/mempool/rpc/methods": (
+        ("chain",),
+        ("transactions", "mining"),
+        ("control", "network", "util"),
+        ("table",),
+    ),
     "deploy": (
         ("errors", "console", "files"),
         ("command_line", "processes"),

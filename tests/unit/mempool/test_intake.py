@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -13,111 +10,24 @@ from services.mempool.intake import intake as intake_module
 from services.mempool.intake.intake import AHEAD, Intake
 from services.mempool.intake.local_calls import HERE
 from services.mempool.intake.router import ClaimRouter
-from shared.bus import events
 from shared.bus.broker import Delivery, ReplyAddress
 from shared.bus.events import (
-    BlockMined,
     BlockVerdict,
     Failure,
     Message,
     TxSubmitted,
-    TxVerdict,
-    TxVerdicts,
     WalletsRequested,
     WalletsResult,
 )
 from shared.bus.topics import MEMPOOL_BLOCKS, MEMPOOL_TXS
-from shared.bus.worker import Handler, Incoming, Worker
 from shared.errors import (
     BrokerUnavailable,
-    CommitConflict,
     RequestFailed,
     RequestTimeout,
-    StaleWriter,
-    StoreUnavailable,
 )
-from shared.process.shutdown import ExitFlag
 from shared.process.waiting import THREAD
 from tests.unit.bus.fake_broker import FakeBroker
-
-PATIENCE = 20.0
-
-
-def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.001)
-
-
-def tx(name: str) -> TxSubmitted:
-    return TxSubmitted(txs=(name,))
-
-
-def block(name: str) -> BlockMined:
-    return BlockMined(block=name)
-
-
-def verdict(name: str) -> TxVerdicts:
-    return TxVerdicts(verdicts=(TxVerdict(txid=name, wtxid=name, accepted=True),))
-
-
-def answer(message: Message) -> Message:
-    """Answer as a writer would."""
-    match message:
-        case TxSubmitted():
-            return verdict(message.txs[0])
-        case BlockMined(block=str(name)):
-            return BlockVerdict(hash=name, accepted=True)
-    raise AssertionError(message)
-
-
-def names(replies: Sequence[Message]) -> list[str]:
-    return [reply.hash if isinstance(reply, BlockVerdict) else reply.verdicts[0].txid for reply in replies]
-
-
-class Setup:
-    """A process with a port, which asks, and an intake, whose writer each test plays."""
-
-    def __init__(self) -> None:
-        self.bus = FakeBroker()
-        self.router = ClaimRouter(self.bus)
-        self.intake: Intake = self.router.take_claims([MEMPOOL_BLOCKS, MEMPOOL_TXS], 10)
-        self.threads = ThreadPoolExecutor(8)
-
-    def take(self, count: int = 256) -> list[Delivery]:
-        return self.intake.receive(count, PATIENCE)
-
-    def open(self) -> None:
-        """Let claims of this process in: the writer looks for its first batch."""
-        assert self.intake.receive(1, 0) == []
-
-    def ask(self, *messages: TxSubmitted | BlockMined, timeout: float = PATIENCE) -> Future[list[Message]]:
-        """Ask on a thread; returns when the claims wait for the writer, here or on the bus."""
-        before = self._waiting()
-        asked = self.threads.submit(self.router.request_many, messages, timeout)  # type: ignore[arg-type]
-        eventually(lambda: self._waiting() - before >= len(messages) or asked.done())
-        return asked
-
-    def _waiting(self) -> int:
-        here = sum(len(lane.local) for lane in self.intake._lanes.values())
-        return here + len(self.bus.published)
-
-    def reply(self, deliveries: Sequence[Delivery]) -> None:
-        self.router.reply_many([(d.reply_address, answer(d.message or decoded(d))) for d in deliveries])  # type: ignore[misc]
-        self.intake.ack(deliveries)
-
-    def serve_bus(self) -> None:
-        """Answer what comes over the bus, as a writer elsewhere."""
-        self.bus.answers = {TxSubmitted: answer, BlockMined: answer}
-
-    def close(self) -> None:
-        self.intake.close()
-        self.threads.shutdown()
-
-
-def decoded(delivery: Delivery) -> Message:
-    return events.decode(delivery.type, delivery.body)
+from tests.unit.mempool.intake_setup import PATIENCE, Setup, answer, block, decoded, eventually, names, tx, verdict
 
 
 @pytest.fixture
@@ -369,122 +279,3 @@ def test_a_reply_that_does_not_fit_is_an_error(setup: Setup, reply: Message) -> 
     setup.router.reply_many([(delivery.reply_address, reply)])
     with pytest.raises(RequestFailed):
         asked.result(PATIENCE)
-
-
-# ── with the worker ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Working(Setup):
-    """The intake with its worker on a thread; `trouble` may raise what a handler raises."""
-
-    def __init__(self, trouble: Callable[[list[str]], None]) -> None:
-        super().__init__()
-        self.batches: list[list[str]] = []
-        self.recovered = 0
-        self.trouble = trouble
-        self.stop = ExitFlag()
-        self.error: BaseException | None = None
-        table: dict[type[Message], Handler[TxSubmitted]] = {TxSubmitted: self._handle}
-        self.worker = Worker(
-            self.router, self.intake, table, name="mempool", stop=self.stop, recover=self._recover, idle_wait=0.01
-        )
-        self.thread = threading.Thread(target=self._run)
-
-    def start(self) -> None:
-        self.thread.start()
-        eventually(lambda: self.intake._is_open)
-
-    def _run(self) -> None:
-        try:
-            self.worker.run()
-        except StaleWriter as error:
-            self.error = error
-        self.intake.close()
-
-    def _recover(self) -> None:
-        self.recovered += 1
-        self.intake.pause()
-
-    def _handle(self, batch: Sequence[Incoming[TxSubmitted]]) -> list[Message | None]:
-        found = [incoming.message.txs[0] for incoming in batch]
-        self.batches.append(found)
-        self.trouble(found)
-        return [verdict(name) for name in found]
-
-    def close(self) -> None:
-        self.stop.set()
-        if self.thread.is_alive():
-            self.thread.join(PATIENCE)
-        super().close()
-
-
-@pytest.fixture
-def work() -> Iterator[Callable[[Callable[[list[str]], None]], Working]]:
-    made: list[Working] = []
-
-    def start(trouble: Callable[[list[str]], None]) -> Working:
-        made.append(Working(trouble))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.close()
-
-
-def failing(error: Exception, times: int) -> Callable[[list[str]], None]:
-    left = iter(range(times))
-
-    def trouble(_names: list[str]) -> None:
-        if next(left, None) is not None:
-            raise error
-
-    return trouble
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away"), CommitConflict("moved on")])
-def test_a_claim_that_meets_an_outage_is_tried_once_here_and_then_over_the_bus(work, error: Exception) -> None:
-    process: Working = work(failing(error, 1))
-    process.start()
-    assert names(process.router.request_many([tx("a")], PATIENCE)) == ["a"]
-    assert process.batches == [["a"], ["a"]]
-    assert process.recovered == 1
-    assert process.bus.published == [tx("a")]
-
-
-def test_an_outage_of_store_and_bus_is_an_error_at_once(work) -> None:
-    process: Working = work(failing(StoreUnavailable("away"), 1_000_000))
-    process.start()
-    process.bus.away = True
-    began = time.monotonic()
-    with pytest.raises(BrokerUnavailable):
-        process.router.request(tx("a"), PATIENCE)
-    assert time.monotonic() - began < PATIENCE / 2
-    assert process.batches == [["a"]]
-    assert process.recovered >= 1
-
-
-def test_a_claim_that_crashes_its_handler_is_counted_and_dead_lettered_on_the_bus_and_its_neighbours_are_not(
-    work,
-) -> None:
-    def trouble(found: list[str]) -> None:
-        if "bad" in found:
-            raise RuntimeError("oops")
-
-    process: Working = work(trouble)
-    process.start()
-    asked = [process.threads.submit(process.router.request, tx(name), PATIENCE) for name in ("good", "bad", "fine")]
-    assert names([asked[0].result(PATIENCE), asked[2].result(PATIENCE)]) == ["good", "fine"]
-    with pytest.raises(RequestFailed, match="internal error"):
-        asked[1].result(PATIENCE)
-    assert [(decoded(dead), why) for dead, why in process.bus.dead] == [(tx("bad"), "its handler keeps failing")]
-
-
-def test_a_writer_that_is_fenced_off_leaves_all_its_claims_to_the_next(work) -> None:
-    process: Working = work(failing(StaleWriter("another writer has taken over"), 1))
-    process.open()
-    asked = process.ask(tx("a"), tx("b"))
-    process.thread.start()
-    process.serve_bus()
-    assert names(asked.result(PATIENCE)) == ["a", "b"]
-    assert isinstance(process.error, StaleWriter)
-    assert process.bus.published == [tx("a"), tx("b")]

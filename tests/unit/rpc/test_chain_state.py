@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.mempool.rpc.methods.blockchain import wait_for
+from services.mempool.rpc.methods.chain.blockchain import wait_for
 from services.mempool.rpc.server.context import NodeContext
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.consensus.params import REGTEST

@@ -10,7 +10,7 @@ import pytest
 from embit.descriptor.checksum import add_checksum
 
 from services.mempool.rpc.descriptors import parse
-from services.mempool.rpc.methods.txoutset import serialize_coin
+from services.mempool.rpc.methods.chain.txoutset import serialize_coin
 from services.mempool.rpc.methods.util import feerate_for
 from shared.bus.events import ChainControl, ControlAction, ControlResult
 from shared.chain.codec import decode_coin, decode_outpoint

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.mempool.rpc.descriptors import parse
 from services.mempool.rpc.json.tx_build import BUILD_ARGS, unsigned_transaction
-from services.mempool.rpc.methods.signing import UNKNOWN_OUTPUT, check_inputs, known_outputs
+from services.mempool.rpc.methods.transactions.signing import UNKNOWN_OUTPUT, check_inputs, known_outputs
 from services.mempool.rpc.psbt.codec import In, Psbt
 from services.mempool.rpc.psbt.psbt_json import psbt_json
 from services.mempool.rpc.psbt.solver import Evidence, unlock

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from services.mempool.mining import gbt
-from services.mempool.rpc.methods.blockchain import LONGEST_WAIT, wait_for
+from services.mempool.rpc.methods.chain.blockchain import LONGEST_WAIT, wait_for
 from services.mempool.rpc.server.claims import submit_block, work_template
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError

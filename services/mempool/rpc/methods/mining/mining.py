@@ -8,7 +8,7 @@ from services.mempool.mining import template
 from services.mempool.mining.select_txs import CHOICE_REFUSED
 from services.mempool.rpc.descriptors.parse import single_script
 from services.mempool.rpc.json.block_json import difficulty_json, target_hex
-from services.mempool.rpc.methods.block_template import HeadersBelow, next_time
+from services.mempool.rpc.methods.mining.block_template import HeadersBelow, next_time
 from services.mempool.rpc.server.claims import mine, order, submit_block
 from services.mempool.rpc.server.context import NodeContext
 from services.mempool.rpc.server.errors import RpcCode, RpcError
