@@ -79,4 +79,4 @@ def parse_mode(text: str) -> MiningMode:
 
 
 MANUAL = MiningSetting(parse_mode("manual"))
-"""What a chain has until somebody chooses."""
+"""The setting of a chain for which nobody has chosen a mode."""

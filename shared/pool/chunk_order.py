@@ -32,15 +32,15 @@ _MANY = 10_000
 """Transactions up to which the order is as quickly sorted as kept."""
 
 _Ranked = tuple[float, int, int, int, _Cluster, Chunk | None]
-"""What a chunk is sorted by: its negative feerate, its cluster's place, its index there. A serial number makes them
-unequal. Without a chunk, it stands for a cluster that is not linearized."""
+"""A chunk after its sort key: negative feerate, place of its cluster, index in the cluster, a serial number that makes
+keys unequal. An entry without a chunk stands for a cluster that is not linearized yet."""
 
 
 class ChunkOrder:
     """The order in which the chunks of the transactions of `graph` are mined.
 
-    `member` returns a transaction's fee and size, `place` a number of its own; of chunks of equal feerate the one whose
-    cluster has the lowest number comes first.
+    `member` returns a transaction's fee in satoshis and its size, `place` its order of entry. Chunks of equal feerate
+    come in the order of their clusters' first entries.
     """
 
     def __init__(self, graph: Graph, member: Callable[[bytes], Member], place: Callable[[bytes], int]) -> None:
@@ -54,7 +54,7 @@ class ChunkOrder:
         self._ranked: list[_Ranked] = []
         """Sorted, with some whose cluster is not current."""
         self._recent: list[_Ranked] = []
-        """The newest: few beside the others, so that whoever reads after a change need not sort them all."""
+        """The newest entries, apart from the sorted ones: a reader sorts these few and merges both."""
         self._serial = count()
 
     def add_all(self, txids: Iterable[bytes]) -> None:
@@ -161,7 +161,7 @@ class ChunkOrder:
         return ranked
 
     def _tidy(self) -> None:
-        """Sort all, without the outdated ones, when many have come or gone: seldom enough to cost each very little.
+        """Drop outdated entries and sort all others, once many have come or gone.
 
         The lists are new: `best_first` may be reading the old ones.
         """

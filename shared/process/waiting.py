@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """What a coroutine gives its driver: the future that it waits for, and for how many seconds at most."""
+    """A coroutine's order to its driver: wait for this future, for so many seconds at most."""
 
     future: Future[Any]
     seconds: float
@@ -36,7 +36,7 @@ class WaitFor:
 
 
 THREAD = WaitFor(Future(), 0.0)
-"""What a coroutine gives its driver to go on where it may block. There is nothing to wait for."""
+"""A coroutine's order to its driver: go on with me on a thread, where I may block."""
 THREAD.future.set_result(None)
 
 

@@ -132,7 +132,7 @@ def create_app(
 def _guarded(
     direct: DirectCalls, app: AsyncFlask, hosts: TrustedHosts, origins: TrustedOrigins, max_body: int
 ) -> DirectCalls:
-    """Return the same with what is done for every view: host and size, room to wait, errors as problems, CORS."""
+    """Return these calls with the checks and headers of every view: host, size, room to wait, problems, CORS."""
 
     async def answer(asked: DirectRequest) -> DirectAnswer:
         head = asked.head

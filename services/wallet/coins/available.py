@@ -1,10 +1,9 @@
 """The coins that payments may choose from: remembered until the tip moves, without those of payments under way.
 
-To read a wallet's coins costs as much as it has addresses and unconfirmed transactions, so they are not read for each
-payment. Its confirmed coins only grow with a block; that a chosen one has been spent, by another instance or another
-wallet with the same words, is for the caller to look up before it is used: the next payment need not wait for it.
-Unconfirmed change, offered when confirmed coins do not
-suffice, is read each time.
+Reading a wallet's coins takes the longer the more addresses and unconfirmed transactions it has, so they are not read
+for each payment. Confirmed coins are added by blocks alone. Another instance, or a wallet with the same words, may have
+spent one: the caller looks that up before it uses a chosen coin, and the next payment need not wait for it.
+Unconfirmed change, which is offered when confirmed coins do not suffice, is read each time.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from shared.web.refusal import Refusal
 from shared.web.threads import Threads
 
 LIVENESS = "/healthz"
-"""Answered on the event loop itself, as its view waits for nothing: whatever the threads wait for does not delay it."""
+"""Its view waits for nothing, so the event loop itself answers it, however busy the threads are."""
 _READINESS = "/readyz"
 _READINESS_SECONDS = 1.5
-"""Checks without an answer by then, as of a server that is paused, count as failed: who asks waits for two seconds."""
+"""Checks without an answer by then (a server is paused) count as failed: probes wait for two seconds."""
 _OWN_THREADS = {_READINESS: 2, "/metrics": 1}
 """Paths that are answered by threads of their own, and by how many: an operator asks most when all others are busy."""
 
